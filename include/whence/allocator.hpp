@@ -1,0 +1,222 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tracking_allocator: an allocator whose memory shows in the profiles `heap` and `allocs`.
+//
+//   std::vector<int, whence::tracking_allocator<int>> v;                       // heap, allocs
+//   using storage = whence::named_registry<"storage">;
+//   std::map<K, V, std::less<>, whence::tracking_allocator<std::pair<const K, V>, storage>> m;
+//
+// It is a sample: set_heap_profile_rate (<whence/knobs.hpp>) says how dense, and the profile is
+// scaled to the whole. It meets the allocator requirements, rebinds, and propagates and compares as
+// Upstream does. In constant evaluation, and with null_registry always, it is Upstream itself.
+//
+// Thread-safe: blocks may be freed by any thread, after the one that allocated them has ended.
+// Cost: 7 instructions for an allocation and its deallocation that are not sampled (x86-64). A
+// sampled block costs its stack, a map entry, and up to 4 KiB: it is asked for larger and handed
+// out at a page boundary, which is how its deallocation is told from all others.
+//
+// An Upstream that must not be asked for more than its container needs says so by
+//   template <class T> inline constexpr bool whence::may_overallocate<my_pool<T>> = false;
+// Every deallocation then looks into a filter instead.
+#ifndef WHENCE_ALLOCATOR_HPP
+#define WHENCE_ALLOCATOR_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <type_traits>
+#include <utility>
+
+#include <whence/fwd.hpp>
+#include <whence/instruments/countdown.hpp>
+#include <whence/instruments/heap.hpp>
+#include <whence/instruments/tag.hpp>
+#include <whence/knobs.hpp>
+#include <whence/registry.hpp>
+
+namespace whence::inline v1 {
+
+template <class Upstream>
+inline constexpr bool may_overallocate = true;
+
+namespace instruments {
+
+template <class T, profile_registry R, class Upstream>
+class tracking_allocator {
+  using traits = std::allocator_traits<Upstream>;
+  static_assert(std::is_same_v<typename traits::value_type, T>,
+                "tracking_allocator<T, R, Upstream>: Upstream must allocate T");
+
+ public:
+  using value_type = T;
+  using pointer = typename traits::pointer;
+  using const_pointer = typename traits::const_pointer;
+  using void_pointer = typename traits::void_pointer;
+  using const_void_pointer = typename traits::const_void_pointer;
+  using size_type = typename traits::size_type;
+  using difference_type = typename traits::difference_type;
+  using propagate_on_container_copy_assignment =
+      typename traits::propagate_on_container_copy_assignment;
+  using propagate_on_container_move_assignment =
+      typename traits::propagate_on_container_move_assignment;
+  using propagate_on_container_swap = typename traits::propagate_on_container_swap;
+  using is_always_equal = typename traits::is_always_equal;
+
+  template <class U>
+  struct rebind {
+    using other = tracking_allocator<U, R, typename traits::template rebind_alloc<U>>;
+  };
+
+  constexpr tracking_allocator() noexcept(
+      std::is_nothrow_default_constructible_v<Upstream>) requires
+      std::is_default_constructible_v<Upstream>
+  = default;
+  constexpr tracking_allocator(const Upstream& upstream) noexcept : upstream_(upstream) {}
+  template <class U, class OtherUpstream>
+  requires std::is_constructible_v<Upstream, const OtherUpstream&>
+  constexpr tracking_allocator(const tracking_allocator<U, R, OtherUpstream>& other) noexcept
+      : upstream_(other.upstream()) {}
+
+  // Throws: what Upstream throws; nothing is recorded then.
+  [[nodiscard]] constexpr pointer allocate(size_type n) {
+    if (!std::is_constant_evaluated() && n <= largest && countdown(n * sizeof(T))) [[unlikely]] {
+      const pointer p = allocate_sampled(n);
+      asm volatile("");  // not a tail call: allocate stays visible as the leaf of the stack
+      return p;
+    }
+    return traits::allocate(upstream_, n);
+  }
+
+  // C++23's allocate_at_least, where Upstream has one.
+  [[nodiscard]] constexpr auto allocate_at_least(size_type n) requires requires(Upstream& u) {
+    u.allocate_at_least(n);
+  }
+  {
+    if (!std::is_constant_evaluated() && n <= largest && countdown(n * sizeof(T))) [[unlikely]] {
+      const auto got = allocate_at_least_sampled(n);
+      asm volatile("");
+      return got;
+    }
+    return upstream_.allocate_at_least(n);
+  }
+
+  constexpr void deallocate(pointer p, size_type n) noexcept {
+    if (!std::is_constant_evaluated() && (!taggable || may_be_sampled(std::to_address(p))))
+        [[unlikely]] {
+      return deallocate_sampled(p, n);
+    }
+    traits::deallocate(upstream_, p, n);
+  }
+
+  constexpr size_type max_size() const noexcept { return traits::max_size(upstream_); }
+
+  template <class U, class... Arguments>
+  requires requires(Upstream& u, U* p, Arguments&&... a) {
+    u.construct(p, std::forward<Arguments>(a)...);
+  }
+  constexpr void construct(U* p, Arguments&&... arguments) {
+    upstream_.construct(p, std::forward<Arguments>(arguments)...);
+  }
+  template <class U>
+  requires requires(Upstream& u, U* p) { u.destroy(p); }
+  constexpr void destroy(U* p) { upstream_.destroy(p); }
+
+  constexpr tracking_allocator select_on_container_copy_construction() const {
+    return tracking_allocator(traits::select_on_container_copy_construction(upstream_));
+  }
+
+  constexpr const Upstream& upstream() const noexcept { return upstream_; }
+
+  friend constexpr bool operator==(const tracking_allocator& a,
+                                   const tracking_allocator& b) noexcept {
+    if constexpr (is_always_equal::value) {
+      return true;
+    } else {
+      return a.upstream_ == b.upstream_;
+    }
+  }
+
+ private:
+  static constexpr size_type largest = static_cast<size_type>(PTRDIFF_MAX) / sizeof(T);
+  static constexpr bool taggable = may_overallocate<Upstream> && std::is_same_v<pointer, T*> &&
+                                   sizeof(T) <= core::tag_alignment &&
+                                   alignof(T) <= core::tag_alignment;
+  // Objects more than asked for, so that a page boundary lies in the block.
+  static constexpr size_type slack = (core::tag_alignment + sizeof(T) - 1) / sizeof(T);
+
+  [[gnu::noinline, gnu::cold]] pointer allocate_sampled(size_type n) {
+    const std::int64_t rate = due(n * sizeof(T));
+    const void* const caller = __builtin_return_address(0);
+    if (rate != 0 && tags_at(rate, n)) {
+      if constexpr (taggable) {
+        const auto block = try_tag<T>([&] { return traits::allocate(upstream_, n + slack); });
+        if (recorded(block, n, rate, caller)) return block.it;
+        if (block.it != nullptr) traits::deallocate(upstream_, block.upstreams(), n + slack);
+      }
+    }
+    const pointer p = traits::allocate(upstream_, n);
+    if (rate != 0 && !tags_at(rate, n)) {
+      record_block(R::heap(), std::to_address(p), n * sizeof(T), rate, untagged, caller);
+    }
+    return p;
+  }
+
+  [[gnu::noinline, gnu::cold]] auto allocate_at_least_sampled(size_type n) {
+    const std::int64_t rate = due(n * sizeof(T));
+    const void* const caller = __builtin_return_address(0);
+    if (rate != 0 && tags_at(rate, n)) {
+      if constexpr (taggable) {
+        auto got = decltype(upstream_.allocate_at_least(n)){};
+        const auto block = try_tag<T>([&] {
+          got = upstream_.allocate_at_least(n + slack);
+          return got.ptr;
+        });
+        if (recorded(block, n, rate, caller)) {
+          got.ptr = block.it;
+          got.count -= slack;
+          return got;
+        }
+        if (block.it != nullptr) traits::deallocate(upstream_, block.upstreams(), n + slack);
+      }
+    }
+    const auto got = upstream_.allocate_at_least(n);
+    if (rate != 0 && !tags_at(rate, n)) {
+      record_block(R::heap(), std::to_address(got.ptr), n * sizeof(T), rate, untagged, caller);
+    }
+    return got;
+  }
+
+  // Whether a block sampled at `rate` must be tagged for its deallocation to see it.
+  static constexpr bool tags_at(std::int64_t rate, size_type n) noexcept {
+    return taggable && rate >= core::smallest_tagging_rate && n <= largest - slack;
+  }
+
+  static bool recorded(const tagged_block<T>& block, size_type n, std::int64_t rate,
+                       const void* caller) noexcept {
+    return block.it != nullptr &&
+           record_block(R::heap(), block.it, n * sizeof(T), rate, block.shift, caller);
+  }
+
+  [[gnu::noinline, gnu::cold]] void deallocate_sampled(pointer p, size_type n) noexcept {
+    const ended_block ended = end_block(R::heap(), std::to_address(p), n * sizeof(T));
+    if constexpr (taggable) {
+      if (ended.shift != untagged) {
+        const tagged_block<T> block{p, ended.shift};
+        return traits::deallocate(upstream_, block.upstreams(), n + slack);
+      }
+    }
+    traits::deallocate(upstream_, p, n);
+  }
+
+  [[no_unique_address]] Upstream upstream_{};
+};
+
+}  // namespace instruments
+
+template <class T, profile_registry R = default_registry, class Upstream = std::allocator<T>>
+using tracking_allocator =
+    std::conditional_t<R::enabled, instruments::tracking_allocator<T, R, Upstream>, Upstream>;
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_ALLOCATOR_HPP

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every macro a program may set, read here and nowhere else, and turned into a constant. Each
+// constant chooses an alias (default_registry, default_gzip, ...), never the body or the members of
+// something that keeps its name, so that mixed settings cannot silently change a layout.
+//
+//   WHENCE_DISABLE              the instruments become what they wrap; nothing is recorded
+//   WHENCE_WITH_ZLIB            1: gzip the profiles with zlib (link -lz)
+//   WHENCE_WITH_LIBBACKTRACE    1: lines and inlined frames by libbacktrace (link -lbacktrace)
+//   WHENCE_FRAME_POINTERS       1: walk frame pointers; needs -fno-omit-frame-pointer throughout
+//
+// CMake writes what it found into config_generated.hpp; a macro set by hand wins.
+#ifndef WHENCE_CONFIG_HPP
+#define WHENCE_CONFIG_HPP
+
+#if __has_include(<whence/config_generated.hpp>)
+#include <whence/config_generated.hpp>
+#endif
+
+#ifndef WHENCE_WITH_ZLIB
+#define WHENCE_WITH_ZLIB 0
+#endif
+#ifndef WHENCE_WITH_LIBBACKTRACE
+#define WHENCE_WITH_LIBBACKTRACE 0
+#endif
+#ifndef WHENCE_FRAME_POINTERS
+#define WHENCE_FRAME_POINTERS 0
+#endif
+
+namespace whence::inline v1::config {
+
+#ifdef WHENCE_DISABLE
+inline constexpr bool disabled = true;
+#else
+inline constexpr bool disabled = false;
+#endif
+inline constexpr bool with_zlib = WHENCE_WITH_ZLIB != 0;
+inline constexpr bool with_libbacktrace = WHENCE_WITH_LIBBACKTRACE != 0;
+inline constexpr bool frame_pointers = WHENCE_FRAME_POINTERS != 0;
+
+// One word for all of them: what translation units of one program are compared by.
+inline constexpr unsigned settings_word = (disabled ? 1U : 0U) | (with_zlib ? 2U : 0U) |
+                                          (with_libbacktrace ? 4U : 0U) |
+                                          (frame_pointers ? 8U : 0U);
+
+}  // namespace whence::inline v1::config
+
+#endif  // WHENCE_CONFIG_HPP

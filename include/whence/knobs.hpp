@@ -1,0 +1,57 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a running program may set. Each is thread-safe, and takes effect at once in every thread and
+// in every plugin that shares the process's profiles. Not for signal handlers.
+#ifndef WHENCE_KNOBS_HPP
+#define WHENCE_KNOBS_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/profile/attach.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/unwind/trace.hpp>
+
+namespace whence::inline v1 {
+
+// The mean number of bytes between two sampled allocations (512 KiB at the start): 1 samples every
+// allocation, 0 or less none. Returns the previous rate. What is recorded keeps the rate it was
+// sampled at. Below 64 KiB, deallocations look into a filter from then on: about 1 ns more each.
+// (Go: runtime.MemProfileRate)
+inline std::int64_t set_heap_profile_rate(std::int64_t bytes) noexcept {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return core::default_heap_rate;
+  const std::int64_t rate = bytes < 0 ? 0 : bytes;
+  if (core::may_leave_untagged(rate)) {
+    // Before any thread can sample by the new rate, every deallocation must look.
+    s->free_mask.store(0, std::memory_order_relaxed);
+    core::publish_gates(*s);
+  }
+  std::int64_t before = 0;
+  {
+    const sys::scoped_lock hold(s->knobs);
+    before = s->heap_rate.load(std::memory_order_relaxed);
+    core::change_heap_rate(*s, rate);
+  }
+  core::publish_gates(*s);
+  return before;
+}
+
+// The number of frames a stack keeps, leaf end first: 128 at the start, 1 to 1024. Deeper stacks
+// show a root frame [truncated].
+inline void set_max_stack_depth(int frames) noexcept {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return;
+  constexpr auto most = static_cast<int>(unwind::max_depth);
+  s->stack_depth.store(frames < 1 ? 1 : frames > most ? most : frames, std::memory_order_relaxed);
+}
+
+// The number of bytes all tables together may take: 256 MiB at the start. Beyond it events are
+// counted on one [overflow] stack a profile, and the profiles' comments say how many.
+inline void set_memory_limit(std::size_t bytes) noexcept {
+  if (core::process_state* const s = core::state()) s->budget.set_limit(bytes);
+}
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_KNOBS_HPP

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Profiles by name: look them up, make your own, write them.
+//
+//   whence::profile& files = whence::new_profile("app.files");
+//   files.add(fd);  ...  files.remove(fd);
+//   if (auto error = whence::lookup("heap")->write_to("heap.pb.gz")) ...
+//
+//   $ go tool pprof -top heap.pb.gz
+//
+// Predefined (whence::lookup gives nullptr for a name there is none of):
+//   allocs        a sampling of all past memory allocations
+//   block         stack traces that led to blocking on synchronization primitives
+//   goroutine     stack traces of all current threads; also as "thread"
+//   heap          a sampling of memory allocations of live objects
+//   mutex         stack traces of holders of contended mutexes
+//   threadcreate  stack traces that led to the creation of new OS threads
+//
+// A name is a string without spaces, by convention with a prefix: "app.sessions". Everything here
+// is thread-safe and concurrent with recording; nothing is for signal handlers. (Go: runtime/pprof)
+#ifndef WHENCE_PROFILE_PAGE_HPP
+#define WHENCE_PROFILE_PAGE_HPP
+
+#include <algorithm>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <whence/format/profile_writer.hpp>
+#include <whence/format/sink.hpp>
+#include <whence/format/text.hpp>
+#include <whence/fwd.hpp>
+#include <whence/knobs.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/custom.hpp>
+#include <whence/profile/header.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/rows.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/sys/raise.hpp>
+
+namespace whence::inline v1 {
+
+// The profile of that name; nullptr where there is none.
+inline profile* lookup(std::string_view name) noexcept {
+  const core::process_state* const s = core::state();
+  if (s == nullptr) return nullptr;
+  return s->profiles.find(name == "thread" ? "goroutine" : name);
+}
+
+// Every profile, sorted by name.
+inline std::vector<profile*> profiles() {
+  std::vector<profile*> all;
+  if (const core::process_state* const s = core::state()) {
+    for (profile* p = s->profiles.first(); p != nullptr; p = profile_directory::next(*p)) {
+      all.push_back(p);
+    }
+  }
+  std::sort(all.begin(), all.end(),
+            [](const profile* a, const profile* b) { return a->name() < b->name(); });
+  return all;
+}
+
+// A custom profile, which lives as long as the process.
+// Throws: std::invalid_argument where the name is empty or in use; std::bad_alloc.
+inline profile& new_profile(std::string name, std::string description = {}) {
+  if (name.empty()) sys::raise<std::invalid_argument>("new_profile: the name is empty");
+  core::process_state* const s = core::state();
+  if (s == nullptr) sys::raise<std::bad_alloc>();
+  const bool alias = name == "thread";
+  const auto made = alias ? profile_directory::made{nullptr, false}
+                          : s->profiles.find_or_make(name, description, core::kind::custom);
+  if (alias || (made.it != nullptr && !made.fresh)) {
+    sys::raise<std::invalid_argument>("new_profile: name \"" + name + "\" is already in use");
+  }
+  if (made.it == nullptr) sys::raise<std::bad_alloc>();
+  return *made.it;
+}
+
+inline profile_snapshot profile::snapshot() const {
+  profile_snapshot result;
+  const core::process_state* const s = core::state();
+  if (s == nullptr) return result;
+  result.header = core::header_of(*this, *s);
+  core::for_each_row(*this, [&](const profile_row& row) { result.rows.push_back(row); });
+  return result;
+}
+
+inline std::error_code profile::write_to(sink out, int debug) const {
+  const core::process_state* const s = core::state();
+  if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+  if (debug > 0) return format::write_text(out, snapshot());
+  format::profile_writer writer(out, core::header_of(*this, *s));
+  core::for_each_row(*this, [&](const profile_row& row) { writer.add(row); });
+  return writer.finish();
+}
+
+// Writes `heap` as debug 0 does. (Go: pprof.WriteHeapProfile)
+[[nodiscard]] inline std::error_code write_heap_profile(sink out) {
+  const profile* const heap = lookup("heap");
+  if (heap == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+  return heap->write_to(std::move(out));
+}
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_PROFILE_PAGE_HPP

@@ -1,0 +1,112 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a module meets the root: finds the first copy in the process, opens it if nobody has, and
+// brings its own gate up to date. Runs once a module, on its first slow path.
+//
+// The loader's list lock is only ever taken alone: never while a lock of ours is held, and nothing
+// that runs under it takes one.
+#ifndef WHENCE_PROFILE_ATTACH_HPP
+#define WHENCE_PROFILE_ATTACH_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+
+#include <whence/profile/environment.hpp>
+#include <whence/profile/fork.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/settings.hpp>
+#include <whence/sys/errno_guard.hpp>
+#include <whence/sys/once_root.hpp>
+#include <whence/unwind/trace.hpp>
+
+namespace whence::inline v1::core {
+
+// Brings the gates of all modules up to date. What is stored is read under the loader's lock, so of
+// two changes the later one is the last everywhere.
+inline void publish_gates(const process_state& s) noexcept {
+  sys::for_each_root([&s](void* address) {
+    auto* const module = static_cast<process_state*>(address);
+    if (module->bytes != sizeof(process_state)) return false;
+    // The mask before the floor: whoever samples by the new floor may hand out unaligned blocks.
+    module->own_gate.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
+                                     std::memory_order_relaxed);
+    const bool off = s.heap_rate.load(std::memory_order_relaxed) == 0;
+    module->own_gate.floor.store(off ? never : s.heap_floor.load(std::memory_order_relaxed),
+                                 std::memory_order_release);
+    return false;
+  });
+}
+
+// At such a rate sampled blocks are not aligned to pages.
+inline bool may_leave_untagged(std::int64_t rate) noexcept {
+  return rate > 0 && rate < smallest_tagging_rate;
+}
+
+// Puts a new rate in force. Requires: nobody else does; publish_gates follows, and came before with
+// a free_mask of 0 where blocks may be left untagged.
+inline void change_heap_rate(process_state& s, std::int64_t rate) noexcept {
+  s.heap_rate.store(rate, std::memory_order_relaxed);
+  const std::int64_t floor = s.heap_floor.load(std::memory_order_relaxed);
+  // After four million changes, one takes effect at each thread's next sample instead of at once.
+  if (floor < last_epoch) s.heap_floor.store(floor + epoch, std::memory_order_release);
+}
+
+inline profile* make_predefined(process_state& s, kind k, const profile* shown) noexcept {
+  profile*& p = s.predefined[static_cast<int>(k)];
+  p = s.profiles.find_or_make(info(k).name, info(k).description, k, shown).it;
+  return p;
+}
+
+inline bool open_root(process_state& s) noexcept {
+  const sys::scoped_lock hold(s.opening);
+  if (s.open) return true;
+  if (!s.blocks.open() || !s.values.open() || !s.wide_values.open() || !s.filter.open()) {
+    return false;
+  }
+  const profile* const heap = make_predefined(s, kind::heap, nullptr);
+  for (const kind k : {kind::block, kind::goroutine, kind::mutex, kind::threadcreate}) {
+    if (make_predefined(s, k, nullptr) == nullptr) return false;
+  }
+  if (heap == nullptr || make_predefined(s, kind::allocs, heap) == nullptr) return false;
+
+  constexpr std::int64_t largest = std::int64_t{1} << 40;
+  const std::int64_t rate = environment_number("WHENCE_HEAP_RATE", 0, largest, default_heap_rate);
+  if (may_leave_untagged(rate)) s.free_mask = 0;
+  if (rate != default_heap_rate) change_heap_rate(s, rate);
+  s.stack_depth = static_cast<int>(environment_number(
+      "WHENCE_STACK_DEPTH", 1, static_cast<std::int64_t>(unwind::max_depth), default_stack_depth));
+  s.budget.set_limit(static_cast<std::size_t>(
+      environment_number("WHENCE_MEMORY_LIMIT", 0, std::int64_t{1} << 47,
+                         static_cast<std::int64_t>(default_memory_limit))));
+  s.open = true;
+  return true;
+}
+
+[[gnu::noinline, gnu::cold]] inline process_state* attach() noexcept {
+  const sys::errno_guard keep;
+  process_state* first = &own_state;
+  sys::for_each_root([&first](void* address) {
+    auto* const candidate = static_cast<process_state*>(address);
+    if (candidate->bytes != sizeof(process_state)) return false;
+    first = candidate;
+    return true;
+  });
+  if (!open_root(*first)) return nullptr;
+
+  process_state* nobody = nullptr;
+  if (!root.compare_exchange_strong(nobody, first, std::memory_order_acq_rel)) return first;
+  sys::pin(first);
+  fork_handlers::install();
+  if (settings_differ() && !first->mixed_settings.exchange(true)) {
+    say("whence: this program was built from translation units with different settings "
+        "(WHENCE_DISABLE, WHENCE_WITH_ZLIB, WHENCE_WITH_LIBBACKTRACE, WHENCE_FRAME_POINTERS): "
+        "its profiles may be incomplete\n");
+  }
+  publish_gates(*first);
+  return first;
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_ATTACH_HPP

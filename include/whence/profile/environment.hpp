@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Start values of the knobs from the environment: WHENCE_HEAP_RATE and WHENCE_MEMORY_LIMIT in
+// bytes, WHENCE_STACK_DEPTH in frames. What is not a number in range is refused aloud.
+#ifndef WHENCE_PROFILE_ENVIRONMENT_HPP
+#define WHENCE_PROFILE_ENVIRONMENT_HPP
+
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+
+namespace whence::inline v1::core {
+
+// A line for whoever runs the program. Never fails, never allocates.
+inline void say(const char* line) noexcept {
+  std::size_t length = 0;
+  while (line[length] != '\0') ++length;
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line, length);
+}
+
+// The variable's value, `otherwise` where it is unset or no number from `least` to `most`.
+inline std::int64_t environment_number(const char* name, std::int64_t least, std::int64_t most,
+                                       std::int64_t otherwise) noexcept {
+  const char* const text = std::getenv(name);
+  if (text == nullptr || *text == '\0') return otherwise;
+  std::int64_t value = 0;
+  for (const char* c = text; *c != '\0'; ++c) {
+    const bool digit = *c >= '0' && *c <= '9';
+    if (!digit || value > (most - (*c - '0')) / 10) {
+      value = -1;
+      break;
+    }
+    value = 10 * value + (*c - '0');
+  }
+  if (value >= least) return value;
+  say("whence: ignored, not a number in range: ");
+  say(name);
+  say("\n");
+  return otherwise;
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_ENVIRONMENT_HPP

@@ -1,0 +1,54 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A child of fork has one thread, and every lock as it was: so the forking thread holds them all
+// across the call, and the child finds them free and every map whole.
+//
+// Each module registers its own handlers, because glibc drops a registration with the module that
+// made it; of several the first one to run does the work.
+#ifndef WHENCE_PROFILE_FORK_HPP
+#define WHENCE_PROFILE_FORK_HPP
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <whence/profile/process_state.hpp>
+
+namespace whence::inline v1::core {
+
+struct fork_handlers {
+  static void install() noexcept { ::pthread_atfork(&before, &after, &after); }
+
+ private:
+  static void before() noexcept {
+    process_state& s = *root.load(std::memory_order_acquire);
+    if (s.fork_owner.load(std::memory_order_relaxed) == ::gettid()) {
+      ++s.fork_depth;
+      return;
+    }
+    s.forking.lock();
+    s.fork_owner.store(::gettid(), std::memory_order_relaxed);
+    s.fork_depth = 1;
+    s.knobs.lock();
+    s.profiles.lock().lock();
+    s.blocks.lock_all();
+    s.values.lock_all();
+    s.wide_values.lock_all();
+  }
+
+  // In the parent and in the child alike.
+  static void after() noexcept {
+    process_state& s = *root.load(std::memory_order_acquire);
+    if (--s.fork_depth != 0) return;
+    s.wide_values.unlock_all();
+    s.values.unlock_all();
+    s.blocks.unlock_all();
+    s.profiles.lock().unlock();
+    s.knobs.unlock();
+    s.fork_owner.store(0, std::memory_order_relaxed);
+    s.forking.unlock();
+  }
+};
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_FORK_HPP

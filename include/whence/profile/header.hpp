@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The header of a live profile's snapshot: its period, the moment, and the comments that say what
+// the reader should know: the version, what was lost, what cannot be trusted.
+#ifndef WHENCE_PROFILE_HEADER_HPP
+#define WHENCE_PROFILE_HEADER_HPP
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/stack/losses.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/version.hpp>
+
+namespace whence::inline v1::core {
+
+inline std::vector<std::string> comments(const process_state& s) {
+  std::vector<std::string> lines;
+  lines.push_back("whence " + std::to_string(version_major) + "." + std::to_string(version_minor) +
+                  "." + std::to_string(version_patch));
+  for (int i = 0; i < stack::loss_count; ++i) {
+    const std::int64_t n = s.losses.of(static_cast<stack::loss>(i));
+    if (n != 0) lines.push_back(std::to_string(n) + " " + stack::loss_texts[i]);
+  }
+  if (s.losses.any()) {
+    lines.push_back("tables use " + std::to_string(s.budget.used()) + " of " +
+                    std::to_string(s.budget.limit()) + " bytes");
+  }
+  if (s.mixed_settings) {
+    lines.push_back("translation units were compiled with different settings");
+  }
+  return lines;
+}
+
+inline profile_header header_of(const profile& p, const process_state& s) {
+  profile_header header;
+  header.name = std::string(p.name());
+  header.kind = p.kind();
+  header.time_ns = sys::wall_time_ns();
+  header.comments = comments(s);
+  if (p.kind() == kind::heap || p.kind() == kind::allocs) {
+    const std::int64_t rate = s.heap_rate.load(std::memory_order_relaxed);
+    header.period = rate > 0 ? rate : 1;
+  }
+  return header;
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_HEADER_HPP

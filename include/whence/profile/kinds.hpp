@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What each kind of profile is made of: one row a kind, to be read against Go's runtime/pprof
+// (src/runtime/pprof/pprof.go, protomem.go) line by line. Adding a kind adds a row.
+#ifndef WHENCE_PROFILE_KINDS_HPP
+#define WHENCE_PROFILE_KINDS_HPP
+
+namespace whence::inline v1::core {
+
+enum class kind : unsigned char { allocs, block, goroutine, heap, mutex, threadcreate, custom };
+
+inline constexpr int kind_count = 7;
+
+// A sample type of profile.proto. An empty type stands for the name of a custom profile.
+struct value_type {
+  const char* type;
+  const char* unit;
+};
+
+inline constexpr int max_values = 4;
+
+struct kind_info {
+  const char* name;  // of the predefined profile; empty for custom
+  const char* description;
+  int value_count;
+  value_type values[max_values];
+  value_type period_type;
+  const char* default_sample_type;  // empty: clients show the last one
+};
+
+inline constexpr kind_info kinds[kind_count] = {
+    {"allocs",
+     "A sampling of all past memory allocations",
+     4,
+     {{"alloc_objects", "count"},
+      {"alloc_space", "bytes"},
+      {"inuse_objects", "count"},
+      {"inuse_space", "bytes"}},
+     {"space", "bytes"},
+     "alloc_space"},
+    {"block",
+     "Stack traces that led to blocking on synchronization primitives",
+     2,
+     {{"contentions", "count"}, {"delay", "nanoseconds"}},
+     {"contentions", "count"},
+     ""},
+    {"goroutine",
+     "Stack traces of all current threads",
+     1,
+     {{"goroutine", "count"}},
+     {"goroutine", "count"},
+     ""},
+    {"heap",
+     "A sampling of memory allocations of live objects",
+     4,
+     {{"alloc_objects", "count"},
+      {"alloc_space", "bytes"},
+      {"inuse_objects", "count"},
+      {"inuse_space", "bytes"}},
+     {"space", "bytes"},
+     "inuse_space"},
+    {"mutex",
+     "Stack traces of holders of contended mutexes",
+     2,
+     {{"contentions", "count"}, {"delay", "nanoseconds"}},
+     {"contentions", "count"},
+     ""},
+    {"threadcreate",
+     "Stack traces that led to the creation of new OS threads",
+     1,
+     {{"threadcreate", "count"}},
+     {"threadcreate", "count"},
+     ""},
+    {"", "", 1, {{"", "count"}}, {"", "count"}, ""},
+};
+
+constexpr const kind_info& info(kind k) {
+  return kinds[static_cast<int>(k)];
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_KINDS_HPP

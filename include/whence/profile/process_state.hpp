@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The root: all mutable state of the process hangs from one constant-initialized, trivially
+// destructible object, alive before the first constructor and after the last destructor. Its parts
+// hand each other what they need; a lower folder never looks the root up.
+//
+// Each executable or plugin carries one such object; the process uses the first
+// (sys/once_root.hpp). A module meets it at its first slow path, in attach(). Not for signal
+// handlers before that.
+#ifndef WHENCE_PROFILE_PROCESS_STATE_HPP
+#define WHENCE_PROFILE_PROCESS_STATE_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/profile/block_filter.hpp>
+#include <whence/profile/gate.hpp>
+#include <whence/profile/live_map.hpp>
+#include <whence/profile/profile_directory.hpp>
+#include <whence/profile/settings.hpp>
+#include <whence/stack/losses.hpp>
+#include <whence/stack/table.hpp>
+#include <whence/sys/arena.hpp>
+#include <whence/sys/futex_lock.hpp>
+#include <whence/sys/once_root.hpp>
+
+namespace whence::inline v1::core {
+
+inline constexpr std::int64_t default_heap_rate = 512 * 1024;  // Go: runtime.MemProfileRate
+inline constexpr int default_stack_depth = 128;                // Go: GODEBUG profstackdepth
+inline constexpr std::size_t default_memory_limit = std::size_t{256} << 20;
+
+struct process_state {
+  // The module's own words, used in every copy; all else is used in the first copy alone.
+  std::uint32_t bytes = sizeof(process_state);
+  gate own_gate;
+
+  sys::memory_budget budget{default_memory_limit};
+  sys::arena arena{budget};
+  stack::losses losses;
+  stack::table stacks{arena, losses};
+  profile_directory profiles{arena};
+  live_map<std::uint64_t> blocks{budget};  // heap: sampled blocks by address
+  live_map<std::uint64_t> values{budget};  // custom: values of up to 8 bytes
+  live_map<wide_key> wide_values{budget};  // custom: wider ones
+  block_filter filter;
+
+  std::atomic<std::int64_t> heap_rate{default_heap_rate};
+  std::atomic<std::int64_t> heap_floor{epoch};  // where a countdown of the rate in force ends
+  std::atomic<std::uintptr_t> free_mask{tag_alignment - 1};
+  std::atomic<int> stack_depth{default_stack_depth};
+  std::atomic<bool> mixed_settings{false};
+
+  sys::futex_lock knobs;  // one change of a knob at a time
+  sys::futex_lock opening;
+  std::atomic<bool> open{false};
+  profile* predefined[kind_count]{};
+
+  sys::futex_lock forking;
+  std::atomic<int> fork_owner{0};  // thread id
+  int fork_depth = 0;
+
+  profile& of(kind k) const noexcept { return *predefined[static_cast<int>(k)]; }
+};
+
+// Hidden: each module's own.
+[[gnu::visibility("hidden"),
+  gnu::used]] inline constinit process_state own_state asm("whence_root_v1"){};
+[[gnu::visibility("hidden")]] inline constinit std::atomic<process_state*> root{nullptr};
+
+process_state* attach() noexcept;
+
+// The root. nullptr only where the kernel gave no memory to open it: nothing is recorded then.
+inline process_state* state() noexcept {
+  // Acquire pairs with attach: the root is open.
+  process_state* const s = root.load(std::memory_order_acquire);
+  if (s != nullptr) [[likely]]
+    return s;
+  return attach();
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_PROCESS_STATE_HPP

@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// class profile: a name over a list of buckets. Profiles are made in the arena and never freed, so
+// a reference to one is good for the life of the process.
+//
+// Recording includes this header; write_to and snapshot, declared here, are defined by
+// <whence/profile.hpp>.
+#ifndef WHENCE_PROFILE_PROFILE_HPP
+#define WHENCE_PROFILE_PROFILE_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <string_view>
+#include <system_error>
+
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/profile_key.hpp>
+#include <whence/stack/bucket.hpp>
+
+namespace whence::inline v1 {
+
+class sink;
+struct profile_snapshot;
+
+class profile {
+ public:
+  profile(const profile&) = delete;
+  profile& operator=(const profile&) = delete;
+
+  std::string_view name() const noexcept { return name_; }
+  std::string_view description() const noexcept { return description_; }
+
+  // Custom: the values in the profile now. Every other: its stacks, those of freed memory included
+  // (Go: Profile.Count). Thread-safe.
+  std::size_t count() const noexcept;
+
+  // Adds `value` with the stack of the caller, less its `skip` innermost frames. Thread-safe.
+  // Throws: std::logic_error on a predefined profile or a negative skip; std::invalid_argument
+  // where the value is already in the profile.
+  void add(profile_key value, int skip = 0);
+
+  // Takes `value` out; false where it is not in the profile. Thread-safe.
+  // Throws: std::logic_error on a predefined profile.
+  bool remove(profile_key value);
+
+  // Writes the profile: debug <= 0 gzip-compressed profile.proto with symbols, else Go's text.
+  // The write's error is returned. Thread-safe, and concurrent with recording.
+  [[nodiscard]] std::error_code write_to(sink out, int debug = 0) const;
+
+  // The same, typed, for tests and tools.
+  profile_snapshot snapshot() const;
+
+  // For instruments and writers, not for programs.
+  core::kind kind() const noexcept { return kind_; }
+  stack::bucket_list& rows() noexcept { return *rows_; }
+  const stack::bucket_list& rows() const noexcept { return *rows_; }
+
+ private:
+  friend class profile_directory;
+  profile(std::string_view name, std::string_view description, core::kind kind,
+          std::uint16_t id) noexcept
+      : name_(name), description_(description), kind_(kind) {
+    own_rows_.id = id;
+  }
+
+  std::string_view name_;
+  std::string_view description_;
+  core::kind kind_;
+  stack::bucket_list own_rows_;
+  stack::bucket_list* rows_ = &own_rows_;  // allocs shows heap's
+  std::atomic<profile*> next_{nullptr};
+};
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_PROFILE_PROFILE_HPP

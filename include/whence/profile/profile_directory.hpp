@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every profile of the process by name: a chain that only grows, read without a lock, and a lock
+// for those who add to it. Go: the global map behind runtime/pprof.NewProfile and Lookup.
+#ifndef WHENCE_PROFILE_PROFILE_DIRECTORY_HPP
+#define WHENCE_PROFILE_PROFILE_DIRECTORY_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <limits>
+#include <new>
+#include <string_view>
+
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/sys/arena.hpp>
+#include <whence/sys/futex_lock.hpp>
+
+namespace whence::inline v1 {
+
+class profile_directory {
+ public:
+  constexpr explicit profile_directory(sys::arena& memory) noexcept : arena_(memory) {}
+
+  profile* find(std::string_view name) const noexcept {
+    for (profile* p = first(); p != nullptr; p = next(*p)) {
+      if (p->name() == name) return p;
+    }
+    return nullptr;
+  }
+
+  profile* first() const noexcept { return head_.load(std::memory_order_acquire); }
+  static profile* next(const profile& p) noexcept {
+    return p.next_.load(std::memory_order_acquire);
+  }
+
+  struct made {
+    profile* it;  // nullptr: no memory, or 65535 profiles already
+    bool fresh;   // false: the name was there
+  };
+
+  // The profile of that name, made if there is none. A new one shows the rows of `shown`, if given,
+  // instead of its own.
+  made find_or_make(std::string_view name, std::string_view description, core::kind kind,
+                    const profile* shown = nullptr) noexcept {
+    const sys::scoped_lock hold(lock_);
+    if (profile* const p = find(name)) return {p, false};
+    profile* const p = make(name, description, kind);
+    if (p == nullptr) return {nullptr, false};
+    if (shown != nullptr) p->rows_ = shown->rows_;
+    p->next_.store(head_.load(std::memory_order_relaxed), std::memory_order_relaxed);
+    head_.store(p, std::memory_order_release);
+    return {p, true};
+  }
+
+  // A profile that find never returns, in memory of the caller's. Its id, 0, is no other's.
+  static profile* make_unlisted(void* memory) noexcept {
+    return ::new (memory) profile("nowhere", {}, core::kind::custom, 0);
+  }
+
+  sys::futex_lock& lock() noexcept { return lock_; }
+
+ private:
+  profile* make(std::string_view name, std::string_view description, core::kind kind) noexcept {
+    if (last_id_ == std::numeric_limits<std::uint16_t>::max()) return nullptr;
+    void* const memory = arena_.allocate_always(sizeof(profile));
+    const char* const stored_name = store(name);
+    const char* const stored_description = store(description);
+    if (memory == nullptr || stored_name == nullptr || stored_description == nullptr) {
+      return nullptr;
+    }
+    return ::new (memory) profile({stored_name, name.size()},
+                                  {stored_description, description.size()}, kind, ++last_id_);
+  }
+
+  const char* store(std::string_view text) noexcept {
+    auto* const copy = static_cast<char*>(arena_.allocate_always(text.size() + 1));
+    if (copy != nullptr && !text.empty()) std::memcpy(copy, text.data(), text.size());
+    return copy;
+  }
+
+  sys::arena& arena_;
+  sys::futex_lock lock_;
+  std::atomic<profile*> head_{nullptr};
+  std::uint16_t last_id_ = 0;
+};
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_PROFILE_PROFILE_DIRECTORY_HPP

@@ -1,0 +1,40 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From an event to its bucket: takes the stack and looks it up. What every instrument does.
+//
+// Thread-safe. Never allocates from the heap, never throws. Stack: 8 bytes for each frame of the
+// depth limit, 1 KiB by default.
+#ifndef WHENCE_PROFILE_RECORD_HPP
+#define WHENCE_PROFILE_RECORD_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/profile/process_state.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/unwind/capture.hpp>
+
+namespace whence::inline v1::core {
+
+// What a bucket is told apart by besides its stack.
+struct event_key {
+  std::uint64_t block_size = 0;
+  std::int64_t rate = 0;
+};
+
+// The bucket in `list` of the stack that begins at the frame returning to `caller`. nullptr where
+// the event is lost (and counted so). Requires: as unwind::capture.
+[[gnu::noinline]] inline stack::bucket* record_stack(process_state& s, stack::bucket_list& list,
+                                                     event_key event, const void* caller,
+                                                     std::size_t skip = 0) noexcept {
+  const auto limit = static_cast<std::size_t>(s.stack_depth.load(std::memory_order_relaxed));
+  unwind::trace t{static_cast<std::uintptr_t*>(__builtin_alloca(limit * sizeof(std::uintptr_t))),
+                  limit};
+  unwind::capture(t, caller, skip);
+  const stack::key k{{t.pcs, t.depth, t.truncated, false}, event.block_size, event.rate, 0};
+  return s.stacks.record(list, k);
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_RECORD_HPP

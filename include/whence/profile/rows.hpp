@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From the buckets of a live profile to rows, one at a time, so that a writer needs no copy of
+// them.
+//
+// Buckets of one heap stack that differ only in their rate make one row: where the rate has
+// changed, they are put side by side first. Thread-safe, concurrent with recording.
+#ifndef WHENCE_PROFILE_ROWS_HPP
+#define WHENCE_PROFILE_ROWS_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <whence/profile/counters.hpp>
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/stack/table.hpp>
+
+namespace whence::inline v1::core {
+
+inline profile_row row_of(kind k, const stack::bucket& b) {
+  profile_row row;
+  row.stack = {b.pcs(), b.depth()};
+  row.leaf_is_ip = b.leaf_is_ip();
+  row.truncated = b.truncated();
+  row.labels = b.labels;
+  if (k == kind::heap || k == kind::allocs) {
+    const heap_values v = read_heap(b);
+    row.block_size = static_cast<std::int64_t>(b.block_size);
+    row.values = {v.allocated.objects, v.allocated.bytes, v.in_use.objects, v.in_use.bytes};
+    row.raw = {v.raw_allocated.objects, v.raw_allocated.bytes, v.raw_in_use.objects,
+               v.raw_in_use.bytes};
+  } else {
+    for (int i = 0; i < info(k).value_count; ++i) {
+      row.values[static_cast<std::size_t>(i)] = b.counters[i].load(std::memory_order_relaxed);
+    }
+    row.raw = row.values;
+  }
+  return row;
+}
+
+inline bool is_zero(const profile_row& row) {
+  return std::all_of(row.values.begin(), row.values.end(), [](std::int64_t v) { return v == 0; });
+}
+
+inline bool rates_differ(const stack::bucket_list& list) {
+  bool differ = false;
+  const stack::bucket* first = nullptr;
+  list.for_each([&](const stack::bucket& b) {
+    if (first == nullptr) first = &b;
+    differ = differ || b.rate != first->rate;
+  });
+  return differ;
+}
+
+// What two buckets share that differ in nothing but their rate.
+inline stack::hash128 identity_without_rate(const stack::bucket_list& list,
+                                            const stack::bucket& b) {
+  return stack::table::identify(list, {b.stack(), b.block_size, 0, b.labels});
+}
+
+template <class F>
+void for_each_merged_row(kind k, const stack::bucket_list& list, F&& visit) {
+  struct item {
+    stack::hash128 identity;
+    const stack::bucket* bucket;
+  };
+  std::vector<item> items;
+  list.for_each([&](const stack::bucket& b) {
+    items.push_back({identity_without_rate(list, b), &b});
+  });
+  std::sort(items.begin(), items.end(), [](const item& a, const item& b) {
+    return a.identity.high != b.identity.high ? a.identity.high < b.identity.high
+                                              : a.identity.low < b.identity.low;
+  });
+  for (std::size_t i = 0; i < items.size();) {
+    profile_row row = row_of(k, *items[i].bucket);
+    for (const std::size_t first = i++;
+         i < items.size() && items[i].identity == items[first].identity; ++i) {
+      const profile_row more = row_of(k, *items[i].bucket);
+      for (std::size_t v = 0; v < row.values.size(); ++v) {
+        row.values[v] += more.values[v];
+        row.raw[v] += more.raw[v];
+      }
+    }
+    if (!is_zero(row)) visit(row);
+  }
+}
+
+// Calls visit(const profile_row&) for every row that has a value; no two have the same stack,
+// labels and block size.
+template <class F>
+void for_each_row(const profile& p, F&& visit) {
+  if (rates_differ(p.rows())) return for_each_merged_row(p.kind(), p.rows(), visit);
+  p.rows().for_each([&](const stack::bucket& b) {
+    const profile_row row = row_of(p.kind(), b);
+    if (!is_zero(row)) visit(row);
+  });
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_ROWS_HPP

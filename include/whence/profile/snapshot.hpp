@@ -1,0 +1,49 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a profile says at one moment: the header and rows of a stack with its values. Writers and
+// tests read this and nothing else, so neither needs a live profile.
+//
+// A row's stack points into the table of stacks, whose memory is never freed: rows stay valid for
+// the life of the process and may be copied freely.
+#ifndef WHENCE_PROFILE_SNAPSHOT_HPP
+#define WHENCE_PROFILE_SNAPSHOT_HPP
+
+#include <array>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <whence/profile/kinds.hpp>
+
+namespace whence::inline v1 {
+
+// Values are final: scaled, in the units and the order of core::info(kind).values.
+struct profile_row {
+  std::span<const std::uintptr_t> stack;  // leaf first; return addresses, but see leaf_is_ip
+  bool leaf_is_ip = false;      // stack[0] is an interrupted instruction, not a return address
+  bool truncated = false;       // frames beyond the root end were cut off
+  std::uint32_t labels = 0;     // id of the label set; 0: none
+  std::int64_t block_size = 0;  // heap: bytes of one allocation (label `bytes`); 0: none
+  std::array<std::int64_t, core::max_values> values{};
+  std::array<std::int64_t, core::max_values> raw{};  // as recorded, unscaled (Go's text format)
+};
+
+// What is true of the whole profile. Times are nanoseconds; time_ns since the Unix epoch.
+struct profile_header {
+  std::string name;
+  core::kind kind = core::kind::custom;
+  std::int64_t period = 1;
+  std::int64_t time_ns = 0;
+  std::int64_t duration_ns = 0;  // windows and sessions only
+  std::vector<std::string> comments;
+};
+
+struct profile_snapshot {
+  profile_header header;
+  std::vector<profile_row> rows;  // no two with the same stack, labels and block size
+};
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_PROFILE_SNAPSHOT_HPP

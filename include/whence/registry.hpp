@@ -1,0 +1,90 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Registries say, at compile time, into which profiles an instrument records.
+//
+//   whence::tracking_allocator<int>                                     -> heap, allocs
+//   whence::tracking_allocator<int, whence::named_registry<"storage">>  -> storage.heap,
+//   storage.allocs whence::tracking_allocator<int, whence::null_registry>              is
+//   std::allocator<int>
+//
+// default_registry   the predefined profiles; null_registry where WHENCE_DISABLE is defined.
+// named_registry     its own profiles under a prefix, made when first used. Price: as default.
+// null_registry      records nothing: an instrument is what it wraps, in size and machine code.
+//
+// A registry of your own is any type that meets `profile_registry`.
+#ifndef WHENCE_REGISTRY_HPP
+#define WHENCE_REGISTRY_HPP
+
+#include <atomic>
+#include <concepts>
+#include <string_view>
+#include <type_traits>
+
+#include <whence/fwd.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/find_profile.hpp>
+#include <whence/profile/fixed_string.hpp>
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/profile.hpp>
+
+namespace whence::inline v1 {
+
+// R::enabled tells whether it records; if so, each function names the profile events go into.
+// The functions are called on slow paths only, and may not throw.
+template <class R>
+concept profile_registry = std::same_as < std::remove_cvref_t<decltype(R::enabled)>,
+bool > &&(!R::enabled || requires {
+  { R::heap() } -> std::same_as<profile&>;
+  { R::block() } -> std::same_as<profile&>;
+  { R::mutex() } -> std::same_as<profile&>;
+  { R::threadcreate() } -> std::same_as<profile&>;
+});
+
+struct null_registry {
+  static constexpr bool enabled = false;
+};
+
+struct predefined_registry {
+  static constexpr bool enabled = true;
+  static profile& heap() noexcept { return core::predefined(core::kind::heap); }
+  static profile& block() noexcept { return core::predefined(core::kind::block); }
+  static profile& mutex() noexcept { return core::predefined(core::kind::mutex); }
+  static profile& threadcreate() noexcept { return core::predefined(core::kind::threadcreate); }
+};
+
+template <fixed_string Prefix>
+struct prefixed_registry {
+  static constexpr bool enabled = true;
+  static profile& heap() noexcept { return named<".heap", core::kind::heap>(); }
+  static profile& block() noexcept { return named<".block", core::kind::block>(); }
+  static profile& mutex() noexcept { return named<".mutex", core::kind::mutex>(); }
+  static profile& threadcreate() noexcept {
+    return named<".threadcreate", core::kind::threadcreate>();
+  }
+
+ private:
+  template <fixed_string Suffix, core::kind Kind>
+  static profile& named() noexcept {
+    static constinit std::atomic<profile*> known{nullptr};
+    profile* p = known.load(std::memory_order_acquire);
+    if (p == nullptr) {
+      p = &core::find_or_make(joined<Prefix, Suffix>::view, Kind);
+      if constexpr (Kind == core::kind::heap) {
+        core::find_or_make(joined<Prefix, ".allocs">::view, core::kind::allocs, p);
+      }
+      known.store(p, std::memory_order_release);
+    }
+    return *p;
+  }
+};
+
+template <fixed_string Prefix>
+using named_registry =
+    std::conditional_t<config::disabled, null_registry, prefixed_registry<Prefix>>;
+
+static_assert(profile_registry<default_registry> && profile_registry<null_registry> &&
+              profile_registry<predefined_registry>);
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_REGISTRY_HPP

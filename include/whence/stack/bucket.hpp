@@ -1,0 +1,107 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A bucket: one stack of one profile, and what was counted there. It is written once, before
+// anybody can see it, but for its counters; it never moves and is never freed.
+//
+//   line 0   | identity, 16 | counters, 4 x 8 | block size, 8 | labels, 4 | list, 2 | depth+flags,
+//   2 | line 1   | next, 8 | rate, 8 | return addresses, leaf first, 8 each ...
+//
+// Line 0 is all that recording touches. A list strings the buckets of one profile together, newest
+// first, for whoever reads the profile.
+#ifndef WHENCE_STACK_BUCKET_HPP
+#define WHENCE_STACK_BUCKET_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/stack/hash.hpp>
+
+namespace whence::inline v1::stack {
+
+// The return addresses of a captured stack, leaf first, and what is special about them.
+struct frames {
+  const std::uintptr_t* pcs = nullptr;
+  std::size_t depth = 0;
+  bool truncated = false;   // the root end is missing
+  bool leaf_is_ip = false;  // pcs[0] is where a signal interrupted, not a return address
+};
+
+// What tells two buckets of one profile apart.
+struct key {
+  frames stack;
+  std::uint64_t block_size = 0;  // heap: bytes of one allocation
+  std::int64_t rate = 0;         // heap: mean bytes between samples when it was taken
+  std::uint32_t labels = 0;      // id of the label set; 0: none
+};
+
+inline constexpr int counter_count = 4;
+
+struct alignas(64) bucket {
+  hash128 identity;
+  std::atomic<std::int64_t> counters[counter_count];
+  std::uint64_t block_size;
+  std::uint32_t labels;
+  std::uint16_t list;
+  std::uint16_t depth_and_flags;
+
+  bucket* next;
+  std::int64_t rate;
+
+  static constexpr std::uint16_t truncated_flag = 0x8000;
+  static constexpr std::uint16_t leaf_is_ip_flag = 0x4000;
+  static constexpr std::uint16_t overflow_flag = 0x2000;
+  static constexpr std::uint16_t depth_bits = 0x1fff;
+
+  std::size_t depth() const noexcept { return depth_and_flags & depth_bits; }
+  bool truncated() const noexcept { return (depth_and_flags & truncated_flag) != 0; }
+  bool leaf_is_ip() const noexcept { return (depth_and_flags & leaf_is_ip_flag) != 0; }
+  bool overflow() const noexcept { return (depth_and_flags & overflow_flag) != 0; }
+
+  // The addresses follow the struct's last member, not its end.
+  static constexpr std::size_t pcs_offset = 80;
+  std::uintptr_t* pcs() noexcept {
+    return reinterpret_cast<std::uintptr_t*>(reinterpret_cast<char*>(this) + pcs_offset);
+  }
+  const std::uintptr_t* pcs() const noexcept { return const_cast<bucket*>(this)->pcs(); }
+
+  static constexpr std::size_t bytes(std::size_t depth) noexcept {
+    return pcs_offset + depth * sizeof(std::uintptr_t);
+  }
+
+  frames stack() const noexcept { return {pcs(), depth(), truncated(), leaf_is_ip()}; }
+
+  // Release: whoever sees an end counted sees its begin counted too.
+  void add(int counter, std::int64_t value) noexcept {
+    counters[counter].fetch_add(value, std::memory_order_release);
+  }
+};
+static_assert(offsetof(bucket, next) == 64, "recording touches one cache line");
+static_assert(offsetof(bucket, rate) + sizeof(std::int64_t) == bucket::pcs_offset);
+
+// The buckets of one profile, in two chains linked by bucket::next.
+struct bucket_list {
+  std::uint16_t id = 0;                    // unique in the process; part of every identity
+  std::atomic<bucket*> head{nullptr};      // newest first
+  std::atomic<bucket*> overflow{nullptr};  // the [overflow] buckets, one for each rate
+  std::atomic<std::size_t> size{0};        // buckets in both
+
+  template <class F>
+  void for_each(F&& visit) const {
+    // Acquire pairs with push: a bucket seen here is complete.
+    for (bucket* b = head.load(std::memory_order_acquire); b != nullptr; b = b->next) visit(*b);
+    for (bucket* b = overflow.load(std::memory_order_acquire); b != nullptr; b = b->next) visit(*b);
+  }
+
+  void push(std::atomic<bucket*>& chain, bucket* b) noexcept {
+    b->next = chain.load(std::memory_order_relaxed);
+    while (!chain.compare_exchange_weak(b->next, b, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+    }
+    size.fetch_add(1, std::memory_order_relaxed);
+  }
+};
+
+}  // namespace whence::inline v1::stack
+
+#endif  // WHENCE_STACK_BUCKET_HPP

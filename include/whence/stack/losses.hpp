@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What was lost, counted by cause, and said in the comments of every profile. Signal-safe.
+#ifndef WHENCE_STACK_LOSSES_HPP
+#define WHENCE_STACK_LOSSES_HPP
+
+#include <atomic>
+#include <cstdint>
+
+namespace whence::inline v1::stack {
+
+enum class loss : unsigned char {
+  overflow,        // counted, but on the [overflow] stack: the memory limit was reached
+  dropped,         // not counted at all: the kernel gave no memory even for [overflow]
+  untracked_live,  // an allocation or value whose end cannot be seen: the memory limit was reached
+  truncated,       // new stacks deeper than the limit: their root end is cut off
+};
+inline constexpr int loss_count = 4;
+
+inline constexpr const char* loss_texts[loss_count] = {
+    "events charged to [overflow] because the memory limit was reached",
+    "events dropped because the kernel gave no memory",
+    "live entries not tracked because the memory limit was reached",
+    "stacks cut at the depth limit",
+};
+
+class losses {
+ public:
+  void count(loss cause) noexcept {
+    counters_[static_cast<int>(cause)].fetch_add(1, std::memory_order_relaxed);
+  }
+  std::int64_t of(loss cause) const noexcept {
+    return counters_[static_cast<int>(cause)].load(std::memory_order_relaxed);
+  }
+  bool any() const noexcept {
+    for (const auto& counter : counters_) {
+      if (counter.load(std::memory_order_relaxed) != 0) return true;
+    }
+    return false;
+  }
+
+ private:
+  std::atomic<std::int64_t> counters_[loss_count]{};
+};
+
+}  // namespace whence::inline v1::stack
+
+#endif  // WHENCE_STACK_LOSSES_HPP

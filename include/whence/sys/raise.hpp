@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Throws for a caller's mistake; in a program built with -fno-exceptions, says it and aborts, as
+// the standard library does there.
+#ifndef WHENCE_SYS_RAISE_HPP
+#define WHENCE_SYS_RAISE_HPP
+
+#include <cstdio>
+#include <cstdlib>
+
+namespace whence::inline v1::sys {
+
+template <class Exception, class... Arguments>
+[[noreturn, gnu::noinline, gnu::cold]] void raise(Arguments&&... arguments) {
+#if defined(__cpp_exceptions)
+  throw Exception(static_cast<Arguments&&>(arguments)...);
+#else
+  const Exception mistake(static_cast<Arguments&&>(arguments)...);
+  std::fprintf(stderr, "whence: %s\n", mistake.what());
+  std::abort();
+#endif
+}
+
+}  // namespace whence::inline v1::sys
+
+#endif  // WHENCE_SYS_RAISE_HPP

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The whole toolkit, but for servers.
+#ifndef WHENCE_WHENCE_HPP
+#define WHENCE_WHENCE_HPP
+
+#include <whence/allocator.hpp>
+#include <whence/config.hpp>
+#include <whence/fwd.hpp>
+#include <whence/knobs.hpp>
+#include <whence/memory_resource.hpp>
+#include <whence/profile.hpp>
+#include <whence/registry.hpp>
+#include <whence/tracked.hpp>
+#include <whence/version.hpp>
+
+#endif  // WHENCE_WHENCE_HPP
