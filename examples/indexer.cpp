@@ -1,0 +1,198 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An inverted index (word -> the files it is in) over every text file below a directory, built in
+// memory by several threads, which then says whence its memory came and leaves profiles of it:
+//
+//   indexer [DIRECTORY [FOLDER]]      default: /usr/include, profiles to the current folder
+//   go tool pprof -top -inuse_space heap.pb.gz
+//   go tool pprof -top -alloc_space -base heap.1.pb.gz heap.pb.gz       the second half alone
+//   go tool pprof -traces files.pb.gz                                   files open at half time
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cctype>
+#include <chrono>
+#include <cstdint>
+#include <cstdio>
+#include <cstring>
+#include <filesystem>
+#include <functional>
+#include <mutex>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <unordered_map>
+#include <unordered_set>
+#include <vector>
+
+#include <whence/whence.hpp>
+
+namespace fs = std::filesystem;
+
+template <class T>
+using tracking = whence::tracking_allocator<T>;
+using text = std::basic_string<char, std::char_traits<char>, tracking<char>>;
+using postings = std::vector<std::uint32_t, tracking<std::uint32_t>>;
+struct text_hash {
+  using is_transparent = void;
+  std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
+};
+using words = std::unordered_map<text, postings, text_hash, std::equal_to<>,
+                                 tracking<std::pair<const text, postings>>>;
+
+// A part of the index with a lock of its own, so that threads seldom wait for one another.
+struct shard {
+  whence::tracked<whence::custom_profile<"indexer.shards">> entry;
+  std::mutex lock;
+  words index;
+};
+
+// An open file: as long as it lives, one entry in the profile indexer.files.
+class source_file {
+ public:
+  explicit source_file(const fs::path& path) : file_(std::fopen(path.c_str(), "rb")) {}
+  source_file(const source_file&) = delete;
+  source_file& operator=(const source_file&) = delete;
+  ~source_file() {
+    if (file_ != nullptr) std::fclose(file_);
+  }
+
+  // False where it cannot be opened or read.
+  bool read(text& content) {
+    if (file_ == nullptr) return false;
+    content.clear();
+    std::array<char, 1 << 14> block;
+    while (const std::size_t n = std::fread(block.data(), 1, block.size(), file_))
+      content.append(block.data(), n);
+    return std::ferror(file_) == 0;
+  }
+
+ private:
+  std::FILE* file_;
+  whence::tracked<whence::custom_profile<"indexer.files">> entry_;
+};
+
+struct indexer {
+  std::vector<fs::path> paths;
+  fs::path folder;
+  std::array<shard, 16> shards{};
+  std::atomic<std::size_t> next{0}, files{0}, binary{0}, unreadable{0}, bytes{0};
+  std::atomic<bool> half{false}, failed{false};
+
+  void save(const char* profile, const char* file) {
+    const fs::path path = folder / file;
+    if (const std::error_code error = whence::lookup(profile)->write_to(path)) {
+      std::fprintf(stderr, "indexer: %s: %s\n", path.c_str(), error.message().c_str());
+      failed = true;
+    }
+  }
+
+  void add(const text& content, std::uint32_t file) {
+    const auto in_word = [](char c) {
+      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
+    };
+    std::unordered_set<std::string_view> here;
+    for (auto at = content.begin(); at != content.end();) {
+      const auto begin = std::find_if(at, content.end(), in_word);
+      at = std::find_if_not(begin, content.end(), in_word);
+      if (at - begin > 1 && at - begin <= 64) here.emplace(begin, at);
+    }
+    for (const std::string_view word : here) {
+      shard& s = shards[text_hash{}(word) % shards.size()];
+      const std::scoped_lock hold(s.lock);
+      auto found = s.index.find(word);
+      if (found == s.index.end()) found = s.index.try_emplace(text(word)).first;
+      found->second.push_back(file);
+    }
+  }
+
+  void work() {
+    text content;
+    for (std::size_t i; (i = next++) < paths.size();) {
+      source_file file(paths[i]);
+      if (!file.read(content)) {
+        ++unreadable;
+        continue;
+      }
+      if (i >= paths.size() / 2 && !half.exchange(true)) {  // while this file is open
+        save("indexer.files", "files.pb.gz");
+        save("heap", "heap.1.pb.gz");
+      }
+      if (content.find('\0') != text::npos) {
+        ++binary;
+        continue;
+      }
+      add(content, static_cast<std::uint32_t>(i));
+      ++files;
+      bytes += content.size();
+      if (i % 256 == 0 && isatty(STDERR_FILENO) == 1)
+        std::fprintf(stderr, "\r%zu of %zu files ", i, paths.size());
+    }
+  }
+};
+
+// The stacks that hold the most memory now, each by its frames in this program's own source.
+void print_top() {
+  auto rows = whence::lookup("heap")->snapshot().rows;
+  std::sort(rows.begin(), rows.end(), [](auto& a, auto& b) { return a.values[3] > b.values[3]; });
+  if (rows.size() > 5) rows.resize(5);
+  for (const whence::profile_row& row : rows) {
+    std::printf("%10.1f MB in blocks of %lld bytes\n", static_cast<double>(row.values[3]) / 1e6,
+                static_cast<long long>(row.block_size));
+    for (const std::uintptr_t pc : row.stack) {
+      for (const auto& frame : whence::symbols::symbolizer::instance().resolve(pc - 1).frames) {
+        if (!std::string_view(frame.file).ends_with("indexer.cpp")) continue;
+        std::printf("%14s%s:%d %s\n", "", "indexer.cpp", static_cast<int>(frame.line),
+                    std::string(frame.name).c_str());
+      }
+    }
+  }
+}
+
+int main(int argc, char** argv) {
+  if (argc > 3 || (argc > 1 && argv[1][0] == '-')) {
+    const bool help =
+        argc == 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0);
+    std::fputs(
+        "usage: indexer [DIRECTORY [FOLDER]]\nIndexes the text files below DIRECTORY "
+        "(/usr/include), leaves profiles in FOLDER (.).\n",
+        help ? stdout : stderr);
+    return help ? 0 : 2;
+  }
+  static indexer it;
+  const fs::path root = argc > 1 ? argv[1] : "/usr/include";
+  it.folder = argc > 2 ? argv[2] : ".";
+  std::error_code error;
+  fs::create_directories(it.folder, error);
+  // Links to directories are not followed, so a loop of them is none.
+  fs::recursive_directory_iterator entry(root, fs::directory_options::skip_permission_denied,
+                                         error);
+  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+    std::error_code vanished;
+    if (entry->is_regular_file(vanished)) it.paths.push_back(entry->path());
+  }
+  if (error)
+    return std::fprintf(stderr, "indexer: %s: %s\n", root.c_str(), error.message().c_str()), 1;
+
+  const auto begin = std::chrono::steady_clock::now();
+  std::vector<std::thread> workers(std::clamp(std::thread::hardware_concurrency(), 2U, 8U));
+  for (std::thread& worker : workers) worker = std::thread([] { it.work(); });
+  for (std::thread& worker : workers) worker.join();
+  const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
+  if (isatty(STDERR_FILENO) == 1) std::fputs("\r\033[K", stderr);
+
+  std::size_t count = 0;
+  for (const shard& s : it.shards) count += s.index.size();
+  const double megabytes = static_cast<double>(it.bytes) / 1e6;
+  std::printf("%zu words in %zu files (%zu binary, %zu unreadable), %.1f MB in %.2f s: %.1f MB/s\n",
+              count, it.files.load(), it.binary.load(), it.unreadable.load(), megabytes,
+              took.count(), megabytes / took.count());
+  print_top();
+  if (!it.half) it.save("indexer.files", "files.pb.gz");
+  it.save("heap", "heap.pb.gz");
+  it.save("allocs", "allocs.pb.gz");
+  it.save("indexer.shards", "shards.pb.gz");
+  return it.failed ? 1 : 0;
+}

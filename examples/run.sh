@@ -1,0 +1,43 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The main job, on a Debian 12 with nothing but bash and apt: `examples/run.sh [FOLDER]`. Builds the
+# examples, runs the indexer, and leaves its profiles in FOLDER (default: profiles/ here, where you
+# stand) together with what `go tool pprof` makes of them: the top of each, and a call graph.
+set -euo pipefail
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+profiles="${1:-$PWD/profiles}"
+mkdir -p "$profiles"
+profiles="$(cd "$profiles" && pwd)"
+build="${WHENCE_BUILD_FOLDER:-$root/build/examples}"
+
+packages=(g++ cmake ninja-build zlib1g-dev libgcc-12-dev golang-go graphviz)
+missing=()
+for package in "${packages[@]}"; do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] ||
+    missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  echo "installing: ${missing[*]}"
+  as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "${missing[@]}"
+fi
+
+cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
+  -DWHENCE_BUILD_TESTS=OFF -DWHENCE_BUILD_BENCH=OFF -DWHENCE_BUILD_EXAMPLES=ON
+cmake --build "$build"
+
+cd "$profiles"
+"$build/examples/indexer"
+
+export HOME="${HOME:-/root}"
+for name in heap files; do
+  printf '\n== go tool pprof -top %s.pb.gz\n' "$name"
+  go tool pprof -top "$name.pb.gz" | sed -n 1,20p
+done
+go tool pprof -svg -output heap.svg heap.pb.gz
+printf '\nIn %s:\n' "$profiles"
+ls -l -- *.pb.gz heap.svg

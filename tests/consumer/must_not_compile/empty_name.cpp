@@ -1,0 +1,9 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A custom profile has a name, and not one of a predefined profile.
+// expected: custom_profile: an empty name
+#include <whence/whence.hpp>
+
+whence::tracked<whence::custom_profile<"">> entry;
+
+int main() {}

@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A program and two plugins, opened with RTLD_LOCAL and each with its own copy of the library's
+// code, see the same profiles. Once closed, a plugin's allocations keep their place in the profile.
+#include <dlfcn.h>
+
+#include <cstdio>
+#include <string>
+
+#include "plugin.hpp"
+#include <whence/whence.hpp>
+
+static int failures = 0;
+
+static void expect(bool truth, const char* plugin, const char* what) {
+  if (!truth) {
+    std::fprintf(stderr, "%s: %s\n", plugin, what);
+    ++failures;
+  }
+}
+
+int main(int argc, char** argv) {
+  whence::set_heap_profile_rate(1);
+  whence::tracked<whence::custom_profile<"app.sessions">> own;
+  whence::profile* heap = whence::lookup("heap");
+  whence::profile* sessions = whence::lookup("app.sessions");
+  expect(sessions != nullptr && sessions->count() == 1, "program", "its own entry is not there");
+
+  for (int i = 1; i < argc; ++i) {
+    void* library = dlopen(argv[i], RTLD_NOW | RTLD_LOCAL);
+    if (library == nullptr) {
+      std::fprintf(stderr, "%s\n", dlerror());
+      return 2;
+    }
+    auto open = reinterpret_cast<plugin_function>(dlsym(library, "plugin_open"));
+    auto close = reinterpret_cast<plugin_function>(dlsym(library, "plugin_close"));
+    if (open == nullptr || close == nullptr) {
+      std::fprintf(stderr, "%s: no entry points\n", argv[i]);
+      return 2;
+    }
+
+    plugin_report report{};
+    open(&report);
+    expect(report.heap == heap, argv[i], "lookup(\"heap\") is another profile");
+    expect(report.sessions == sessions, argv[i], "lookup(\"app.sessions\") is another profile");
+    expect(report.entries == 2, argv[i], "the plugin does not count the program's entry");
+    expect(sessions->count() == 2, argv[i], "the program does not count the plugin's entry");
+    close(&report);
+    expect(report.entries == 1 && sessions->count() == 1, argv[i], "the entry is still there");
+    dlclose(library);
+
+    std::string text;
+    expect(!whence::lookup("allocs")->write_to(text, 1), argv[i], "allocs could not be written");
+    expect(text.find("plugin_open") != std::string::npos, argv[i],
+           "allocs does not name the closed plugin's function");
+  }
+  return failures == 0 ? 0 : 1;
+}

@@ -1,0 +1,32 @@
+// SPDX-License-Identifier: Apache-2.0
+#include "plugin.hpp"
+
+#include <vector>
+
+#include <whence/whence.hpp>
+
+namespace {
+
+struct holder {
+  whence::tracked<whence::custom_profile<"app.sessions">> entry;
+  std::vector<int, whence::tracking_allocator<int>> numbers;
+};
+
+holder* held = nullptr;
+
+}  // namespace
+
+extern "C" __attribute__((visibility("default"))) void plugin_open(plugin_report* report) {
+  held = new holder;
+  held->numbers.resize(1000);
+  report->heap = whence::lookup("heap");
+  report->sessions = whence::lookup("app.sessions");
+  report->entries = whence::lookup("app.sessions")->count();
+  report->allocation = held->numbers.capacity() * sizeof(int);
+}
+
+extern "C" __attribute__((visibility("default"))) void plugin_close(plugin_report* report) {
+  delete held;
+  held = nullptr;
+  report->entries = whence::lookup("app.sessions")->count();
+}

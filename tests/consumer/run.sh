@@ -1,0 +1,206 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# The library as others meet it: `run.sh BUILD_FOLDER [case ...]`. BUILD_FOLDER is a configured build
+# of this library. It is installed to a prefix in a temporary folder, the consumer's sources are
+# copied beside it, and nothing there refers back to this tree.
+set -euo pipefail
+here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
+root="$(cd "$here/../.." && pwd)"
+[ $# -ge 1 ] || { echo "usage: run.sh BUILD_FOLDER [case ...]" >&2; exit 2; }
+build="$(cd "$1" && pwd)"
+shift
+
+cached() { sed -nE "s/^$1:[A-Z]+=(.*)/\1/p" "$build/CMakeCache.txt"; }
+CXX="$(cached CMAKE_CXX_COMPILER)"
+generator="$(cached CMAKE_GENERATOR)"
+export CXX
+strict=(-std=c++20 -O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+
+work="$(mktemp -d)"
+trap 'rm -rf "$work"' EXIT
+prefix="$work/prefix"
+cmake --install "$build" --prefix "$prefix" >"$work/install.log" || { cat "$work/install.log"; exit 1; }
+
+die() { echo "consumer: $*" >&2; exit 1; }
+
+pc_dir() { dirname "$(find "$prefix" -name whence.pc)"; }
+flags() { PKG_CONFIG_PATH="$(pc_dir)" pkg-config "$@" whence; }
+compile_flags() { flags --cflags; }
+link_flags() { flags --libs; }
+
+configure() {  # source folder, build folder, cmake arguments...
+  local source="$1" into="$2"
+  shift 2
+  cmake -S "$source" -B "$into" -G "$generator" -DCMAKE_BUILD_TYPE=RelWithDebInfo "$@"
+}
+
+# A profile by the program's own words: it is gzip where zlib is configured, has the heap's sample
+# type and names the function that allocated.
+expect_heap_profile() {
+  local zlib=0
+  grep -q 'WHENCE_WITH_ZLIB 1' "$prefix/include/whence/config_generated.hpp" && zlib=1
+  python3 - "$1" "$zlib" <<'PYTHON'
+import gzip, sys
+data = open(sys.argv[1], "rb").read()
+zipped = data[:2] == b"\x1f\x8b"
+if zipped != (sys.argv[2] == "1"):
+    sys.exit(f"consumer: gzip is {zipped}, but config_generated.hpp says {sys.argv[2]}")
+if zipped:
+    data = gzip.decompress(data)
+for word in (b"inuse_space", b"bytes", b"fill"):
+    if word not in data:
+        sys.exit(f"consumer: the profile lacks {word}")
+PYTHON
+}
+
+case_find_package() {
+  cp "$here/main.cpp" .
+  configure . build -DCMAKE_PREFIX_PATH="$prefix"
+  cmake --build build
+  ./build/consumer heap.pb.gz
+  expect_heap_profile heap.pb.gz
+
+  # A copy that was moved still works, and a version that is not there is refused.
+  mv "$prefix" "$prefix.moved"
+  configure . moved -DCMAKE_PREFIX_PATH="$prefix.moved" >moved.log || { cat moved.log; die "a moved prefix is not found"; }
+  mv "$prefix.moved" "$prefix"
+  local version
+  for version in 2.0 1.99 0.9; do
+    if configure . "refused-$version" -DCMAKE_PREFIX_PATH="$prefix" -DWANTED=$version >refused.log 2>&1; then
+      die "find_package(whence $version) was not refused"
+    fi
+    grep -q 'whence-config.cmake, version: ' refused.log ||
+      { cat refused.log; die "find_package(whence $version) failed for another reason"; }
+  done
+  if grep -rn -e "$root" -e "$build" "$prefix" --include='*.cmake' --include='*.pc' --include='*generated*'; then
+    die "the installed files name the folders they were built in"
+  fi
+}
+
+case_subdirectory() {
+  cp "$here/main.cpp" .
+  mkdir whence
+  cp -r "$root/CMakeLists.txt" "$root/include" whence/
+  local fetch
+  for fetch in OFF ON; do
+    configure . "build-$fetch" -DWHENCE_SOURCE="$PWD/whence" -DFETCH=$fetch
+    cmake --build "build-$fetch"
+    "./build-$fetch/consumer" "heap-$fetch.pb.gz"
+  done
+  # What is not wanted is not used, and what is wanted has to be there.
+  configure . build-plain -DWHENCE_SOURCE="$PWD/whence" -DWHENCE_WITH_ZLIB=OFF -DWHENCE_WITH_LIBBACKTRACE=OFF
+  cmake --build build-plain
+  ./build-plain/consumer heap.pb
+  python3 -c 'import sys; data = open("heap.pb", "rb").read(); sys.exit(data[:1] == b"\x1f" or b"fill" not in data)' ||
+    die "without zlib the profile is not plain protobuf that names the function"
+  if configure . build-missing -DWHENCE_SOURCE="$PWD/whence" -DWHENCE_WITH_ZLIB=ON \
+    -DCMAKE_DISABLE_FIND_PACKAGE_ZLIB=ON >missing.log 2>&1; then
+    die "WHENCE_WITH_ZLIB=ON passed without zlib"
+  fi
+  grep -q 'WHENCE_WITH_ZLIB is ON, but ZLIB is not' missing.log || { cat missing.log; die "another error"; }
+}
+
+case_pkg_config() {
+  cp "$here/main.cpp" .
+  local version
+  version="$(flags --modversion)"
+  # shellcheck disable=SC2046
+  "$CXX" "${strict[@]}" $(compile_flags) main.cpp -o consumer $(link_flags)
+  ./consumer heap.pb.gz
+  expect_heap_profile heap.pb.gz
+  echo "pkg-config: whence $version, libs $(link_flags)"
+}
+
+case_two_units() {
+  # shellcheck disable=SC2046
+  "$CXX" "${strict[@]}" $(compile_flags) main.cpp other.cpp -o program $(link_flags)
+  ./program
+}
+
+case_plugin() {
+  local visibility kind
+  for visibility in default hidden; do
+    local options=("${strict[@]}" "-fvisibility=$visibility")
+    [ $visibility = default ] || options+=(-fvisibility-inlines-hidden)
+    for kind in one two; do
+      # shellcheck disable=SC2046
+      "$CXX" "${options[@]}" -fPIC -shared $(compile_flags) plugin.cpp -o "./$visibility-$kind.so" $(link_flags)
+    done
+    # shellcheck disable=SC2046
+    "$CXX" "${options[@]}" $(compile_flags) main.cpp -o "program-$visibility" $(link_flags) -ldl
+  done
+  # Each program with each kind of plugin, and with both.
+  for visibility in default hidden; do
+    "./program-$visibility" ./default-one.so ./default-two.so
+    "./program-$visibility" ./hidden-one.so ./hidden-two.so
+    "./program-$visibility" ./default-one.so ./hidden-two.so
+  done
+}
+
+case_mixed_flags() {
+  local usual=("${strict[@]}" "-I$prefix/include" -DWHENCE_WITH_ZLIB=1)
+  # shellcheck disable=SC2046
+  "$CXX" "${usual[@]}" main.cpp other.cpp -o same $(link_flags) -lz
+  ./same 2>same.err
+  [ ! -s same.err ] || { cat same.err; die "equal settings are reported as mixed"; }
+
+  # Both orders: whichever unit the linker takes first, the difference is seen.
+  "$CXX" "${usual[@]}" -c main.cpp -o main.o
+  local setting order
+  for setting in "-UWHENCE_WITH_ZLIB -DWHENCE_WITH_ZLIB=0" -DWHENCE_DISABLE; do
+    # shellcheck disable=SC2086
+    "$CXX" "${usual[@]}" $setting -c other.cpp -o other.o
+    for order in "main.o other.o" "other.o main.o"; do
+      # shellcheck disable=SC2046,SC2086
+      "$CXX" $order -o mixed $(link_flags) -lz
+      ./mixed 2>mixed.err >mixed.out || { cat mixed.err; die "$setting ($order): the program failed"; }
+      grep -q 'ran to the end' mixed.out
+      grep -q '^whence: .*settings' mixed.err ||
+        { cat mixed.err; die "$setting ($order): nothing is said on stderr"; }
+      echo "mixed_flags: ${setting##* } ($order): $(head -n 1 mixed.err)"
+    done
+  done
+}
+
+case_no_exceptions() {
+  # shellcheck disable=SC2046
+  "$CXX" "${strict[@]}" -fno-exceptions -fno-rtti $(compile_flags) main.cpp -o program $(link_flags)
+  ./program
+  local status=0
+  ./program misuse 2>misuse.err || status=$?
+  [ $status -eq 134 ] || { cat misuse.err; die "misuse ended with status $status, not by abort"; }
+  grep -q 'heap' misuse.err || { cat misuse.err; die "misuse does not say what was wrong"; }
+  echo "no_exceptions: $(grep heap misuse.err | head -n 1)"
+}
+
+case_must_not_compile() {
+  local source expected count=0
+  for source in *.cpp; do
+    expected="$(sed -n 's|^// expected: ||p' "$source")"
+    [ -n "$expected" ] || die "$source does not say what is expected"
+    # shellcheck disable=SC2046
+    if "$CXX" "${strict[@]}" -fsyntax-only $(compile_flags) "$source" 2>"$source.err"; then
+      die "$source compiles"
+    fi
+    grep 'error:\|note:' "$source.err" | grep -Eq "$expected" ||
+      { head -n 20 "$source.err"; die "$source fails, but not with: $expected"; }
+    echo "must_not_compile: $source: $(grep -E "error:.*($expected)|note:.*($expected)" "$source.err" | head -n 1 | sed -E 's/^[^ ]+ //')"
+    count=$((count + 1))
+  done
+  [ $count -gt 0 ] || die "must_not_compile holds no source"
+}
+
+if [ $# -eq 0 ]; then
+  set -- find_package subdirectory pkg_config two_units plugin mixed_flags no_exceptions must_not_compile
+fi
+for name in "$@"; do
+  declare -F "case_$name" >/dev/null || die "there is no case $name"
+  mkdir "$work/$name"
+  [ ! -d "$here/$name" ] || cp -r "$here/$name/." "$work/$name/"
+  echo "== consumer: $name"
+  cd "$work/$name"
+  "case_$name"
+  cd "$work"
+done
+echo "consumer: $# passed"

@@ -1,0 +1,131 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Data goes down only, and so do includes. Three rules, read off the include lines themselves:
+#   1. a folder includes only the folders below it (the table `below`);
+#   2. a public page of a ring includes only pages of its own or a lower ring, and the folders that
+#      ring may see; no ring 1 (recording) header reaches symbols/, format/ or http/, however indirectly;
+#   3. the FILE_SET of CMakeLists.txt lists every header on disk, and each once.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+
+declare -A below=(
+  [sys]=""
+  [unwind]="sys"
+  [stack]="sys"
+  [profile]="stack unwind sys"
+  [instruments]="profile stack unwind sys"
+  [samplers]="profile stack unwind sys"
+  [symbols]="unwind sys"
+  [format]="symbols profile"
+  [http]="format samplers"
+)
+recording="sys stack unwind profile instruments"
+reading="$recording samplers symbols format"
+
+declare -A ring=()
+for page in version config config_generated fwd; do ring[$page]=0; done
+for page in registry tracked allocator memory_resource mutex condition_variable sync thread labels \
+            coroutine new_delete pthread knobs; do ring[$page]=1; done
+for page in profile cpu wall whence; do ring[$page]=2; done
+for page in http httplib beast; do ring[$page]=3; done
+declare -A sees=([0]="" [1]="$recording" [2]="$reading" [3]="$reading http")
+
+failures=0
+fail() {
+  echo "layers: $*" >&2
+  failures=$((failures + 1))
+}
+
+# The headers of this library that a header names, one a line, relative to include/whence/.
+includes() {
+  sed -nE 's|^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]whence/([^>"]+)[>"].*|\1|p' \
+    "include/whence/$1"
+}
+
+contains() { [[ " $1 " == *" $2 "* ]]; }
+
+mapfile -t headers < <(cd include/whence && find . -name '*.hpp' -printf '%P\n' | LC_ALL=C sort)
+[ "${#headers[@]}" -gt 0 ] || fail "no headers found"
+
+declare -A edges=()
+for header in "${headers[@]}"; do
+  edges[$header]="$(includes "$header" | tr '\n' ' ')"
+done
+
+for header in "${headers[@]}"; do
+  folder="" page=""
+  if [[ $header == */* ]]; then
+    folder="${header%%/*}"
+    [ -n "${below[$folder]+known}" ] || { fail "$folder/ is not in the table of folders"; continue; }
+  else
+    page="${header%.hpp}"
+    [ -n "${ring[$page]+known}" ] || { fail "$header is in no ring"; continue; }
+  fi
+  for target in ${edges[$header]}; do
+    if [ ! -e "include/whence/$target" ] && [ "$target" != config_generated.hpp ]; then
+      fail "$header includes $target, which is not there"
+    elif [[ $target == */* ]]; then
+      into="${target%%/*}"
+      if [ -n "$folder" ]; then
+        [ "$into" = "$folder" ] || contains "${below[$folder]}" "$into" ||
+          fail "$header includes $target: $folder/ may include only: ${below[$folder]:-itself}"
+      else
+        contains "${sees[${ring[$page]}]}" "$into" ||
+          fail "$header (ring ${ring[$page]}) includes $target"
+      fi
+    else
+      to="${ring[${target%.hpp}]:-9}"
+      if [ -n "$folder" ]; then
+        [ "$to" = 0 ] || fail "$header includes the public page $target, which is above it"
+      else
+        [ "$to" -le "${ring[$page]}" ] ||
+          fail "$header (ring ${ring[$page]}) includes $target (ring $to)"
+      fi
+    fi
+  done
+done
+
+# Everything a header reaches, conditional includes too.
+reach() {
+  local -A seen=([$1]=1)
+  local queue=("$1") next target
+  while [ "${#queue[@]}" -gt 0 ]; do
+    next="${queue[0]}"
+    queue=("${queue[@]:1}")
+    for target in ${edges[$next]:-}; do
+      if [ -z "${seen[$target]+seen}" ]; then
+        seen[$target]=1
+        queue+=("$target")
+        echo "$target"
+      fi
+    done
+  done
+}
+
+for page in "${!ring[@]}"; do
+  if [ "${ring[$page]}" = 1 ] && [ -e "include/whence/$page.hpp" ]; then
+    while read -r target; do
+      case "$target" in
+        symbols/* | format/* | http/*) fail "$page.hpp records, but reaches $target" ;;
+      esac
+    done < <(reach "$page.hpp")
+  fi
+done
+
+listed="$(sed -n '/# headers begin/,/# headers end/p' CMakeLists.txt |
+  sed -nE 's|^[[:space:]]*include/whence/([^ )]+)$|\1|p' | LC_ALL=C sort)"
+if ! difference="$(diff <(printf '%s\n' "$listed") <(printf '%s\n' "${headers[@]}"))"; then
+  fail "the FILE_SET in CMakeLists.txt and the folder differ (< listed only, > on disk only):"
+  printf '%s\n' "$difference" | grep '^[<>]' >&2
+fi
+
+# An empty list of edges would pass every rule above.
+edge_count="$(printf '%s\n' "${edges[@]}" | wc -w)"
+[ "$edge_count" -gt 0 ] || fail "no include line was found at all"
+
+if [ "$failures" -gt 0 ]; then
+  echo "layers: $failures violations in ${#headers[@]} headers" >&2
+  exit 1
+fi
+echo "layers: ${#headers[@]} headers, $edge_count includes, every one points down"

@@ -1,0 +1,157 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Every test, on a Debian 12 with nothing but bash and apt: `tests/run.sh [--quick] [FOLDER]`.
+# FOLDER (default: build/ in the repository) takes all that is built. --quick: g++ alone.
+#
+# Each suite ends in its runner's own last line; the script ends in `N passed, M failed`, counting
+# suites, and with a status that says the same. A suite that fails stops none of the others.
+set -euo pipefail
+root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
+
+quick=0
+build=""
+for argument in "$@"; do
+  case "$argument" in
+    --quick) quick=1 ;;
+    -*) echo "usage: tests/run.sh [--quick] [FOLDER]" >&2; exit 2 ;;
+    *) build="$argument" ;;
+  esac
+done
+build="${build:-$root/build}"
+mkdir -p "$build"
+build="$(cd "$build" && pwd)"
+jobs="$(nproc)"
+
+# ---- what is needed ------------------------------------------------------------------------------
+
+packages=(
+  g++ clang cmake ninja-build binutils python3 pkg-config doctest-dev libbenchmark-dev
+  zlib1g-dev libgcc-12-dev golang-go protobuf-compiler libprotobuf-dev
+  golang-github-google-pprof-dev graphviz valgrind libclang-rt-14-dev clang-format clang-tidy
+  libjemalloc-dev libgoogle-perftools-dev ca-certificates
+)
+# A node that is there already, from wherever, is as good.
+command -v node >/dev/null || packages+=(nodejs)
+command -v npm >/dev/null || packages+=(npm)
+
+missing=()
+for package in "${packages[@]}"; do
+  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] ||
+    missing+=("$package")
+done
+if [ "${#missing[@]}" -gt 0 ]; then
+  echo "installing: ${missing[*]}"
+  as_root=()
+  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
+  "${as_root[@]}" apt-get update -q
+  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
+    apt-get install -q -y --no-install-recommends "${missing[@]}"
+fi
+
+# ---- the suites ----------------------------------------------------------------------------------
+
+configure_and_build() {
+  cmake -S "$root" --preset "$1" -B "$build/$1"
+  cmake --build "$build/$1" --parallel "$jobs"
+}
+
+# Where addresses are randomized over more bits than ThreadSanitizer's map foresees, it needs fixed ones.
+without_randomization=()
+bits=/proc/sys/vm/mmap_rnd_bits
+if [ -r $bits ] && [ "$(cat $bits)" -gt 28 ] && setarch "$(uname -m)" -R true 2>/dev/null; then
+  without_randomization=(setarch "$(uname -m)" -R)
+fi
+
+# An independent reader of profile.proto, which tests/pprof finds by NODE_PATH. Node brings its own
+# list of authorities; here it also trusts those the system trusts.
+export NODE_PATH="$build/npm/node_modules"
+suite_reader() {
+  local authorities=/etc/ssl/certs/ca-certificates.crt
+  if [ ! -d "$NODE_PATH/pprof-format" ]; then
+    NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$authorities}" npm install --prefix "$build/npm" \
+      --no-audit --no-fund --no-package-lock --fetch-retries=1 pprof-format@2
+  fi
+  node -e 'console.log("reader: pprof-format has", Object.keys(require("pprof-format")).length, "exports")'
+}
+
+suite_gcc() {
+  configure_and_build gcc
+  ctest --test-dir "$build/gcc" --output-on-failure --no-tests=error --parallel "$jobs"
+}
+
+suite_clang() {
+  configure_and_build clang
+  ctest --test-dir "$build/clang" --output-on-failure --no-tests=error --parallel "$jobs"
+}
+
+suite_asan() {
+  configure_and_build asan
+  UBSAN_OPTIONS=print_stacktrace=1 \
+    ctest --test-dir "$build/asan" --output-on-failure --no-tests=error --parallel "$jobs"
+}
+
+suite_tsan() {
+  configure_and_build tsan
+  TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" "${without_randomization[@]}" \
+    ctest --test-dir "$build/tsan" --output-on-failure --no-tests=error --parallel "$jobs"
+}
+
+# Of the folders that record, without the cases that only their volume makes interesting.
+suite_valgrind() {
+  local core='*/tests/sys/*,*/tests/unwind/*,*/tests/stack/*,*/tests/profile/*,*/tests/instruments/*'
+  valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --quiet \
+    "$build/gcc/tests/whence_tests" "--source-file=$core" '--test-suite-exclude=heavy' |
+    tee "$build/valgrind.log"
+  ! grep -Eq 'test cases: +0 ' "$build/valgrind.log" || { echo "valgrind: no test was run"; return 1; }
+}
+
+# By comparing: clang-format 14's --dry-run also reports replacements that change nothing, such as
+# the closing comment of `namespace whence::inline v1`.
+suite_format() {
+  local files file differing=0
+  mapfile -t files < <(find "$root/include" "$root/tests" "$root/bench" "$root/examples" \
+    -name '*.hpp' -o -name '*.cpp' | LC_ALL=C sort)
+  for file in "${files[@]}"; do
+    if ! clang-format "$file" | diff -u --label "$file" --label formatted "$file" -; then
+      differing=$((differing + 1))
+    fi
+  done
+  echo "format: ${#files[@]} files, $differing differ from what clang-format makes of them"
+  [ "$differing" -eq 0 ]
+}
+
+suite_lint() {
+  clang-tidy --quiet "$root/tests/odr.cpp" -- -std=c++20 -xc++ -I "$root/include"
+  echo "lint: clang-tidy has no complaint about <whence/whence.hpp>"
+}
+
+# A subshell of its own, outside of any condition: only so does `set -e` hold inside.
+passed=()
+failed=()
+run() {
+  local started=$SECONDS status
+  printf '\n==== %s\n' "$1"
+  set +e
+  (
+    set -euo pipefail
+    "suite_$1"
+  )
+  status=$?
+  set -e
+  if [ $status -eq 0 ]; then passed+=("$1"); else failed+=("$1"); fi
+  seconds[$1]=$((SECONDS - started))
+}
+
+declare -A seconds=()
+run reader
+run gcc
+if [ $quick -eq 0 ]; then
+  for suite in clang asan tsan valgrind format lint; do run $suite; done
+fi
+
+printf '\n'
+for suite in "${passed[@]}"; do printf '%-10s passed  %5d s\n' "$suite" "${seconds[$suite]}"; done
+for suite in "${failed[@]}"; do printf '%-10s FAILED  %5d s\n' "$suite" "${seconds[$suite]}"; done
+echo "${#passed[@]} passed, ${#failed[@]} failed"
+[ "${#failed[@]}" -eq 0 ]
