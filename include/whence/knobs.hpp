@@ -15,13 +15,13 @@
 namespace whence::inline v1 {
 
 // The mean number of bytes between two sampled allocations (512 KiB at the start): 1 samples every
-// allocation, 0 or less none. Returns the previous rate. What is recorded keeps the rate it was
-// sampled at. Below 64 KiB, deallocations look into a filter from then on: about 1 ns more each.
-// (Go: runtime.MemProfileRate)
+// allocation, 0 or less none, and nothing is sparser than 1 TiB. Returns the previous rate. What is
+// recorded keeps the rate it was sampled at. Below 64 KiB, deallocations look into a filter from
+// then on: about 1 ns more each. (Go: runtime.MemProfileRate)
 inline std::int64_t set_heap_profile_rate(std::int64_t bytes) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return core::default_heap_rate;
-  const std::int64_t rate = bytes < 0 ? 0 : bytes;
+  const std::int64_t rate = bytes < 0 ? 0 : bytes < core::largest_rate ? bytes : core::largest_rate;
   if (core::may_leave_untagged(rate)) {
     // Before any thread can sample by the new rate, every deallocation must look.
     s->free_mask.store(0, std::memory_order_relaxed);

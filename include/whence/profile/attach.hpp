@@ -70,8 +70,8 @@ inline bool open_root(process_state& s) noexcept {
   }
   if (heap == nullptr || make_predefined(s, kind::allocs, heap) == nullptr) return false;
 
-  constexpr std::int64_t largest = std::int64_t{1} << 40;
-  const std::int64_t rate = environment_number("WHENCE_HEAP_RATE", 0, largest, default_heap_rate);
+  const std::int64_t rate =
+      environment_number("WHENCE_HEAP_RATE", 0, largest_rate, default_heap_rate);
   if (may_leave_untagged(rate)) s.free_mask = 0;
   if (rate != default_heap_rate) change_heap_rate(s, rate);
   s.stack_depth = static_cast<int>(environment_number(

@@ -25,6 +25,7 @@ namespace whence::inline v1::core {
 inline constexpr std::size_t tag_alignment = 4096;
 // Aligning a sampled block costs a page: at this rate, a sixteenth of the memory allocated.
 inline constexpr std::int64_t smallest_tagging_rate = 64 * 1024;
+inline constexpr std::int64_t largest_rate = std::int64_t{1} << 40;
 inline constexpr std::int64_t epoch = std::int64_t{1} << 40;  // caps a countdown at 1 TiB
 inline constexpr std::int64_t last_epoch = std::int64_t{1} << 62;
 inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::min();

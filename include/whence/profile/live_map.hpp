@@ -22,7 +22,7 @@
 
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/futex_lock.hpp>
+#include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::core {
 
@@ -114,7 +114,7 @@ class live_map {
     std::uint64_t word;
   };
   struct alignas(sys::cache_line) shard {
-    sys::futex_lock lock;
+    sys::spin_lock lock;
     std::size_t count = 0;
     std::size_t capacity = 0;  // zero or a power of two
     slot* slots = nullptr;

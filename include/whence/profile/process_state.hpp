@@ -22,8 +22,8 @@
 #include <whence/stack/losses.hpp>
 #include <whence/stack/table.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/futex_lock.hpp>
 #include <whence/sys/once_root.hpp>
+#include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::core {
 
@@ -52,12 +52,12 @@ struct process_state {
   std::atomic<int> stack_depth{default_stack_depth};
   std::atomic<bool> mixed_settings{false};
 
-  sys::futex_lock knobs;  // one change of a knob at a time
-  sys::futex_lock opening;
+  sys::spin_lock knobs;  // one change of a knob at a time
+  sys::spin_lock opening;
   std::atomic<bool> open{false};
   profile* predefined[kind_count]{};
 
-  sys::futex_lock forking;
+  sys::spin_lock forking;
   std::atomic<int> fork_owner{0};  // thread id
   int fork_depth = 0;
 

@@ -16,7 +16,7 @@
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/profile.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/futex_lock.hpp>
+#include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1 {
 
@@ -60,7 +60,7 @@ class profile_directory {
     return ::new (memory) profile("nowhere", {}, core::kind::custom, 0);
   }
 
-  sys::futex_lock& lock() noexcept { return lock_; }
+  sys::spin_lock& lock() noexcept { return lock_; }
 
  private:
   profile* make(std::string_view name, std::string_view description, core::kind kind) noexcept {
@@ -82,7 +82,7 @@ class profile_directory {
   }
 
   sys::arena& arena_;
-  sys::futex_lock lock_;
+  sys::spin_lock lock_;
   std::atomic<profile*> head_{nullptr};
   std::uint16_t last_id_ = 0;
 };

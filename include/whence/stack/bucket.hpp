@@ -31,7 +31,7 @@ struct frames {
 struct key {
   frames stack;
   std::uint64_t block_size = 0;  // heap: bytes of one allocation
-  std::int64_t rate = 0;         // heap: mean bytes between samples when it was taken
+  std::int64_t rate = 0;         // heap: mean bytes between samples when it was taken, below 2^44
   std::uint32_t labels = 0;      // id of the label set; 0: none
 };
 

@@ -30,6 +30,7 @@
 #include <whence/stack/bucket.hpp>
 #include <whence/stack/hash.hpp>
 #include <whence/stack/losses.hpp>
+#include <whence/stack/pseudo_frames.hpp>
 #include <whence/sys/arena.hpp>
 
 namespace whence::inline v1::stack {
@@ -50,16 +51,16 @@ class table {
 
   static hash128 identify(const bucket_list& list, const key& k) noexcept {
     hasher h;
-    for (std::size_t i = 0; i < k.stack.depth; ++i) h.add(k.stack.pcs[i]);
-    h.add((std::uint64_t{k.labels} << 32) | (std::uint64_t{list.id} << 16) |
-          (k.stack.truncated ? 2U : 0U) | (k.stack.leaf_is_ip ? 1U : 0U));
-    h.add(k.block_size);
-    h.add(static_cast<std::uint64_t>(k.rate));
+    std::size_t i = 0;
+    for (; i + 1 < k.stack.depth; i += 2) h.add(k.stack.pcs[i], k.stack.pcs[i + 1]);
+    // The depth among the rest tells an odd last address from one followed by a zero.
+    h.add(i < k.stack.depth ? k.stack.pcs[i] : 0, (std::uint64_t{k.labels} << 32) | k.stack.depth);
+    const std::uint64_t flags = (k.stack.truncated ? 2U : 0U) | (k.stack.leaf_is_ip ? 1U : 0U);
+    // 44 bits of rate, 18 of list and flags.
+    h.add((static_cast<std::uint64_t>(k.rate) << 18) | (std::uint64_t{list.id} << 2) | flags,
+          k.block_size);
     return h.finish();
   }
-
-  // The address an [overflow] bucket has for its only frame: no code is ever mapped there.
-  static constexpr std::uintptr_t overflow_pc = 1;
 
  private:
   class segment {
@@ -250,7 +251,7 @@ class table {
       losses_.count(loss::overflow);
       return b;
     }
-    const std::uintptr_t pc = overflow_pc;
+    const std::uintptr_t pc = pseudo::overflow;
     const key k{{&pc, 1}, 0, rate, 0};
     bucket* const b = fill(arena_.allocate_always(bucket::bytes(1)), list, k, identify(list, k));
     if (b == nullptr) {

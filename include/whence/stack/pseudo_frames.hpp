@@ -1,0 +1,21 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Frames that stand for something other than code. Their addresses are below the lowest one Linux
+// maps (vm.mmap_min_addr), so they are never taken for code and code is never taken for them.
+#ifndef WHENCE_STACK_PSEUDO_FRAMES_HPP
+#define WHENCE_STACK_PSEUDO_FRAMES_HPP
+
+#include <cstdint>
+
+namespace whence::inline v1::stack::pseudo {
+
+inline constexpr std::uintptr_t overflow = 1;   // what the memory limit left no room for
+inline constexpr std::uintptr_t truncated = 2;  // the root end of a stack deeper than the limit
+inline constexpr std::uintptr_t unknown = 3;    // a stack without a frame
+inline constexpr std::uintptr_t end = 4;        // no pseudo-frame from here on
+
+inline constexpr const char* names[end] = {"", "[overflow]", "[truncated]", "[unknown]"};
+
+}  // namespace whence::inline v1::stack::pseudo
+
+#endif  // WHENCE_STACK_PSEUDO_FRAMES_HPP

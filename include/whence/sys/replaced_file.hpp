@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A file that appears whole or not at all:
+//
+//   dir/.whence-PID-N.tmp   is written, then renamed to   dir/name
+//
+// Until then a file already there is untouched; whoever has it open keeps it. Permission bits of an
+// existing file are kept, a new one gets 0666 & ~umask. A symbolic link is followed. What is not a
+// regular file (a terminal, a pipe, /dev/null) is written to as it is: renaming would replace the
+// device. Nothing is synced to the disk: the promise is about programs, not about power.
+#ifndef WHENCE_SYS_REPLACED_FILE_HPP
+#define WHENCE_SYS_REPLACED_FILE_HPP
+
+#include <fcntl.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <cstddef>
+#include <cstdio>
+#include <cstdlib>
+#include <span>
+#include <string>
+#include <utility>
+
+#include <whence/sys/write_all.hpp>
+
+namespace whence::inline v1::sys {
+
+inline std::atomic<unsigned> temporary_number{0};
+
+class replaced_file {
+ public:
+  explicit replaced_file(std::string path) : path_(std::move(path)) {}
+  ~replaced_file() { abandon(); }
+  replaced_file(const replaced_file&) = delete;
+  replaced_file& operator=(const replaced_file&) = delete;
+
+  // 0 or an errno; after a failure, abandon.
+  int write(std::span<const std::byte> bytes) {
+    if (fd_ < 0) {
+      if (const int error = open()) return error;
+    }
+    return write_all(fd_, bytes);
+  }
+
+  // Puts the file in its place, also an empty one. 0 or an errno; then nothing is left behind.
+  int finish() {
+    int error = fd_ < 0 ? open() : 0;
+    // Linux closes the descriptor even where close is interrupted.
+    if (error == 0 && ::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) error = errno;
+    if (error == 0 && !temporary_.empty()) {
+      if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
+        error = errno;
+      } else {
+        temporary_.clear();
+      }
+    }
+    abandon();
+    return error;
+  }
+
+  void abandon() noexcept {
+    if (fd_ >= 0) ::close(std::exchange(fd_, -1));
+    if (!temporary_.empty()) ::unlink(temporary_.c_str());
+    temporary_.clear();
+  }
+
+ private:
+  int open() {
+    struct stat there {};
+    const bool exists = ::stat(path_.c_str(), &there) == 0;
+    if (!exists && errno != ENOENT) return errno;
+    if (exists && S_ISDIR(there.st_mode)) return EISDIR;
+    if (exists && !S_ISREG(there.st_mode)) {
+      do {
+        fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+      } while (fd_ < 0 && errno == EINTR);
+      return fd_ < 0 ? errno : 0;
+    }
+    if (path_.empty() || path_.back() == '/') return path_.empty() ? ENOENT : EISDIR;
+    if (exists) follow_links();
+    // Nobody may read a file that will be private while it is written.
+    if (const int error = open_temporary(exists ? 0600 : 0666)) return error;
+    return exists && ::fchmod(fd_, there.st_mode & 07777) != 0 ? errno : 0;
+  }
+
+  void follow_links() {
+    char* const real = ::realpath(path_.c_str(), nullptr);
+    if (real == nullptr) return;
+    path_ = real;
+    std::free(real);
+  }
+
+  int open_temporary(mode_t mode) {
+    const std::size_t name = path_.rfind('/') + 1;  // npos + 1 is 0
+    for (int attempt = 0; attempt < 100; ++attempt) {
+      // Of fixed length, so that a name as long as a name may be has a temporary as well.
+      std::string candidate = path_.substr(0, name) + ".whence-" + std::to_string(::getpid()) +
+                              '-' + std::to_string(temporary_number.fetch_add(1)) + ".tmp";
+      do {
+        fd_ = ::open(candidate.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+      } while (fd_ < 0 && errno == EINTR);
+      if (fd_ >= 0) {
+        temporary_ = std::move(candidate);
+        return 0;
+      }
+      if (errno != EEXIST) return errno;
+    }
+    return EEXIST;
+  }
+
+  std::string path_;
+  std::string temporary_;
+  int fd_ = -1;
+};
+
+}  // namespace whence::inline v1::sys
+
+#endif  // WHENCE_SYS_REPLACED_FILE_HPP

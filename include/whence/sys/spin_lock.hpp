@@ -1,0 +1,60 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A lock for a handful of instructions: taking it is one atomic exchange, releasing it one store.
+// Whoever finds it held looks again for a while, then sleeps a little between looks, so that a
+// holder that lost its processor gets one back whatever the priorities.
+//
+// Not std::mutex, because these locks live in a constant-initialized root, must be put right in a
+// forked child, and would cost every recording header the lines of <mutex>. Keeps errno. Not for
+// signal handlers.
+#ifndef WHENCE_SYS_SPIN_LOCK_HPP
+#define WHENCE_SYS_SPIN_LOCK_HPP
+
+#include <time.h>
+
+#include <atomic>
+
+#include <whence/sys/errno_guard.hpp>
+
+namespace whence::inline v1::sys {
+
+class spin_lock {
+ public:
+  void lock() noexcept {
+    if (held_.exchange(true, std::memory_order_acquire)) lock_contended();
+  }
+  void unlock() noexcept { held_.store(false, std::memory_order_release); }
+
+ private:
+  static constexpr int looks = 200;
+  static constexpr long nap_ns = 20'000;
+
+  [[gnu::noinline, gnu::cold]] void lock_contended() noexcept {
+    const errno_guard keep;
+    do {
+      for (int i = 0; held_.load(std::memory_order_relaxed); ++i) {
+        if (i < looks) continue;
+        const timespec nap{0, nap_ns};
+        ::nanosleep(&nap, nullptr);
+      }
+    } while (held_.exchange(true, std::memory_order_acquire));
+  }
+
+  std::atomic<bool> held_{false};
+};
+
+// std::lock_guard without <mutex>.
+class scoped_lock {
+ public:
+  explicit scoped_lock(spin_lock& l) noexcept : lock_(l) { lock_.lock(); }
+  ~scoped_lock() { lock_.unlock(); }
+  scoped_lock(const scoped_lock&) = delete;
+  scoped_lock& operator=(const scoped_lock&) = delete;
+
+ private:
+  spin_lock& lock_;
+};
+
+}  // namespace whence::inline v1::sys
+
+#endif  // WHENCE_SYS_SPIN_LOCK_HPP
