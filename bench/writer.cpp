@@ -1,16 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes a heap profile of 10 thousand, 100 thousand and a million stacks of 24 frames with 12 000
-// distinct addresses: encoded, and encoded and compressed. libprotobuf encodes the same content in
-// an arena, as someone would who had no writer: message by message, then one serialization. It is
-// handed the numbers of the addresses by the same index. Names are made up and cost nothing.
+// Writes a custom profile of 10 thousand, 100 thousand and a million stacks of 24 frames, encoded,
+// and encoded and compressed. The stacks are of two sorts, `distinct` says which:
 //
-// raw_MB is what was encoded; out_MB what reached the sink.
+//   48       the bits of a stack's number choose between two calls frame by frame, as in
+//            bench/peers/write_profile.go: all are different
+//   12000    a program has 2000 runs of six calls, each run always the same and some taken far more
+//            often than others; a stack is four of them: nearly all are different
+//
+// libprotobuf encodes the same content in an arena, as someone would who had no writer: message by
+// message, then one serialization. It is handed the numbers of the addresses by the same index.
+// Names are made up and cost nothing. raw_MB is what was encoded, out_MB what reached the sink.
 #include <benchmark/benchmark.h>
 #include <google/protobuf/arena.h>
 #include <profile.pb.h>
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -32,7 +36,9 @@ using namespace whence;
 
 constexpr std::size_t depth = 24;
 constexpr std::uintptr_t first_address = 0x400000;
-constexpr std::uintptr_t distinct = 12'000;
+constexpr const char* name = "bench.stacks";
+constexpr std::int64_t few = 2 * depth;
+constexpr std::int64_t many = 12'000;
 
 struct made_up_code {
   const symbols::location& resolve(std::uintptr_t) const {
@@ -47,20 +53,34 @@ struct made_up_code {
 
 // The rows of a profile, their stacks in one block of memory as a live table has them.
 struct content {
-  explicit content(std::size_t rows) : pcs(rows * depth) {
-    std::uint64_t state = 1;
-    for (std::uintptr_t& pc : pcs) {
-      state = state * 6364136223846793005U + 1442695040888963407U;
-      pc = first_address + 1 + 16 * ((state >> 33) % distinct);
+  explicit content(const benchmark::State& state)
+      : pcs(static_cast<std::size_t>(state.range(0)) * depth) {
+    state.range(1) == few ? choose_calls() : choose_runs();
+  }
+
+  void choose_calls() {
+    for (std::size_t i = 0; i < pcs.size(); ++i) {
+      const std::size_t frame = i % depth;
+      pcs[i] = address(2 * frame + (i / depth >> frame & 1));
     }
   }
+  void choose_runs() {
+    constexpr std::size_t run = 6;
+    std::uint64_t state = 1;
+    for (std::size_t i = 0; i < pcs.size(); i += run) {
+      state = state * 6364136223846793005U + 1442695040888963407U;
+      const double draw = static_cast<double>(state >> 11) / 9007199254740992.0;
+      const auto which = static_cast<std::size_t>(draw * draw * draw * (many / run));
+      for (std::size_t call = 0; call < run; ++call) pcs[i + call] = address(which * run + call);
+    }
+  }
+  static std::uintptr_t address(std::size_t number) { return first_address + 1 + 16 * number; }
+
   std::size_t rows() const { return pcs.size() / depth; }
   profile_row row(std::size_t i) const {
-    const auto n = static_cast<std::int64_t>(i % 100 + 1);
     profile_row r;
     r.stack = std::span(pcs).subspan(i * depth, depth);
-    r.block_size = 64;
-    r.values = {2 * n, 128 * n, n, 64 * n};
+    r.values = {static_cast<std::int64_t>(i % 100 + 1)};
     return r;
   }
   std::vector<std::uintptr_t> pcs;
@@ -68,9 +88,7 @@ struct content {
 
 profile_header header() {
   profile_header h;
-  h.name = "heap";
-  h.kind = core::kind::heap;
-  h.period = 524288;
+  h.name = name;
   h.time_ns = 1;
   return h;
 }
@@ -95,7 +113,7 @@ std::size_t write(const content& c) {
 
 template <class Gzip>
 void whence_writer(benchmark::State& state) {
-  const content c(static_cast<std::size_t>(state.range(0)));
+  const content c(state);
   const std::size_t encoded = write<format::stored>(c);
   std::size_t written = 0;
   for (auto _ : state) {
@@ -109,8 +127,7 @@ void whence_writer(benchmark::State& state) {
 std::size_t write_with_protobuf(const content& c, std::string& out) {
   google::protobuf::Arena arena;
   auto* const p = google::protobuf::Arena::CreateMessage<pb::Profile>(&arena);
-  const core::kind_info& kind = core::info(core::kind::heap);
-  std::vector<std::string_view> texts{"", "bytes"};
+  std::vector<std::string_view> texts{""};
   const auto text = [&](std::string_view t) {
     for (std::size_t i = 0; i < texts.size(); ++i) {
       if (texts[i] == t) return static_cast<std::int64_t>(i);
@@ -123,11 +140,7 @@ std::size_t write_with_protobuf(const content& c, std::string& out) {
     const profile_row row = c.row(i);
     pb::Sample* const sample = p->add_sample();
     for (const std::uintptr_t pc : row.stack) sample->add_location_id(index.id(pc - 1));
-    for (const std::int64_t v : row.values) sample->add_value(v);
-    pb::Label* const label = sample->add_label();
-    label->set_key(1);
-    label->set_num(row.block_size);
-    label->set_num_unit(1);
+    sample->add_value(row.values[0]);
   }
   const made_up_code code;
   const symbols::frame& f = code.resolve(0).frames[0];
@@ -156,23 +169,20 @@ std::size_t write_with_protobuf(const content& c, std::string& out) {
   mapping->set_has_filenames(true);
   mapping->set_has_line_numbers(true);
   mapping->set_has_inline_frames(true);
-  for (int i = 0; i < kind.value_count; ++i) {
-    pb::ValueType* const type = p->add_sample_type();
-    type->set_type(text(kind.values[i].type));
-    type->set_unit(text(kind.values[i].unit));
-  }
-  p->mutable_period_type()->set_type(text(kind.period_type.type));
-  p->mutable_period_type()->set_unit(text(kind.period_type.unit));
+  pb::ValueType* const type = p->add_sample_type();
+  type->set_type(text(name));
+  type->set_unit(text("count"));
+  p->mutable_period_type()->set_type(text(name));
+  p->mutable_period_type()->set_unit(text("count"));
   p->set_period(header().period);
   p->set_time_nanos(header().time_ns);
-  p->set_default_sample_type(text(kind.default_sample_type));
   for (const std::string_view t : texts) p->add_string_table(std::string(t));
   out.clear();
   return p->SerializeToString(&out) ? out.size() : 0;
 }
 
 void libprotobuf_arena(benchmark::State& state) {
-  const content c(static_cast<std::size_t>(state.range(0)));
+  const content c(state);
   std::string out;
   std::size_t written = 0;
   for (auto _ : state) written = write_with_protobuf(c, out);
@@ -183,7 +193,7 @@ void libprotobuf_arena(benchmark::State& state) {
 
 // The share of looking up addresses in the above: 24 for each stack.
 void address_look_ups(benchmark::State& state) {
-  const content c(static_cast<std::size_t>(state.range(0)));
+  const content c(state);
   for (auto _ : state) {
     format::address_index index;
     std::uint64_t sum = 0;
@@ -194,7 +204,8 @@ void address_look_ups(benchmark::State& state) {
 }
 
 void sizes(benchmark::internal::Benchmark* b) {
-  b->Arg(10'000)->Arg(100'000)->Arg(1'000'000)->Unit(benchmark::kMillisecond)->UseRealTime();
+  b->ArgsProduct({{10'000, 100'000, 1'000'000}, {few, many}})->ArgNames({"stacks", "distinct"});
+  b->Unit(benchmark::kMillisecond)->UseRealTime();
 }
 BENCHMARK(whence_writer<format::stored>)->Apply(sizes);
 #if WHENCE_WITH_ZLIB

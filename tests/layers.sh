@@ -17,7 +17,7 @@ declare -A below=(
   [instruments]="profile stack unwind sys"
   [samplers]="profile stack unwind sys"
   [symbols]="unwind sys"
-  [format]="symbols profile"
+  [format]="symbols profile sys"
   [http]="format samplers"
 )
 recording="sys stack unwind profile instruments"

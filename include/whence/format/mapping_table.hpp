@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Gives every address a mapping, since readers drop or refuse locations without one:
+//
+//   0x1 ... 0x1000    [whence]    the pseudo-frames, where there are any
+//   mapped files                  as the process has them, the program first
+//   in between        [unknown]   one for each gap with addresses in it: unloaded or generated code
+//
+// Mappings are numbered from 1 and never overlap. Throws: std::bad_alloc.
+#ifndef WHENCE_FORMAT_MAPPING_TABLE_HPP
+#define WHENCE_FORMAT_MAPPING_TABLE_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <utility>
+#include <vector>
+
+#include <whence/profile/pseudo_frames.hpp>
+#include <whence/symbols/mappings.hpp>
+
+namespace whence::inline v1::format {
+
+class mapping_table {
+ public:
+  // Requires: no address is the last one there is, which no half-open range can hold.
+  mapping_table(std::vector<symbols::mapping> mapped, std::span<const std::uintptr_t> addresses)
+      : mappings_(std::move(mapped)) {
+    if (mappings_.empty()) add(core::first_code_address, last, "[unknown]");
+    order();
+    std::vector<std::uintptr_t> strays;
+    bool pseudo = false;
+    for (const std::uintptr_t a : addresses) {
+      if (core::is_pseudo(a)) {
+        pseudo = true;
+      } else if (find(a) == nullptr) {
+        strays.push_back(a);
+      }
+    }
+    std::sort(strays.begin(), strays.end());
+    cover(strays);
+    if (pseudo) add(1, core::first_code_address, "[whence]");
+    order();
+  }
+
+  // Requires: the address was among those the table was made for.
+  std::uint64_t id(std::uintptr_t address) const { return find(address)->id; }
+
+  // mappings()[id - 1]
+  const std::vector<symbols::mapping>& mappings() const noexcept { return mappings_; }
+
+ private:
+  struct range {
+    std::uintptr_t start, limit;
+    std::uint64_t id;
+  };
+  static constexpr std::uintptr_t last = std::numeric_limits<std::uintptr_t>::max();
+  static constexpr std::uintptr_t page_mask = 0xfff;
+
+  // One mapping for each gap, in whole pages as far as the gap has them.
+  void cover(std::span<const std::uintptr_t> strays) {
+    for (std::size_t i = 0; i < strays.size();) {
+      const auto above = std::upper_bound(ranges_.begin(), ranges_.end(), strays[i], starts_above);
+      const std::uintptr_t floor = above == ranges_.begin() ? 0 : std::prev(above)->limit;
+      const std::uintptr_t ceiling = above == ranges_.end() ? last : above->start;
+      const std::uintptr_t start = std::max(floor, strays[i] & ~page_mask);
+      while (i < strays.size() && strays[i] < ceiling) ++i;
+      const std::uintptr_t top = strays[i - 1] | page_mask;
+      add(start, top >= ceiling ? ceiling : top + 1, "[unknown]");
+    }
+  }
+
+  void add(std::uintptr_t start, std::uintptr_t limit, const char* name) {
+    mappings_.push_back({start, limit, 0, name, ""});
+  }
+
+  void order() {
+    ranges_.clear();
+    for (const symbols::mapping& m : mappings_)
+      ranges_.push_back({m.start, m.limit, ranges_.size() + 1});
+    std::sort(ranges_.begin(), ranges_.end(),
+              [](const range& a, const range& b) { return a.start < b.start; });
+  }
+
+  const range* find(std::uintptr_t address) const {
+    const auto above = std::upper_bound(ranges_.begin(), ranges_.end(), address, starts_above);
+    if (above == ranges_.begin()) return nullptr;
+    const range& r = *std::prev(above);
+    return address < r.limit ? &r : nullptr;
+  }
+
+  static bool starts_above(std::uintptr_t address, const range& r) { return address < r.start; }
+
+  std::vector<symbols::mapping> mappings_;
+  std::vector<range> ranges_;  // by start
+};
+
+}  // namespace whence::inline v1::format
+
+#endif  // WHENCE_FORMAT_MAPPING_TABLE_HPP

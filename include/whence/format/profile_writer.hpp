@@ -1,0 +1,263 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Writes a profile.proto in one pass. Fields of a protobuf may come in any order, so
+//
+//   each row, as it comes    Sample, its addresses numbered on first sight
+//   then                     Function and Location of each address; Mapping; the scalars; strings
+//
+// and what is held grows with the distinct addresses, not with the rows: some 64 KiB go to the
+// compressor at a time. What readers demand of a profile is told where it is met.
+#ifndef WHENCE_FORMAT_PROFILE_WRITER_HPP
+#define WHENCE_FORMAT_PROFILE_WRITER_HPP
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <limits>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <unordered_map>
+#include <utility>
+#include <vector>
+
+#include <whence/format/address_index.hpp>
+#include <whence/format/gzip.hpp>
+#include <whence/format/mapping_table.hpp>
+#include <whence/format/process_code.hpp>
+#include <whence/format/profile_proto.hpp>
+#include <whence/format/protobuf.hpp>
+#include <whence/format/sink.hpp>
+#include <whence/format/string_table.hpp>
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/pseudo_frames.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/sys/as_error.hpp>
+
+namespace whence::inline v1::format {
+
+// The address a row's frame is looked up and listed by. A return address may be the first of the
+// next function, so the call is at the byte before.
+inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
+  const std::uintptr_t address = row.stack[i];
+  if (core::is_pseudo(address)) return core::pseudo_frame_of(address);
+  const std::uintptr_t pc = i == 0 && row.leaf_is_ip ? address : address - 1;
+  const bool code = !core::is_pseudo(pc) && pc != std::numeric_limits<std::uintptr_t>::max();
+  return code ? pc : core::unknown_frame;
+}
+
+// A sample type that every backend takes.
+inline std::string sample_type_name(std::string_view profile_name) {
+  const auto kept = [](char c) {
+    return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
+           c == '.' || c == '/';
+  };
+  std::string result(profile_name.empty() ? "_" : profile_name);
+  std::replace_if(
+      result.begin(), result.end(), [&](char c) { return !kept(c); }, '_');
+  return result;
+}
+
+// pprof shortens a name that equals its system_name where it looks like C++: f<int>(int) loses all
+// in brackets. Such a pair is told apart by a blank.
+inline bool is_shortened(const symbols::frame& f) {
+  return (f.system_name == f.name || f.system_name.empty()) && !f.name.starts_with('[') &&
+         (f.name.find_first_of("<>()[]") != std::string_view::npos ||
+          f.name.find("::") != std::string_view::npos);
+}
+
+// Gzip: zlib_gzip or stored. Code: as process_code. Throws: std::bad_alloc from the constructor.
+template <class Gzip = default_gzip, class Code = process_code>
+class basic_profile_writer {
+ public:
+  basic_profile_writer(sink& out, profile_header header, Code code = {})
+      : header_(std::move(header)),
+        kind_(core::info(header_.kind)),
+        code_(std::move(code)),
+        output_(out) {}
+
+  // Rows without a value are left out. After a failure nothing is written.
+  void add(const profile_row& row) {
+    if (error_) return;
+    error_ = sys::as_error([&] {
+      write_sample(row);
+      spill(spill_size);
+      return error_;
+    });
+  }
+
+  // The first failure there was, or none and the sink is finished. Requires: called once.
+  [[nodiscard]] std::error_code finish() {
+    if (error_) return error_;
+    return error_ = sys::as_error([&] {
+             const mapping_table mappings(code_.mappings(), addresses_.addresses());
+             write_locations(mappings);
+             write_mappings(mappings);
+             write_header();
+             for (const std::string_view text : strings_.texts()) {
+               encoder_.string(proto::profile::string_table, text);
+               spill(spill_size);
+             }
+             spill(1);
+             return error_ ? error_ : output_.finish();
+           });
+  }
+
+ private:
+  static constexpr std::size_t spill_size = 64 * 1024;
+
+  void spill(std::size_t least) {
+    if (encoder_.bytes().size() < least) return;
+    if (!error_) error_ = output_.write(encoder_.bytes());
+    encoder_.clear();
+  }
+
+  void write_sample(const profile_row& row) {
+    const std::span values(row.values.data(), static_cast<std::size_t>(kind_.value_count));
+    if (std::all_of(values.begin(), values.end(), [](std::int64_t v) { return v == 0; })) return;
+    ids_.clear();
+    for (std::size_t i = 0; i < row.stack.size(); ++i) {
+      ids_.push_back(addresses_.id(lookup_address(row, i)));
+    }
+    if (row.truncated) ids_.push_back(addresses_.id(core::truncated_frame));
+    // A sample without a location is dropped by some readers and refused by others.
+    if (ids_.empty()) ids_.push_back(addresses_.id(core::unknown_frame));
+
+    encoder_.message(proto::profile::sample, [&] {
+      encoder_.packed(proto::sample::location_id, ids_);
+      encoder_.packed(proto::sample::value, values);
+      if (row.block_size != 0) {
+        if (bytes_ == 0) bytes_ = strings_.id("bytes");
+        encoder_.message(proto::sample::label, [&] {
+          encoder_.int64(proto::label::key, bytes_);
+          encoder_.int64(proto::label::num, row.block_size);
+          encoder_.int64(proto::label::num_unit, bytes_);
+        });
+      }
+    });
+  }
+
+  void write_locations(const mapping_table& mappings) {
+    std::uint64_t id = 0;
+    for (const std::uintptr_t address : addresses_.addresses()) {
+      const symbols::frame pseudo{core::pseudo_name(address), {}, {}, 0};
+      const std::span<const symbols::frame> frames =
+          core::is_pseudo(address) ? std::span(&pseudo, 1) : code_.resolve(address).frames;
+      lines_.clear();
+      for (const symbols::frame& f : frames) lines_.push_back({function_id(f), f.line});
+      encoder_.message(proto::profile::location, [&] {
+        encoder_.uint64(proto::location::id, ++id);
+        encoder_.uint64(proto::location::mapping_id, mappings.id(address));
+        encoder_.uint64(proto::location::address, address);
+        for (const line& l : lines_) {
+          encoder_.message(proto::location::line, [&] {
+            encoder_.uint64(proto::line::function_id, l.function_id);
+            encoder_.int64(proto::line::line, l.number);
+          });
+        }
+      });
+      spill(spill_size);
+    }
+  }
+
+  // Writes the function where it is new; the numbers so are in the order of the file.
+  std::uint64_t function_id(const symbols::frame& f) {
+    const std::string_view name = f.name.empty() ? core::pseudo_name(core::unknown_frame) : f.name;
+    const std::int64_t system = is_shortened(f)
+                                    ? strings_.id_of_copy(std::string(name) + ' ')
+                                    : strings_.id(f.system_name.empty() ? name : f.system_name);
+    const std::int64_t file = strings_.id(f.file);
+    const auto key = static_cast<std::uint64_t>(system) << 32 | static_cast<std::uint64_t>(file);
+    const auto [entry, fresh] = functions_.try_emplace(key, functions_.size() + 1);
+    const std::uint64_t id = entry->second;
+    if (fresh) {
+      const std::int64_t shown = strings_.id(name);
+      encoder_.message(proto::profile::function, [&] {
+        encoder_.uint64(proto::function::id, id);
+        encoder_.int64(proto::function::name, shown);
+        encoder_.int64(proto::function::system_name, system);
+        encoder_.int64(proto::function::filename, file);
+      });
+    }
+    return id;
+  }
+
+  void write_mappings(const mapping_table& mappings) {
+    std::uint64_t id = 0;
+    for (const symbols::mapping& m : mappings.mappings()) {
+      const std::int64_t file = strings_.id_of_copy(m.filename.empty() ? "[anon]" : m.filename);
+      const std::int64_t build_id = strings_.id_of_copy(m.build_id);
+      encoder_.message(proto::profile::mapping, [&] {
+        encoder_.uint64(proto::mapping::id, ++id);
+        encoder_.uint64(proto::mapping::memory_start, m.start);
+        encoder_.uint64(proto::mapping::memory_limit, m.limit);
+        encoder_.uint64(proto::mapping::file_offset, m.offset);
+        encoder_.int64(proto::mapping::filename, file);
+        encoder_.int64(proto::mapping::build_id, build_id);
+        // All true: a reader then does not try to find names by itself, and complain.
+        encoder_.boolean(proto::mapping::has_functions, true);
+        encoder_.boolean(proto::mapping::has_filenames, true);
+        encoder_.boolean(proto::mapping::has_line_numbers, true);
+        encoder_.boolean(proto::mapping::has_inline_frames, true);
+      });
+    }
+  }
+
+  void write_header() {
+    const std::string own_type = sample_type_name(header_.name);
+    const auto text = [&](const char* type) {
+      return strings_.id_of_copy(*type == '\0' ? own_type : std::string(type));
+    };
+    const auto write_type = [&](int tag, const core::value_type& t) {
+      const std::int64_t type = text(t.type);
+      const std::int64_t unit = strings_.id(t.unit);
+      encoder_.message(tag, [&] {
+        encoder_.int64(proto::value_type::type, type);
+        encoder_.int64(proto::value_type::unit, unit);
+      });
+    };
+    for (int i = 0; i < kind_.value_count; ++i) {
+      write_type(proto::profile::sample_type, kind_.values[i]);
+    }
+    write_type(proto::profile::period_type, kind_.period_type);
+    encoder_.int64(proto::profile::period, header_.period);
+    encoder_.int64(proto::profile::time_nanos, header_.time_ns);
+    encoder_.int64(proto::profile::duration_nanos, std::max<std::int64_t>(header_.duration_ns, 0));
+    std::vector<std::int64_t> comments;
+    for (const std::string& c : header_.comments) comments.push_back(strings_.id(c));
+    encoder_.packed(proto::profile::comment, comments);
+    encoder_.int64(proto::profile::default_sample_type, strings_.id(kind_.default_sample_type));
+  }
+
+  struct line {
+    std::uint64_t function_id;
+    std::uint32_t number;
+  };
+
+  const profile_header header_;  // strings_ points into it
+  const core::kind_info& kind_;
+  Code code_;
+  Gzip output_;
+  protobuf encoder_;
+  address_index addresses_;
+  string_table strings_;
+  std::unordered_map<std::uint64_t, std::uint64_t> functions_;  // system_name << 32 | file
+  std::vector<std::uint32_t> ids_;                              // of the row at hand
+  std::vector<line> lines_;                                     // of the location at hand
+  std::int64_t bytes_ = 0;                                      // the text "bytes"
+  std::error_code error_;
+};
+
+using profile_writer = basic_profile_writer<>;
+
+// Writes a whole snapshot and finishes the sink.
+[[nodiscard]] inline std::error_code write_proto(sink& out, const profile_snapshot& snapshot) {
+  profile_writer writer(out, snapshot.header);
+  for (const profile_row& row : snapshot.rows) writer.add(row);
+  return writer.finish();
+}
+
+}  // namespace whence::inline v1::format
+
+#endif  // WHENCE_FORMAT_PROFILE_WRITER_HPP

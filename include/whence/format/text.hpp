@@ -1,0 +1,226 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Go's text format (debug=1), which pprof reads too:
+//
+//   heap profile: 39: 18232 [56: 1068520] @ heap/1048576
+//   3: 12288 [3: 12288] @ 0x6a7167 0x6a7a6a              in use: bytes [allocated: bytes]
+//   #	0x6a7166	allocate_live+0x46	/src/main.cpp:22
+//
+// After @ stand return addresses; the # lines show what pprof will look up, the byte before. The
+// numbers are those recorded: pprof scales them by the rate at the end of the first line, which is
+// doubled there because early C++ heap profilers did so. (Go: runtime/pprof/pprof.go)
+#ifndef WHENCE_FORMAT_TEXT_HPP
+#define WHENCE_FORMAT_TEXT_HPP
+
+#include <algorithm>
+#include <array>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <initializer_list>
+#include <iterator>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <whence/format/process_code.hpp>
+#include <whence/format/profile_writer.hpp>
+#include <whence/format/sink.hpp>
+#include <whence/format/tabwriter.hpp>
+#include <whence/format/utf8.hpp>
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/pseudo_frames.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/sys/as_error.hpp>
+#include <whence/sys/max_rss.hpp>
+
+namespace whence::inline v1::format {
+
+template <class Code = process_code>
+class text_writer {
+ public:
+  explicit text_writer(sink& out, Code code = {}) : out_(out), code_(std::move(code)) {}
+
+  [[nodiscard]] std::error_code write(const profile_snapshot& snapshot) {
+    return error_ = sys::as_error([&] {
+             switch (snapshot.header.kind) {
+               case core::kind::allocs:
+               case core::kind::heap:
+                 write_heap(snapshot);
+                 break;
+               case core::kind::block:
+                 write_waits(snapshot, "contention");
+                 break;
+               case core::kind::mutex:
+                 write_waits(snapshot, "mutex");
+                 break;
+               default:
+                 write_counts(snapshot);
+                 break;
+             }
+             table_.flush();
+             spill(1);
+             return error_ ? error_ : out_.finish();
+           });
+  }
+
+ private:
+  void write_heap(const profile_snapshot& snapshot) {
+    // Recorded values are {objects, bytes} allocated, then in use.
+    std::array<std::int64_t, core::max_values> total{};
+    for (const profile_row& row : snapshot.rows) {
+      for (std::size_t i = 0; i < total.size(); ++i) total[i] += row.raw[i];
+    }
+    // pprof takes equal bytes for a profile that has only what is in use.
+    if (total[1] == total[3]) ++total[1];
+    put("heap profile: ", total[2], ": ", total[3], " [", total[0], ": ", total[1], "] @ heap/",
+        2 * snapshot.header.period, "\n");
+    for (const profile_row* row : sorted(snapshot, [](const profile_row& r) { return r.raw[3]; })) {
+      put(row->raw[2], ": ", row->raw[3], " [", row->raw[0], ": ", row->raw[1], "] ",
+          addresses(*row), "\n");
+      write_frames(*row);
+    }
+    put("\n# MaxRSS = ", sys::max_rss_bytes(), "\n");
+    for (const std::string& comment : snapshot.header.comments) put("# ", clean(comment), "\n");
+  }
+
+  // Nanoseconds stand for cycles.
+  void write_waits(const profile_snapshot& snapshot, std::string_view title) {
+    put("--- ", title, ":\ncycles/second=1000000000\n");
+    // The values are scaled already, and pprof multiplies by this.
+    if (snapshot.header.kind == core::kind::mutex) put("sampling period=1\n");
+    for (const profile_row* row :
+         sorted(snapshot, [](const profile_row& r) { return r.values[1]; })) {
+      put(row->values[1], " ", row->values[0], " ", addresses(*row), "\n");
+      write_frames(*row);
+    }
+  }
+
+  void write_counts(const profile_snapshot& snapshot) {
+    struct group {
+      std::int64_t count = 0;
+      const profile_row* row = nullptr;
+    };
+    std::map<std::string, group> groups;
+    std::int64_t total = 0;
+    for (const profile_row& row : snapshot.rows) {
+      group& g = groups[addresses(row)];
+      g.count += row.values[0];
+      g.row = &row;
+      total += row.values[0];
+    }
+    std::vector<const std::pair<const std::string, group>*> order;
+    for (const auto& entry : groups) order.push_back(&entry);
+    std::stable_sort(order.begin(), order.end(),
+                     [](auto* a, auto* b) { return a->second.count > b->second.count; });
+    put(clean(snapshot.header.name), " profile: total ", total, "\n");
+    for (const auto* entry : order) {
+      put(entry->second.count, " ", entry->first, "\n");
+      write_frames(*entry->second.row);
+    }
+  }
+
+  // The largest first.
+  template <class F>
+  static std::vector<const profile_row*> sorted(const profile_snapshot& snapshot, F&& value) {
+    std::vector<const profile_row*> rows;
+    for (const profile_row& row : snapshot.rows) rows.push_back(&row);
+    std::stable_sort(rows.begin(), rows.end(), [&](const profile_row* a, const profile_row* b) {
+      return value(*a) > value(*b);
+    });
+    return rows;
+  }
+
+  // As in the protobuf, no stack is without a frame: pprof refuses a line that has none.
+  static std::string addresses(const profile_row& row) {
+    std::string text = "@";
+    for (const std::uintptr_t a : row.stack)
+      append(text, " ", hex{core::is_pseudo(a) ? core::pseudo_frame_of(a) : a});
+    if (row.truncated) append(text, " ", hex{core::truncated_frame});
+    if (row.stack.empty() && !row.truncated) append(text, " ", hex{core::unknown_frame});
+    return text;
+  }
+
+  void write_frames(const profile_row& row) {
+    for (std::size_t i = 0; i < row.stack.size(); ++i) write_frame(lookup_address(row, i));
+    if (row.truncated) write_frame(core::truncated_frame);
+    if (row.stack.empty() && !row.truncated) write_frame(core::unknown_frame);
+    put("\n");
+    spill(spill_size);
+  }
+
+  void write_frame(std::uintptr_t pc) {
+    if (core::is_pseudo(pc)) {
+      put("#\t", hex{pc}, "\t", core::pseudo_name(pc), "+0x0\t:0\n");
+      return;
+    }
+    const symbols::location& location = code_.resolve(pc);
+    for (const symbols::frame& f : location.frames) {
+      if (location.function_start == 0 || f.name.empty()) {
+        put("#\t", hex{pc}, "\n");
+      } else {
+        put("#\t", hex{pc}, "\t", clean(f.name), "+", hex{pc - location.function_start}, "\t",
+            clean(f.file), ":", std::int64_t{f.line}, "\n");
+      }
+    }
+  }
+
+  struct hex {
+    std::uintptr_t value;
+  };
+
+  static void append_one(std::string& to, std::string_view text) { to += text; }
+  static void append_one(std::string& to, std::int64_t number) { to += std::to_string(number); }
+  static void append_one(std::string& to, hex h) {
+    char digits[2 * sizeof h.value];
+    to += "0x";
+    to.append(digits, std::to_chars(std::begin(digits), std::end(digits), h.value, 16).ptr);
+  }
+  template <class... Parts>
+  static void append(std::string& to, const Parts&... parts) {
+    (append_one(to, parts), ...);
+  }
+
+  template <class... Parts>
+  void put(const Parts&... parts) {
+    line_.clear();
+    append(line_, parts...);
+    table_.write(line_);
+  }
+
+  // A name may not end a cell or a line.
+  static std::string clean(std::string_view name) {
+    std::string text = to_utf8(name);
+    std::replace_if(
+        text.begin(), text.end(), [](unsigned char c) { return c < 0x20; }, '?');
+    return text;
+  }
+
+  static constexpr std::size_t spill_size = 64 * 1024;
+
+  void spill(std::size_t least) {
+    if (text_.size() < least) return;
+    if (!error_) error_ = out_.write(std::as_bytes(std::span(text_)));
+    text_.clear();
+  }
+
+  sink& out_;
+  Code code_;
+  std::string line_;
+  std::string text_;
+  tabwriter table_{text_};
+  std::error_code error_;
+};
+
+// Writes a whole snapshot and finishes the sink.
+[[nodiscard]] inline std::error_code write_text(sink& out, const profile_snapshot& snapshot) {
+  return text_writer<>(out).write(snapshot);
+}
+
+}  // namespace whence::inline v1::format
+
+#endif  // WHENCE_FORMAT_TEXT_HPP

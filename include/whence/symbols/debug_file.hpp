@@ -1,0 +1,89 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The file that holds what was stripped from a module: by its build-id, then by the name and
+// checksum in its .gnu_debuglink section, in the folders that gdb looks in.
+//
+//   /usr/lib/debug/.build-id/ab/cdef....debug
+//   <folder>/<link>    <folder>/.debug/<link>    /usr/lib/debug/<folder>/<link>
+#ifndef WHENCE_SYMBOLS_DEBUG_FILE_HPP
+#define WHENCE_SYMBOLS_DEBUG_FILE_HPP
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <whence/symbols/byte_source.hpp>
+#include <whence/symbols/elf.hpp>
+
+namespace whence::inline v1::symbols {
+
+// CRC-32 of IEEE 802.3, reflected, as .gnu_debuglink uses it.
+inline std::uint32_t crc32(std::uint32_t crc, std::span<const std::byte> bytes) noexcept {
+  static constexpr auto table = [] {
+    std::array<std::uint32_t, 256> t{};
+    for (std::uint32_t i = 0; i < 256; ++i) {
+      std::uint32_t c = i;
+      for (int bit = 0; bit < 8; ++bit) c = (c >> 1) ^ ((c & 1U) != 0 ? 0xedb88320U : 0U);
+      t[i] = c;
+    }
+    return t;
+  }();
+  crc = ~crc;
+  for (const std::byte b : bytes) {
+    crc = table[(crc ^ std::to_integer<std::uint32_t>(b)) & 0xffU] ^ (crc >> 8);
+  }
+  return ~crc;
+}
+
+inline bool has_checksum(const byte_source& file, std::uint32_t expected) {
+  std::uint32_t crc = 0;
+  std::vector<std::byte> piece(std::size_t{1} << 16);
+  for (std::uint64_t at = 0; at < file.size(); at += piece.size()) {
+    const std::uint64_t left = file.size() - at;
+    if (left < piece.size()) piece.resize(left);
+    if (!file.read(at, piece)) return false;
+    crc = crc32(crc, piece);
+  }
+  return crc == expected;
+}
+
+// The debug file of the module at `path`; nullptr where there is none.
+inline std::unique_ptr<file_source> find_debug_file(const std::string& path,
+                                                    const byte_source& module, const elf& header) {
+  const std::string& id = header.build_id();
+  if (id.size() > 2) {
+    auto file = std::make_unique<file_source>(
+        ("/usr/lib/debug/.build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug").c_str());
+    if (file->size() != 0 && elf(*file).build_id() == id) return file;
+  }
+  const elf::section* const link = header.find(".gnu_debuglink");
+  if (link == nullptr) return nullptr;
+  // | name, zero, padded to 4 | CRC, 4 |
+  const std::vector<std::byte> content = elf::content(module, *link);
+  const std::string name(elf::text_at(content, 0));
+  const std::size_t at = (name.size() + 1 + 3) / 4 * 4;
+  if (name.empty() || name.find('/') != std::string::npos || content.size() < at + 4) {
+    return nullptr;
+  }
+  std::uint32_t checksum = 0;
+  std::memcpy(&checksum, content.data() + at, sizeof checksum);
+  const std::string folder = path.substr(0, path.rfind('/') + 1);
+  for (const std::string& candidate :
+       {folder + name, folder + ".debug/" + name, "/usr/lib/debug" + folder + name}) {
+    if (candidate == path) continue;
+    auto file = std::make_unique<file_source>(candidate.c_str());
+    if (file->size() != 0 && has_checksum(*file, checksum)) return file;
+  }
+  return nullptr;
+}
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_DEBUG_FILE_HPP

@@ -1,0 +1,104 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An ELF file as far as names need it: its sections, its notes, its symbols of code. (System V
+// gABI, chapters "Object Files" and "Symbol Table")
+//
+//   | Ehdr | ... program headers ... sections ... | section headers |
+//
+// The file may be anything: damaged, truncated, no ELF at all. Every offset and count is checked
+// against the source, and what does not fit is as if it were not there.
+#ifndef WHENCE_SYMBOLS_ELF_HPP
+#define WHENCE_SYMBOLS_ELF_HPP
+
+#include <elf.h>
+#include <link.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <whence/symbols/build_id.hpp>
+#include <whence/symbols/byte_source.hpp>
+
+namespace whence::inline v1::symbols {
+
+class elf {
+ public:
+  using section = ElfW(Shdr);
+
+  // Keeps no reference to the source.
+  explicit elf(const byte_source& source) {
+    ElfW(Ehdr) header;
+    if (!source.read_value(0, header) || std::memcmp(header.e_ident, ELFMAG, SELFMAG) != 0 ||
+        header.e_ident[EI_CLASS] != native_class || header.e_ident[EI_DATA] != ELFDATA2LSB) {
+      return;
+    }
+    read_sections(source, header);
+    read_build_id(source, header);
+  }
+
+  const std::vector<section>& sections() const noexcept { return sections_; }
+  const std::string& build_id() const noexcept { return build_id_; }
+
+  // nullptr where there is none of that name.
+  const section* find(std::string_view name) const noexcept {
+    for (const section& s : sections_) {
+      if (text_at(names_, s.sh_name) == name) return &s;
+    }
+    return nullptr;
+  }
+
+  // Empty where the section has none, or it is not within the file.
+  static std::vector<std::byte> content(const byte_source& source, const section& s) {
+    return s.sh_type == SHT_NOBITS ? std::vector<std::byte>{}
+                                   : source.piece(s.sh_offset, s.sh_size);
+  }
+
+  // The string that starts at `offset` of a string table; empty where that is outside.
+  static std::string_view text_at(const std::vector<std::byte>& table,
+                                  std::uint64_t offset) noexcept {
+    if (offset >= table.size()) return {};
+    const auto* const begin = reinterpret_cast<const char*>(table.data()) + offset;
+    return {begin, ::strnlen(begin, table.size() - offset)};
+  }
+
+ private:
+  static constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+
+  void read_sections(const byte_source& source, const ElfW(Ehdr) & header) {
+    if (header.e_shoff == 0 || header.e_shentsize != sizeof(section)) return;
+    section first;
+    if (!source.read_value(header.e_shoff, first)) return;
+    // Counts that do not fit the header stand in section 0.
+    const std::uint64_t count = header.e_shnum != 0 ? header.e_shnum : first.sh_size;
+    const std::uint64_t names = header.e_shstrndx != SHN_XINDEX ? header.e_shstrndx : first.sh_link;
+    if (count > source.size() / sizeof(section)) return;
+    const std::vector<std::byte> bytes = source.piece(header.e_shoff, count * sizeof(section));
+    sections_.resize(bytes.size() / sizeof(section));
+    if (!bytes.empty()) std::memcpy(sections_.data(), bytes.data(), bytes.size());
+    if (names < sections_.size()) names_ = content(source, sections_[names]);
+  }
+
+  void read_build_id(const byte_source& source, const ElfW(Ehdr) & header) {
+    if (header.e_phentsize != sizeof(ElfW(Phdr))) return;
+    for (std::uint64_t i = 0; i < header.e_phnum && build_id_.empty(); ++i) {
+      ElfW(Phdr) segment;
+      if (!source.read_value(header.e_phoff + i * sizeof segment, segment)) return;
+      if (segment.p_type != PT_NOTE) continue;
+      build_id_ = find_build_id(source.piece(segment.p_offset, segment.p_filesz), segment.p_align);
+    }
+  }
+
+  std::vector<section> sections_;
+  std::vector<std::byte> names_;
+  std::string build_id_;
+};
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_ELF_HPP

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From an address to functions, files and lines: names from ELF symbols, lines and inlined frames
+// from debug information. Each address is looked up once; what was found is kept for the life of
+// the process, and references to it stay good.
+//
+// When modules were loaded or unloaded, an address in a module that is gone is looked up anew for
+// those who ask from then on. Nothing is without a name: what has no symbol is [module+0xoffset].
+//
+// Thread-safe. For readers: it allocates, locks and opens files, so never in a signal handler.
+#ifndef WHENCE_SYMBOLS_SYMBOLIZER_HPP
+#define WHENCE_SYMBOLS_SYMBOLIZER_HPP
+
+#include <unistd.h>
+
+#include <atomic>
+#include <charconv>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <span>
+#include <string>
+#include <string_view>
+#include <unordered_map>
+#include <unordered_set>
+#include <utility>
+#include <vector>
+
+#include <whence/symbols/demangle.hpp>
+#include <whence/symbols/lines.hpp>
+#include <whence/symbols/mappings.hpp>
+#include <whence/symbols/module_symbols.hpp>
+#include <whence/symbols/modules.hpp>
+
+namespace whence::inline v1::symbols {
+
+// The texts live as long as the process.
+struct frame {
+  std::string_view name;         // demangled
+  std::string_view system_name;  // as the linker knows it; differs from a demangled name
+  std::string_view file;         // empty: not known
+  std::uint32_t line = 0;        // 0: not known
+};
+
+struct location {
+  std::span<const frame> frames;      // innermost inlined frame first; never empty
+  std::uintptr_t function_start = 0;  // of the function that is no inlined one; 0: not known
+};
+
+class symbolizer {
+ public:
+  symbolizer() = default;
+  symbolizer(const symbolizer&) = delete;
+  symbolizer& operator=(const symbolizer&) = delete;
+
+  // The one that writers share. A forked child starts afresh: its parent's may be locked for good.
+  static symbolizer& instance() {
+    static std::atomic<symbolizer*> shared{nullptr};
+    static std::atomic<pid_t> owner{0};
+    symbolizer* known = shared.load(std::memory_order_acquire);
+    if (known != nullptr && owner.load(std::memory_order_relaxed) == ::getpid()) return *known;
+    auto* const fresh = new symbolizer;  // never freed: what it gives out is never invalid
+    if (!shared.compare_exchange_strong(known, fresh, std::memory_order_acq_rel)) {
+      delete fresh;
+      return *known;
+    }
+    owner.store(::getpid(), std::memory_order_relaxed);
+    return *fresh;
+  }
+
+  // `pc` is the address of an instruction: of a return address, less 1.
+  const location& resolve(std::uintptr_t pc) {
+    const std::lock_guard hold(mutex_);
+    refresh();
+    known& k = known_[pc];
+    if (k.where == nullptr || !k.module_alive()) {
+      k.module = module_of(pc);
+      k.generation = generation_;
+      k.where = look_up(pc, k.module.get());
+    } else if (k.module == nullptr && k.generation != generation_) {
+      // It was in no module; now it may be.
+      k.module = module_of(pc);
+      k.generation = generation_;
+      if (k.module != nullptr) k.where = look_up(pc, k.module.get());
+    }
+    return *k.where;
+  }
+
+ private:
+  struct loaded {
+    explicit loaded(loaded_module m) : symbols(std::move(m)) {}
+    module_symbols symbols;
+    bool alive = true;
+  };
+  struct known {
+    const location* where = nullptr;
+    std::shared_ptr<loaded> module;
+    module_generation generation;
+    bool module_alive() const { return module == nullptr || module->alive; }
+  };
+
+  // Takes note of modules that came or went.
+  void refresh() {
+    const module_generation now = current_generation();
+    if (now == generation_ && !modules_.empty()) return;
+    generation_ = now;
+    std::vector<std::shared_ptr<loaded>> before = std::move(modules_);
+    modules_.clear();
+    for (loaded_module& m : loaded_modules()) {
+      std::shared_ptr<loaded> same;
+      for (std::shared_ptr<loaded>& old : before) {
+        if (old != nullptr && old->symbols.module() == m) same = std::exchange(old, nullptr);
+      }
+      modules_.push_back(same != nullptr ? same : std::make_shared<loaded>(std::move(m)));
+    }
+    for (const std::shared_ptr<loaded>& old : before) {
+      if (old != nullptr) old->alive = false;
+    }
+    lines_.modules_changed();
+  }
+
+  std::shared_ptr<loaded> module_of(std::uintptr_t pc) const {
+    for (const std::shared_ptr<loaded>& m : modules_) {
+      if (m->symbols.module().holds(pc)) return m;
+    }
+    return nullptr;
+  }
+
+  const location* look_up(std::uintptr_t pc, loaded* module) {
+    std::vector<frame> frames;
+    const symbol_table::symbol symbol =
+        module != nullptr ? module->symbols.find(pc) : symbol_table::symbol{};
+    if (module != nullptr) {
+      for (const source_line& l : lines_.find(pc)) {
+        frames.push_back(make_frame(l.function, l.file, l.line));
+      }
+    }
+    if (frames.empty()) frames.push_back(make_frame("", "", 0));
+    // The outermost frame is the function itself, and the linker's name for it is the surer one.
+    frame& function = frames.back();
+    if (!symbol.name.empty()) {
+      function = make_frame(symbol.name, function.file, function.line);
+    } else if (function.name.empty()) {
+      function = make_frame(unknown_name(pc, module), function.file, function.line);
+    }
+    for (frame& f : frames) {
+      if (f.name.empty()) f.name = f.system_name = intern("[unknown]");
+    }
+    const auto& kept =
+        *frames_.emplace_back(std::make_unique<std::vector<frame>>(std::move(frames)));
+    locations_.push_back(
+        std::make_unique<location>(location{kept, symbol.name.empty() ? 0 : symbol.start}));
+    return locations_.back().get();
+  }
+
+  frame make_frame(std::string_view mangled, std::string_view file, std::uint32_t line) {
+    const std::string name = demangle(mangled);
+    std::string system_name(mangled);
+    // Of equal names pprof takes the demangled one for mangled, and cuts it at the parenthesis.
+    if (name == mangled && name.find_first_of("(<:") != std::string::npos)
+      system_name += " [local]";
+    return {intern(name), intern(system_name), intern(file), line};
+  }
+
+  static std::string unknown_name(std::uintptr_t pc, const loaded* module) {
+    if (module == nullptr) return "[unknown]";
+    const std::string& path = module->symbols.module().path;
+    char digits[2 * sizeof pc];
+    const auto end =
+        std::to_chars(digits, digits + sizeof digits, pc - module->symbols.module().bias, 16).ptr;
+    return "[" + path.substr(path.rfind('/') + 1) + "+0x" + std::string(digits, end) + "]";
+  }
+
+  std::string_view intern(std::string_view text) {
+    return text.empty() ? std::string_view{} : std::string_view(*texts_.emplace(text).first);
+  }
+
+  std::mutex mutex_;
+  module_generation generation_;
+  std::vector<std::shared_ptr<loaded>> modules_;
+  default_lines lines_;
+  std::unordered_map<std::uintptr_t, known> known_;
+  std::unordered_set<std::string> texts_;
+  std::vector<std::unique_ptr<std::vector<frame>>> frames_;
+  std::vector<std::unique_ptr<location>> locations_;
+};
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_SYMBOLIZER_HPP
