@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
-
 #include <malloc.h>
 
 #include <cstddef>
@@ -8,10 +7,9 @@
 #include <string>
 #include <system_error>
 
-#include <whence/format/gzip.hpp>
-
 #include "../sanitizers.hpp"
 #include "tools.hpp"
+#include <whence/format/gzip.hpp>
 
 using namespace whence;
 

@@ -50,7 +50,8 @@ TEST_CASE("addresses of no mapping share one for each gap, which stays within th
   CHECK(t.mappings()[t.id(0x6000) - 1].filename == "[unknown]");
 }
 
-TEST_CASE("pseudo-frames have a mapping of their own, only where there are any and never the first") {
+TEST_CASE(
+    "pseudo-frames have a mapping of their own, only where there are any and never the first") {
   const mapping_table t = checked(two, {1, 3, 0x5000});
   REQUIRE(t.mappings().size() == 3);
   CHECK(t.mappings()[2].filename == "[whence]");

@@ -1,6 +1,5 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
-
 #include <fcntl.h>
 #include <pthread.h>
 #include <signal.h>
@@ -25,9 +24,8 @@
 #include <type_traits>
 #include <utility>
 
-#include <whence/format/sink.hpp>
-
 #include "tools.hpp"
+#include <whence/format/sink.hpp>
 
 using namespace whence;
 namespace fs = std::filesystem;
@@ -372,7 +370,7 @@ TEST_CASE("short and interrupted writes are continued, a full non-blocking descr
     std::string taken;
     std::thread reader([&] {
       char part[5000];
-      for (ssize_t n = 0; taken.size() < text.size(); ) {
+      for (ssize_t n = 0; taken.size() < text.size();) {
         ::pthread_kill(writer, SIGUSR2);
         n = ::read(p.ends[0], part, sizeof part);
         if (n <= 0) break;

@@ -6,9 +6,8 @@
 #include <random>
 #include <string>
 
-#include <whence/format/tabwriter.hpp>
-
 #include "tools.hpp"
+#include <whence/format/tabwriter.hpp>
 
 namespace {
 
@@ -35,8 +34,10 @@ TEST_CASE("lines without a cell in a column begin its width anew") {
 
 TEST_CASE("text is aligned as Go aligns it") {
   const tools::folder here;
-  std::mt19937 random(7);
-  const char* const parts[] = {"x", "main.f+0x1", "\xc3\xa4", "", "0123456", "01234567", "\xe2\x82\xac_"};
+  std::minstd_rand generator(7);
+  const auto random = [&] { return static_cast<unsigned>(generator() >> 8); };
+  const char* const parts[] = {"x",       "main.f+0x1", "\xc3\xa4",     "",
+                               "0123456", "01234567",   "\xe2\x82\xac_"};
   std::string text;
   for (int line = 0; line < 20'000; ++line) {
     const unsigned cells = random() % 5;
@@ -55,8 +56,7 @@ func main() {
 	if _, err := io.Copy(w, os.Stdin); err != nil { panic(err) }
 	if err := w.Flush(); err != nil { panic(err) }
 })");
-  const std::string expected = tools::output_of("GO111MODULE=off go run " +
-                                                (here / "tab.go").string() + " < " +
-                                                (here / "in").string());
+  const std::string expected = tools::output_of(
+      "GO111MODULE=off go run " + (here / "tab.go").string() + " < " + (here / "in").string());
   CHECK(aligned(text) == expected);
 }

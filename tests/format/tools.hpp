@@ -5,9 +5,8 @@
 #ifndef WHENCE_TESTS_FORMAT_TOOLS_HPP
 #define WHENCE_TESTS_FORMAT_TOOLS_HPP
 
-#include <sys/wait.h>
-
 #include <doctest/doctest.h>
+#include <sys/wait.h>
 
 #include <algorithm>
 #include <cstdint>
@@ -78,8 +77,7 @@ inline std::string decode(const std::filesystem::path& file, bool gzipped) {
   const std::string schema = "/usr/share/gocode/src/github.com/google/pprof/proto";
   REQUIRE(std::filesystem::exists(schema + "/profile.proto"));
   return output_of(std::string(gzipped ? "gzip -dc " : "cat ") + file.string() +
-                   " | protoc --decode=perftools.profiles.Profile -I " + schema +
-                   " profile.proto");
+                   " | protoc --decode=perftools.profiles.Profile -I " + schema + " profile.proto");
 }
 
 inline std::size_t count(std::string_view text, std::string_view what) {
@@ -91,7 +89,9 @@ inline std::size_t count(std::string_view text, std::string_view what) {
   return n;
 }
 
-inline bool contains(std::string_view text, std::string_view what) { return count(text, what) > 0; }
+inline bool contains(std::string_view text, std::string_view what) {
+  return count(text, what) > 0;
+}
 
 // Code by table. An address it does not have is unknown.
 struct code {

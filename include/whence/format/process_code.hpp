@@ -7,13 +7,11 @@
 
 #include <algorithm>
 #include <cstdint>
-#include <filesystem>
 #include <string>
-#include <string_view>
-#include <system_error>
 #include <vector>
 
 #include <whence/symbols/mappings.hpp>
+#include <whence/symbols/modules.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
 namespace whence::inline v1::format {
@@ -26,10 +24,7 @@ struct process_code {
   // The executable mappings, those of the program itself first: readers take the first for it.
   std::vector<symbols::mapping> mappings() const {
     std::vector<symbols::mapping> all = symbols::read_mappings();
-    std::error_code ignored;  // then the order of the kernel stays
-    std::string program = std::filesystem::read_symlink("/proc/self/exe", ignored).string();
-    constexpr std::string_view deleted = " (deleted)";
-    if (program.ends_with(deleted)) program.resize(program.size() - deleted.size());
+    const std::string program = symbols::executable_path();
     std::stable_partition(all.begin(), all.end(),
                           [&](const symbols::mapping& m) { return m.filename == program; });
     return all;

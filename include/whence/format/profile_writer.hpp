@@ -18,7 +18,6 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
@@ -34,6 +33,8 @@
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/sys/as_error.hpp>
+#include <whence/sys/flat_index.hpp>
+#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::format {
 
@@ -169,17 +170,20 @@ class basic_profile_writer {
                                     : strings_.id(f.system_name.empty() ? name : f.system_name);
     const std::int64_t file = strings_.id(f.file);
     const auto key = static_cast<std::uint64_t>(system) << 32 | static_cast<std::uint64_t>(file);
-    const auto [entry, fresh] = functions_.try_emplace(key, functions_.size() + 1);
-    const std::uint64_t id = entry->second;
-    if (fresh) {
-      const std::int64_t shown = strings_.id(name);
-      encoder_.message(proto::profile::function, [&] {
-        encoder_.uint64(proto::function::id, id);
-        encoder_.int64(proto::function::name, shown);
-        encoder_.int64(proto::function::system_name, system);
-        encoder_.int64(proto::function::filename, file);
-      });
-    }
+    const std::uint64_t hash = sys::spread(key);
+    const std::uint32_t found =
+        by_key_.find(hash, [&](std::uint32_t i) { return functions_[i] == key; });
+    if (found != sys::flat_index::none) return found + std::uint64_t{1};
+    by_key_.insert(hash, static_cast<std::uint32_t>(functions_.size()));
+    functions_.push_back(key);
+    const std::uint64_t id = functions_.size();
+    const std::int64_t shown = strings_.id(name);
+    encoder_.message(proto::profile::function, [&] {
+      encoder_.uint64(proto::function::id, id);
+      encoder_.int64(proto::function::name, shown);
+      encoder_.int64(proto::function::system_name, system);
+      encoder_.int64(proto::function::filename, file);
+    });
     return id;
   }
 
@@ -242,10 +246,11 @@ class basic_profile_writer {
   protobuf encoder_;
   address_index addresses_;
   string_table strings_;
-  std::unordered_map<std::uint64_t, std::uint64_t> functions_;  // system_name << 32 | file
-  std::vector<std::uint32_t> ids_;                              // of the row at hand
-  std::vector<line> lines_;                                     // of the location at hand
-  std::int64_t bytes_ = 0;                                      // the text "bytes"
+  std::vector<std::uint64_t> functions_;  // system_name << 32 | file
+  sys::flat_index by_key_;                // of functions_
+  std::vector<std::uint32_t> ids_;        // of the row at hand
+  std::vector<line> lines_;               // of the location at hand
+  std::int64_t bytes_ = 0;                // the text "bytes"
   std::error_code error_;
 };
 

@@ -23,7 +23,6 @@
 #include <concepts>
 #include <cstddef>
 #include <cstdio>
-#include <filesystem>
 #include <memory>
 #include <ostream>
 #include <span>
@@ -146,11 +145,12 @@ class callable_target final : public target {
   F f_;
 };
 
-inline std::string absolute(const std::filesystem::path& path) {
-  std::error_code ignored;  // without a current directory, opening says what is wrong
-  const std::filesystem::path full = std::filesystem::absolute(path, ignored);
-  return ignored ? path.string() : full.string();
-}
+// std::filesystem::path, without its header, which would add 7600 lines for everyone.
+template <class P>
+concept path_like = requires(const std::remove_cvref_t<P>& path) {
+  { path.native() } -> std::same_as<const std::string&>;
+  { path.is_relative() } -> std::same_as<bool>;
+};
 
 template <class F>
 concept sink_callable =
@@ -166,9 +166,10 @@ class sink {
   sink(const std::string& path_or_text) = delete;  // std::filesystem::path(name) is meant
   sink(std::FILE* out) : target_(std::make_unique<format::stdio_target>(out)) {}
   sink(fd out) : target_(std::make_unique<format::fd_target>(out.number)) {}
-  sink(const std::filesystem::path& path)
-      : target_(std::make_unique<format::file_target>(format::absolute(path))) {}
-  sink(const char* path) : sink(std::filesystem::path(path == nullptr ? "" : path)) {}
+  sink(const char* path)
+      : target_(std::make_unique<format::file_target>(path == nullptr ? "" : path)) {}
+  template <format::path_like P>
+  sink(const P& path) : target_(std::make_unique<format::file_target>(path.native())) {}
   template <format::sink_callable F>
   sink(F&& f)
       : target_(std::make_unique<format::callable_target<std::decay_t<F>>>(std::forward<F>(f))) {}

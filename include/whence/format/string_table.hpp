@@ -4,45 +4,56 @@
 #ifndef WHENCE_FORMAT_STRING_TABLE_HPP
 #define WHENCE_FORMAT_STRING_TABLE_HPP
 
+#include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
-#include <unordered_map>
 #include <utility>
 #include <vector>
 
 #include <whence/format/utf8.hpp>
+#include <whence/sys/flat_index.hpp>
 
 namespace whence::inline v1::format {
 
 class string_table {
  public:
+  string_table() { add(""); }
+
   // Requires: the text outlives the table, as the symbolizer's does.
   std::int64_t id(std::string_view text) {
-    if (const auto found = ids_.find(text); found != ids_.end()) return found->second;
+    const std::uint32_t found = find(text);
+    if (found != sys::flat_index::none) return found;
     return is_utf8(text) ? add(text) : id_of_copy(to_utf8(text));
   }
 
   std::int64_t id_of_copy(std::string text) {
     if (!is_utf8(text)) text = to_utf8(text);
-    if (const auto found = ids_.find(text); found != ids_.end()) return found->second;
-    return add(copies_.emplace_back(std::move(text)));
+    const std::uint32_t found = find(text);
+    if (found != sys::flat_index::none) return found;
+    return add(*copies_.emplace_back(std::make_unique<std::string>(std::move(text))));
   }
 
   const std::vector<std::string_view>& texts() const noexcept { return texts_; }
 
  private:
+  static std::uint64_t hash(std::string_view text) { return std::hash<std::string_view>()(text); }
+
+  std::uint32_t find(std::string_view text) const {
+    return by_hash_.find(hash(text), [&](std::uint32_t i) { return texts_[i] == text; });
+  }
+
   std::int64_t add(std::string_view text) {
-    const auto number = static_cast<std::int64_t>(texts_.size());
+    const auto number = static_cast<std::uint32_t>(texts_.size());
     texts_.push_back(text);
-    ids_.emplace(text, number);
+    by_hash_.insert(hash(text), number);
     return number;
   }
 
-  std::deque<std::string> copies_;  // a deque, since texts_ points at its elements
-  std::vector<std::string_view> texts_{""};
-  std::unordered_map<std::string_view, std::int64_t> ids_{{"", 0}};
+  std::vector<std::unique_ptr<const std::string>> copies_;  // texts_ points at them
+  std::vector<std::string_view> texts_;
+  sys::flat_index by_hash_;
 };
 
 }  // namespace whence::inline v1::format

@@ -19,7 +19,6 @@
 #include <cstdint>
 #include <initializer_list>
 #include <iterator>
-#include <map>
 #include <span>
 #include <string>
 #include <string_view>
@@ -102,25 +101,34 @@ class text_writer {
 
   void write_counts(const profile_snapshot& snapshot) {
     struct group {
-      std::int64_t count = 0;
-      const profile_row* row = nullptr;
+      std::string stack;
+      const profile_row* row;
+      std::int64_t count;
     };
-    std::map<std::string, group> groups;
+    std::vector<group> groups;
     std::int64_t total = 0;
     for (const profile_row& row : snapshot.rows) {
-      group& g = groups[addresses(row)];
-      g.count += row.values[0];
-      g.row = &row;
+      groups.push_back({addresses(row), &row, row.values[0]});
       total += row.values[0];
     }
-    std::vector<const std::pair<const std::string, group>*> order;
-    for (const auto& entry : groups) order.push_back(&entry);
-    std::stable_sort(order.begin(), order.end(),
-                     [](auto* a, auto* b) { return a->second.count > b->second.count; });
+    std::sort(groups.begin(), groups.end(),
+              [](const group& a, const group& b) { return a.stack < b.stack; });
+    std::size_t kept = 0;
+    for (std::size_t i = 0; i < groups.size(); ++i) {
+      if (kept > 0 && groups[kept - 1].stack == groups[i].stack) {
+        groups[kept - 1].count += groups[i].count;
+      } else {
+        if (kept != i) groups[kept] = std::move(groups[i]);
+        ++kept;
+      }
+    }
+    groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(kept), groups.end());
+    std::stable_sort(groups.begin(), groups.end(),
+                     [](const group& a, const group& b) { return a.count > b.count; });
     put(clean(snapshot.header.name), " profile: total ", total, "\n");
-    for (const auto* entry : order) {
-      put(entry->second.count, " ", entry->first, "\n");
-      write_frames(*entry->second.row);
+    for (const group& g : groups) {
+      put(g.count, " ", g.stack, "\n");
+      write_frames(*g.row);
     }
   }
 

@@ -22,6 +22,7 @@
 
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/spread.hpp>
 #include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::core {
@@ -34,8 +35,7 @@ struct wide_key {
 };
 
 inline std::uint64_t spread(std::uint64_t key) noexcept {
-  key *= 0x9e3779b97f4a7c15;
-  return key ^ (key >> 32);
+  return sys::spread(key);
 }
 inline std::uint64_t spread(const wide_key& key) noexcept {
   return spread(key.low ^ spread(key.high));

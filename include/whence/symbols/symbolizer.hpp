@@ -22,8 +22,6 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <unordered_map>
-#include <unordered_set>
 #include <utility>
 #include <vector>
 
@@ -32,6 +30,8 @@
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/module_symbols.hpp>
 #include <whence/symbols/modules.hpp>
+#include <whence/sys/flat_index.hpp>
+#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -73,7 +73,7 @@ class symbolizer {
   const location& resolve(std::uintptr_t pc) {
     const std::lock_guard hold(mutex_);
     refresh();
-    known& k = known_[pc];
+    known& k = known_of(pc);
     if (k.where == nullptr || !k.module_alive()) {
       k.module = module_of(pc);
       k.generation = generation_;
@@ -99,6 +99,17 @@ class symbolizer {
     module_generation generation;
     bool module_alive() const { return module == nullptr || module->alive; }
   };
+
+  known& known_of(std::uintptr_t pc) {
+    const std::uint64_t hash = sys::spread(pc);
+    std::uint32_t at = by_pc_.find(hash, [](std::uint32_t) { return true; });
+    if (at == sys::flat_index::none) {
+      at = static_cast<std::uint32_t>(known_.size());
+      known_.emplace_back();
+      by_pc_.insert(hash, at);
+    }
+    return known_[at];
+  }
 
   // Takes note of modules that came or went.
   void refresh() {
@@ -173,15 +184,25 @@ class symbolizer {
   }
 
   std::string_view intern(std::string_view text) {
-    return text.empty() ? std::string_view{} : std::string_view(*texts_.emplace(text).first);
+    if (text.empty()) return {};
+    const std::uint64_t hash = sys::spread(std::hash<std::string_view>{}(text));
+    std::uint32_t at = by_text_.find(hash, [&](std::uint32_t i) { return *texts_[i] == text; });
+    if (at == sys::flat_index::none) {
+      at = static_cast<std::uint32_t>(texts_.size());
+      texts_.push_back(std::make_unique<std::string>(text));
+      by_text_.insert(hash, at);
+    }
+    return *texts_[at];
   }
 
   std::mutex mutex_;
   module_generation generation_;
   std::vector<std::shared_ptr<loaded>> modules_;
   default_lines lines_;
-  std::unordered_map<std::uintptr_t, known> known_;
-  std::unordered_set<std::string> texts_;
+  std::vector<known> known_;
+  sys::flat_index by_pc_;
+  std::vector<std::unique_ptr<std::string>> texts_;
+  sys::flat_index by_text_;
   std::vector<std::unique_ptr<std::vector<frame>>> frames_;
   std::vector<std::unique_ptr<location>> locations_;
 };

@@ -32,7 +32,15 @@ inline std::atomic<unsigned> temporary_number{0};
 
 class replaced_file {
  public:
-  explicit replaced_file(std::string path) : path_(std::move(path)) {}
+  // A relative path means the folder the process is in now.
+  explicit replaced_file(std::string path) : path_(std::move(path)) {
+    if (path_.empty() || path_.front() == '/') return;
+    // Without a current folder the path stays as it is, and opening says what is wrong.
+    char* const folder = ::getcwd(nullptr, 0);
+    if (folder == nullptr) return;
+    path_.insert(0, std::string(folder) + '/');
+    std::free(folder);
+  }
   ~replaced_file() { abandon(); }
   replaced_file(const replaced_file&) = delete;
   replaced_file& operator=(const replaced_file&) = delete;

@@ -1,0 +1,251 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <dlfcn.h>
+#include <doctest/doctest.h>
+#include <sys/auxv.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <sstream>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "../workshop.hpp"
+#include <whence/config.hpp>
+#include <whence/symbols/mappings.hpp>
+#include <whence/symbols/symbolizer.hpp>
+
+using namespace whence;
+using whence_tests::workshop;
+
+namespace {
+
+[[gnu::noinline]] std::uintptr_t here() {
+  return reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)) - 1;
+}
+
+[[gnu::noinline]] std::uintptr_t in_anonymous_namespace() {
+  const std::uintptr_t pc = here();
+  asm volatile("");
+  return pc;
+}
+
+template <class T>
+struct box {
+  [[gnu::noinline]] static std::uintptr_t in_template(T) {
+    const std::uintptr_t pc = here();
+    asm volatile("");
+    return pc;
+  }
+};
+
+[[gnu::always_inline]] inline std::uintptr_t inner_inlined() {
+  const std::uintptr_t pc = here();
+  asm volatile("");
+  return pc;
+}
+[[gnu::always_inline]] inline std::uintptr_t outer_inlined() {
+  return inner_inlined();
+}
+[[gnu::noinline]] std::uintptr_t with_inlined() {
+  const std::uintptr_t pc = outer_inlined();
+  asm volatile("");
+  return pc;
+}
+
+// lldiv, which no sanitizer puts its own in place of.
+std::uintptr_t libc_function() {
+  return reinterpret_cast<std::uintptr_t>(::dlsym(RTLD_DEFAULT, "lldiv"));
+}
+
+const symbols::location& resolve(std::uintptr_t pc) {
+  return symbols::symbolizer::instance().resolve(pc);
+}
+
+}  // namespace
+
+static std::uintptr_t in_static_function() {
+  const std::uintptr_t pc = here();
+  asm volatile("");
+  return pc;
+}
+
+TEST_CASE("functions of every kind have the name of the source, and the mangled one beside it") {
+  std::uintptr_t (*volatile call)() = &in_static_function;
+  const symbols::frame f = resolve(call()).frames.back();
+  CHECK(f.name == "in_static_function()");
+  CHECK(f.system_name == "_ZL18in_static_functionv");
+  CHECK(resolve(in_anonymous_namespace()).frames.back().name ==
+        "(anonymous namespace)::in_anonymous_namespace()");
+  CHECK(resolve(box<long>::in_template(1)).frames.back().name ==
+        "(anonymous namespace)::box<long>::in_template(long)");
+  const auto lambda = [] {
+    const std::uintptr_t pc = here();
+    asm volatile("");
+    return pc;
+  };
+  std::uintptr_t (*volatile call_lambda)() = lambda;
+  const std::string_view name = resolve(call_lambda()).frames.back().name;
+  CHECK(name.find("lambda") != std::string_view::npos);
+  CHECK(resolve(libc_function() + 1).frames.back().name == "lldiv");
+}
+
+TEST_CASE("a location says where its function starts") {
+  std::uintptr_t (*volatile call)() = &in_static_function;
+  CHECK(resolve(call()).function_start == reinterpret_cast<std::uintptr_t>(&in_static_function));
+}
+
+TEST_CASE("inlined frames are there innermost first, with the files and lines addr2line shows") {
+  if (!config::with_libbacktrace) return;
+  const std::uintptr_t pc = with_inlined();
+  const auto frames = resolve(pc).frames;
+  std::uintptr_t bias = 0;
+  for (const symbols::loaded_module& m : symbols::loaded_modules()) {
+    if (m.holds(pc)) bias = m.bias;
+  }
+  const workshop shop;
+  std::ostringstream command;
+  command << "addr2line -ifC -e /proc/" << ::getpid() << "/exe 0x" << std::hex << pc - bias;
+  std::istringstream expected(shop.run(command.str()));
+  std::size_t i = 0;
+  for (std::string name, where; std::getline(expected, name) && std::getline(expected, where);
+       ++i) {
+    REQUIRE(i < frames.size());
+    CAPTURE(where);
+    const std::string got = std::string(frames[i].file) + ":" + std::to_string(frames[i].line);
+    CHECK(where.substr(0, where.find(" (")) == got);
+  }
+  // Names are not compared: addr2line gives the innermost frame the name of the symbol around it.
+  CHECK(i == frames.size());
+  REQUIRE(i == 3);
+  const auto names = [&frames](std::size_t n, const char* part) {
+    return frames[n].name.find(part) != std::string_view::npos;
+  };
+  CHECK(names(0, "inner_inlined"));
+  CHECK(names(1, "outer_inlined"));
+  CHECK(names(2, "with_inlined"));
+}
+
+TEST_CASE("what has no symbol is named by its module and offset, or unknown; nothing is nameless") {
+  CHECK(resolve(5000).frames.back().name == "[unknown]");
+  // The ELF header of the C library: in the module, in no function; not executable either.
+  Dl_info info{};
+  REQUIRE(::dladdr(reinterpret_cast<const void*>(libc_function()), &info) != 0);
+  const auto base = reinterpret_cast<std::uintptr_t>(info.dli_fbase);
+  CHECK(resolve(base + 16).frames.back().name == "[unknown]");
+  for (const symbols::mapping& m : symbols::read_mappings()) {
+    for (std::uintptr_t pc = m.start; pc < m.limit; pc += (m.limit - m.start) / 50 + 1) {
+      const auto frames = resolve(pc).frames;
+      REQUIRE_FALSE(frames.empty());
+      for (const symbols::frame& f : frames) {
+        REQUIRE_FALSE(f.name.empty());
+        REQUIRE_FALSE(f.system_name.empty());
+      }
+    }
+  }
+}
+
+TEST_CASE("code in the vDSO has a name") {
+  const std::uintptr_t vdso = ::getauxval(AT_SYSINFO_EHDR);
+  if (vdso == 0) return;
+  const auto mappings = symbols::read_mappings();
+  const auto m = std::find_if(mappings.begin(), mappings.end(),
+                              [](const auto& x) { return x.filename == "[vdso]"; });
+  REQUIRE(m != mappings.end());
+  bool named = false;
+  for (std::uintptr_t pc = m->start; pc < m->limit; pc += 16) {
+    named |= resolve(pc).frames.back().name.find("clock_gettime") != std::string_view::npos;
+  }
+  CHECK(named);
+}
+
+TEST_CASE("mappings are those of /proc/self/maps, with the build-ids readelf prints") {
+  const auto mappings = symbols::parse_maps(
+      "00400000-00401000 r--p 00000000 fe:00 1 /bin/a b\n"
+      "00401000-00402000 r-xp 00001000 fe:00 1                  /bin/a b (deleted)\n"
+      "00500000-00501000 rwxp 00000000 00:00 0 \n"
+      "7ffd-7fff r-xp 00000000 00:00 0                          [vdso]\n");
+  REQUIRE(mappings.size() == 2);
+  CHECK(mappings[0].start == 0x401000);
+  CHECK(mappings[0].limit == 0x402000);
+  CHECK(mappings[0].offset == 0x1000);
+  CHECK(mappings[0].filename == "/bin/a b");
+  CHECK(mappings[1].filename == "[vdso]");
+
+  const workshop shop;
+  int compared = 0;
+  for (const symbols::mapping& m : symbols::read_mappings()) {
+    if (m.filename.find("libc.so") == std::string::npos) continue;
+    CHECK(m.build_id + "\n" ==
+          shop.run("readelf -n '" + m.filename + "' | sed -n 's/.*Build ID: //p'"));
+    ++compared;
+  }
+  CHECK(compared == 1);
+}
+
+// One library takes another's place. What was found for the first stays good for those who hold it,
+// and whoever asks again is told of the second.
+TEST_CASE("an address in an unloaded library is looked up anew when another one is loaded there") {
+  const workshop shop;
+  for (const char* name : {"first", "second"}) {
+    shop.write(std::string(name) + ".cpp", "extern \"C\" [[gnu::noinline]] int " +
+                                               std::string(name) +
+                                               "_function(int n) { return n + 1; }\n");
+    shop.run(workshop::compiler() + " -O1 -g -shared -fPIC " + name + ".cpp -o " + name + ".so");
+  }
+  const auto load = [&](const std::string& name) {
+    void* const library = ::dlopen(shop.path(name + ".so").c_str(), RTLD_NOW);
+    REQUIRE(library != nullptr);
+    return library;
+  };
+  void* const first = load("first");
+  const auto pc = reinterpret_cast<std::uintptr_t>(::dlsym(first, "first_function"));
+  const symbols::location& held = resolve(pc);
+  CHECK(held.frames.back().name == "first_function");
+  ::dlclose(first);
+  CHECK(resolve(pc).frames.back().name == "[unknown]");
+  void* const second = load("second");
+  const auto there = reinterpret_cast<std::uintptr_t>(::dlsym(second, "second_function"));
+  CHECK(resolve(there).frames.back().name == "second_function");
+  CHECK(held.frames.back().name == "first_function");
+  ::dlclose(second);
+}
+
+TEST_CASE("a forked child finds names while another thread of the parent was looking for some") {
+  std::atomic<bool> stop{false};
+  std::thread busy([&stop] {
+    for (std::uintptr_t i = 0; !stop; ++i) (void)resolve(libc_function() + i % 64);
+  });
+  for (int i = 0; i < 10; ++i) {
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      ::alarm(20);  // a lock that nobody will release would end here
+      const bool found = resolve(libc_function()).frames.back().name == "lldiv";
+      ::_exit(found ? 0 : 1);
+    }
+    int status = -1;
+    REQUIRE(::waitpid(child, &status, 0) == child);
+    CHECK(status == 0);
+  }
+  stop = true;
+  busy.join();
+}
+
+TEST_CASE("threads may ask at once, and get the same answer") {
+  const std::uintptr_t pc = with_inlined();
+  std::vector<const symbols::location*> answers(4);
+  std::vector<std::thread> pool;
+  for (auto& answer : answers) {
+    pool.emplace_back([&answer, pc] {
+      for (std::uintptr_t i = 0; i < 200; ++i) {
+        (void)resolve(libc_function() + i);
+      }
+      answer = &resolve(pc);
+    });
+  }
+  for (auto& thread : pool) thread.join();
+  for (const auto* answer : answers) CHECK(answer == answers[0]);
+}

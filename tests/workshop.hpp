@@ -1,0 +1,65 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A folder of its own for a test that builds programs and runs tools, removed when the test ends.
+#ifndef WHENCE_TESTS_WORKSHOP_HPP
+#define WHENCE_TESTS_WORKSHOP_HPP
+
+#include <doctest/doctest.h>
+#include <stdlib.h>
+
+#include <array>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <string>
+
+namespace whence_tests {
+
+class workshop {
+ public:
+  workshop() {
+    std::string name = (std::filesystem::temp_directory_path() / "whence-test-XXXXXX").string();
+    REQUIRE(::mkdtemp(name.data()) != nullptr);
+    folder_ = name;
+  }
+  ~workshop() { std::filesystem::remove_all(folder_); }
+  workshop(const workshop&) = delete;
+  workshop& operator=(const workshop&) = delete;
+
+  std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  void write(const std::string& name, const std::string& text) const {
+    std::ofstream(folder_ / name) << text;
+  }
+
+  // Runs a shell command in the folder; what it prints. A command that fails fails the test.
+  std::string run(const std::string& command) const {
+    CAPTURE(command);
+    std::FILE* const pipe =
+        ::popen(("cd '" + folder_.string() + "' && { " + command + "; } 2>&1").c_str(), "r");
+    REQUIRE(pipe != nullptr);
+    std::string output;
+    std::array<char, 4096> piece;
+    while (const std::size_t n = std::fread(piece.data(), 1, piece.size(), pipe)) {
+      output.append(piece.data(), n);
+    }
+    const int status = ::pclose(pipe);
+    INFO(output);
+    REQUIRE(status == 0);
+    return output;
+  }
+
+  // The compiler the tests are built with.
+  static std::string compiler() {
+    const char* const named = std::getenv("CXX");
+    return named != nullptr ? named : "c++";
+  }
+
+ private:
+  std::filesystem::path folder_;
+};
+
+}  // namespace whence_tests
+
+#endif  // WHENCE_TESTS_WORKSHOP_HPP
