@@ -33,14 +33,10 @@ namespace fs = std::filesystem;
 
 template <class T>
 using tracking = whence::tracking_allocator<T>;
-using text = std::basic_string<char, std::char_traits<char>, tracking<char>>;
+using string = std::basic_string<char, std::char_traits<char>, tracking<char>>;
 using postings = std::vector<std::uint32_t, tracking<std::uint32_t>>;
-struct text_hash {
-  using is_transparent = void;
-  std::size_t operator()(std::string_view s) const { return std::hash<std::string_view>{}(s); }
-};
-using words = std::unordered_map<text, postings, text_hash, std::equal_to<>,
-                                 tracking<std::pair<const text, postings>>>;
+using words = std::unordered_map<string, postings, std::hash<std::string_view>, std::equal_to<>,
+                                 tracking<std::pair<const string, postings>>>;
 
 // A part of the index with a lock of its own, so that threads seldom wait for one another.
 struct shard {
@@ -50,28 +46,25 @@ struct shard {
 };
 
 // An open file: as long as it lives, one entry in the profile indexer.files.
-class source_file {
- public:
-  explicit source_file(const fs::path& path) : file_(std::fopen(path.c_str(), "rb")) {}
+struct source_file {
+  std::FILE* file;
+  whence::tracked<whence::custom_profile<"indexer.files">> entry;
+
+  explicit source_file(const fs::path& path) : file(std::fopen(path.c_str(), "rb")) {}
   source_file(const source_file&) = delete;
   source_file& operator=(const source_file&) = delete;
   ~source_file() {
-    if (file_ != nullptr) std::fclose(file_);
+    if (file != nullptr) std::fclose(file);
   }
 
-  // False where it cannot be opened or read.
-  bool read(text& content) {
-    if (file_ == nullptr) return false;
+  bool read(string& content) const {
+    if (file == nullptr) return false;
     content.clear();
     std::array<char, 1 << 14> block;
-    while (const std::size_t n = std::fread(block.data(), 1, block.size(), file_))
+    while (const std::size_t n = std::fread(block.data(), 1, block.size(), file))
       content.append(block.data(), n);
-    return std::ferror(file_) == 0;
+    return std::ferror(file) == 0;
   }
-
- private:
-  std::FILE* file_;
-  whence::tracked<whence::custom_profile<"indexer.files">> entry_;
 };
 
 struct indexer {
@@ -82,36 +75,31 @@ struct indexer {
   std::atomic<bool> half{false}, failed{false};
 
   void save(const char* profile, const char* file) {
-    const fs::path path = folder / file;
-    if (const std::error_code error = whence::lookup(profile)->write_to(path)) {
-      std::fprintf(stderr, "indexer: %s: %s\n", path.c_str(), error.message().c_str());
+    if (const std::error_code error = whence::lookup(profile)->write_to(folder / file)) {
+      std::fprintf(stderr, "indexer: %s: %s\n", file, error.message().c_str());
       failed = true;
     }
   }
 
-  void add(const text& content, std::uint32_t file) {
-    const auto in_word = [](char c) {
-      return std::isalnum(static_cast<unsigned char>(c)) != 0 || c == '_';
-    };
-    std::unordered_set<std::string_view> here;
+  void add(const string& content, std::uint32_t file) {
+    const auto in_word = [](unsigned char c) { return std::isalnum(c) != 0 || c == '_'; };
+    std::unordered_set<std::string_view> found;
     for (auto at = content.begin(); at != content.end();) {
       const auto begin = std::find_if(at, content.end(), in_word);
       at = std::find_if_not(begin, content.end(), in_word);
-      if (at - begin > 1 && at - begin <= 64) here.emplace(begin, at);
+      if (at - begin > 1 && at - begin <= 64) found.emplace(begin, at);
     }
-    for (const std::string_view word : here) {
-      shard& s = shards[text_hash{}(word) % shards.size()];
+    for (const std::string_view word : found) {
+      shard& s = shards[std::hash<std::string_view>{}(word) % shards.size()];
       const std::scoped_lock hold(s.lock);
-      auto found = s.index.find(word);
-      if (found == s.index.end()) found = s.index.try_emplace(text(word)).first;
-      found->second.push_back(file);
+      s.index[string(word)].push_back(file);
     }
   }
 
   void work() {
-    text content;
+    string content;
     for (std::size_t i; (i = next++) < paths.size();) {
-      source_file file(paths[i]);
+      const source_file file(paths[i]);
       if (!file.read(content)) {
         ++unreadable;
         continue;
@@ -120,7 +108,7 @@ struct indexer {
         save("indexer.files", "files.pb.gz");
         save("heap", "heap.1.pb.gz");
       }
-      if (content.find('\0') != text::npos) {
+      if (content.find('\0') != string::npos) {
         ++binary;
         continue;
       }
@@ -133,55 +121,32 @@ struct indexer {
   }
 };
 
-// The stacks that hold the most memory now, each by its frames in this program's own source.
-void print_top() {
-  auto rows = whence::lookup("heap")->snapshot().rows;
-  std::sort(rows.begin(), rows.end(), [](auto& a, auto& b) { return a.values[3] > b.values[3]; });
-  if (rows.size() > 5) rows.resize(5);
-  for (const whence::profile_row& row : rows) {
-    std::printf("%10.1f MB in blocks of %lld bytes\n", static_cast<double>(row.values[3]) / 1e6,
-                static_cast<long long>(row.block_size));
-    for (const std::uintptr_t pc : row.stack) {
-      for (const auto& frame : whence::symbols::symbolizer::instance().resolve(pc - 1).frames) {
-        if (!std::string_view(frame.file).ends_with("indexer.cpp")) continue;
-        std::printf("%14s%s:%d %s\n", "", "indexer.cpp", static_cast<int>(frame.line),
-                    std::string(frame.name).c_str());
-      }
-    }
-  }
-}
-
 int main(int argc, char** argv) {
   if (argc > 3 || (argc > 1 && argv[1][0] == '-')) {
-    const bool help =
-        argc == 2 && (std::strcmp(argv[1], "--help") == 0 || std::strcmp(argv[1], "-h") == 0);
-    std::fputs(
-        "usage: indexer [DIRECTORY [FOLDER]]\nIndexes the text files below DIRECTORY "
-        "(/usr/include), leaves profiles in FOLDER (.).\n",
-        help ? stdout : stderr);
+    const bool help = argc == 2 && std::strcmp(argv[1], "--help") == 0;
+    std::fputs("usage: indexer [DIRECTORY [FOLDER]]\n", help ? stdout : stderr);
     return help ? 0 : 2;
   }
   static indexer it;
   const fs::path root = argc > 1 ? argv[1] : "/usr/include";
   it.folder = argc > 2 ? argv[2] : ".";
   std::error_code error;
-  fs::create_directories(it.folder, error);
   // Links to directories are not followed, so a loop of them is none.
   fs::recursive_directory_iterator entry(root, fs::directory_options::skip_permission_denied,
                                          error);
-  for (; !error && entry != fs::recursive_directory_iterator(); entry.increment(error)) {
+  for (; !error && entry != fs::end(entry); entry.increment(error)) {
     std::error_code vanished;
     if (entry->is_regular_file(vanished)) it.paths.push_back(entry->path());
   }
-  if (error)
-    return std::fprintf(stderr, "indexer: %s: %s\n", root.c_str(), error.message().c_str()), 1;
+  if (error) std::fprintf(stderr, "indexer: %s: %s\n", root.c_str(), error.message().c_str());
+  if (error) return 1;
 
   const auto begin = std::chrono::steady_clock::now();
-  std::vector<std::thread> workers(std::clamp(std::thread::hardware_concurrency(), 2U, 8U));
-  for (std::thread& worker : workers) worker = std::thread([] { it.work(); });
+  std::vector<std::thread> workers;
+  for (unsigned i = 0; i < std::clamp(std::thread::hardware_concurrency(), 2U, 8U); ++i)
+    workers.emplace_back([] { it.work(); });
   for (std::thread& worker : workers) worker.join();
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-  if (isatty(STDERR_FILENO) == 1) std::fputs("\r\033[K", stderr);
 
   std::size_t count = 0;
   for (const shard& s : it.shards) count += s.index.size();
@@ -189,7 +154,7 @@ int main(int argc, char** argv) {
   std::printf("%zu words in %zu files (%zu binary, %zu unreadable), %.1f MB in %.2f s: %.1f MB/s\n",
               count, it.files.load(), it.binary.load(), it.unreadable.load(), megabytes,
               took.count(), megabytes / took.count());
-  print_top();
+  if (whence::write_top(stdout, whence::lookup("heap")->snapshot(), 8)) it.failed = true;
   if (!it.half) it.save("indexer.files", "files.pb.gz");
   it.save("heap", "heap.pb.gz");
   it.save("allocs", "allocs.pb.gz");

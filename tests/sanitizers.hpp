@@ -1,20 +1,26 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether a sanitizer stands in for the allocator: it ends the program where operator new would
-// throw.
+// sanitized: a sanitizer stands in for the allocator, and ends the program where operator new would
+// throw. thread_sanitized: it is ThreadSanitizer.
 #ifndef WHENCE_TESTS_SANITIZERS_HPP
 #define WHENCE_TESTS_SANITIZERS_HPP
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
-inline constexpr bool sanitized = true;
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-inline constexpr bool sanitized = true;
+#if defined(__has_feature)
+#define WHENCE_TESTS_HAS_FEATURE(x) __has_feature(x)
 #else
-inline constexpr bool sanitized = false;
+#define WHENCE_TESTS_HAS_FEATURE(x) 0
 #endif
+
+#if defined(__SANITIZE_THREAD__) || WHENCE_TESTS_HAS_FEATURE(thread_sanitizer)
+inline constexpr bool thread_sanitized = true;
 #else
-inline constexpr bool sanitized = false;
+inline constexpr bool thread_sanitized = false;
+#endif
+
+#if defined(__SANITIZE_ADDRESS__) || WHENCE_TESTS_HAS_FEATURE(address_sanitizer)
+inline constexpr bool sanitized = true;
+#else
+inline constexpr bool sanitized = thread_sanitized;
 #endif
 
 #endif  // WHENCE_TESTS_SANITIZERS_HPP

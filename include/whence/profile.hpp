@@ -33,6 +33,7 @@
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text.hpp>
+#include <whence/format/top.hpp>
 #include <whence/fwd.hpp>
 #include <whence/knobs.hpp>
 #include <whence/profile/attach.hpp>

@@ -12,8 +12,10 @@
 #include <thread>
 #include <vector>
 
+#include "../sanitizers.hpp"
 #include "../workshop.hpp"
 #include <whence/config.hpp>
+#include <whence/profile.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
@@ -28,7 +30,7 @@ namespace {
 
 [[gnu::noinline]] std::uintptr_t in_anonymous_namespace() {
   const std::uintptr_t pc = here();
-  asm volatile("");
+  asm volatile("# nor this one");
   return pc;
 }
 
@@ -36,7 +38,7 @@ template <class T>
 struct box {
   [[gnu::noinline]] static std::uintptr_t in_template(T) {
     const std::uintptr_t pc = here();
-    asm volatile("");
+    asm volatile("# not folded with the functions that do the same");
     return pc;
   }
 };
@@ -88,7 +90,10 @@ TEST_CASE("functions of every kind have the name of the source, and the mangled 
   };
   std::uintptr_t (*volatile call_lambda)() = lambda;
   const std::string_view name = resolve(call_lambda()).frames.back().name;
-  CHECK(name.find("lambda") != std::string_view::npos);
+  // GCC's name of a lambda, and clang's.
+  const bool lambda_named =
+      name.find("lambda") != std::string_view::npos || name.find("$_") != std::string_view::npos;
+  CHECK(lambda_named);
   CHECK(resolve(libc_function() + 1).frames.back().name == "lldiv");
 }
 
@@ -214,6 +219,8 @@ TEST_CASE("an address in an unloaded library is looked up anew when another one 
 }
 
 TEST_CASE("a forked child finds names while another thread of the parent was looking for some") {
+  if (thread_sanitized) return;  // its runtime's own locks do not survive such a fork
+  (void)lookup("heap");          // what fork must wait for is known once the library is in use
   std::atomic<bool> stop{false};
   std::thread busy([&stop] {
     for (std::uintptr_t i = 0; !stop; ++i) (void)resolve(libc_function() + i % 64);

@@ -12,6 +12,7 @@
 #include <unistd.h>
 
 #include <whence/profile/process_state.hpp>
+#include <whence/sys/loader.hpp>
 
 namespace whence::inline v1::core {
 
@@ -21,22 +22,22 @@ struct fork_handlers {
  private:
   static void before() noexcept {
     process_state& s = *root.load(std::memory_order_acquire);
-    if (s.fork_owner.load(std::memory_order_relaxed) == ::gettid()) {
-      ++s.fork_depth;
-      return;
+    if (s.fork_owner.load(std::memory_order_relaxed) != ::gettid()) {
+      s.forking.lock();
+      s.fork_owner.store(::gettid(), std::memory_order_relaxed);
+      s.knobs.lock();
+      s.profiles.lock().lock();
+      s.blocks.lock_all();
+      s.values.lock_all();
+      s.wide_values.lock_all();
     }
-    s.forking.lock();
-    s.fork_owner.store(::gettid(), std::memory_order_relaxed);
-    s.fork_depth = 1;
-    s.knobs.lock();
-    s.profiles.lock().lock();
-    s.blocks.lock_all();
-    s.values.lock_all();
-    s.wide_values.lock_all();
+    ++s.fork_depth;
+    sys::loader_walk.lock();  // the module's own, and innermost
   }
 
   // In the parent and in the child alike.
   static void after() noexcept {
+    sys::loader_walk.unlock();
     process_state& s = *root.load(std::memory_order_acquire);
     if (--s.fork_depth != 0) return;
     s.wide_values.unlock_all();

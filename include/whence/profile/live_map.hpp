@@ -22,8 +22,8 @@
 
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/spread.hpp>
 #include <whence/sys/spin_lock.hpp>
+#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::core {
 

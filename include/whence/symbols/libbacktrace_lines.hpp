@@ -12,6 +12,7 @@
 
 #include <whence/symbols/lines.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/loader.hpp>
 
 #if __has_include(<backtrace.h>)
 #include <backtrace.h>
@@ -33,19 +34,22 @@ namespace whence::inline v1::symbols {
 
 class libbacktrace_lines {
  public:
-  void modules_changed() noexcept {
-    if (made_ < most_) state_ = nullptr;
-  }
+  void modules_changed() noexcept { state_ = nullptr; }
 
   // Innermost inlined frame first; empty where there is no debug information.
   std::vector<source_line> find(std::uintptr_t pc) {
     const sys::errno_guard keep;
     std::vector<source_line> found;
-    if (state_ == nullptr) {
+    // After the last reader no lines at all: an old one would give those of a module that is gone.
+    if (state_ == nullptr && made_ < most_) {
+      // Its first question makes it walk the list of modules.
+      const sys::scoped_lock hold(sys::loader_walk);
       state_ = ::backtrace_create_state(nullptr, 1, &ignore, nullptr);
       ++made_;
+      if (state_ != nullptr) ::backtrace_pcinfo(state_, pc, &add, &ignore, &found);
+    } else if (state_ != nullptr) {
+      ::backtrace_pcinfo(state_, pc, &add, &ignore, &found);
     }
-    if (state_ != nullptr) ::backtrace_pcinfo(state_, pc, &add, &ignore, &found);
     return found;
   }
 

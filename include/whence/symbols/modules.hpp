@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <whence/symbols/build_id.hpp>
+#include <whence/sys/loader.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -51,12 +52,10 @@ using module_generation = std::pair<unsigned long long, unsigned long long>;
 
 inline module_generation current_generation() {
   module_generation generation;
-  ::dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void* result) {
-        *static_cast<module_generation*>(result) = {info->dlpi_adds, info->dlpi_subs};
-        return 1;
-      },
-      &generation);
+  sys::for_each_module([&generation](const dl_phdr_info& module) {
+    generation = {module.dlpi_adds, module.dlpi_subs};
+    return true;
+  });
   return generation;
 }
 
@@ -71,25 +70,22 @@ inline std::string executable_path() {
 
 inline std::vector<loaded_module> loaded_modules() {
   std::vector<loaded_module> modules;
-  ::dl_iterate_phdr(
-      [](dl_phdr_info* info, std::size_t, void* result) {
-        auto& all = *static_cast<std::vector<loaded_module>*>(result);
-        loaded_module& m = all.emplace_back();
-        m.bias = info->dlpi_addr;
-        m.path = info->dlpi_name != nullptr ? info->dlpi_name : "";
-        for (const ElfW(Phdr) & segment : std::span(info->dlpi_phdr, info->dlpi_phnum)) {
-          const std::uintptr_t start = m.bias + segment.p_vaddr;
-          if (segment.p_type == PT_LOAD) {
-            if ((segment.p_flags & PF_X) != 0) m.code.push_back({start, start + segment.p_memsz});
-            m.end = start + segment.p_memsz;
-          } else if (segment.p_type == PT_NOTE && m.build_id.empty()) {
-            m.build_id = find_build_id({reinterpret_cast<const std::byte*>(start), segment.p_memsz},
-                                       segment.p_align);
-          }
-        }
-        return 0;
-      },
-      &modules);
+  sys::for_each_module([&modules](const dl_phdr_info& info) {
+    loaded_module& m = modules.emplace_back();
+    m.bias = info.dlpi_addr;
+    m.path = info.dlpi_name != nullptr ? info.dlpi_name : "";
+    for (const ElfW(Phdr) & segment : std::span(info.dlpi_phdr, info.dlpi_phnum)) {
+      const std::uintptr_t start = m.bias + segment.p_vaddr;
+      if (segment.p_type == PT_LOAD) {
+        if ((segment.p_flags & PF_X) != 0) m.code.push_back({start, start + segment.p_memsz});
+        m.end = start + segment.p_memsz;
+      } else if (segment.p_type == PT_NOTE && m.build_id.empty()) {
+        m.build_id = find_build_id({reinterpret_cast<const std::byte*>(start), segment.p_memsz},
+                                   segment.p_align);
+      }
+    }
+    return false;
+  });
   const std::uintptr_t vdso = ::getauxval(AT_SYSINFO_EHDR);
   for (loaded_module& m : modules) {
     if (vdso != 0 && m.holds(vdso)) m.path = "[vdso]";

@@ -49,6 +49,13 @@ class symbol_table {
     std::sort(entries_.begin(), entries_.end(), [](const entry& a, const entry& b) {
       return a.start != b.start ? a.start < b.start : a.rank > b.rank;
     });
+    // A label within a function that has a size is a place in it, not another function.
+    std::uint64_t covered = 0;
+    std::erase_if(entries_, [&covered](const entry& e) {
+      if (e.end == e.start) return e.start < covered;
+      covered = std::max(covered, e.end);
+      return false;
+    });
     for (std::size_t i = 0; i < entries_.size(); ++i) {
       if (entries_[i].end != entries_[i].start) continue;
       std::size_t next = i;
@@ -94,7 +101,9 @@ class symbol_table {
       std::memcpy(&item, bytes.data() + at, sizeof item);
       if (item.st_shndx == SHN_UNDEF || item.st_shndx >= file.sections().size()) continue;
       const elf::section& home = file.sections()[item.st_shndx];
-      if (!is_function(item, home) || elf::text_at(strings_[table], item.st_name).empty()) continue;
+      const std::string_view name = elf::text_at(strings_[table], item.st_name);
+      // "$x" and "$d" are the assembler's marks of code and data on ARM, and name no function.
+      if (!is_function(item, home) || name.empty() || name.front() == '$') continue;
       const std::uint64_t end = item.st_value + item.st_size;
       if (end < item.st_value) continue;
       entries_.push_back(

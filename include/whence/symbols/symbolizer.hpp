@@ -13,6 +13,7 @@
 
 #include <unistd.h>
 
+#include <array>
 #include <atomic>
 #include <charconv>
 #include <cstddef>
@@ -153,7 +154,10 @@ class symbolizer {
     if (!symbol.name.empty()) {
       function = make_frame(symbol.name, function.file, function.line);
     } else if (function.name.empty()) {
-      function = make_frame(unknown_name(pc, module), function.file, function.line);
+      function = make_frame(module != nullptr ? offset_name(module->symbols.module().path,
+                                                            pc - module->symbols.module().bias)
+                                              : mapped_name(pc),
+                            function.file, function.line);
     }
     for (frame& f : frames) {
       if (f.name.empty()) f.name = f.system_name = intern("[unknown]");
@@ -174,13 +178,19 @@ class symbolizer {
     return {intern(name), intern(system_name), intern(file), line};
   }
 
-  static std::string unknown_name(std::uintptr_t pc, const loaded* module) {
-    if (module == nullptr) return "[unknown]";
-    const std::string& path = module->symbols.module().path;
-    char digits[2 * sizeof pc];
-    const auto end =
-        std::to_chars(digits, digits + sizeof digits, pc - module->symbols.module().bias, 16).ptr;
-    return "[" + path.substr(path.rfind('/') + 1) + "+0x" + std::string(digits, end) + "]";
+  static std::string offset_name(std::string_view path, std::uint64_t offset) {
+    std::array<char, 2 * sizeof offset> digits;
+    char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), offset, 16).ptr;
+    return "[" + std::string(path.substr(path.rfind('/') + 1)) + "+0x" +
+           std::string(digits.data(), end) + "]";
+  }
+
+  // Of code that the loader knows nothing of: a file the program mapped itself, or none at all.
+  static std::string mapped_name(std::uintptr_t pc) {
+    for (const mapping& m : read_mappings()) {
+      if (pc >= m.start && pc < m.limit) return offset_name(m.filename, pc - m.start + m.offset);
+    }
+    return "[unknown]";
   }
 
   std::string_view intern(std::string_view text) {

@@ -19,6 +19,8 @@
 #include <cstdint>
 #include <cstring>
 
+#include <whence/sys/loader.hpp>
+
 // Bumped whenever the root's layout changes: modules that disagree do not share.
 #define WHENCE_ROOT_LAYOUT 1
 #define WHENCE_STRINGIZE_AGAIN(x) #x
@@ -40,44 +42,40 @@ inline constexpr std::uint32_t root_layout = WHENCE_ROOT_LAYOUT;
 #undef WHENCE_STRINGIZE
 #undef WHENCE_STRINGIZE_AGAIN
 
+// The root that a segment of notes tells of; 0 where it does not.
+inline std::uintptr_t find_root(std::uintptr_t at, std::size_t size) {
+  const auto padded = [](std::uintptr_t n) { return (n + 3) & ~std::uintptr_t{3}; };
+  const std::uintptr_t end = at + size;
+  while (end - at >= sizeof(ElfW(Nhdr))) {
+    ElfW(Nhdr) header;
+    std::memcpy(&header, reinterpret_cast<const void*>(at), sizeof header);
+    const std::uintptr_t name = at + sizeof header;
+    const std::uintptr_t content = name + padded(header.n_namesz);
+    const std::uintptr_t next = content + padded(header.n_descsz);
+    if (next > end || next <= at) return 0;
+    if (header.n_type == root_layout && header.n_namesz == 8 && header.n_descsz == 8 &&
+        std::memcmp(reinterpret_cast<const void*>(name), "whence1", 8) == 0) {
+      std::int64_t distance = 0;
+      std::memcpy(&distance, reinterpret_cast<const void*>(content), sizeof distance);
+      return content + static_cast<std::uintptr_t>(distance);
+    }
+    at = next;
+  }
+  return 0;
+}
+
 // Calls visit(root address) for each module's root, in link-map order, until it returns true.
 template <class Visit>
 void for_each_root(Visit visit) {
-  struct walk {
-    static int module(dl_phdr_info* info, std::size_t, void* argument) {
-      Visit& visitor = *static_cast<Visit*>(argument);
-      for (int i = 0; i < info->dlpi_phnum; ++i) {
-        const ElfW(Phdr)& segment = info->dlpi_phdr[i];
-        if (segment.p_type != PT_NOTE) continue;
-        const std::uintptr_t root = find(info->dlpi_addr + segment.p_vaddr, segment.p_memsz);
-        if (root != 0 && visitor(reinterpret_cast<void*>(root))) return 1;
-      }
-      return 0;
+  for_each_module([&visit](const dl_phdr_info& module) {
+    for (int i = 0; i < module.dlpi_phnum; ++i) {
+      const ElfW(Phdr)& segment = module.dlpi_phdr[i];
+      if (segment.p_type != PT_NOTE) continue;
+      const std::uintptr_t root = find_root(module.dlpi_addr + segment.p_vaddr, segment.p_memsz);
+      if (root != 0 && visit(reinterpret_cast<void*>(root))) return true;
     }
-
-    static std::uintptr_t find(std::uintptr_t at, std::size_t size) {
-      const std::uintptr_t end = at + size;
-      while (end - at >= sizeof(ElfW(Nhdr))) {
-        ElfW(Nhdr) header;
-        std::memcpy(&header, reinterpret_cast<const void*>(at), sizeof header);
-        const std::uintptr_t name = at + sizeof header;
-        const std::uintptr_t content = name + padded(header.n_namesz);
-        const std::uintptr_t next = content + padded(header.n_descsz);
-        if (next > end || next <= at) return 0;
-        if (header.n_type == root_layout && header.n_namesz == 8 && header.n_descsz == 8 &&
-            std::memcmp(reinterpret_cast<const void*>(name), "whence1", 8) == 0) {
-          std::int64_t distance = 0;
-          std::memcpy(&distance, reinterpret_cast<const void*>(content), sizeof distance);
-          return content + static_cast<std::uintptr_t>(distance);
-        }
-        at = next;
-      }
-      return 0;
-    }
-
-    static std::uintptr_t padded(std::uintptr_t n) { return (n + 3) & ~std::uintptr_t{3}; }
-  };
-  ::dl_iterate_phdr(&walk::module, &visit);
+    return false;
+  });
 }
 
 // Keeps the plugin that holds the root loaded for good. Only a plugin's own code can be the first
