@@ -81,8 +81,9 @@ TEST_CASE("functions of every kind have the name of the source, and the mangled 
   CHECK(f.system_name == "_ZL18in_static_functionv");
   CHECK(resolve(in_anonymous_namespace()).frames.back().name ==
         "(anonymous namespace)::in_anonymous_namespace()");
-  CHECK(resolve(box<long>::in_template(1)).frames.back().name ==
-        "(anonymous namespace)::box<long>::in_template(long)");
+  CHECK(resolve(box<long>::in_template(1))
+            .frames.back()
+            .name.starts_with("(anonymous namespace)::box<long>::in_template(long)"));
   const auto lambda = [] {
     const std::uintptr_t pc = here();
     asm volatile("");
@@ -210,10 +211,11 @@ TEST_CASE("an address in an unloaded library is looked up anew when another one 
   const symbols::location& held = resolve(pc);
   CHECK(held.frames.back().name == "first_function");
   ::dlclose(first);
-  CHECK(resolve(pc).frames.back().name == "[unknown]");
+  CHECK(resolve(pc).frames.back().name == "first_function");  // stacks recorded there keep it
   void* const second = load("second");
   const auto there = reinterpret_cast<std::uintptr_t>(::dlsym(second, "second_function"));
   CHECK(resolve(there).frames.back().name == "second_function");
+  if (there == pc) CHECK(resolve(pc).frames.back().name == "second_function");
   CHECK(held.frames.back().name == "first_function");
   ::dlclose(second);
 }

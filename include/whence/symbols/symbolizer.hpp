@@ -4,8 +4,9 @@
 // from debug information. Each address is looked up once; what was found is kept for the life of
 // the process, and references to it stay good.
 //
-// When modules were loaded or unloaded, an address in a module that is gone is looked up anew for
-// those who ask from then on. Nothing is without a name: what has no symbol is [module+0xoffset].
+// What was known of a module stays known when it is unloaded, until another one takes its place: an
+// address there is then looked up anew for those who ask from then on. Nothing is without a name:
+// what has no symbol is [module+0xoffset].
 //
 // Thread-safe. For readers: it allocates, locks and opens files, so never in a signal handler.
 #ifndef WHENCE_SYMBOLS_SYMBOLIZER_HPP
@@ -75,15 +76,13 @@ class symbolizer {
     const std::lock_guard hold(mutex_);
     refresh();
     known& k = known_of(pc);
-    if (k.where == nullptr || !k.module_alive()) {
-      k.module = module_of(pc);
-      k.generation = generation_;
-      k.where = look_up(pc, k.module.get());
-    } else if (k.module == nullptr && k.generation != generation_) {
-      // It was in no module; now it may be.
-      k.module = module_of(pc);
-      k.generation = generation_;
-      if (k.module != nullptr) k.where = look_up(pc, k.module.get());
+    if (k.where != nullptr && k.generation == generation_) return *k.where;
+    k.generation = generation_;
+    std::shared_ptr<loaded> module = module_of(pc);
+    // What was known of a module that is gone stays known until another takes its place.
+    if (k.where == nullptr || (module != nullptr && module != k.module)) {
+      k.where = look_up(pc, module.get());
+      k.module = std::move(module);
     }
     return *k.where;
   }
@@ -92,13 +91,11 @@ class symbolizer {
   struct loaded {
     explicit loaded(loaded_module m) : symbols(std::move(m)) {}
     module_symbols symbols;
-    bool alive = true;
   };
   struct known {
     const location* where = nullptr;
     std::shared_ptr<loaded> module;
     module_generation generation;
-    bool module_alive() const { return module == nullptr || module->alive; }
   };
 
   known& known_of(std::uintptr_t pc) {
@@ -125,9 +122,6 @@ class symbolizer {
         if (old != nullptr && old->symbols.module() == m) same = std::exchange(old, nullptr);
       }
       modules_.push_back(same != nullptr ? same : std::make_shared<loaded>(std::move(m)));
-    }
-    for (const std::shared_ptr<loaded>& old : before) {
-      if (old != nullptr) old->alive = false;
     }
     lines_.modules_changed();
   }
