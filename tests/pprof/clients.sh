@@ -1,17 +1,17 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Real clients read the profiles: `clients.sh DIR BUILD`. DIR holds what the indexer left (and, where
-# a program wrote them, block, mutex, goroutine and threadcreate profiles, and debug=1 texts *.txt).
-# BUILD takes the standalone pprof, built from Debian's golang-github-google-pprof-dev; go tool pprof
-# is the other client. Both must succeed, warn of nothing, agree with one another and with the
+# Real clients read the profiles: `clients.sh DIR KINDS BUILD`. DIR holds what the indexer left, KINDS
+# a profile of every kind with its debug=1 text (write_profiles.cpp). BUILD takes the standalone
+# pprof, built from Debian's golang-github-google-pprof-dev; go tool pprof is the other client. Both must succeed, warn of nothing, agree with one another and with the
 # validator, and show the indexer's own source with its inlined frames. No network.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
-[ $# -eq 2 ] || { echo "usage: clients.sh DIR BUILD" >&2; exit 2; }
+[ $# -eq 3 ] || { echo "usage: clients.sh DIR KINDS BUILD" >&2; exit 2; }
 dir="$(cd "$1" && pwd)"
-mkdir -p "$2"
-build="$(cd "$2" && pwd)"
+kinds="$(cd "$2" && pwd)"
+mkdir -p "$3"
+build="$(cd "$3" && pwd)"
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
 export PPROF_TMPDIR="$work" HOME="${HOME:-$work}" GOCACHE="$build/gocache" GOFLAGS=
@@ -53,13 +53,16 @@ kind_of() {
     heap.* | heap) echo heap ;;
     allocs | block | mutex | goroutine | threadcreate) echo "$1" ;;
     files | shards) echo "custom:indexer.$1" ;;
-    *) echo "custom:$1" ;;
+    *) echo "custom:$(tr -c 'A-Za-z0-9_./\n' _ <<<"$1")" ;;  # as the writer makes a type of a name
   esac
 }
 
-mapfile -t profiles < <(find "$dir" -maxdepth 1 -name '*.pb.gz' | LC_ALL=C sort)
+mapfile -t profiles < <(find "$dir" "$kinds" -maxdepth 1 -name '*.pb.gz' | LC_ALL=C sort)
 for name in heap heap.1 allocs files shards; do
   [ -s "$dir/$name.pb.gz" ] || fail "$dir/$name.pb.gz is not there"
+done
+for name in heap allocs block mutex goroutine threadcreate app.values app.deep-stacks; do
+  [ -s "$kinds/$name.pb.gz" ] && [ -s "$kinds/$name.txt" ] || fail "no $name in $kinds"
 done
 
 for file in "${profiles[@]}"; do
@@ -98,7 +101,7 @@ for client in go standalone; do
   shows 'Showing nodes accounting for' "$client -base"
   run $client -list 'indexer::' -alloc_space "$dir/heap.pb.gz"
   shows 'ROUTINE .*indexer.cpp' "$client -list"
-  shows '^ +[0-9.]+[kMG]?B .* [0-9]+:.*(content|index|push_back|emplace|append)' "$client -list: lines"
+  shows ' [0-9.]+[kMG]?B +[0-9]+:.*(content|index|push_back|emplace|append)' "$client -list: lines"
   run $client -peek 'indexer::' -alloc_space "$dir/heap.pb.gz"
   shows '\(inline\)' "$client -peek"
   run $client -traces -alloc_space "$dir/heap.pb.gz"
@@ -118,8 +121,8 @@ for client in go standalone; do
   shows 'indexer.cpp:[0-9]+' "$client -raw"
 done
 
-# Go's text, where a program left some: a legacy profile has no symbols, so clients may say that.
-mapfile -t texts < <(find "$dir" -maxdepth 1 -name '*.txt' | LC_ALL=C sort)
+# Go's text: a legacy profile has no symbols, so clients may say that.
+mapfile -t texts < <(find "$kinds" -maxdepth 1 -name '*.txt' | LC_ALL=C sort)
 for file in "${texts[@]}"; do
   for command in "go tool pprof" "$build/pprof"; do
     $command -symbolize=none -raw "$file" >"$work/out" 2>"$work/err" || { cat "$work/err"; fail "$command -raw $file"; }
