@@ -16,8 +16,8 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
-#include <cstring>
 #include <filesystem>
+#include <fstream>
 #include <functional>
 #include <mutex>
 #include <string>
@@ -47,23 +47,17 @@ struct shard {
 
 // An open file: as long as it lives, one entry in the profile indexer.files.
 struct source_file {
-  std::FILE* file;
+  std::ifstream file;
   whence::tracked<whence::custom_profile<"indexer.files">> entry;
 
-  explicit source_file(const fs::path& path) : file(std::fopen(path.c_str(), "rb")) {}
-  source_file(const source_file&) = delete;
-  source_file& operator=(const source_file&) = delete;
-  ~source_file() {
-    if (file != nullptr) std::fclose(file);
-  }
+  explicit source_file(const fs::path& path) : file(path, std::ios::binary) {}
 
-  bool read(string& content) const {
-    if (file == nullptr) return false;
+  bool read(string& content) {
     content.clear();
     std::array<char, 1 << 14> block;
-    while (const std::size_t n = std::fread(block.data(), 1, block.size(), file))
-      content.append(block.data(), n);
-    return std::ferror(file) == 0;
+    while (file.read(block.data(), block.size()) || file.gcount() > 0)
+      content.append(block.data(), static_cast<std::size_t>(file.gcount()));
+    return file.eof();
   }
 };
 
@@ -99,7 +93,7 @@ struct indexer {
   void work() {
     string content;
     for (std::size_t i; (i = next++) < paths.size();) {
-      const source_file file(paths[i]);
+      source_file file(paths[i]);
       if (!file.read(content)) {
         ++unreadable;
         continue;
@@ -122,11 +116,8 @@ struct indexer {
 };
 
 int main(int argc, char** argv) {
-  if (argc > 3 || (argc > 1 && argv[1][0] == '-')) {
-    const bool help = argc == 2 && std::strcmp(argv[1], "--help") == 0;
-    std::fputs("usage: indexer [DIRECTORY [FOLDER]]\n", help ? stdout : stderr);
-    return help ? 0 : 2;
-  }
+  if (argc > 3 || (argc > 1 && argv[1][0] == '-'))
+    return std::fputs("usage: indexer [DIRECTORY [FOLDER]]\n", stderr), 2;
   static indexer it;
   const fs::path root = argc > 1 ? argv[1] : "/usr/include";
   it.folder = argc > 2 ? argv[2] : ".";
@@ -138,24 +129,23 @@ int main(int argc, char** argv) {
     std::error_code vanished;
     if (entry->is_regular_file(vanished)) it.paths.push_back(entry->path());
   }
-  if (error) std::fprintf(stderr, "indexer: %s: %s\n", root.c_str(), error.message().c_str());
-  if (error) return 1;
+  if (error)
+    return std::fprintf(stderr, "indexer: %s: %s\n", root.c_str(), error.message().c_str()), 1;
 
   const auto begin = std::chrono::steady_clock::now();
-  std::vector<std::thread> workers;
-  for (unsigned i = 0; i < std::clamp(std::thread::hardware_concurrency(), 2U, 8U); ++i)
-    workers.emplace_back([] { it.work(); });
-  for (std::thread& worker : workers) worker.join();
+  {
+    std::vector<std::jthread> workers(std::clamp(std::thread::hardware_concurrency(), 2U, 8U));
+    for (std::jthread& worker : workers) worker = std::jthread([] { it.work(); });
+  }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
 
   std::size_t count = 0;
   for (const shard& s : it.shards) count += s.index.size();
-  const double megabytes = static_cast<double>(it.bytes) / 1e6;
+  const double mb = static_cast<double>(it.bytes) / 1e6;
   std::printf("%zu words in %zu files (%zu binary, %zu unreadable), %.1f MB in %.2f s: %.1f MB/s\n",
-              count, it.files.load(), it.binary.load(), it.unreadable.load(), megabytes,
-              took.count(), megabytes / took.count());
+              count, it.files.load(), it.binary.load(), it.unreadable.load(), mb, took.count(),
+              mb / took.count());
   if (whence::write_top(stdout, whence::lookup("heap")->snapshot(), 8)) it.failed = true;
-  if (!it.half) it.save("indexer.files", "files.pb.gz");
   it.save("heap", "heap.pb.gz");
   it.save("allocs", "allocs.pb.gz");
   it.save("indexer.shards", "shards.pb.gz");

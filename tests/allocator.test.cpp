@@ -20,6 +20,7 @@
 #include "heap_probe.hpp"
 #include "sanitizers.hpp"
 #include <whence/allocator.hpp>
+#include <whence/memory_resource.hpp>
 #include <whence/profile.hpp>
 
 using namespace whence;
@@ -38,7 +39,8 @@ void use(const void* p) {
   asm volatile("" : : "r"(p) : "memory");
 }
 
-// An upstream with state, that counts what it is asked for and fails on demand.
+// An upstream with state, that counts what it is asked for and fails on demand. It may be asked for
+// more than is needed; exact_allocator may not.
 struct pool {
   std::size_t live_blocks = 0;
   std::size_t live_bytes = 0;
@@ -80,7 +82,7 @@ struct exact_allocator : pool_allocator<T> {
 }  // namespace
 
 template <class T>
-inline constexpr bool whence::may_overallocate<exact_allocator<T>> = false;
+inline constexpr bool whence::may_overallocate<pool_allocator<T>> = true;
 
 static_assert(std::is_same_v<tracking_allocator<int, null_registry>, std::allocator<int>>);
 static_assert(sizeof(tracking_allocator<int>) == sizeof(std::allocator<int>));
@@ -261,6 +263,51 @@ TEST_CASE("memory that upstream takes back without a deallocation ends when it i
     arena.release();
   }
   CHECK(totals_of(own::heap()) == totals{10, 1000, 1, 100});
+}
+
+TEST_CASE("a block of an arena that was released whole is not taken for one that comes after it") {
+  using own = registry<"allocator.released">;
+  struct alignas(4096) page {
+    char bytes[4096];
+  };
+  const heap_rate dense(64 * 1024);
+  for (int round = 0; round < 50; ++round) {
+    {
+      std::pmr::monotonic_buffer_resource arena;
+      tracking_resource<own> tracked_arena(&arena);
+      for (int i = 0; i < 20; ++i) (void)tracked_arena.allocate(100'000, 8);  // never deallocated
+    }
+    std::vector<page, tracking_allocator<page, own>> pages(20);
+    use(pages.data());
+  }
+}
+
+TEST_CASE("a request that cannot succeed leaves the sampling of those that do as it was") {
+  if (sanitized) return;
+  using own = registry<"allocator.impossible">;
+  const heap_rate off(0);
+  tracking_allocator<char, own> a;
+  tracking_resource<own> r;
+  for (int i = 0; i < 10; ++i) {
+    CHECK_THROWS_AS(use(a.allocate(std::size_t{1} << 62)), std::bad_alloc);
+    CHECK_THROWS_AS(use(r.allocate((std::size_t{1} << 63) + (std::size_t{1} << 41))),
+                    std::bad_alloc);
+  }
+  const heap_rate every(1);
+  a.deallocate(a.allocate(10), 10);
+  r.deallocate(r.allocate(20), 20);
+  CHECK(totals_of(own::heap()).bytes == 30);
+}
+
+TEST_CASE("allocators of different types compare as they would once rebound") {
+  const tracking_allocator<int> a;
+  const tracking_allocator<long> b;
+  CHECK(a == b);
+  pool p, q;
+  const tracking_allocator<int, default_registry, pool_allocator<int>> c{pool_allocator<int>(p)};
+  const tracking_allocator<long, default_registry, pool_allocator<long>> d{pool_allocator<long>(q)};
+  CHECK(c != d);
+  CHECK(c == c);
 }
 
 TEST_CASE("over-aligned types keep their alignment when sampled") {

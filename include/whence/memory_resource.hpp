@@ -27,15 +27,16 @@ namespace whence::inline v1 {
 template <profile_registry R = default_registry>
 class tracking_resource : public std::pmr::memory_resource {
  public:
-  tracking_resource() noexcept : upstream_(std::pmr::get_default_resource()) {}
-  explicit tracking_resource(std::pmr::memory_resource* upstream) noexcept : upstream_(upstream) {}
+  tracking_resource() noexcept : tracking_resource(std::pmr::get_default_resource()) {}
+  explicit tracking_resource(std::pmr::memory_resource* upstream) noexcept
+      : upstream_(upstream), overallocates_(upstream == std::pmr::new_delete_resource()) {}
 
   std::pmr::memory_resource* upstream_resource() const noexcept { return upstream_; }
 
  protected:
   void* do_allocate(std::size_t bytes, std::size_t alignment) override {
     if constexpr (R::enabled) {
-      if (instruments::countdown(bytes)) [[unlikely]] {
+      if (bytes <= core::largest_counted && instruments::countdown(bytes)) [[unlikely]] {
         void* const p = allocate_sampled(bytes, alignment);
         asm volatile("");  // not a tail call: do_allocate stays visible in the stack
         return p;
@@ -61,13 +62,15 @@ class tracking_resource : public std::pmr::memory_resource {
   using block = instruments::tagged_block<std::byte>;
   static constexpr std::size_t slack = core::tag_alignment;
 
-  static bool taggable(std::size_t alignment) noexcept { return alignment <= core::tag_alignment; }
+  // As whence::may_overallocate: any other resource may be one that is released whole.
+  bool taggable(std::size_t alignment) const noexcept {
+    return overallocates_ && alignment <= core::tag_alignment;
+  }
 
   [[gnu::noinline, gnu::cold]] void* allocate_sampled(std::size_t bytes, std::size_t alignment) {
     const std::int64_t rate = instruments::due(bytes);
     const void* const caller = __builtin_return_address(0);
-    const bool tags = taggable(alignment) && rate >= core::smallest_tagging_rate &&
-                      bytes <= static_cast<std::size_t>(PTRDIFF_MAX) - slack;
+    const bool tags = taggable(alignment) && rate >= core::smallest_tagging_rate;
     if (rate != 0 && tags) {
       const block b = instruments::try_tag<std::byte>(
           [&] { return static_cast<std::byte*>(upstream_->allocate(bytes + slack, alignment)); });
@@ -92,6 +95,7 @@ class tracking_resource : public std::pmr::memory_resource {
   }
 
   std::pmr::memory_resource* upstream_;
+  bool overallocates_;
 };
 
 }  // namespace whence::inline v1

@@ -148,6 +148,21 @@ TEST_CASE("past the memory limit events go to one counted [overflow] bucket a ra
   CHECK_FALSE(t.record(made_up_stack(0), {{}, 0, 1, 0})->overflow());  // what is known stays known
 }
 
+TEST_CASE("threads that meet at the memory limit share one [overflow] bucket a rate") {
+  own_table t(0);
+  std::atomic<int> ready{0};
+  std::vector<std::thread> pool;
+  for (int id = 0; id < 4; ++id) {
+    pool.emplace_back([&] {
+      ready.fetch_add(1);
+      while (ready.load() < 4) std::this_thread::yield();
+      for (int rate = 1; rate <= 200; ++rate) t.record({1, 2}, {{}, 0, rate, 0});
+    });
+  }
+  for (auto& thread : pool) thread.join();
+  CHECK(buckets_in(t.list) == 200);
+}
+
 TEST_CASE("with no memory at all every event is charged to [overflow]") {
   own_table t(0);
   stack::bucket* const b = t.record(made_up_stack(1));

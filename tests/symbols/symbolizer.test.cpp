@@ -7,6 +7,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <filesystem>
 #include <sstream>
 #include <string>
 #include <thread>
@@ -193,7 +194,7 @@ TEST_CASE("mappings are those of /proc/self/maps, with the build-ids readelf pri
 
 // One library takes another's place. What was found for the first stays good for those who hold it,
 // and whoever asks again is told of the second.
-TEST_CASE("an address in an unloaded library is looked up anew when another one is loaded there") {
+TEST_CASE("an unloaded library keeps its names until another one is loaded there") {
   const workshop shop;
   for (const char* name : {"first", "second"}) {
     shop.write(std::string(name) + ".cpp", "extern \"C\" [[gnu::noinline]] int " +
@@ -206,18 +207,52 @@ TEST_CASE("an address in an unloaded library is looked up anew when another one 
     REQUIRE(library != nullptr);
     return library;
   };
-  void* const first = load("first");
-  const auto pc = reinterpret_cast<std::uintptr_t>(::dlsym(first, "first_function"));
+  const auto address = [](void* library, const char* name) {
+    return reinterpret_cast<std::uintptr_t>(::dlsym(library, name));
+  };
+  void* library = load("first");
+  const std::uintptr_t pc = address(library, "first_function");
   const symbols::location& held = resolve(pc);
   CHECK(held.frames.back().name == "first_function");
-  ::dlclose(first);
-  CHECK(resolve(pc).frames.back().name == "first_function");  // stacks recorded there keep it
-  void* const second = load("second");
-  const auto there = reinterpret_cast<std::uintptr_t>(::dlsym(second, "second_function"));
+  ::dlclose(library);
+  CHECK(&resolve(pc) == &held);
+  CHECK(resolve(pc + 1).frames.back().name == "first_function");  // not asked for while loaded
+
+  // The second one takes the first one's place if nothing else is mapped in between.
+  std::uintptr_t before = 0;
+  std::uintptr_t there = 1;
+  for (int attempt = 0; attempt < 20 && there != before; ++attempt) {
+    library = load("first");
+    before = address(library, "first_function");
+    CHECK(resolve(before).frames.back().name == "first_function");
+    ::dlclose(library);
+    library = load("second");
+    there = address(library, "second_function");
+    CHECK(resolve(there).frames.back().name == "second_function");
+    if (there != before) ::dlclose(library);
+  }
+  REQUIRE(there == before);
+  ::dlclose(library);
+  // Both are gone from that place: the one that was there last is meant.
   CHECK(resolve(there).frames.back().name == "second_function");
-  if (there == pc) CHECK(resolve(pc).frames.back().name == "second_function");
+  CHECK(resolve(there + 1).frames.back().name == "second_function");
   CHECK(held.frames.back().name == "first_function");
-  ::dlclose(second);
+}
+
+TEST_CASE("a library loaded by a relative name has names after the program changed its folder") {
+  const workshop shop;
+  shop.write("r.cpp",
+             "static int hidden(int n) { return n + 1; }\n"
+             "extern \"C\" { int (*volatile relative_call)(int) = hidden; }\n");
+  shop.run(workshop::compiler() + " -O1 -shared -fPIC r.cpp -o r.so");
+  const std::filesystem::path before = std::filesystem::current_path();
+  std::filesystem::current_path(shop.path(""));
+  void* const library = ::dlopen("./r.so", RTLD_NOW);
+  std::filesystem::current_path(before);
+  REQUIRE(library != nullptr);
+  auto* const call = static_cast<int (**)(int)>(::dlsym(library, "relative_call"));
+  CHECK(resolve(reinterpret_cast<std::uintptr_t>(*call)).frames.back().name == "hidden(int)");
+  ::dlclose(library);
 }
 
 TEST_CASE("a forked child finds names while another thread of the parent was looking for some") {

@@ -73,11 +73,10 @@ inline std::int64_t draw(sampler& t) noexcept {
   }
   // Acquire pairs with change_heap_rate: the rate is at least as new as the floor.
   const std::int64_t floor = s->heap_floor.load(std::memory_order_acquire);
-  const bool stale = t.floor != floor;
-  if (stale) {
-    t.floor = floor;
-    t.rate = s->heap_rate.load(std::memory_order_relaxed);
-  }
+  const std::int64_t rate = s->heap_rate.load(std::memory_order_relaxed);
+  const bool stale = t.floor != floor || t.rate != rate;
+  t.floor = floor;
+  t.rate = rate;
   if (t.rate <= 1) {
     t.remaining = floor - t.rate;  // 1: below the floor again at the next allocation; 0: off
     return bytes == 0 ? 0 : t.rate;

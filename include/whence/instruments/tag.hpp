@@ -13,6 +13,7 @@
 
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #include <whence/profile/gate.hpp>
 
@@ -28,14 +29,15 @@ struct tagged_block {
   }
 };
 
-// The block that `ask` gets with room for a page more than needed; empty where it throws.
+// The block that `ask` gets with room for a page more than needed; empty where it throws
+// std::bad_alloc.
 template <class T, class Ask>
 tagged_block<T> try_tag(Ask ask) {
   std::uintptr_t begin = 0;
 #if defined(__cpp_exceptions)
   try {
     begin = reinterpret_cast<std::uintptr_t>(ask());
-  } catch (...) {
+  } catch (const std::bad_alloc&) {
     return {};  // the plain request is yet to be tried, and throws for itself
   }
 #else

@@ -17,6 +17,7 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/settings.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/no_cancel.hpp>
 #include <whence/sys/once_root.hpp>
 #include <whence/unwind/trace.hpp>
 
@@ -46,6 +47,7 @@ inline bool may_leave_untagged(std::int64_t rate) noexcept {
 // Puts a new rate in force. Requires: nobody else does; publish_gates follows, and came before with
 // a free_mask of 0 where blocks may be left untagged.
 inline void change_heap_rate(process_state& s, std::int64_t rate) noexcept {
+  if (rate == s.heap_rate.load(std::memory_order_relaxed)) return;
   s.heap_rate.store(rate, std::memory_order_relaxed);
   const std::int64_t floor = s.heap_floor.load(std::memory_order_relaxed);
   // After four million changes, one takes effect at each thread's next sample instead of at once.
@@ -85,6 +87,7 @@ inline bool open_root(process_state& s) noexcept {
 
 [[gnu::noinline, gnu::cold]] inline process_state* attach() noexcept {
   const sys::errno_guard keep;
+  const sys::no_cancel uncancelled;
   process_state* first = &own_state;
   sys::for_each_root([&first](void* address) {
     auto* const candidate = static_cast<process_state*>(address);
@@ -92,18 +95,18 @@ inline bool open_root(process_state& s) noexcept {
     first = candidate;
     return true;
   });
-  if (!open_root(*first)) return nullptr;
-
-  process_state* nobody = nullptr;
-  if (!root.compare_exchange_strong(nobody, first, std::memory_order_acq_rel)) return first;
   sys::pin(first);
-  fork_handlers::install();
+  // Before a lock is taken that a child of fork could find held.
+  if (!fork_handlers::installed.exchange(true)) fork_handlers::install(*first);
+  if (!open_root(*first)) return nullptr;
   if (settings_differ() && !first->mixed_settings.exchange(true)) {
     say("whence: this program was built from translation units with different settings "
         "(WHENCE_DISABLE, WHENCE_WITH_ZLIB, WHENCE_WITH_LIBBACKTRACE, WHENCE_FRAME_POINTERS): "
         "its profiles may be incomplete\n");
   }
   publish_gates(*first);
+  // Release pairs with state(): whoever sees the root finds it open.
+  root.store(first, std::memory_order_release);
   return first;
 }
 

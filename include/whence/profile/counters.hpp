@@ -50,7 +50,9 @@ inline heap_values read_heap(const stack::bucket& b) noexcept {
   if (b.overflow()) {
     const heap_amount freed{read(freed_counter), read(freed_counter + overflow_bytes)};
     const heap_amount all{read(allocated_counter), read(allocated_counter + overflow_bytes)};
-    const heap_amount live{all.objects - freed.objects, all.bytes - freed.bytes};
+    // An upstream may take back more than was asked for (allocate_at_least).
+    const heap_amount live{all.objects - freed.objects,
+                           all.bytes > freed.bytes ? all.bytes - freed.bytes : 0};
     return {all, live, unscale(all, b.rate), unscale(live, b.rate)};
   }
   const std::int64_t freed = read(freed_counter);

@@ -17,14 +17,21 @@
 namespace whence::inline v1::core {
 
 struct fork_handlers {
-  static void install() noexcept { ::pthread_atfork(&before, &after, &after); }
+  [[gnu::visibility("hidden")]] static inline constinit std::atomic<bool> installed{false};
+
+  // Requires: called once a module.
+  static void install(process_state& s) noexcept {
+    held_.store(&s, std::memory_order_release);
+    ::pthread_atfork(&before, &after, &after);
+  }
 
  private:
   static void before() noexcept {
-    process_state& s = *root.load(std::memory_order_acquire);
+    process_state& s = *held_.load(std::memory_order_acquire);
     if (s.fork_owner.load(std::memory_order_relaxed) != ::gettid()) {
       s.forking.lock();
       s.fork_owner.store(::gettid(), std::memory_order_relaxed);
+      s.opening.lock();
       s.knobs.lock();
       s.profiles.lock().lock();
       s.blocks.lock_all();
@@ -38,16 +45,19 @@ struct fork_handlers {
   // In the parent and in the child alike.
   static void after() noexcept {
     sys::loader_walk.unlock();
-    process_state& s = *root.load(std::memory_order_acquire);
+    process_state& s = *held_.load(std::memory_order_acquire);
     if (--s.fork_depth != 0) return;
     s.wide_values.unlock_all();
     s.values.unlock_all();
     s.blocks.unlock_all();
     s.profiles.lock().unlock();
     s.knobs.unlock();
+    s.opening.unlock();
     s.fork_owner.store(0, std::memory_order_relaxed);
     s.forking.unlock();
   }
+
+  [[gnu::visibility("hidden")]] static inline constinit std::atomic<process_state*> held_{nullptr};
 };
 
 }  // namespace whence::inline v1::core

@@ -26,6 +26,8 @@ inline constexpr std::size_t tag_alignment = 4096;
 // Aligning a sampled block costs a page: at this rate, a sixteenth of the memory allocated.
 inline constexpr std::int64_t smallest_tagging_rate = 64 * 1024;
 inline constexpr std::int64_t largest_rate = std::int64_t{1} << 40;
+// More is not counted, as no such request succeeds: the countdown must not wrap.
+inline constexpr std::size_t largest_counted = std::size_t{1} << 46;
 inline constexpr std::int64_t epoch = std::int64_t{1} << 40;  // caps a countdown at 1 TiB
 inline constexpr std::int64_t last_epoch = std::int64_t{1} << 62;
 inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::min();

@@ -93,10 +93,10 @@ struct bucket_list {
     for (bucket* b = overflow.load(std::memory_order_acquire); b != nullptr; b = b->next) visit(*b);
   }
 
-  void push(std::atomic<bucket*>& chain, bucket* b) noexcept {
-    b->next = chain.load(std::memory_order_relaxed);
-    while (!chain.compare_exchange_weak(b->next, b, std::memory_order_release,
-                                        std::memory_order_relaxed)) {
+  void push(bucket* b) noexcept {
+    b->next = head.load(std::memory_order_relaxed);
+    while (!head.compare_exchange_weak(b->next, b, std::memory_order_release,
+                                       std::memory_order_relaxed)) {
     }
     size.fetch_add(1, std::memory_order_relaxed);
   }

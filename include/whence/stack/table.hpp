@@ -165,7 +165,7 @@ class table {
             if (fresh == nullptr) fresh = make_bucket(list, k, identity);
             if (fresh == nullptr) return overflow(list, k.rate);
             if (s->enter(place, slot, fresh)) {
-              list.push(list.head, fresh);
+              list.push(fresh);
               if (k.stack.truncated) losses_.count(loss::truncated);
               if (s->half_full()) grow(s);
               return fresh;
@@ -246,22 +246,31 @@ class table {
 
   // One for each rate, so that what is charged to it can be scaled.
   [[gnu::noinline, gnu::cold]] bucket* overflow(bucket_list& list, std::int64_t rate) noexcept {
-    for (bucket* b = list.overflow.load(std::memory_order_acquire); b != nullptr; b = b->next) {
-      if (b->rate != rate) continue;
-      losses_.count(loss::overflow);
-      return b;
-    }
-    const std::uintptr_t pc = pseudo::overflow;
-    const key k{{&pc, 1}, 0, rate, 0};
-    bucket* const b = fill(arena_.allocate_always(bucket::bytes(1)), list, k, identify(list, k));
-    if (b == nullptr) {
-      losses_.count(loss::dropped);
-      return nullptr;
-    }
-    b->depth_and_flags |= bucket::overflow_flag;
     losses_.count(loss::overflow);
-    list.push(list.overflow, b);
-    return b;
+    bucket* made = nullptr;
+    bucket* head = list.overflow.load(std::memory_order_acquire);
+    for (;;) {
+      for (bucket* b = head; b != nullptr; b = b->next) {
+        if (b->rate == rate) return b;
+      }
+      if (made == nullptr) {
+        const std::uintptr_t pc = pseudo::overflow;
+        const key k{{&pc, 1, false, false}, 0, rate, 0};
+        made = fill(arena_.allocate_always(bucket::bytes(1)), list, k, identify(list, k));
+        if (made == nullptr) {
+          losses_.count(loss::dropped);
+          return nullptr;
+        }
+        made->depth_and_flags |= bucket::overflow_flag;
+      }
+      // Somebody else's may be the one for this rate: then all are looked at again.
+      made->next = head;
+      if (list.overflow.compare_exchange_strong(head, made, std::memory_order_acq_rel,
+                                                std::memory_order_acquire)) {
+        list.size.fetch_add(1, std::memory_order_relaxed);
+        return made;
+      }
+    }
   }
 
   sys::arena& arena_;

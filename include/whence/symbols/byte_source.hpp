@@ -18,10 +18,14 @@
 #include <type_traits>
 #include <vector>
 
+#include <whence/sys/no_cancel.hpp>
+
 namespace whence::inline v1::symbols {
 
 class byte_source {
  public:
+  static constexpr std::uint64_t longest_piece = std::uint64_t{1} << 30;
+
   byte_source() = default;
   byte_source(const byte_source&) = delete;
   byte_source& operator=(const byte_source&) = delete;
@@ -39,10 +43,11 @@ class byte_source {
     return read(offset, std::as_writable_bytes(std::span(&value, 1)));
   }
 
-  // Empty where there are not so many bytes.
+  // Empty where there are not so many bytes, or more than any table of names has: what a damaged
+  // header asks for may be the size of a sparse file.
   std::vector<std::byte> piece(std::uint64_t offset, std::uint64_t length) const {
     std::vector<std::byte> bytes;
-    if (offset > size() || length > size() - offset) return bytes;
+    if (length > longest_piece || offset > size() || length > size() - offset) return bytes;
     bytes.resize(length);
     if (!read(offset, bytes)) bytes.clear();
     return bytes;
@@ -77,6 +82,7 @@ class file_source final : public byte_source {
     }
   }
   ~file_source() override {
+    const sys::no_cancel uncancelled;
     if (descriptor_ >= 0) ::close(descriptor_);
   }
   std::uint64_t size() const noexcept override { return size_; }

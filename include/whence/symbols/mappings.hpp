@@ -84,9 +84,26 @@ inline std::vector<mapping> parse_maps(std::string_view text) {
   return result;
 }
 
+inline std::vector<mapping> mapped_code() {
+  return parse_maps(read_proc_file("/proc/self/maps"));
+}
+
+// dlopen("./plugin.so") leaves the loader with that name, which says nothing once the program has
+// changed its folder; the kernel knows the file's full one.
+inline void complete_paths(std::vector<loaded_module>& modules) {
+  std::vector<mapping> mapped;
+  for (loaded_module& m : modules) {
+    if (m.path.starts_with('/') || m.path.starts_with('[') || m.code.empty()) continue;
+    if (mapped.empty()) mapped = mapped_code();
+    for (const mapping& c : mapped) {
+      if (c.start <= m.code[0].start && m.code[0].start < c.limit) m.path = c.filename;
+    }
+  }
+}
+
 // In the order of /proc/self/maps.
 inline std::vector<mapping> read_mappings() {
-  std::vector<mapping> result = parse_maps(read_proc_file("/proc/self/maps"));
+  std::vector<mapping> result = mapped_code();
   const std::vector<loaded_module> modules = loaded_modules();
   for (mapping& m : result) {
     for (const loaded_module& module : modules) {

@@ -79,7 +79,7 @@ inline std::vector<loaded_module> loaded_modules() {
       if (segment.p_type == PT_LOAD) {
         if ((segment.p_flags & PF_X) != 0) m.code.push_back({start, start + segment.p_memsz});
         m.end = start + segment.p_memsz;
-      } else if (segment.p_type == PT_NOTE && m.build_id.empty()) {
+      } else if (segment.p_type == PT_NOTE && m.build_id.empty() && sys::is_mapped(info, segment)) {
         m.build_id = find_build_id({reinterpret_cast<const std::byte*>(start), segment.p_memsz},
                                    segment.p_align);
       }

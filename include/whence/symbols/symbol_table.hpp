@@ -39,8 +39,11 @@ class symbol_table {
 
   // Adds the functions of a file. Its addresses are those the file was linked at.
   void add(const byte_source& source, const elf& file) {
-    for (const elf::section& s : file.sections()) {
-      if (s.sh_type == SHT_SYMTAB || s.sh_type == SHT_DYNSYM) add_section(source, file, s);
+    // A file has one of each (gABI); a damaged one with thousands would be read thousands of times.
+    for (const unsigned type : {unsigned{SHT_SYMTAB}, unsigned{SHT_DYNSYM}}) {
+      const auto first = std::find_if(file.sections().begin(), file.sections().end(),
+                                      [type](const elf::section& s) { return s.sh_type == type; });
+      if (first != file.sections().end()) add_section(source, file, *first);
     }
   }
 

@@ -12,7 +12,7 @@
 #ifndef WHENCE_SYMBOLS_SYMBOLIZER_HPP
 #define WHENCE_SYMBOLS_SYMBOLIZER_HPP
 
-#include <unistd.h>
+#include <pthread.h>
 
 #include <array>
 #include <atomic>
@@ -32,6 +32,7 @@
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/module_symbols.hpp>
 #include <whence/symbols/modules.hpp>
+#include <whence/symbols/own_names.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/spread.hpp>
 
@@ -58,17 +59,17 @@ class symbolizer {
 
   // The one that writers share. A forked child starts afresh: its parent's may be locked for good.
   static symbolizer& instance() {
-    static std::atomic<symbolizer*> shared{nullptr};
-    static std::atomic<pid_t> owner{0};
+    static constinit std::atomic<symbolizer*> shared{nullptr};
+    static constinit std::atomic<bool> forgotten_at_fork{false};
     symbolizer* known = shared.load(std::memory_order_acquire);
-    if (known != nullptr && owner.load(std::memory_order_relaxed) == ::getpid()) return *known;
-    auto* const fresh = new symbolizer;  // never freed: what it gives out is never invalid
-    if (!shared.compare_exchange_strong(known, fresh, std::memory_order_acq_rel)) {
-      delete fresh;
-      return *known;
+    if (known != nullptr) return *known;
+    if (!forgotten_at_fork.exchange(true, std::memory_order_relaxed)) {
+      ::pthread_atfork(nullptr, nullptr, [] { shared.store(nullptr, std::memory_order_relaxed); });
     }
-    owner.store(::getpid(), std::memory_order_relaxed);
-    return *fresh;
+    auto* const fresh = new symbolizer;  // never freed: what it gives out is never invalid
+    if (shared.compare_exchange_strong(known, fresh, std::memory_order_acq_rel)) return *fresh;
+    delete fresh;
+    return *known;
   }
 
   // `pc` is the address of an instruction: of a return address, less 1.
@@ -115,20 +116,29 @@ class symbolizer {
     if (now == generation_ && !modules_.empty()) return;
     generation_ = now;
     std::vector<std::shared_ptr<loaded>> before = std::move(modules_);
+    before.insert(before.end(), gone_.begin(), gone_.end());  // last gone, first asked
     modules_.clear();
-    for (loaded_module& m : loaded_modules()) {
+    gone_.clear();
+    std::vector<loaded_module> found = loaded_modules();
+    complete_paths(found);
+    for (loaded_module& m : found) {
       std::shared_ptr<loaded> same;
       for (std::shared_ptr<loaded>& old : before) {
         if (old != nullptr && old->symbols.module() == m) same = std::exchange(old, nullptr);
       }
       modules_.push_back(same != nullptr ? same : std::make_shared<loaded>(std::move(m)));
     }
+    for (std::shared_ptr<loaded>& old : before) {
+      if (old != nullptr) gone_.push_back(std::move(old));
+    }
     lines_.modules_changed();
   }
 
   std::shared_ptr<loaded> module_of(std::uintptr_t pc) const {
-    for (const std::shared_ptr<loaded>& m : modules_) {
-      if (m->symbols.module().holds(pc)) return m;
+    for (const auto* all : {&modules_, &gone_}) {
+      for (const std::shared_ptr<loaded>& m : *all) {
+        if (m->symbols.module().holds(pc)) return m;
+      }
     }
     return nullptr;
   }
@@ -164,7 +174,7 @@ class symbolizer {
   }
 
   frame make_frame(std::string_view mangled, std::string_view file, std::uint32_t line) {
-    const std::string name = demangle(mangled);
+    const std::string name = as_written(demangle(mangled));
     std::string system_name(mangled);
     // Of equal names pprof takes the demangled one for mangled, and cuts it at the parenthesis.
     if (name == mangled && name.find_first_of("(<:") != std::string::npos)
@@ -202,6 +212,7 @@ class symbolizer {
   std::mutex mutex_;
   module_generation generation_;
   std::vector<std::shared_ptr<loaded>> modules_;
+  std::vector<std::shared_ptr<loaded>> gone_;  // one for each place and build
   default_lines lines_;
   std::vector<known> known_;
   sys::flat_index by_pc_;

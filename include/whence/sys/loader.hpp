@@ -27,6 +27,18 @@ void for_each_module(Visit visit) {
                     &visit);
 }
 
+// Whether the segment is in memory: its bytes may be read while the walk lasts.
+inline bool is_mapped(const dl_phdr_info& module, const ElfW(Phdr) & segment) noexcept {
+  for (int i = 0; i < module.dlpi_phnum; ++i) {
+    const ElfW(Phdr)& load = module.dlpi_phdr[i];
+    if (load.p_type == PT_LOAD && (load.p_flags & PF_R) != 0 && segment.p_vaddr >= load.p_vaddr &&
+        segment.p_vaddr + segment.p_memsz <= load.p_vaddr + load.p_memsz) {
+      return true;
+    }
+  }
+  return false;
+}
+
 }  // namespace whence::inline v1::sys
 
 #endif  // WHENCE_SYS_LOADER_HPP

@@ -70,7 +70,7 @@ void for_each_root(Visit visit) {
   for_each_module([&visit](const dl_phdr_info& module) {
     for (int i = 0; i < module.dlpi_phnum; ++i) {
       const ElfW(Phdr)& segment = module.dlpi_phdr[i];
-      if (segment.p_type != PT_NOTE) continue;
+      if (segment.p_type != PT_NOTE || !is_mapped(module, segment)) continue;
       const std::uintptr_t root = find_root(module.dlpi_addr + segment.p_vaddr, segment.p_memsz);
       if (root != 0 && visit(reinterpret_cast<void*>(root))) return true;
     }

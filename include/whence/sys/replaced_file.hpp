@@ -24,6 +24,7 @@
 #include <string>
 #include <utility>
 
+#include <whence/sys/no_cancel.hpp>
 #include <whence/sys/write_all.hpp>
 
 namespace whence::inline v1::sys {
@@ -70,6 +71,7 @@ class replaced_file {
   }
 
   void abandon() noexcept {
+    const no_cancel uncancelled;
     if (fd_ >= 0) ::close(std::exchange(fd_, -1));
     if (!temporary_.empty()) ::unlink(temporary_.c_str());
     temporary_.clear();

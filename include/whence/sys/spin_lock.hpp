@@ -15,6 +15,7 @@
 #include <atomic>
 
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/no_cancel.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -31,6 +32,7 @@ class spin_lock {
 
   [[gnu::noinline, gnu::cold]] void lock_contended() noexcept {
     const errno_guard keep;
+    const no_cancel uncancelled;
     do {
       for (int i = 0; held_.load(std::memory_order_relaxed); ++i) {
         if (i < looks) continue;

@@ -14,8 +14,8 @@
 
 namespace whence::inline v1::sys {
 
-// 0, or the errno of the write that failed.
-inline int write_all(int fd, std::span<const std::byte> bytes) noexcept {
+// 0, or the errno of the write that failed. A cancellation point, hence not noexcept.
+inline int write_all(int fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());
     if (n > 0) {

@@ -6,7 +6,8 @@
 //
 // The chain is believed only while it climbs, aligned, below the upper end of the thread's stack:
 // __libc_stack_end for the main thread, the thread control block for every other, which glibc puts
-// above the stack it allocates. Neither needs a system call.
+// above the stack it allocates. Neither needs a system call. A stack that a program switched to by
+// itself (makecontext, fibres) has no such end: a program that does so must not choose this walk.
 #ifndef WHENCE_UNWIND_FRAME_POINTER_WALK_HPP
 #define WHENCE_UNWIND_FRAME_POINTER_WALK_HPP
 

@@ -1,0 +1,68 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From 5000 addresses of this program and its libraries to names, lines and inlined frames: the
+// first time, when files are read, and again, from the cache. What glibc's dladdr takes for the
+// same addresses, names of exported functions alone, is beside it.
+#include <benchmark/benchmark.h>
+#include <dlfcn.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <whence/symbols/mappings.hpp>
+#include <whence/symbols/symbolizer.hpp>
+
+namespace {
+
+using namespace whence;
+
+// Spread evenly over the code of the program and its libraries.
+std::vector<std::uintptr_t> addresses() {
+  std::vector<std::uintptr_t> all;
+  const auto mappings = symbols::read_mappings();
+  std::uintptr_t total = 0;
+  for (const symbols::mapping& m : mappings) total += m.limit - m.start;
+  for (const symbols::mapping& m : mappings) {
+    for (std::uintptr_t pc = m.start; pc < m.limit; pc += total / 5000) all.push_back(pc);
+  }
+  return all;
+}
+
+void first(benchmark::State& state) {
+  const auto all = addresses();
+  for (auto _ : state) {
+    auto* const fresh = new symbols::symbolizer;  // libbacktrace's readers are never freed either
+    for (const std::uintptr_t pc : all) benchmark::DoNotOptimize(&fresh->resolve(pc));
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(all.size()) * state.iterations());
+}
+
+void cached(benchmark::State& state) {
+  const auto all = addresses();
+  symbols::symbolizer& shared = symbols::symbolizer::instance();
+  for (auto _ : state) {
+    for (const std::uintptr_t pc : all) benchmark::DoNotOptimize(&shared.resolve(pc));
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(all.size()) * state.iterations());
+}
+
+void dladdr_only(benchmark::State& state) {
+  const auto all = addresses();
+  for (auto _ : state) {
+    for (const std::uintptr_t pc : all) {
+      Dl_info info{};
+      benchmark::DoNotOptimize(::dladdr(reinterpret_cast<const void*>(pc), &info));
+    }
+  }
+  state.SetItemsProcessed(static_cast<std::int64_t>(all.size()) * state.iterations());
+}
+
+BENCHMARK(first)->Iterations(3)->Unit(benchmark::kMillisecond);
+BENCHMARK(cached)->Unit(benchmark::kMillisecond);
+BENCHMARK(dladdr_only)->Unit(benchmark::kMillisecond);
+
+}  // namespace
+
+BENCHMARK_MAIN();

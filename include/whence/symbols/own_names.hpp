@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// This library's own names as a program writes them: without the inline namespace, and with the
+// text of a string that is a template argument.
+//
+//   whence::v1::custom<whence::v1::fixed_string<4ul>{char [4]{(char)97, (char)112, (char)112}}>
+//   whence::custom<"app">
+#ifndef WHENCE_SYMBOLS_OWN_NAMES_HPP
+#define WHENCE_SYMBOLS_OWN_NAMES_HPP
+
+#include <charconv>
+#include <cstddef>
+#include <string>
+#include <string_view>
+
+namespace whence::inline v1::symbols {
+
+// Takes the character list of a demangled fixed_string off the front of `rest`, as a string
+// literal; empty, and nothing taken, where there is none.
+inline std::string take_fixed_string(std::string_view& rest) {
+  constexpr std::string_view head = "whence::fixed_string<", list = "{char", item = "(char)";
+  if (!rest.starts_with(head)) return {};
+  const std::size_t open = rest.find(list);
+  const std::size_t close = rest.find("}}");
+  if (open == std::string_view::npos || close == std::string_view::npos || close < open) return {};
+  std::string text = "\"";
+  for (std::size_t at = rest.find(item, open); at < close; at = rest.find(item, at + 1)) {
+    unsigned char c = 0;
+    std::from_chars(rest.data() + at + item.size(), rest.data() + close, c);
+    if (c != 0) text += static_cast<char>(c);
+  }
+  rest.remove_prefix(close + 2);
+  return text + "\"";
+}
+
+inline std::string as_written(std::string_view name) {
+  constexpr std::string_view versioned = "whence::v1::", plain = "whence::";
+  std::string unversioned;
+  for (std::size_t at = name.find(versioned); at != std::string_view::npos;
+       at = name.find(versioned)) {
+    unversioned += name.substr(0, at);
+    unversioned += plain;
+    name.remove_prefix(at + versioned.size());
+  }
+  unversioned += name;
+
+  std::string result;
+  for (std::string_view rest = unversioned; !rest.empty();) {
+    const std::string literal = take_fixed_string(rest);
+    result += literal;
+    if (literal.empty()) {
+      result += rest.front();
+      rest.remove_prefix(1);
+    }
+  }
+  return result;
+}
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_OWN_NAMES_HPP

@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <string>
+
+#include "sanitizers.hpp"
+#include "workshop.hpp"
+#include <whence/knobs.hpp>
+#include <whence/profile.hpp>
+
+using namespace whence;
+using whence_tests::workshop;
+
+TEST_CASE("the rate is given back by the next change, and held to its range") {
+  const std::int64_t before = set_heap_profile_rate(1000);
+  CHECK(before == 512 * 1024);
+  CHECK(set_heap_profile_rate(-7) == 1000);
+  CHECK(set_heap_profile_rate(std::int64_t{1} << 60) == 0);
+  CHECK(set_heap_profile_rate(before) == std::int64_t{1} << 40);
+  CHECK(lookup("heap")->snapshot().header.period == before);
+}
+
+// What a program of its own prints when started with the environment given.
+TEST_CASE("start values come from the environment, and nonsense there is refused aloud") {
+  if (sanitized) return;
+  const workshop shop;
+  shop.write("p.cpp", R"(
+#include <cstdio>
+#include <whence/profile.hpp>
+int main() {
+  const auto& s = *whence::core::state();
+  std::printf("%lld %d %zu\n", static_cast<long long>(whence::set_heap_profile_rate(1)),
+              s.stack_depth.load(), s.budget.limit());
+}
+)");
+  shop.run(workshop::compiler() +
+           " -std=c++20 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBBACKTRACE=0 -I '" +
+           std::string(WHENCE_INCLUDE_DIR) + "' p.cpp -o p");
+  CHECK(shop.run("./p") == "524288 128 268435456\n");
+  CHECK(shop.run("WHENCE_HEAP_RATE=4096 WHENCE_STACK_DEPTH=1024 WHENCE_MEMORY_LIMIT=1000000 ./p") ==
+        "4096 1024 1000000\n");
+  CHECK(shop.run("WHENCE_HEAP_RATE=0 ./p") == "0 128 268435456\n");
+  for (const char* nonsense : {"WHENCE_HEAP_RATE=often", "WHENCE_STACK_DEPTH=1025",
+                               "WHENCE_HEAP_RATE=99999999999999999999", "WHENCE_STACK_DEPTH=0",
+                               "WHENCE_MEMORY_LIMIT=-1", "WHENCE_HEAP_RATE=1k"}) {
+    const std::string name(nonsense, std::string(nonsense).find('='));
+    CHECK(shop.run(std::string(nonsense) + " ./p") ==
+          "whence: ignored, not a number in range: " + name + "\n524288 128 268435456\n");
+  }
+}
