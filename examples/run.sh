@@ -12,19 +12,8 @@ profiles="$(cd "$profiles" && pwd)"
 build="${WHENCE_BUILD_FOLDER:-$root/build/examples}"
 
 packages=(g++ cmake ninja-build zlib1g-dev libgcc-12-dev golang-go graphviz)
-missing=()
-for package in "${packages[@]}"; do
-  [ "$(dpkg-query -W -f '${db:Status-Status}' "$package" 2>/dev/null || true)" = installed ] ||
-    missing+=("$package")
-done
-if [ "${#missing[@]}" -gt 0 ]; then
-  echo "installing: ${missing[*]}"
-  as_root=()
-  [ "$(id -u)" -eq 0 ] || as_root=(sudo)
-  "${as_root[@]}" apt-get update -q
-  "${as_root[@]}" env DEBIAN_FRONTEND=noninteractive \
-    apt-get install -q -y --no-install-recommends "${missing[@]}"
-fi
+source "$root/tests/install.sh"
+install_missing "${packages[@]}"
 
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \
   -DWHENCE_BUILD_TESTS=OFF -DWHENCE_BUILD_BENCH=OFF -DWHENCE_BUILD_EXAMPLES=ON
