@@ -18,7 +18,8 @@ using namespace whence;
 
 // Other threads record all the time, so that at some fork any lock is held. The child uses every
 // one of them; a lock that nobody will release ends in the alarm.
-TEST_CASE("a forked child records, frees and writes, whatever the parent's threads were doing") {
+TEST_CASE("a forked child records, frees and writes, whatever the parent's threads were doing" *
+          doctest::test_suite("heavy")) {
   if (sanitized) return;  // the sanitizers' own locks do not survive such a fork
   const whence_tests::heap_rate every(1);
   profile& p = new_profile("fork.values");

@@ -137,8 +137,7 @@ class file_target final : public target {
 template <class F>
 class callable_target final : public target {
  public:
-  template <class G>
-  explicit callable_target(G&& f) : f_(std::forward<G>(f)) {}
+  explicit callable_target(F f) : f_(std::move(f)) {}
   std::error_code write(std::span<const std::byte> bytes) override { return f_(bytes); }
 
  private:
@@ -171,8 +170,7 @@ class sink {
   template <format::path_like P>
   sink(const P& path) : target_(std::make_unique<format::file_target>(path.native())) {}
   template <format::sink_callable F>
-  sink(F&& f)
-      : target_(std::make_unique<format::callable_target<std::decay_t<F>>>(std::forward<F>(f))) {}
+  sink(F f) : target_(std::make_unique<format::callable_target<F>>(std::move(f))) {}
 
   // After the first failure nothing more is written, and the failure is what every call returns.
   std::error_code write(std::span<const std::byte> bytes) {

@@ -75,8 +75,11 @@ inline std::unique_ptr<file_source> find_debug_file(const std::string& path,
   std::uint32_t checksum = 0;
   std::memcpy(&checksum, content.data() + at, sizeof checksum);
   const std::string folder = path.substr(0, path.rfind('/') + 1);
+  const auto joined = [&folder, &name](const char* before, const char* between) {
+    return std::string(before).append(folder).append(between).append(name);
+  };
   for (const std::string& candidate :
-       {folder + name, folder + ".debug/" + name, "/usr/lib/debug" + folder + name}) {
+       {joined("", ""), joined("", ".debug/"), joined("/usr/lib/debug", "")}) {
     if (candidate == path) continue;
     auto file = std::make_unique<file_source>(candidate.c_str());
     if (file->size() != 0 && has_checksum(*file, checksum)) return file;
