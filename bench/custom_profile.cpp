@@ -42,10 +42,11 @@ struct raii {
   }
 };
 struct by_value {
-  std::uint64_t key;
+  whence::profile& profile = values();
+  std::uint64_t key = 0;
   void operator()() {
-    values().add(key);
-    values().remove(key);
+    profile.add(key);
+    profile.remove(key);
   }
 };
 

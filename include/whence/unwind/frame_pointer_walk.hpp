@@ -32,12 +32,16 @@ struct frame_pointer_walk {
 
   [[gnu::no_sanitize_address]] static void follow(trace_builder& builder, std::uintptr_t fp,
                                                   std::uintptr_t end) noexcept {
-    while (fp % alignment == 0 && fp < end && end - fp >= 2 * sizeof(std::uintptr_t)) {
+    if (fp >= end) return;
+    // One comparison for both ends: a step down wraps to a huge one.
+    for (std::uintptr_t room = end - fp; room >= 2 * sizeof fp;) {
       const auto* const frame = reinterpret_cast<const std::uintptr_t*>(fp);
       const std::uintptr_t next = frame[0];
       const std::uintptr_t pc = frame[1];
       if (pc == 0 || !builder.push(pc)) return;
-      if (next <= fp || next - fp > largest_frame) return;
+      const std::uintptr_t step = next - fp;
+      if (step == 0 || step > largest_frame || step > room || step % alignment != 0) return;
+      room -= step;
       fp = next;
     }
   }

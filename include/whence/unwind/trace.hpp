@@ -29,31 +29,45 @@ class trace_builder {
 
   // False: enough. The builder has taken the frame or does not want it.
   bool push(std::uintptr_t pc) noexcept {
-    if (!begun_ && pc == caller_) {
-      begun_ = true;
-      trace_.depth = 0;  // what came before were our own frames
-    }
-    if (begun_ && skip_ > 0) {
-      --skip_;
-      return true;
-    }
-    if (trace_.depth == trace_.capacity) {
+    if (taking_) [[likely]] {
+      if (trace_.depth < trace_.capacity) {
+        trace_.pcs[trace_.depth++] = pc;
+        return true;
+      }
       trace_.truncated = true;
-      return !begun_;
+      return false;
     }
-    trace_.pcs[trace_.depth++] = pc;
-    return true;
+    return push_before(pc);
   }
 
   void finish() noexcept {
-    if (begun_ && skip_ > 0) trace_.depth = 0;
+    if (begun_ && !taking_) trace_.depth = 0;
   }
 
  private:
+  // Frames of our own, kept for the case that `caller` never comes, and those to be skipped.
+  bool push_before(std::uintptr_t pc) noexcept {
+    if (!begun_ && pc == caller_) {
+      begun_ = true;
+      trace_.depth = 0;
+    }
+    if (!begun_) {
+      if (trace_.depth < trace_.capacity) trace_.pcs[trace_.depth++] = pc;
+      return true;
+    }
+    if (skip_ > 0) {
+      --skip_;
+      return true;
+    }
+    taking_ = true;
+    return push(pc);
+  }
+
   trace& trace_;
   std::uintptr_t caller_;
   std::size_t skip_;
   bool begun_ = false;
+  bool taking_ = false;
 };
 
 }  // namespace whence::inline v1::unwind
