@@ -3,6 +3,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstdint>
 #include <string>
@@ -58,4 +59,29 @@ TEST_CASE("a forked child records, frees and writes, whatever the parent's threa
   for (auto& thread : busy) thread.join();
   CHECK(p.remove(7));
   CHECK(p.count() == 0);
+}
+
+TEST_CASE("children of one parent sample by numbers of their own") {
+  if (sanitized) return;
+  tracking_allocator<char> a;
+  a.deallocate(a.allocate(1), 1);
+  std::vector<std::uint64_t> seeds{instruments::this_thread.random};
+  for (int i = 0; i < 3; ++i) {
+    int ends[2];
+    REQUIRE(::pipe(ends) == 0);
+    const pid_t child = ::fork();
+    REQUIRE(child >= 0);
+    if (child == 0) {
+      a.deallocate(a.allocate(1), 1);
+      const std::uint64_t mine = instruments::this_thread.random;
+      ::_exit(::write(ends[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
+    }
+    std::uint64_t theirs = 0;
+    CHECK(::read(ends[0], &theirs, sizeof theirs) == sizeof theirs);
+    CHECK(std::find(seeds.begin(), seeds.end(), theirs) == seeds.end());
+    seeds.push_back(theirs);
+    ::waitpid(child, nullptr, 0);
+    ::close(ends[0]);
+    ::close(ends[1]);
+  }
 }

@@ -82,7 +82,9 @@ inline std::int64_t draw(sampler& t) noexcept {
     return bytes == 0 ? 0 : t.rate;
   }
   if (stale) {
-    // The old draw is void. The new one counts from the start of this block.
+    // The old draw is void. The new one counts from the start of this block, with numbers of its
+    // own: this may be a child of fork, which has its parent's.
+    t.random = 0;
     const std::int64_t first = draw(t);
     if (bytes <= static_cast<std::uint64_t>(first)) {
       t.remaining = floor + first - static_cast<std::int64_t>(bytes);

@@ -22,11 +22,12 @@ struct fork_handlers {
   // Requires: called once a module.
   static void install(process_state& s) noexcept {
     held_.store(&s, std::memory_order_release);
-    ::pthread_atfork(&before, &after, &after);
+    ::pthread_atfork(&before, &in_parent, &in_child);
   }
 
  private:
   static void before() noexcept {
+    sys::loader_walk.lock();  // first: what walks the list may allocate, and so take others
     process_state& s = *held_.load(std::memory_order_acquire);
     if (s.fork_owner.load(std::memory_order_relaxed) != ::gettid()) {
       s.forking.lock();
@@ -39,14 +40,26 @@ struct fork_handlers {
       s.wide_values.lock_all();
     }
     ++s.fork_depth;
-    sys::loader_walk.lock();  // the module's own, and innermost
   }
 
-  // In the parent and in the child alike.
-  static void after() noexcept {
-    sys::loader_walk.unlock();
+  static void in_parent() noexcept {
     process_state& s = *held_.load(std::memory_order_acquire);
-    if (--s.fork_depth != 0) return;
+    if (--s.fork_depth == 0) release(s);
+    sys::loader_walk.unlock();
+  }
+
+  // Children would all draw the parent's next numbers: a new epoch makes the child draw its own.
+  static void in_child() noexcept {
+    process_state& s = *held_.load(std::memory_order_acquire);
+    const std::int64_t floor = s.heap_floor.load(std::memory_order_relaxed);
+    if (floor < last_epoch && s.heap_rate.load(std::memory_order_relaxed) > 0) {
+      s.heap_floor.store(floor + epoch, std::memory_order_relaxed);
+      own_state.own_gate.floor.store(floor + epoch, std::memory_order_relaxed);
+    }
+    in_parent();
+  }
+
+  static void release(process_state& s) noexcept {
     s.wide_values.unlock_all();
     s.values.unlock_all();
     s.blocks.unlock_all();
