@@ -2,7 +2,6 @@
 //
 // An inverted index (word -> the files it is in) over every text file below a directory, built in
 // memory by several threads, which then says whence its memory came and leaves profiles of it:
-//
 //   indexer [DIRECTORY [FOLDER]]      default: /usr/include, profiles to the current folder
 //   go tool pprof -top -inuse_space heap.pb.gz
 //   go tool pprof -top -alloc_space -base heap.1.pb.gz heap.pb.gz       the second half alone
@@ -30,17 +29,18 @@
 #include <whence/whence.hpp>
 
 namespace fs = std::filesystem;
-
 template <class T>
 using tracking = whence::tracking_allocator<T>;
 using string = std::basic_string<char, std::char_traits<char>, tracking<char>>;
 using postings = std::vector<std::uint32_t, tracking<std::uint32_t>>;
 using words = std::unordered_map<string, postings, std::hash<std::string_view>, std::equal_to<>,
                                  tracking<std::pair<const string, postings>>>;
+using open_files = whence::custom_profile<"indexer.files">;
+using index_shards = whence::custom_profile<"indexer.shards">;
 
 // A part of the index with a lock of its own, so that threads seldom wait for one another.
 struct shard {
-  whence::tracked<whence::custom_profile<"indexer.shards">> entry;
+  whence::tracked<index_shards> entry;
   std::mutex lock;
   words index;
 };
@@ -48,7 +48,7 @@ struct shard {
 // An open file: as long as it lives, one entry in the profile indexer.files.
 struct source_file {
   std::ifstream file;
-  whence::tracked<whence::custom_profile<"indexer.files">> entry;
+  whence::tracked<open_files> entry;
 
   explicit source_file(const fs::path& path) : file(path, std::ios::binary) {}
 
@@ -68,11 +68,9 @@ struct indexer {
   std::atomic<std::size_t> next{0}, files{0}, binary{0}, unreadable{0}, bytes{0};
   std::atomic<bool> half{false}, failed{false};
 
-  void save(const char* profile, const char* file) {
-    if (const std::error_code error = whence::lookup(profile)->write_to(folder / file)) {
-      std::fprintf(stderr, "indexer: %s: %s\n", file, error.message().c_str());
-      failed = true;
-    }
+  void save(const whence::profile& profile, const char* file) {
+    const std::error_code error = profile.write_to(folder / file);
+    if (error) failed = std::fprintf(stderr, "%s: %s\n", file, error.message().c_str()) != 0;
   }
 
   void add(const string& content, std::uint32_t file) {
@@ -99,8 +97,8 @@ struct indexer {
         continue;
       }
       if (i >= paths.size() / 2 && !half.exchange(true)) {  // while this file is open
-        save("indexer.files", "files.pb.gz");
-        save("heap", "heap.1.pb.gz");
+        save(open_files::get(), "files.pb.gz");
+        save(*whence::lookup("heap"), "heap.1.pb.gz");
       }
       if (content.find('\0') != string::npos) {
         ++binary;
@@ -131,14 +129,13 @@ int main(int argc, char** argv) {
   }
   if (error)
     return std::fprintf(stderr, "indexer: %s: %s\n", root.c_str(), error.message().c_str()), 1;
-
   const auto begin = std::chrono::steady_clock::now();
   {
     std::vector<std::jthread> workers(std::clamp(std::thread::hardware_concurrency(), 2U, 8U));
     for (std::jthread& worker : workers) worker = std::jthread([] { it.work(); });
   }
   const std::chrono::duration<double> took = std::chrono::steady_clock::now() - begin;
-
+  if (isatty(STDERR_FILENO) == 1) std::fputs("\r\033[K", stderr);
   std::size_t count = 0;
   for (const shard& s : it.shards) count += s.index.size();
   const double mb = static_cast<double>(it.bytes) / 1e6;
@@ -146,8 +143,8 @@ int main(int argc, char** argv) {
               count, it.files.load(), it.binary.load(), it.unreadable.load(), mb, took.count(),
               mb / took.count());
   if (whence::write_top(stdout, whence::lookup("heap")->snapshot(), 8)) it.failed = true;
-  it.save("heap", "heap.pb.gz");
-  it.save("allocs", "allocs.pb.gz");
-  it.save("indexer.shards", "shards.pb.gz");
+  it.save(*whence::lookup("heap"), "heap.pb.gz");
+  it.save(*whence::lookup("allocs"), "allocs.pb.gz");
+  it.save(index_shards::get(), "shards.pb.gz");
   return it.failed ? 1 : 0;
 }

@@ -74,3 +74,10 @@ TEST_CASE("a registry whose name is taken by a custom profile records, but nobod
   CHECK(lookup("registry.taken.heap") == &taken);
   CHECK(taken.snapshot().rows.empty());
 }
+
+TEST_CASE("a disabled custom profile is still there to be written, and a local entry is no warning") {
+  using off = basic_custom_profile<"registry.disabled", false>;
+  tracked<off> entry;
+  CHECK(off::get().count() == 0);
+  CHECK(lookup("registry.disabled") == &off::get());
+}

@@ -87,8 +87,9 @@ class tracked {
   instruments::entry entry_;
 };
 
+// maybe_unused, or the local variables of a disabled program would be warned of.
 template <class Profile>
-class tracked<Profile, false> {};
+class [[maybe_unused]] tracked<Profile, false> {};
 
 static_assert(sizeof(tracked<basic_custom_profile<"x", true>>) == sizeof(void*));
 static_assert(std::is_empty_v<tracked<basic_custom_profile<"x", false>>>);
