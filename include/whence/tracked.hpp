@@ -87,9 +87,12 @@ class tracked {
   instruments::entry entry_;
 };
 
-// maybe_unused, or the local variables of a disabled program would be warned of.
 template <class Profile>
-class [[maybe_unused]] tracked<Profile, false> {};
+class tracked<Profile, false> {
+ public:
+  // Not defaulted, or the local variables of a disabled program would be warned of as unused.
+  constexpr tracked() noexcept {}  // NOLINT(modernize-use-equals-default)
+};
 
 static_assert(sizeof(tracked<basic_custom_profile<"x", true>>) == sizeof(void*));
 static_assert(std::is_empty_v<tracked<basic_custom_profile<"x", false>>>);
