@@ -75,7 +75,8 @@ TEST_CASE("a registry whose name is taken by a custom profile records, but nobod
   CHECK(taken.snapshot().rows.empty());
 }
 
-TEST_CASE("a disabled custom profile is still there to be written, and a local entry is no warning") {
+TEST_CASE(
+    "a disabled custom profile is still there to be written, and a local entry is no warning") {
   using off = basic_custom_profile<"registry.disabled", false>;
   tracked<off> entry;
   CHECK(off::get().count() == 0);
