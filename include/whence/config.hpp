@@ -7,7 +7,6 @@
 //   WHENCE_DISABLE              the instruments become what they wrap; nothing is recorded
 //   WHENCE_WITH_ZLIB            1: gzip the profiles with zlib (link -lz)
 //   WHENCE_WITH_LIBBACKTRACE    1: lines and inlined frames by libbacktrace (link -lbacktrace)
-//   WHENCE_FRAME_POINTERS       1: walk frame pointers; needs -fno-omit-frame-pointer throughout
 //
 // CMake writes what it found into config_generated.hpp; a macro set by hand wins.
 #ifndef WHENCE_CONFIG_HPP
@@ -23,9 +22,6 @@
 #ifndef WHENCE_WITH_LIBBACKTRACE
 #define WHENCE_WITH_LIBBACKTRACE 0
 #endif
-#ifndef WHENCE_FRAME_POINTERS
-#define WHENCE_FRAME_POINTERS 0
-#endif
 
 namespace whence::inline v1::config {
 
@@ -36,12 +32,10 @@ inline constexpr bool disabled = false;
 #endif
 inline constexpr bool with_zlib = WHENCE_WITH_ZLIB != 0;
 inline constexpr bool with_libbacktrace = WHENCE_WITH_LIBBACKTRACE != 0;
-inline constexpr bool frame_pointers = WHENCE_FRAME_POINTERS != 0;
 
 // One word for all of them: what translation units of one program are compared by.
-inline constexpr unsigned settings_word = (disabled ? 1U : 0U) | (with_zlib ? 2U : 0U) |
-                                          (with_libbacktrace ? 4U : 0U) |
-                                          (frame_pointers ? 8U : 0U);
+inline constexpr unsigned settings_word =
+    (disabled ? 1U : 0U) | (with_zlib ? 2U : 0U) | (with_libbacktrace ? 4U : 0U);
 
 }  // namespace whence::inline v1::config
 

@@ -10,6 +10,7 @@
 #include <span>
 
 #include "../function_bounds.hpp"
+#include "own_unwinder.hpp"
 #include <whence/unwind/capture.hpp>
 
 using namespace whence;
@@ -25,7 +26,7 @@ struct captured {
 // What an instrument is: one function of ours, never inlined, that asks for its own return address.
 [[gnu::noinline]] void instrument(captured& c, std::size_t capacity, std::size_t skip) {
   unwind::trace t{c.pcs.data(), capacity};
-  unwind::capture(t, __builtin_return_address(0), skip);
+  unwind::capture(whence_tests::own_unwinder(), t, __builtin_return_address(0), skip);
   c.depth = t.depth;
   c.truncated = t.truncated;
 }

@@ -14,11 +14,9 @@
 
 #include <algorithm>
 #include <array>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <iterator>
 #include <span>
 #include <string>
 #include <string_view>
@@ -35,6 +33,7 @@
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/sys/as_error.hpp>
+#include <whence/sys/digits.hpp>
 #include <whence/sys/max_rss.hpp>
 
 namespace whence::inline v1::format {
@@ -184,9 +183,8 @@ class text_writer {
   static void append_one(std::string& to, std::string_view text) { to += text; }
   static void append_one(std::string& to, std::int64_t number) { to += std::to_string(number); }
   static void append_one(std::string& to, hex h) {
-    char digits[2 * sizeof h.value];
     to += "0x";
-    to.append(digits, std::to_chars(std::begin(digits), std::end(digits), h.value, 16).ptr);
+    to += sys::to_hex(h.value);
   }
   template <class... Parts>
   static void append(std::string& to, const Parts&... parts) {

@@ -98,11 +98,11 @@ inline bool open_root(process_state& s) noexcept {
   sys::pin(first);
   // Before a lock is taken that a child of fork could find held.
   if (!fork_handlers::installed.exchange(true)) fork_handlers::install(*first);
-  if (!open_root(*first)) return nullptr;
+  if (!first->unwinder.open() || !open_root(*first)) return nullptr;
   if (settings_differ() && !first->mixed_settings.exchange(true)) {
     say("whence: this program was built from translation units with different settings "
-        "(WHENCE_DISABLE, WHENCE_WITH_ZLIB, WHENCE_WITH_LIBBACKTRACE, WHENCE_FRAME_POINTERS): "
-        "its profiles may be incomplete\n");
+        "(WHENCE_DISABLE, WHENCE_WITH_ZLIB, WHENCE_WITH_LIBBACKTRACE): its profiles may be "
+        "incomplete\n");
   }
   publish_gates(*first);
   // Release pairs with state(): whoever sees the root finds it open.

@@ -24,6 +24,7 @@
 #include <whence/sys/arena.hpp>
 #include <whence/sys/once_root.hpp>
 #include <whence/sys/spin_lock.hpp>
+#include <whence/unwind/unwinder.hpp>
 
 namespace whence::inline v1::core {
 
@@ -40,6 +41,7 @@ struct process_state {
   sys::arena arena{budget};
   stack::losses losses;
   stack::table stacks{arena, losses};
+  unwind::unwinder unwinder{arena};
   profile_directory profiles{arena};
   live_map<std::uint64_t> blocks{budget};  // heap: sampled blocks by address
   live_map<std::uint64_t> values{budget};  // custom: values of up to 8 bytes

@@ -30,8 +30,8 @@ struct event_key {
   const auto limit = static_cast<std::size_t>(s.stack_depth.load(std::memory_order_relaxed));
   unwind::trace t{static_cast<std::uintptr_t*>(__builtin_alloca(limit * sizeof(std::uintptr_t))),
                   limit};
-  unwind::capture(t, caller, skip);
-  const stack::key k{{t.pcs, t.depth, t.truncated, false}, event.block_size, event.rate, 0};
+  unwind::capture(s.unwinder, t, caller, skip);
+  const stack::key k{{t.pcs, t.depth, t.truncated, t.leaf_is_ip}, event.block_size, event.rate, 0};
   return s.stacks.record(list, k);
 }
 

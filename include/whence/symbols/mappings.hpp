@@ -13,7 +13,6 @@
 
 #include <array>
 #include <cerrno>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -21,6 +20,7 @@
 #include <vector>
 
 #include <whence/symbols/modules.hpp>
+#include <whence/sys/digits.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -55,21 +55,15 @@ inline std::string_view take_until(std::string_view& line, char stop) {
   return token;
 }
 
-inline std::uint64_t parse_hex(std::string_view text) {
-  std::uint64_t value = 0;
-  std::from_chars(text.data(), text.data() + text.size(), value, 16);
-  return value;
-}
-
 inline std::vector<mapping> parse_maps(std::string_view text) {
   std::vector<mapping> result;
   while (!text.empty()) {
     std::string_view line = take_until(text, '\n');
     mapping m{};
-    m.start = parse_hex(take_until(line, '-'));
-    m.limit = parse_hex(take_until(line, ' '));
+    m.start = sys::parse(take_until(line, '-'), 16);
+    m.limit = sys::parse(take_until(line, ' '), 16);
     const bool executable = take_until(line, ' ').find('x') != std::string_view::npos;
-    m.offset = parse_hex(take_until(line, ' '));
+    m.offset = sys::parse(take_until(line, ' '), 16);
     take_until(line, ' ');  // device
     take_until(line, ' ');  // inode
     line.remove_prefix(line.find_first_not_of(' ') == std::string_view::npos

@@ -8,10 +8,12 @@
 #ifndef WHENCE_SYMBOLS_OWN_NAMES_HPP
 #define WHENCE_SYMBOLS_OWN_NAMES_HPP
 
-#include <charconv>
 #include <cstddef>
+#include <cstdint>
 #include <string>
 #include <string_view>
+
+#include <whence/sys/digits.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -25,9 +27,8 @@ inline std::string take_fixed_string(std::string_view& rest) {
   if (open == std::string_view::npos || close == std::string_view::npos || close < open) return {};
   std::string text = "\"";
   for (std::size_t at = rest.find(item, open); at < close; at = rest.find(item, at + 1)) {
-    unsigned char c = 0;
-    std::from_chars(rest.data() + at + item.size(), rest.data() + close, c);
-    if (c != 0) text += static_cast<char>(c);
+    const std::uint64_t c = sys::parse(rest.substr(at + item.size(), close - at), 10);
+    if (c != 0 && c < 256) text += static_cast<char>(c);
   }
   rest.remove_prefix(close + 2);
   return text + "\"";

@@ -14,9 +14,7 @@
 
 #include <pthread.h>
 
-#include <array>
 #include <atomic>
-#include <charconv>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
@@ -33,6 +31,7 @@
 #include <whence/symbols/module_symbols.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/own_names.hpp>
+#include <whence/sys/digits.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/spread.hpp>
 
@@ -183,10 +182,7 @@ class symbolizer {
   }
 
   static std::string offset_name(std::string_view path, std::uint64_t offset) {
-    std::array<char, 2 * sizeof offset> digits;
-    char* const end = std::to_chars(digits.data(), digits.data() + digits.size(), offset, 16).ptr;
-    return "[" + std::string(path.substr(path.rfind('/') + 1)) + "+0x" +
-           std::string(digits.data(), end) + "]";
+    return "[" + std::string(path.substr(path.rfind('/') + 1)) + "+0x" + sys::to_hex(offset) + "]";
   }
 
   // Of code that the loader knows nothing of: a file the program mapped itself, or none at all.

@@ -1,45 +1,106 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One function takes a stack. Two ways to walk it, chosen for the whole program in config.hpp:
+// One function takes the calling thread's stack, one the stack a signal interrupted. Both walk by
+// call-frame information, so the program needs no frame pointers; some nanoseconds a frame.
 //
-//   by call-frame information   libgcc's _Unwind_Backtrace: complete through code built without
-//                               frame pointers, libc included; about 0.1 us a frame.
-//   by frame pointers           a load a frame; the program must be built with
-//                               -fno-omit-frame-pointer, and the walk ends at the first code that
-//                               was not.
+// How the frames between a recording function of ours and the user's call are left out: the trace
+// begins at the frame whose return address is `caller`, then drops `skip` more. It holds however
+// the compiler inlines or tail-calls our functions, because only one of them, never inlined, asks
+// for its own return address.
 //
-// Thread-safe. Never allocates. Neither is for signal handlers.
+// Signal-safe. Lock-free. Never allocates from the heap. Keeps errno.
 #ifndef WHENCE_UNWIND_CAPTURE_HPP
 #define WHENCE_UNWIND_CAPTURE_HPP
 
-#include <cstddef>
+#include <ucontext.h>
 
-#include <whence/config.hpp>
-#include <whence/unwind/frame_pointer_walk.hpp>
-#include <whence/unwind/libgcc_walk.hpp>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/unwind/arch.hpp>
+#include <whence/unwind/exact_walk.hpp>
+#include <whence/unwind/module_memory.hpp>
 #include <whence/unwind/trace.hpp>
+#include <whence/unwind/unwinder.hpp>
+#include <whence/unwind/walk.hpp>
+#include <whence/unwind/walk_end.hpp>
 
 namespace whence::inline v1::unwind {
 
-template <bool FramePointers>
-struct select_walk {
-  using type = libgcc_walk;
-};
-template <>
-struct select_walk<true> {
-  using type = frame_pointer_walk;
-};
-using native_walk = select_walk<config::frame_pointers>::type;
+// Frames of ours that may lie above the instrument that asked for its return address.
+inline constexpr int most_own_frames = 8;
+
+// Fills the trace from the frame in hand. Requires: capacity > 0.
+template <class Walk>
+[[gnu::always_inline]] inline walk_end fill(Walk& w, trace& t) noexcept {
+  std::uintptr_t* const pcs = t.pcs;
+  const std::size_t capacity = t.capacity;
+  std::size_t depth = 0;
+  const bool goes_on = w.climb_while([&](std::uintptr_t pc) {
+    if (depth == capacity) return false;
+    pcs[depth++] = pc;
+    return true;
+  });
+  t.depth = depth;
+  t.truncated = goes_on;
+  return goes_on ? walk_end::enough : w.end();
+}
+
+template <class Walk>
+[[gnu::always_inline]] inline walk_end fill_from(Walk& w, trace& t, std::uintptr_t caller,
+                                                 std::size_t skip) noexcept {
+  int own = 0;
+  if (!w.start()) return w.end();
+  const bool found =
+      w.climb_while([&](std::uintptr_t pc) { return pc != caller && own++ < most_own_frames; });
+  if (own > most_own_frames || (!found && !w.needs_exact())) {
+    // `caller` is no frame's: better some of ours than none.
+    skip = 0;
+    if (!w.start()) return w.end();
+  } else if (!found) {
+    return w.end();
+  }
+  if (skip > 0 && !w.climb_while([&](std::uintptr_t) { return skip-- > 0; })) return w.end();
+  return fill(w, t);
+}
+
+[[gnu::noinline, gnu::cold]] inline walk_end capture_exactly(unwinder& u, trace& t,
+                                                             std::uintptr_t caller,
+                                                             std::size_t skip) noexcept {
+  all_registers leaf;
+  here(leaf);
+  exact_walk<memory_in_place> w(u, leaf);
+  return fill_from(w, t, caller, skip);
+}
 
 // Fills `t` with the stack of the calling thread, from the frame that returns to `caller`, less
 // `skip` frames. Requires: `caller` is __builtin_return_address(0) of a function that is still
-// active and never inlined; `t` is empty.
-template <class Walk = native_walk>
-[[gnu::always_inline]] inline void capture(trace& t, const void* caller,
-                                           std::size_t skip = 0) noexcept {
-  trace_builder builder(t, caller, skip);
-  Walk::walk(builder);
-  builder.finish();
+// active and never inlined; `t` is empty, its capacity not 0; `u` is open.
+[[gnu::always_inline]] inline walk_end capture(unwinder& u, trace& t, const void* caller,
+                                               std::size_t skip = 0) noexcept {
+  const auto from = plain_code_address(reinterpret_cast<std::uintptr_t>(caller));
+  walk<memory_in_place> w(u, here());
+  walk_end end = fill_from(w, t, from, skip);
+  if (w.needs_exact()) [[unlikely]]
+    end = capture_exactly(u, t, from, skip);
+  u.counts().ended(end);
+  return end;
+}
+
+// Fills `t` with the stack that a signal interrupted, from the interrupted instruction on. `c` is
+// what the handler was given. Requires: `t` is empty, its capacity not 0; `u` is open.
+inline walk_end capture_context(unwinder& u, trace& t, const ucontext_t& c) noexcept {
+  t.leaf_is_ip = true;
+  walk<copied_memory> w(u, interrupted(c));
+  walk_end end = w.start() ? fill(w, t) : w.end();
+  if (w.needs_exact()) [[unlikely]] {
+    all_registers leaf;
+    interrupted(c, leaf);
+    exact_walk<copied_memory> exact(u, leaf);
+    end = exact.start() ? fill(exact, t) : exact.end();
+  }
+  u.counts().ended(end);
+  return end;
 }
 
 }  // namespace whence::inline v1::unwind

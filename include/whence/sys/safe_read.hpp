@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Looks at memory that may not be there, through system calls that answer EFAULT where a load would
+// kill the program. Signal-safe. Keeps errno.
+#ifndef WHENCE_SYS_SAFE_READ_HPP
+#define WHENCE_SYS_SAFE_READ_HPP
+
+#include <sys/syscall.h>
+#include <sys/uio.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/sys/errno_guard.hpp>
+
+namespace whence::inline v1::sys {
+
+// The smallest page: where the kernel's are larger, one is asked about several times.
+inline constexpr std::uintptr_t page_bytes = 4096;
+
+// Whether the 8 bytes at `address` can be read: all of their page then can. rt_sigprocmask copies
+// the set in before it looks at `how`, which does not exist: nothing is changed. Some 0.1 us.
+inline bool is_readable(std::uintptr_t address) noexcept {
+  const errno_guard keep;
+  constexpr int no_such_how = -1;
+  constexpr std::size_t kernel_set_bytes = 8;
+  return ::syscall(SYS_rt_sigprocmask, no_such_how, address, nullptr, kernel_set_bytes) == 0 ||
+         errno != EFAULT;
+}
+
+// Copies bytes of this process; false unless all of them could be read. Some 1 us.
+inline bool copy_memory(void* to, std::uintptr_t from, std::size_t bytes) noexcept {
+  const errno_guard keep;
+  iovec local{to, bytes};
+  iovec remote{reinterpret_cast<void*>(from), bytes};
+  return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes);
+}
+
+}  // namespace whence::inline v1::sys
+
+#endif  // WHENCE_SYS_SAFE_READ_HPP

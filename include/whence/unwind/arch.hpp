@@ -1,0 +1,16 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The machine: each folder has the same files with the same names in them.
+#ifndef WHENCE_UNWIND_ARCH_HPP
+#define WHENCE_UNWIND_ARCH_HPP
+
+#if defined(__x86_64__)
+#include <whence/unwind/x86_64/call_site.hpp>
+#include <whence/unwind/x86_64/make_rule.hpp>
+#include <whence/unwind/x86_64/registers.hpp>
+#include <whence/unwind/x86_64/rule.hpp>
+#else
+#error "whence unwinds x86-64 alone so far"
+#endif
+
+#endif  // WHENCE_UNWIND_ARCH_HPP

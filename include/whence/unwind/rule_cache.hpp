@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a code address to its rule: one word a slot, read and written whole, so that no lock is
+// needed and no reader ever sees half of an entry.
+//
+//   slot:    | key / 2^15, 32 | rule, 32 |      at index key mod 2^15, mixed with the upper bits
+//
+// The index and the upper bits together are the key: a hit is exact. What a slot loses to another
+// address goes to a second, smaller cache of pairs, whose halves prove each other:
+//
+//   victim:  | key ^ spread(rule), 64 | rule, 64 |
+//
+// Signal-safe. Lock-free. 272 KiB, mapped when opened, whatever the size of the program.
+#ifndef WHENCE_UNWIND_RULE_CACHE_HPP
+#define WHENCE_UNWIND_RULE_CACHE_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/sys/arena.hpp>
+#include <whence/sys/spread.hpp>
+#include <whence/unwind/arch.hpp>
+
+namespace whence::inline v1::unwind {
+
+class rule_cache {
+ public:
+  static constexpr std::size_t slot_count = std::size_t{1} << 15;
+  static constexpr std::size_t victim_count = 1024;
+  static constexpr std::size_t bytes = slot_count * 8 + victim_count * 16;
+
+  constexpr explicit rule_cache(sys::arena& arena) noexcept : arena_(arena) {}
+
+  // False where the kernel gives no memory. Thread-safe; opening twice does nothing.
+  bool open() noexcept {
+    if (slots_.load(std::memory_order_acquire) != nullptr) return true;
+    slot* const opened = static_cast<slot*>(arena_.allocate_always(bytes));
+    slot* expected = nullptr;
+    // Of two threads the first one's is used. The kernel's zeros are a cache without rules.
+    if (opened != nullptr) slots_.compare_exchange_strong(expected, opened);
+    return opened != nullptr || expected != nullptr;
+  }
+
+  // No rule where the address is not in its slot. Requires: open.
+  [[gnu::always_inline]] rule find(std::uint64_t key) const noexcept {
+    const std::uint64_t found = slots()[index(key)].load(std::memory_order_relaxed);
+    return found >> 32 == key >> index_bits ? rule::from_bits(static_cast<std::uint32_t>(found))
+                                            : rule{};
+  }
+
+  // The rule of an address that lost its slot; it gets it back.
+  rule find_victim(std::uint64_t key) noexcept {
+    victim* const v = victim_of(key);
+    const std::uint64_t found = v->rule_bits.load(std::memory_order_relaxed);
+    const std::uint64_t proof = v->proof.load(std::memory_order_relaxed);
+    if (found == 0 || (proof ^ sys::spread(found)) != key) return {};
+    const rule r = rule::from_bits(static_cast<std::uint32_t>(found));
+    insert(key, r);
+    return r;
+  }
+
+  void insert(std::uint64_t key, rule r) noexcept {
+    if (key >> index_bits >> 32 != 0) return;  // not an address of user space
+    const std::size_t i = index(key);
+    const std::uint64_t lost =
+        slots()[i].exchange(key >> index_bits << 32 | r.bits(), std::memory_order_relaxed);
+    if (lost == 0) return;
+    const std::uint64_t lost_key = key_of(lost, i);
+    if (lost_key == key) return;
+    victim* const v = victim_of(lost_key);
+    const std::uint64_t lost_rule = lost & 0xffffffff;
+    v->rule_bits.store(lost_rule, std::memory_order_relaxed);
+    v->proof.store(lost_key ^ sys::spread(lost_rule), std::memory_order_relaxed);
+  }
+
+ private:
+  static constexpr unsigned index_bits = 15;
+  static constexpr std::uint64_t index_mask = slot_count - 1;
+
+  using slot = std::atomic<std::uint64_t>;
+  struct victim {
+    std::atomic<std::uint64_t> proof;
+    std::atomic<std::uint64_t> rule_bits;
+  };
+
+  // Relaxed: open() came before every walk.
+  slot* slots() const noexcept { return slots_.load(std::memory_order_relaxed); }
+
+  static constexpr std::size_t index(std::uint64_t key) noexcept {
+    return static_cast<std::size_t>((key ^ key >> index_bits) & index_mask);
+  }
+  static constexpr std::uint64_t key_of(std::uint64_t entry, std::size_t i) noexcept {
+    const std::uint64_t upper = entry >> 32;
+    return upper << index_bits | ((i ^ upper) & index_mask);
+  }
+  victim* victim_of(std::uint64_t key) const noexcept {
+    auto* const victims = reinterpret_cast<victim*>(slots() + slot_count);
+    return victims + (sys::spread(key) & (victim_count - 1));
+  }
+
+  sys::arena& arena_;
+  std::atomic<slot*> slots_{nullptr};
+};
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_RULE_CACHE_HPP

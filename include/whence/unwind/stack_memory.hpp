@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which stack memory may be read. A walk only climbs, so all it needs is an end:
+//
+//   known    sp is on the thread's own stack. Its end is __libc_stack_end for the main thread, the
+//            thread control block for every other, which glibc puts above the stack. That all pages
+//            from sp to there can be read is asked once and remembered for the thread.
+//   unknown  a fibre, an alternate signal stack, a thread not made by glibc: each page is asked
+//            about before it is read, for this walk alone, since such a stack may go at any time.
+//
+// Signal-safe. Never allocates.
+#ifndef WHENCE_UNWIND_STACK_MEMORY_HPP
+#define WHENCE_UNWIND_STACK_MEMORY_HPP
+
+#include <unistd.h>
+
+#include <cstdint>
+
+#include <whence/sys/safe_read.hpp>
+#include <whence/sys/thread_local.hpp>
+#include <whence/unwind/arch.hpp>
+
+extern "C" void* __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): glibc's own
+
+namespace whence::inline v1::unwind {
+
+// A word of the stack. By hand, so that no sanitizer looks into it: a walk reads what other
+// functions consider theirs.
+[[gnu::always_inline]] inline std::uintptr_t load_word(std::uintptr_t address) noexcept {
+  using word [[gnu::may_alias]] = std::uintptr_t;
+  std::uintptr_t value;
+  asm(WHENCE_LOAD_WORD : "=r"(value) : "m"(*reinterpret_cast<const word*>(address)));
+  return value;
+}
+
+struct known_stack {
+  std::uintptr_t begin, end;          // readable, and the thread's own
+  std::uintptr_t not_begin, not_end;  // looked at, and not the thread's own: only saves time
+};
+WHENCE_THREAD_LOCAL known_stack this_stack{};
+
+class stack_memory {
+ public:
+  [[gnu::always_inline]] explicit stack_memory(std::uintptr_t sp) noexcept { move_to(sp); }
+
+  // Readable is what lies between sp and here.
+  std::uintptr_t end() const noexcept { return end_; }
+
+  // Requires: reached.
+  std::uintptr_t load(std::uintptr_t address) const noexcept { return load_word(address); }
+
+  // For the stack that holds `sp`.
+  [[gnu::always_inline]] void move_to(std::uintptr_t sp) noexcept {
+    if (sp - this_stack.begin < this_stack.end - this_stack.begin) [[likely]] {
+      end_ = this_stack.end;
+      grows_ = false;
+    } else {
+      look_at(sp);
+    }
+  }
+
+  // Tries to make [end(), to) readable; how a frame beyond the end is met.
+  [[gnu::noinline, gnu::cold]] bool reach(std::uintptr_t to) noexcept {
+    if (!grows_ || to < end_ || to - end_ > largest_frame) return false;
+    while (end_ < to) {
+      if (!sys::is_readable(end_)) return false;
+      end_ += sys::page_bytes;
+    }
+    return true;
+  }
+
+ private:
+  static constexpr std::uintptr_t largest_frame = std::uintptr_t{1} << 20;
+  static constexpr std::uintptr_t largest_stack = std::uintptr_t{1} << 26;
+
+  static std::uintptr_t page_of(std::uintptr_t address) noexcept {
+    return address & ~(sys::page_bytes - 1);
+  }
+
+  [[gnu::noinline, gnu::cold]] void look_at(std::uintptr_t sp) noexcept {
+    known_stack& known = this_stack;
+    const std::uintptr_t page = page_of(sp);
+    if (sp - known.not_begin >= known.not_end - known.not_begin) {
+      const std::uintptr_t own_end = known.end != 0 ? known.end : upper_end();
+      // What is known already need not be asked about again.
+      const std::uintptr_t ask_to = known.end != 0 ? known.begin : own_end;
+      std::uintptr_t at = page;
+      if (sp < own_end && own_end - sp <= largest_stack) {
+        while (at < ask_to && sys::is_readable(at)) at += sys::page_bytes;
+        if (at >= ask_to) {
+          known.begin = page;
+          known.end = own_end;
+          end_ = own_end;
+          grows_ = false;
+          return;
+        }
+      }
+      known.not_begin = page;
+      known.not_end = at > page ? at : page + 1;
+    }
+    end_ = page;
+    grows_ = true;
+    reach(page + sys::page_bytes);
+  }
+
+  static std::uintptr_t upper_end() noexcept {
+    return ::gettid() == ::getpid() ? reinterpret_cast<std::uintptr_t>(__libc_stack_end)
+                                    : thread_control_block();
+  }
+
+  std::uintptr_t end_ = 0;
+  bool grows_ = false;
+};
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_STACK_MEMORY_HPP

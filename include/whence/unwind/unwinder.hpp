@@ -1,0 +1,102 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// All that walks share: the rules found so far, the modules, the counts. One a process.
+//
+// A rule that is not in the cache is made from the call-frame information of its one function, at
+// the moment it is needed: nothing is prepared, and nothing grows with the size of the program.
+//
+// open(): not for signal handlers. All else: signal-safe, lock-free, never allocates from the heap.
+#ifndef WHENCE_UNWIND_UNWINDER_HPP
+#define WHENCE_UNWIND_UNWINDER_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/sys/arena.hpp>
+#include <whence/unwind/arch.hpp>
+#include <whence/unwind/cfa_program.hpp>
+#include <whence/unwind/eh_frame.hpp>
+#include <whence/unwind/lasting_modules.hpp>
+#include <whence/unwind/make_rule.hpp>
+#include <whence/unwind/plugins.hpp>
+#include <whence/unwind/rule_cache.hpp>
+#include <whence/unwind/walk_end.hpp>
+
+namespace whence::inline v1::unwind {
+
+class unwinder {
+ public:
+  constexpr explicit unwinder(sys::arena& arena) noexcept
+      : rules_(arena), lasting_(arena), plugins_(arena) {}
+
+  // False where the kernel gives no memory. Requires: called once, before any walk.
+  bool open() noexcept { return rules_.open() && lasting_.open(); }
+
+  const rule_cache& rules() const noexcept { return rules_; }
+  const lasting_modules& lasting() const noexcept { return lasting_; }
+  const plugins& loaded() const noexcept { return plugins_; }
+  walk_counts& counts() noexcept { return counts_; }
+  const walk_counts& counts() const noexcept { return counts_; }
+
+  // The rule of the code at `lookup`: `linked` where a module has none for its code, none where no
+  // module has such code. `current`: the plugin of the last call in this walk.
+  template <class Memory>
+  rule rule_for(std::uintptr_t lookup, Memory& memory, plugin& current) noexcept {
+    const std::uint64_t key = rule_key(lookup);
+    rule r = cached(key);
+    if (r && r.kind() != rule_kind::elsewhere) return r;
+    if (!r) {
+      if (const module* const m = lasting_.find(lookup)) {
+        memory_in_place in_place;
+        r = make(*m, lookup, in_place);
+        if (r && !plugins::is_plugin_key(lookup)) rules_.insert(key, r);
+        return r;
+      }
+    }
+    if (!current.holds(lookup) && !plugins_.find(lookup, memory, current)) return {};
+    if (!r) rules_.insert(key, rule::of(rule_kind::elsewhere));
+    if (current.keys == 0) return make(current.where, lookup, memory);
+    const std::uint64_t plugin_key = rule_key(current.key_of(lookup));
+    r = cached(plugin_key);
+    if (!r) {
+      r = make(current.where, lookup, memory);
+      if (r) rules_.insert(plugin_key, r);
+    }
+    return r;
+  }
+
+  // The entry of the function that holds `lookup`, for the exact walk. True: it has one.
+  template <class Memory>
+  lookup_result entry_for(std::uintptr_t lookup, Memory& memory, plugin& current,
+                          fde& found) noexcept {
+    if (const module* const m = lasting_.find(lookup)) {
+      memory_in_place in_place;
+      return eh_frame(m->frames, in_place).find(lookup, found);
+    }
+    if (!current.holds(lookup) && !plugins_.find(lookup, memory, current)) {
+      return lookup_result::no_entry;
+    }
+    return eh_frame(current.where.frames, memory).find(lookup, found);
+  }
+
+ private:
+  rule cached(std::uint64_t key) noexcept {
+    const rule r = rules_.find(key);
+    return r ? r : rules_.find_victim(key);
+  }
+
+  template <class Memory>
+  rule make(const module& m, std::uintptr_t lookup, Memory& memory) noexcept {
+    counts_.missed();
+    return make_rule(m, lookup, memory);
+  }
+
+  rule_cache rules_;
+  lasting_modules lasting_;
+  plugins plugins_;
+  walk_counts counts_;
+};
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_UNWINDER_HPP

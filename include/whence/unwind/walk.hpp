@@ -1,0 +1,178 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The walk by rules. Invariant: the frame in hand is code, and its rule is known; a step climbs by
+// the rule and looks the next one up, and takes the new frame in hand only if it is code.
+//
+// The common step is a rule lookup and two loads, in registers; all else happens in step_slowly().
+// Signal-safe. Never allocates.
+#ifndef WHENCE_UNWIND_WALK_HPP
+#define WHENCE_UNWIND_WALK_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/unwind/arch.hpp>
+#include <whence/unwind/code_check.hpp>
+#include <whence/unwind/pc.hpp>
+#include <whence/unwind/recover.hpp>
+#include <whence/unwind/stack_memory.hpp>
+#include <whence/unwind/unwinder.hpp>
+#include <whence/unwind/walk_end.hpp>
+
+namespace whence::inline v1::unwind {
+
+// `Memory`: how plugins are read (module_memory.hpp).
+template <class Memory>
+class walk {
+ public:
+  // Of a frame that is executing: r.pc is an instruction.
+  [[gnu::always_inline]] walk(unwinder& u, const registers& r) noexcept
+      : unwinder_(u), r_(r), leaf_(r), stack_(r.sp) {}
+
+  // Takes the leaf in hand. False: needs_exact().
+  [[gnu::always_inline]] bool start() noexcept {
+    r_ = leaf_;
+    rule_ = unwinder_.rules().find(rule_key(r_.pc));
+    return rule_.is_frame() || settle(pc::instruction(r_.pc));
+  }
+
+  // Calls visit(return address) for the frame in hand, as long as it returns true, and climbs. The
+  // leaf's instruction is given as it is. False: there are no more frames, end() says why.
+  template <class Visit>
+  [[gnu::always_inline]] bool climb_while(Visit visit) noexcept {
+    registers r = r_;
+    rule q = rule_;
+    const rule_cache& rules = unwinder_.rules();
+    while (visit(r.pc)) {
+      const checked_stack stack{stack_.end()};
+      if (q.is_frame() && climb(q, r, stack)) [[likely]] {
+        q = rules.find(rule_key(r.pc - 1));
+        if (q.is_frame()) [[likely]]
+          continue;
+        r_ = r;
+        rule_ = q;
+        if (!settle(pc::return_address(r.pc))) return false;
+      } else {
+        r_ = r;
+        rule_ = q;
+        if (!step_slowly()) return false;
+      }
+      r = r_;
+      q = rule_;
+    }
+    r_ = r;
+    rule_ = q;
+    return true;
+  }
+
+  walk_end end() const noexcept { return end_; }
+  // The walk met a frame that only the exact walk can climb, and has to be made again by it.
+  bool needs_exact() const noexcept { return needs_exact_; }
+
+ private:
+  // The stack as the common step sees it: what is beyond its end is for step_slowly().
+  struct checked_stack {
+    std::uintptr_t limit;
+    std::uintptr_t end() const noexcept { return limit; }
+    bool reach(std::uintptr_t) const noexcept { return false; }
+    std::uintptr_t load(std::uintptr_t address) const noexcept { return load_word(address); }
+  };
+
+  bool finish(walk_end end) noexcept {
+    end_ = end;
+    return false;
+  }
+
+  [[gnu::noinline, gnu::cold]] bool step_slowly() noexcept {
+    const rule_kind kind = rule_.kind();
+    if (kind == rule_kind::outermost) return finish(walk_end::root);
+    if (kind == rule_kind::frame) {
+      if (!climb(rule_, r_, stack_)) return recover(walk_end::outside_stack);
+    } else if (!climb_rare(rule_, r_, stack_)) {
+      return finish(walk_end::outside_stack);
+    }
+    if (kind == rule_kind::signal_frame) {
+      leaf_ = r_;
+      if (!settle(pc::instruction(r_.pc))) return false;
+      r_.pc = pc::instruction(r_.pc).as_return_address();
+      return true;
+    }
+    return settle(pc::return_address(r_.pc));
+  }
+
+  // Finds the rule of the frame at `p`, whose registers are r_, and whether it is code at all.
+  [[gnu::noinline, gnu::cold]] bool settle(pc p) noexcept {
+    r_.pc = plain_code_address(p.address());
+    if (r_.pc == 0) return finish(walk_end::root);
+    const pc at = p.is_return_address() ? pc::return_address(r_.pc) : pc::instruction(r_.pc);
+    rule_ = unwinder_.rule_for(at.lookup(), memory_, plugin_);
+    switch (rule_.kind()) {
+      case rule_kind::exact:
+        needs_exact_ = true;
+        return finish(walk_end::damaged);
+      case rule_kind::none:
+      case rule_kind::linked:
+        return settle_unruled(at);
+      default:
+        return true;
+    }
+  }
+
+  // Code without call-frame information (JIT, assembly), or no code.
+  bool settle_unruled(pc at) noexcept {
+    if (!at.is_return_address()) {
+      rule_ = returns_from_leaf() ? leaf_rule : rule::of(rule_kind::linked);
+      return true;
+    }
+    if (follows_call(at.address())) {
+      rule_ = rule::of(rule_kind::linked);
+      return true;
+    }
+    return recover(walk_end::not_code);
+  }
+
+  // A function without call-frame information that has not made a frame: as PLT stubs of some
+  // linkers, and small functions in assembly.
+  bool returns_from_leaf() noexcept {
+    registers r = r_;
+    return climb(leaf_rule, r, stack_) && covering(r.pc) && follows_call(r.pc);
+  }
+
+  // The rule behind a return address where call-frame information covers it.
+  rule covering(std::uintptr_t ra) noexcept {
+    if (ra == 0) return {};
+    const rule r = unwinder_.rule_for(ra - 1, memory_, plugin_);
+    return r.kind() == rule_kind::linked ? rule{} : r;
+  }
+
+  // After the step that left the leaf went wrong.
+  bool recover(walk_end end) noexcept {
+    registers r = leaf_;
+    const rule q = unwinder_.rule_for(leaf_.pc, memory_, plugin_);
+    const bool left_leaf =
+        r_.sp == leaf_.sp || (q.is_frame() && climb(q, r, stack_) && r.sp == r_.sp);
+    fde f;
+    if (!left_leaf || unwinder_.entry_for(leaf_.pc, memory_, plugin_, f) != lookup_result::found ||
+        !recover_caller(r = leaf_, f.start, stack_,
+                        [this](std::uintptr_t ra) { return covering(ra); })) {
+      return finish(end);
+    }
+    r_ = r;
+    rule_ = covering(r.pc);
+    return true;
+  }
+
+  unwinder& unwinder_;
+  registers r_;
+  rule rule_;
+  walk_end end_ = walk_end::enough;
+  bool needs_exact_ = false;
+  registers leaf_;
+  stack_memory stack_;
+  [[no_unique_address]] Memory memory_;
+  plugin plugin_;
+};
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_WALK_HPP

@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How one frame leads to its caller's, in 32 bits. *(a) is the word at a; CFA is the caller's sp.
+//
+//   frame         CFA = sp + 8n       RA = *(CFA - 8)    fp = fp  or  *(CFA - 8m)
+//                 CFA = fp + 8n       RA = *(CFA - 8)    fp = fp  or  *(CFA - 8m)
+//   aligned       CFA = *(fp + 8n)    RA = *(CFA - 8)    fp = *(fp)        (realigned stack: GCC)
+//   indirect      CFA = *(sp + 8n)+8  RA = *(CFA - 8)    fp = fp  or  *(CFA - 8m)    (OpenSSL's)
+//   signal_frame  everything from the ucontext_t at sp: the RA is an interrupted instruction
+//   linked        CFA = fp + 16       RA = *(fp + 8)     fp = *(fp)  (no call-frame information)
+//   outermost     there is no caller
+//   exact         none of these: by the DWARF itself
+//   elsewhere     the code can be unloaded: the rule is filed under a name that cannot be reused
+//
+//   bits:  | n or CFA offset / 8, 16 | m, 14 | rare, 1 | from fp, 1 |          m = 1: fp = fp
+//   rare:  | n, 14 (signed) | m, 13 | kind, 3 | 1 | 0 |
+//
+// A frame rule exists only where 8m <= 8n, so what it reads is not below sp. 0 is no rule.
+#ifndef WHENCE_UNWIND_X86_64_RULE_HPP
+#define WHENCE_UNWIND_X86_64_RULE_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/unwind/x86_64/registers.hpp>
+
+namespace whence::inline v1::unwind {
+
+enum class rule_kind : unsigned char {
+  frame,
+  aligned,
+  indirect,
+  signal_frame,
+  linked,
+  outermost,
+  exact,
+  elsewhere,
+  none,
+};
+
+class rule {
+ public:
+  constexpr rule() noexcept = default;
+  static constexpr rule from_bits(std::uint32_t bits) noexcept { return rule(bits); }
+  constexpr std::uint32_t bits() const noexcept { return bits_; }
+
+  // `fp_slot`: m; unchanged_fp where the frame did not save it.
+  static constexpr rule frame(bool from_fp, std::int64_t cfa_offset,
+                              std::int64_t fp_slot) noexcept {
+    const bool fits = cfa_offset >= 8 && cfa_offset % 8 == 0 && cfa_offset < (8 << 16) &&
+                      fp_slot >= 1 && fp_slot < (1 << 14) && 8 * fp_slot <= cfa_offset;
+    if (!fits) return of(rule_kind::exact);
+    return rule(static_cast<std::uint32_t>(cfa_offset / 8) << 16 |
+                static_cast<std::uint32_t>(fp_slot) << 2 | (from_fp ? 1U : 0U));
+  }
+  static constexpr rule of(rule_kind kind, std::int64_t offset = 0,
+                           std::int64_t fp_slot = unchanged_fp) noexcept {
+    const bool fits = offset % 8 == 0 && offset / 8 >= -(1 << 13) && offset / 8 < (1 << 13) &&
+                      fp_slot >= 1 && fp_slot < (1 << 13);
+    if (!fits) return of(rule_kind::exact);
+    return rule(static_cast<std::uint32_t>(offset / 8) << 18 |
+                static_cast<std::uint32_t>(fp_slot) << 5 |
+                (static_cast<std::uint32_t>(kind) - 1) << 2 | rare_bit);
+  }
+  static constexpr std::int64_t unchanged_fp = 1;
+
+  constexpr explicit operator bool() const noexcept { return bits_ != 0; }
+  // Also false of no rule at all: its CFA offset is 0.
+  constexpr bool is_frame() const noexcept { return (bits_ & rare_bit) == 0 && bits_ != 0; }
+  constexpr rule_kind kind() const noexcept {
+    if (bits_ == 0) return rule_kind::none;
+    if (is_frame()) return rule_kind::frame;
+    return static_cast<rule_kind>((bits_ >> 2 & 7) + 1);
+  }
+
+  constexpr bool from_fp() const noexcept { return (bits_ & 1) != 0; }
+  constexpr std::uintptr_t cfa_offset() const noexcept { return (bits_ >> 16) * std::uintptr_t{8}; }
+  constexpr std::uintptr_t fp_offset() const noexcept {
+    return (bits_ >> 2 & 0x3fff) * std::uintptr_t{8};
+  }
+  constexpr bool keeps_fp() const noexcept { return (bits_ & 0xfffc) == 1U << 2; }
+
+  constexpr std::uintptr_t rare_offset() const noexcept {
+    return static_cast<std::uintptr_t>(std::intptr_t{static_cast<std::int32_t>(bits_) >> 18} * 8);
+  }
+  constexpr std::uintptr_t rare_fp_offset() const noexcept {
+    return (bits_ >> 5 & 0x1fff) * std::uintptr_t{8};
+  }
+
+  friend constexpr bool operator==(rule, rule) = default;
+
+ private:
+  static constexpr std::uint32_t rare_bit = 2;
+  constexpr explicit rule(std::uint32_t bits) noexcept : bits_(bits) {}
+  std::uint32_t bits_ = 0;
+};
+
+// Of a function that has not made a frame.
+inline constexpr rule leaf_rule = rule::frame(false, 8, rule::unchanged_fp);
+
+// Climbs by a frame rule; false where that would leave the stack. `Stack` as stack_memory.
+template <class Stack>
+[[gnu::always_inline]] inline bool climb(rule q, registers& r, Stack& stack) noexcept {
+  const std::uintptr_t base = q.from_fp() ? r.fp : r.sp;
+  const std::uintptr_t cfa = base + q.cfa_offset();
+  if (base < r.sp || cfa < base) [[unlikely]]
+    return false;
+  if (cfa > stack.end() && !stack.reach(cfa)) [[unlikely]]
+    return false;
+  const std::uintptr_t saved = stack.load(cfa - q.fp_offset());
+  r.fp = q.keeps_fp() ? r.fp : saved;
+  r.pc = stack.load(cfa - 8);
+  r.sp = cfa;
+  return true;
+}
+
+// A word somewhere above sp; false where it may not be read.
+template <class Stack>
+bool load_above(const registers& r, std::uintptr_t address, Stack& stack,
+                std::uintptr_t& value) noexcept {
+  const std::uintptr_t end = address + 8;
+  if (address < r.sp || end < address || (end > stack.end() && !stack.reach(end))) return false;
+  value = stack.load(address);
+  return true;
+}
+
+// Climbs by a rule with a fixed layout that is not a frame. Requires: aligned, indirect, linked or
+// signal_frame.
+template <class Stack>
+bool climb_rare(rule q, registers& r, Stack& stack) noexcept {
+  std::uintptr_t cfa = 0;
+  std::uintptr_t fp = r.fp;
+  std::uintptr_t ra = 0;
+  switch (q.kind()) {
+    case rule_kind::aligned:
+      if (!load_above(r, r.fp + q.rare_offset(), stack, cfa)) return false;
+      if (!load_above(r, r.fp, stack, fp)) return false;
+      break;
+    case rule_kind::indirect:
+      if (!load_above(r, r.sp + q.rare_offset(), stack, cfa)) return false;
+      cfa += 8;
+      if (q.rare_fp_offset() != 8 && !load_above(r, cfa - q.rare_fp_offset(), stack, fp)) {
+        return false;
+      }
+      break;
+    case rule_kind::linked:
+      cfa = r.fp + 16;
+      if (!load_above(r, r.fp, stack, fp)) return false;
+      break;
+    case rule_kind::signal_frame: {
+      const std::uintptr_t gregs = r.sp + offsetof(ucontext_t, uc_mcontext.gregs);
+      const registers at_signal = r;
+      if (!load_above(at_signal, gregs + 8 * REG_RBP, stack, r.fp) ||
+          !load_above(at_signal, gregs + 8 * REG_RSP, stack, r.sp) ||
+          !load_above(at_signal, gregs + 8 * REG_RIP, stack, r.pc)) {
+        return false;
+      }
+      stack.move_to(r.sp);
+      return true;
+    }
+    default:
+      return false;
+  }
+  if (cfa <= r.sp || !load_above(r, cfa - 8, stack, ra)) return false;
+  r = {ra, cfa, fp};
+  return true;
+}
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_X86_64_RULE_HPP

@@ -1,0 +1,26 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// An unwinder of the tests' own, open, apart from the process's.
+#ifndef WHENCE_TESTS_UNWIND_OWN_UNWINDER_HPP
+#define WHENCE_TESTS_UNWIND_OWN_UNWINDER_HPP
+
+#include <cstddef>
+#include <stdexcept>
+
+#include <whence/sys/arena.hpp>
+#include <whence/unwind/unwinder.hpp>
+
+namespace whence_tests {
+
+inline constinit whence::sys::memory_budget own_budget{std::size_t{64} << 20};
+inline constinit whence::sys::arena own_arena{own_budget};
+
+inline whence::unwind::unwinder& own_unwinder() {
+  static constinit whence::unwind::unwinder u{own_arena};
+  if (!u.open()) throw std::runtime_error("no memory for an unwinder");
+  return u;
+}
+
+}  // namespace whence_tests
+
+#endif  // WHENCE_TESTS_UNWIND_OWN_UNWINDER_HPP
