@@ -2,6 +2,9 @@
 //
 // What the writers ask about code addresses: what is there, and which files are mapped where. Tests
 // and benchmarks give the writers something else with the same two verbs.
+//
+// Of a library that was unloaded the unwinder kept path and build-id, when the first stack went
+// through it: it has names and a mapping as long as nothing else is mapped at its place.
 #ifndef WHENCE_FORMAT_PROCESS_CODE_HPP
 #define WHENCE_FORMAT_PROCESS_CODE_HPP
 
@@ -10,13 +13,22 @@
 #include <string>
 #include <vector>
 
+#include <whence/profile/attach.hpp>
+#include <whence/profile/process_state.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
 namespace whence::inline v1::format {
 
-struct process_code {
+class process_code {
+ public:
+  process_code() {
+    for_each_record([](const unwind::plugin_record& record) {
+      symbols::symbolizer::instance().remember(symbols::module_of(record));
+    });
+  }
+
   const symbols::location& resolve(std::uintptr_t lookup_pc) const {
     return symbols::symbolizer::instance().resolve(lookup_pc);
   }
@@ -24,10 +36,23 @@ struct process_code {
   // The executable mappings, those of the program itself first: readers take the first for it.
   std::vector<symbols::mapping> mappings() const {
     std::vector<symbols::mapping> all = symbols::read_mappings();
+    for_each_record([&all](const unwind::plugin_record& record) {
+      const symbols::mapping gone = symbols::mapping_of(record);
+      const bool taken = std::any_of(all.begin(), all.end(), [&gone](const symbols::mapping& now) {
+        return now.start < gone.limit && gone.start < now.limit;
+      });
+      if (!taken) all.push_back(gone);
+    });
     const std::string program = symbols::executable_path();
     std::stable_partition(all.begin(), all.end(),
                           [&](const symbols::mapping& m) { return m.filename == program; });
     return all;
+  }
+
+ private:
+  template <class Visit>
+  static void for_each_record(Visit visit) {
+    if (const core::process_state* const s = core::state()) s->unwinder.loaded().for_each(visit);
   }
 };
 

@@ -38,12 +38,11 @@
 
 namespace whence::inline v1::format {
 
-// The address a row's frame is looked up and listed by. A return address may be the first of the
-// next function, so the call is at the byte before.
+// The address a row's frame is looked up and listed by.
 inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
   const std::uintptr_t address = row.stack[i];
   if (core::is_pseudo(address)) return core::pseudo_frame_of(address);
-  const std::uintptr_t pc = i == 0 && row.leaf_is_ip ? address : address - 1;
+  const std::uintptr_t pc = row.frame(i).lookup();
   const bool code = !core::is_pseudo(pc) && pc != std::numeric_limits<std::uintptr_t>::max();
   return code ? pc : core::unknown_frame;
 }

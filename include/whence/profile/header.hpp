@@ -15,6 +15,7 @@
 #include <whence/profile/snapshot.hpp>
 #include <whence/stack/losses.hpp>
 #include <whence/sys/clock.hpp>
+#include <whence/unwind/walk_end.hpp>
 #include <whence/version.hpp>
 
 namespace whence::inline v1::core {
@@ -30,6 +31,14 @@ inline std::vector<std::string> comments(const process_state& s) {
   if (s.losses.any()) {
     lines.push_back("tables use " + std::to_string(s.budget.used()) + " of " +
                     std::to_string(s.budget.limit()) + " bytes");
+  }
+  const unwind::walk_counts& walks = s.unwinder.counts();
+  for (int i = 0; i < unwind::walk_end_count; ++i) {
+    const std::int64_t n = walks.of(static_cast<unwind::walk_end>(i));
+    if (n != 0) lines.push_back(std::to_string(n) + " " + unwind::walk_end_texts[i]);
+  }
+  if (walks.misses() != 0) {
+    lines.push_back(std::to_string(walks.misses()) + " unwind rules were read from .eh_frame");
   }
   if (s.mixed_settings) {
     lines.push_back("translation units were compiled with different settings");

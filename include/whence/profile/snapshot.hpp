@@ -9,12 +9,14 @@
 #define WHENCE_PROFILE_SNAPSHOT_HPP
 
 #include <array>
+#include <cstddef>
 #include <cstdint>
 #include <span>
 #include <string>
 #include <vector>
 
 #include <whence/profile/kinds.hpp>
+#include <whence/unwind/pc.hpp>
 
 namespace whence::inline v1 {
 
@@ -27,6 +29,11 @@ struct profile_row {
   std::int64_t block_size = 0;  // heap: bytes of one allocation (label `bytes`); 0: none
   std::array<std::int64_t, core::max_values> values{};
   std::array<std::int64_t, core::max_values> raw{};  // as recorded, unscaled (Go's text format)
+
+  unwind::pc frame(std::size_t i) const noexcept {
+    return i == 0 && leaf_is_ip ? unwind::pc::instruction(stack[i])
+                                : unwind::pc::return_address(stack[i]);
+  }
 };
 
 // What is true of the whole profile. Times are nanoseconds; time_ns since the Unix epoch.

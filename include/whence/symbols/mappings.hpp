@@ -21,6 +21,7 @@
 
 #include <whence/symbols/modules.hpp>
 #include <whence/sys/digits.hpp>
+#include <whence/sys/safe_read.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -76,6 +77,16 @@ inline std::vector<mapping> parse_maps(std::string_view text) {
     result.push_back(m);
   }
   return result;
+}
+
+// Of a module that stacks have gone through: what the kernel says, or said, of its code.
+inline mapping mapping_of(const unwind::plugin_record& record) {
+  constexpr std::uintptr_t in_page = sys::page_bytes - 1;
+  const loaded_module m = module_of(record);
+  const std::uintptr_t start = m.code[0].start & ~in_page;
+  return {start, (m.code[0].limit + in_page) & ~in_page,
+          record.it.code_offset - (m.code[0].start - start), m.path.empty() ? "[unknown]" : m.path,
+          m.build_id};
 }
 
 inline std::vector<mapping> mapped_code() {

@@ -22,6 +22,7 @@
 
 #include <whence/symbols/build_id.hpp>
 #include <whence/sys/loader.hpp>
+#include <whence/unwind/plugins.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -66,6 +67,18 @@ inline std::string executable_path() {
   constexpr std::string_view deleted = " (deleted)";
   if (name.ends_with(deleted)) name.remove_suffix(deleted.size());
   return std::string(name);
+}
+
+// A module that stacks have gone through, as the unwinder took note of it; it may be gone.
+inline loaded_module module_of(const unwind::plugin_record& record) {
+  const unwind::plugin& p = record.it;
+  loaded_module m;
+  m.path = record.path;
+  m.build_id = to_hex(std::as_bytes(std::span(p.id, p.id_bytes)));
+  m.bias = p.bias;
+  m.code.push_back({p.where.code_start, p.where.code_end});
+  m.end = p.where.end;
+  return m;
 }
 
 inline std::vector<loaded_module> loaded_modules() {

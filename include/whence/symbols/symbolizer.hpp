@@ -71,6 +71,22 @@ class symbolizer {
     return *known;
   }
 
+  // Takes note of a module that may be gone already, so that its stacks have names.
+  void remember(loaded_module m) {
+    const std::lock_guard hold(mutex_);
+    refresh();
+    // The loader may know it by another path.
+    const auto same = [&m](const std::shared_ptr<loaded>& l) {
+      return l->symbols.module().bias == m.bias && l->symbols.module().build_id == m.build_id;
+    };
+    for (const auto* all : {&modules_, &gone_}) {
+      for (const std::shared_ptr<loaded>& l : *all) {
+        if (same(l)) return;
+      }
+    }
+    gone_.push_back(std::make_shared<loaded>(std::move(m)));
+  }
+
   // `pc` is the address of an instruction: of a return address, less 1.
   const location& resolve(std::uintptr_t pc) {
     const std::lock_guard hold(mutex_);

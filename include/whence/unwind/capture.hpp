@@ -36,9 +36,9 @@ template <class Walk>
   std::uintptr_t* const pcs = t.pcs;
   const std::size_t capacity = t.capacity;
   std::size_t depth = 0;
-  const bool goes_on = w.climb_while([&](std::uintptr_t pc) {
+  const bool goes_on = w.climb_while([&](std::uintptr_t ra) {
     if (depth == capacity) return false;
-    pcs[depth++] = pc;
+    pcs[depth++] = ra;
     return true;
   });
   t.depth = depth;
@@ -52,7 +52,7 @@ template <class Walk>
   int own = 0;
   if (!w.start()) return w.end();
   const bool found =
-      w.climb_while([&](std::uintptr_t pc) { return pc != caller && own++ < most_own_frames; });
+      w.climb_while([&](std::uintptr_t ra) { return ra != caller && own++ < most_own_frames; });
   if (own > most_own_frames || (!found && !w.needs_exact())) {
     // `caller` is no frame's: better some of ours than none.
     skip = 0;
@@ -79,7 +79,9 @@ template <class Walk>
 [[gnu::always_inline]] inline walk_end capture(unwinder& u, trace& t, const void* caller,
                                                std::size_t skip = 0) noexcept {
   const auto from = plain_code_address(reinterpret_cast<std::uintptr_t>(caller));
-  walk<memory_in_place> w(u, here());
+  registers r;
+  const pc at = here(r);
+  walk<memory_in_place> w(u, r, at);
   walk_end end = fill_from(w, t, from, skip);
   if (w.needs_exact()) [[unlikely]]
     end = capture_exactly(u, t, from, skip);
@@ -91,7 +93,8 @@ template <class Walk>
 // what the handler was given. Requires: `t` is empty, its capacity not 0; `u` is open.
 inline walk_end capture_context(unwinder& u, trace& t, const ucontext_t& c) noexcept {
   t.leaf_is_ip = true;
-  walk<copied_memory> w(u, interrupted(c));
+  const registers r = interrupted(c);
+  walk<copied_memory> w(u, r, pc::instruction(r.pc));
   walk_end end = w.start() ? fill(w, t) : w.end();
   if (w.needs_exact()) [[unlikely]] {
     all_registers leaf;

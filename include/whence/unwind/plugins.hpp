@@ -37,10 +37,11 @@ struct plugin {
   static constexpr std::size_t longest_id = 32;
 
   module where;
-  std::uintptr_t bias = 0;      // from the file's addresses to the process's
-  std::uint64_t keys = 0;       // 0: its rules are not kept
-  std::uint32_t id_offset = 0;  // of the build-id, from where.start
-  std::uint32_t id_bytes = 0;   // 0: it has none
+  std::uintptr_t bias = 0;        // from the file's addresses to the process's
+  std::uint64_t keys = 0;         // 0: its rules are not kept
+  std::uint32_t id_offset = 0;    // of the build-id, from where.start
+  std::uint32_t id_bytes = 0;     // 0: it has none
+  std::uint64_t code_offset = 0;  // in the file, of where.code_start
   unsigned char id[longest_id]{};
 
   bool holds(std::uintptr_t address) const noexcept {
@@ -148,7 +149,10 @@ class plugins {
       }
       const std::uintptr_t start = p.bias + segment.p_vaddr;
       if (segment.p_type == PT_LOAD && (segment.p_flags & PF_X) != 0) {
-        if (p.where.code_end == 0) p.where.code_start = start;
+        if (p.where.code_end == 0) {
+          p.where.code_start = start;
+          p.code_offset = segment.p_offset;
+        }
         p.where.code_end = start + segment.p_memsz;
       }
       if (segment.p_type == PT_NOTE && p.id_bytes == 0) {

@@ -3,9 +3,9 @@
 // From a code address to its rule: one word a slot, read and written whole, so that no lock is
 // needed and no reader ever sees half of an entry.
 //
-//   slot:    | key / 2^15, 32 | rule, 32 |      at index key mod 2^15, mixed with the upper bits
+//   slot:    | rule, 32 | key / 2^15, 32 |      at index key mod 2^15
 //
-// The index and the upper bits together are the key: a hit is exact. What a slot loses to another
+// Index and upper bits together are the key: a hit is exact. What a slot loses to another
 // address goes to a second, smaller cache of pairs, whose halves prove each other:
 //
 //   victim:  | key ^ spread(rule), 64 | rule, 64 |
@@ -42,12 +42,26 @@ class rule_cache {
     return opened != nullptr || expected != nullptr;
   }
 
-  // No rule where the address is not in its slot. Requires: open.
-  [[gnu::always_inline]] rule find(std::uint64_t key) const noexcept {
-    const std::uint64_t found = slots()[index(key)].load(std::memory_order_relaxed);
-    return found >> 32 == key >> index_bits ? rule::from_bits(static_cast<std::uint32_t>(found))
-                                            : rule{};
-  }
+  using slot = std::atomic<std::uint64_t>;
+
+  // Looks slots up; a walk keeps one in a register.
+  class reader {
+   public:
+    explicit reader(const slot* slots) noexcept : slots_(slots) {}
+
+    // No rule where the address is not in its slot.
+    [[gnu::always_inline]] rule find(std::uint64_t key) const noexcept {
+      const std::uint64_t found = slots_[index(key)].load(std::memory_order_relaxed);
+      return static_cast<std::uint32_t>(found) == key >> index_bits ? rule::from_word(found)
+                                                                    : rule{};
+    }
+
+   private:
+    const slot* slots_;
+  };
+
+  // Requires: open.
+  reader read() const noexcept { return reader(slots()); }
 
   // The rule of an address that lost its slot; it gets it back.
   rule find_victim(std::uint64_t key) noexcept {
@@ -55,7 +69,7 @@ class rule_cache {
     const std::uint64_t found = v->rule_bits.load(std::memory_order_relaxed);
     const std::uint64_t proof = v->proof.load(std::memory_order_relaxed);
     if (found == 0 || (proof ^ sys::spread(found)) != key) return {};
-    const rule r = rule::from_bits(static_cast<std::uint32_t>(found));
+    const rule r = rule::from_word(found);
     insert(key, r);
     return r;
   }
@@ -64,12 +78,12 @@ class rule_cache {
     if (key >> index_bits >> 32 != 0) return;  // not an address of user space
     const std::size_t i = index(key);
     const std::uint64_t lost =
-        slots()[i].exchange(key >> index_bits << 32 | r.bits(), std::memory_order_relaxed);
+        slots()[i].exchange((r.word() & rule::bits) | key >> index_bits, std::memory_order_relaxed);
     if (lost == 0) return;
     const std::uint64_t lost_key = key_of(lost, i);
     if (lost_key == key) return;
     victim* const v = victim_of(lost_key);
-    const std::uint64_t lost_rule = lost & 0xffffffff;
+    const std::uint64_t lost_rule = lost & rule::bits;
     v->rule_bits.store(lost_rule, std::memory_order_relaxed);
     v->proof.store(lost_key ^ sys::spread(lost_rule), std::memory_order_relaxed);
   }
@@ -78,7 +92,6 @@ class rule_cache {
   static constexpr unsigned index_bits = 15;
   static constexpr std::uint64_t index_mask = slot_count - 1;
 
-  using slot = std::atomic<std::uint64_t>;
   struct victim {
     std::atomic<std::uint64_t> proof;
     std::atomic<std::uint64_t> rule_bits;
@@ -88,11 +101,10 @@ class rule_cache {
   slot* slots() const noexcept { return slots_.load(std::memory_order_relaxed); }
 
   static constexpr std::size_t index(std::uint64_t key) noexcept {
-    return static_cast<std::size_t>((key ^ key >> index_bits) & index_mask);
+    return static_cast<std::size_t>(key & index_mask);
   }
   static constexpr std::uint64_t key_of(std::uint64_t entry, std::size_t i) noexcept {
-    const std::uint64_t upper = entry >> 32;
-    return upper << index_bits | ((i ^ upper) & index_mask);
+    return (entry & 0xffffffff) << index_bits | i;
   }
   victim* victim_of(std::uint64_t key) const noexcept {
     auto* const victims = reinterpret_cast<victim*>(slots() + slot_count);

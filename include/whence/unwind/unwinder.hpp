@@ -42,7 +42,7 @@ class unwinder {
   // module has such code. `current`: the plugin of the last call in this walk.
   template <class Memory>
   rule rule_for(std::uintptr_t lookup, Memory& memory, plugin& current) noexcept {
-    const std::uint64_t key = rule_key(lookup);
+    const std::uint64_t key = rule_key(lookup + 1);
     rule r = cached(key);
     if (r && r.kind() != rule_kind::elsewhere) return r;
     if (!r) {
@@ -56,7 +56,7 @@ class unwinder {
     if (!current.holds(lookup) && !plugins_.find(lookup, memory, current)) return {};
     if (!r) rules_.insert(key, rule::of(rule_kind::elsewhere));
     if (current.keys == 0) return make(current.where, lookup, memory);
-    const std::uint64_t plugin_key = rule_key(current.key_of(lookup));
+    const std::uint64_t plugin_key = rule_key(current.key_of(lookup + 1));
     r = cached(plugin_key);
     if (!r) {
       r = make(current.where, lookup, memory);
@@ -81,7 +81,7 @@ class unwinder {
 
  private:
   rule cached(std::uint64_t key) noexcept {
-    const rule r = rules_.find(key);
+    const rule r = rules_.read().find(key);
     return r ? r : rules_.find_victim(key);
   }
 

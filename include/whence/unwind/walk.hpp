@@ -25,15 +25,15 @@ namespace whence::inline v1::unwind {
 template <class Memory>
 class walk {
  public:
-  // Of a frame that is executing: r.pc is an instruction.
-  [[gnu::always_inline]] walk(unwinder& u, const registers& r) noexcept
-      : unwinder_(u), r_(r), leaf_(r), stack_(r.sp) {}
+  // Begins with the frame that has these registers, at `at`.
+  [[gnu::always_inline]] walk(unwinder& u, const registers& r, pc at) noexcept
+      : unwinder_(u), r_(r), leaf_(r), leaf_at_(at), stack_(r.sp) {}
 
   // Takes the leaf in hand. False: needs_exact().
   [[gnu::always_inline]] bool start() noexcept {
     r_ = leaf_;
-    rule_ = unwinder_.rules().find(rule_key(r_.pc));
-    return rule_.is_frame() || settle(pc::instruction(r_.pc));
+    rule_ = unwinder_.rules().read().find(rule_key(leaf_at_.as_return_address()));
+    return rule_.is_frame() || settle(leaf_at_);
   }
 
   // Calls visit(return address) for the frame in hand, as long as it returns true, and climbs. The
@@ -42,11 +42,14 @@ class walk {
   [[gnu::always_inline]] bool climb_while(Visit visit) noexcept {
     registers r = r_;
     rule q = rule_;
-    const rule_cache& rules = unwinder_.rules();
-    while (visit(r.pc)) {
-      const checked_stack stack{stack_.end()};
+    const rule_cache::reader rules = unwinder_.rules().read();
+    checked_stack stack{stack_.end()};
+    for (;;) {
+      // Keeps the compiler from pairing them in a vector register, three cycles away.
+      asm("" : "+r"(r.pc), "+r"(r.sp), "+r"(r.fp));
+      if (!visit(r.pc)) break;
       if (q.is_frame() && climb(q, r, stack)) [[likely]] {
-        q = rules.find(rule_key(r.pc - 1));
+        q = rules.find(rule_key(r.pc));
         if (q.is_frame()) [[likely]]
           continue;
         r_ = r;
@@ -59,6 +62,7 @@ class walk {
       }
       r = r_;
       q = rule_;
+      stack.limit = stack_.end();
     }
     r_ = r;
     rule_ = q;
@@ -93,7 +97,8 @@ class walk {
     }
     if (kind == rule_kind::signal_frame) {
       leaf_ = r_;
-      if (!settle(pc::instruction(r_.pc))) return false;
+      leaf_at_ = pc::instruction(r_.pc);
+      if (!settle(leaf_at_)) return false;
       r_.pc = pc::instruction(r_.pc).as_return_address();
       return true;
     }
@@ -148,11 +153,12 @@ class walk {
   // After the step that left the leaf went wrong.
   bool recover(walk_end end) noexcept {
     registers r = leaf_;
-    const rule q = unwinder_.rule_for(leaf_.pc, memory_, plugin_);
+    const rule q = unwinder_.rule_for(leaf_at_.lookup(), memory_, plugin_);
     const bool left_leaf =
         r_.sp == leaf_.sp || (q.is_frame() && climb(q, r, stack_) && r.sp == r_.sp);
     fde f;
-    if (!left_leaf || unwinder_.entry_for(leaf_.pc, memory_, plugin_, f) != lookup_result::found ||
+    if (!left_leaf ||
+        unwinder_.entry_for(leaf_at_.lookup(), memory_, plugin_, f) != lookup_result::found ||
         !recover_caller(r = leaf_, f.start, stack_,
                         [this](std::uintptr_t ra) { return covering(ra); })) {
       return finish(end);
@@ -168,6 +174,7 @@ class walk {
   walk_end end_ = walk_end::enough;
   bool needs_exact_ = false;
   registers leaf_;
+  pc leaf_at_;
   stack_memory stack_;
   [[no_unique_address]] Memory memory_;
   plugin plugin_;

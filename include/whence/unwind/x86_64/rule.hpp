@@ -12,10 +12,10 @@
 //   exact         none of these: by the DWARF itself
 //   elsewhere     the code can be unloaded: the rule is filed under a name that cannot be reused
 //
-//   bits:  | n or CFA offset / 8, 16 | m, 14 | rare, 1 | from fp, 1 |          m = 1: fp = fp
-//   rare:  | n, 14 (signed) | m, 13 | kind, 3 | 1 | 0 |
+//   frame:  | n, 16 | m, 14 | 1 | from fp, 1 |          m = 1: fp = fp
+//   others: | n, 14 (signed) | m, 13 | kind, 3 | 0 | 0 |
 //
-// A frame rule exists only where 8m <= 8n, so what it reads is not below sp. 0 is no rule.
+// A frame rule exists only where m <= n, so what it reads is not below sp. 0 is no rule.
 #ifndef WHENCE_UNWIND_X86_64_RULE_HPP
 #define WHENCE_UNWIND_X86_64_RULE_HPP
 
@@ -27,7 +27,7 @@
 namespace whence::inline v1::unwind {
 
 enum class rule_kind : unsigned char {
-  frame,
+  none,
   aligned,
   indirect,
   signal_frame,
@@ -35,64 +35,60 @@ enum class rule_kind : unsigned char {
   outermost,
   exact,
   elsewhere,
-  none,
+  frame,
 };
 
+// A word whose lower half is free for the rule cache's use.
 class rule {
  public:
   constexpr rule() noexcept = default;
-  static constexpr rule from_bits(std::uint32_t bits) noexcept { return rule(bits); }
-  constexpr std::uint32_t bits() const noexcept { return bits_; }
+  static constexpr rule from_word(std::uint64_t word) noexcept { return rule(word); }
+  constexpr std::uint64_t word() const noexcept { return word_; }
+  static constexpr std::uint64_t bits = std::uint64_t{0xffffffff} << 32;
 
-  // `fp_slot`: m; unchanged_fp where the frame did not save it.
+  // `fp_slot`: m.
   static constexpr rule frame(bool from_fp, std::int64_t cfa_offset,
                               std::int64_t fp_slot) noexcept {
     const bool fits = cfa_offset >= 8 && cfa_offset % 8 == 0 && cfa_offset < (8 << 16) &&
                       fp_slot >= 1 && fp_slot < (1 << 14) && 8 * fp_slot <= cfa_offset;
     if (!fits) return of(rule_kind::exact);
-    return rule(static_cast<std::uint32_t>(cfa_offset / 8) << 16 |
-                static_cast<std::uint32_t>(fp_slot) << 2 | (from_fp ? 1U : 0U));
+    return rule(static_cast<std::uint64_t>(cfa_offset / 8) << 48 |
+                static_cast<std::uint64_t>(fp_slot) << 34 | frame_bit | (from_fp ? fp_bit : 0));
   }
   static constexpr rule of(rule_kind kind, std::int64_t offset = 0,
                            std::int64_t fp_slot = unchanged_fp) noexcept {
     const bool fits = offset % 8 == 0 && offset / 8 >= -(1 << 13) && offset / 8 < (1 << 13) &&
                       fp_slot >= 1 && fp_slot < (1 << 13);
     if (!fits) return of(rule_kind::exact);
-    return rule(static_cast<std::uint32_t>(offset / 8) << 18 |
-                static_cast<std::uint32_t>(fp_slot) << 5 |
-                (static_cast<std::uint32_t>(kind) - 1) << 2 | rare_bit);
+    return rule(static_cast<std::uint64_t>(offset / 8) << 50 |
+                static_cast<std::uint64_t>(fp_slot) << 37 | static_cast<std::uint64_t>(kind) << 34);
   }
   static constexpr std::int64_t unchanged_fp = 1;
 
-  constexpr explicit operator bool() const noexcept { return bits_ != 0; }
-  // Also false of no rule at all: its CFA offset is 0.
-  constexpr bool is_frame() const noexcept { return (bits_ & rare_bit) == 0 && bits_ != 0; }
+  constexpr explicit operator bool() const noexcept { return (word_ & bits) != 0; }
+  constexpr bool is_frame() const noexcept { return (word_ & frame_bit) != 0; }
   constexpr rule_kind kind() const noexcept {
-    if (bits_ == 0) return rule_kind::none;
-    if (is_frame()) return rule_kind::frame;
-    return static_cast<rule_kind>((bits_ >> 2 & 7) + 1);
+    return is_frame() ? rule_kind::frame : static_cast<rule_kind>(word_ >> 34 & 7);
   }
 
-  constexpr bool from_fp() const noexcept { return (bits_ & 1) != 0; }
-  constexpr std::uintptr_t cfa_offset() const noexcept { return (bits_ >> 16) * std::uintptr_t{8}; }
-  constexpr std::uintptr_t fp_offset() const noexcept {
-    return (bits_ >> 2 & 0x3fff) * std::uintptr_t{8};
-  }
-  constexpr bool keeps_fp() const noexcept { return (bits_ & 0xfffc) == 1U << 2; }
+  constexpr bool from_fp() const noexcept { return (word_ & fp_bit) != 0; }
+  constexpr std::uintptr_t cfa_offset() const noexcept { return (word_ >> 48) * 8; }
+  constexpr std::uintptr_t fp_offset() const noexcept { return word_ >> 31 & 0x1fff8; }
 
   constexpr std::uintptr_t rare_offset() const noexcept {
-    return static_cast<std::uintptr_t>(std::intptr_t{static_cast<std::int32_t>(bits_) >> 18} * 8);
+    return static_cast<std::uintptr_t>((static_cast<std::int64_t>(word_) >> 50) * 8);
   }
-  constexpr std::uintptr_t rare_fp_offset() const noexcept {
-    return (bits_ >> 5 & 0x1fff) * std::uintptr_t{8};
-  }
+  constexpr std::uintptr_t rare_fp_offset() const noexcept { return word_ >> 34 & 0xfff8; }
 
-  friend constexpr bool operator==(rule, rule) = default;
+  friend constexpr bool operator==(rule a, rule b) noexcept {
+    return ((a.word_ ^ b.word_) & bits) == 0;
+  }
 
  private:
-  static constexpr std::uint32_t rare_bit = 2;
-  constexpr explicit rule(std::uint32_t bits) noexcept : bits_(bits) {}
-  std::uint32_t bits_ = 0;
+  static constexpr std::uint64_t fp_bit = std::uint64_t{1} << 32;
+  static constexpr std::uint64_t frame_bit = std::uint64_t{2} << 32;
+  constexpr explicit rule(std::uint64_t word) noexcept : word_(word) {}
+  std::uint64_t word_ = 0;
 };
 
 // Of a function that has not made a frame.
@@ -103,12 +99,14 @@ template <class Stack>
 [[gnu::always_inline]] inline bool climb(rule q, registers& r, Stack& stack) noexcept {
   const std::uintptr_t base = q.from_fp() ? r.fp : r.sp;
   const std::uintptr_t cfa = base + q.cfa_offset();
-  if (base < r.sp || cfa < base) [[unlikely]]
+  // Modulo 2^64: a base below sp rises too little, or by more than there is room.
+  const std::uintptr_t rise = cfa - r.sp;
+  if (rise < q.fp_offset()) [[unlikely]]
     return false;
-  if (cfa > stack.end() && !stack.reach(cfa)) [[unlikely]]
+  if (rise > stack.end() - r.sp && !(cfa > r.sp && stack.reach(cfa))) [[unlikely]]
     return false;
   const std::uintptr_t saved = stack.load(cfa - q.fp_offset());
-  r.fp = q.keeps_fp() ? r.fp : saved;
+  r.fp = q.fp_offset() == 8 * rule::unchanged_fp ? r.fp : saved;
   r.pc = stack.load(cfa - 8);
   r.sp = cfa;
   return true;
