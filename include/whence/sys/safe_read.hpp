@@ -23,6 +23,7 @@ inline constexpr std::uintptr_t page_bytes = 4096;
 // Whether the 8 bytes at `address` can be read: all of their page then can. rt_sigprocmask copies
 // the set in before it looks at `how`, which does not exist: nothing is changed. Some 0.1 us.
 inline bool is_readable(std::uintptr_t address) noexcept {
+  if (address < page_bytes) return false;  // to the kernel, no address means no set
   const errno_guard keep;
   constexpr int no_such_how = -1;
   constexpr std::size_t kernel_set_bytes = 8;

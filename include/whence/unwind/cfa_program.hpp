@@ -143,10 +143,11 @@ class cfa_program {
           row.cfa_by_expression = false;
           break;
         case 0x0d:  // def_cfa_register
+          if (row.cfa_by_expression) return false;
           row.cfa_register = c.uleb();
-          row.cfa_by_expression = false;
           break;
-        case 0x0e:
+        case 0x0e:  // def_cfa_offset
+          if (row.cfa_by_expression) return false;
           row.cfa_offset = static_cast<std::int64_t>(c.uleb());
           break;
         case 0x0f:  // def_cfa_expression
@@ -168,7 +169,8 @@ class cfa_program {
           row.cfa_offset = factored(static_cast<std::uint64_t>(c.sleb()));
           row.cfa_by_expression = false;
           break;
-        case 0x13:
+        case 0x13:  // def_cfa_offset_sf
+          if (row.cfa_by_expression) return false;
           row.cfa_offset = factored(static_cast<std::uint64_t>(c.sleb()));
           break;
         case 0x14: {  // val_offset

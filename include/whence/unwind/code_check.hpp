@@ -19,6 +19,18 @@ inline call_site site_before(std::uintptr_t ra) noexcept {
   return call_before(before, ra);
 }
 
+// Whether the call before `ra` is a direct one to `function`, or to a stub that jumps there.
+inline bool calls(std::uintptr_t ra, std::uintptr_t function) noexcept {
+  const std::uintptr_t target = site_before(ra).target;
+  if (target == 0 || target == function) return target != 0;
+  unsigned char stub[longest_stub];
+  if (!sys::copy_memory(stub, target, sizeof stub)) return false;
+  const std::uintptr_t slot = slot_of_stub(stub, target);
+  std::uintptr_t destination = 0;
+  return slot != 0 && sys::copy_memory(&destination, slot, sizeof destination) &&
+         destination == function;
+}
+
 inline bool follows_call(std::uintptr_t ra) noexcept {
   return site_before(ra).is_call;
 }

@@ -18,7 +18,6 @@
 #include <whence/unwind/code_check.hpp>
 #include <whence/unwind/expression.hpp>
 #include <whence/unwind/pc.hpp>
-#include <whence/unwind/recover.hpp>
 #include <whence/unwind/stack_memory.hpp>
 #include <whence/unwind/unwinder.hpp>
 #include <whence/unwind/walk_end.hpp>
@@ -86,8 +85,8 @@ class exact_walk {
     return sys::copy_memory(&word, address, sizeof word);
   }
 
-  // How the frame in hand is left: by `program_`'s row, by its frame pointer, or by its call alone.
-  enum class way : unsigned char { row, linked, leaf };
+  // How the frame in hand is left: by its row, its frame pointer, its call alone, or not at all.
+  enum class way : unsigned char { row, linked, leaf, none };
 
   bool settle(pc at) noexcept {
     const std::uintptr_t address = plain_code_address(at.address());
@@ -114,10 +113,19 @@ class exact_walk {
       }
       return true;
     }
-    return follows_call(address) || finish(walk_end::not_code);
+    if (follows_call(address)) return true;
+    fde function;
+    if (unwinder_.entry_for(address, memory_, plugin_, function) != lookup_result::found ||
+        function.start != address) {
+      return finish(walk_end::not_code);
+    }
+    shown_ = pc::instruction(address).as_return_address();
+    way_ = way::none;
+    return true;
   }
 
   bool step() noexcept {
+    if (way_ == way::none) return finish(walk_end::root);
     if (way_ != way::row) {
       registers r{now_.value[all_registers::pc], sp(), fp()};
       const bool climbed = way_ == way::leaf ? climb(leaf_rule, r, stack_)

@@ -219,16 +219,10 @@ class plugins {
     const char* name = nullptr;
     const auto field = reinterpret_cast<std::uintptr_t>(map) + offsetof(link_map, l_name);
     if (map == nullptr || !read(field, name, memory)) return;
-    constexpr std::size_t piece = 32;  // aligned, so that none reaches into another page
-    auto at = reinterpret_cast<std::uintptr_t>(name);
-    for (std::size_t length = 0; length + piece < plugin_record::longest_path;) {
-      const std::size_t bytes = piece - at % piece;
-      const std::byte* const text = memory.view(at, bytes, view_slot::number);
-      if (text == nullptr) break;
-      std::memcpy(record.path + length, text, bytes);
-      if (std::memchr(text, 0, bytes) != nullptr) return;
-      length += bytes;
-      at += bytes;
+    // Byte by byte: what follows the name is not ours to read.
+    for (std::size_t i = 0; i + 1 < plugin_record::longest_path; ++i) {
+      if (!read(reinterpret_cast<std::uintptr_t>(name) + i, record.path[i], memory)) break;
+      if (record.path[i] == '\0') return;
     }
     record.path[0] = '\0';
   }

@@ -91,7 +91,7 @@ class walk {
     const rule_kind kind = rule_.kind();
     if (kind == rule_kind::outermost) return finish(walk_end::root);
     if (kind == rule_kind::frame) {
-      if (!climb(rule_, r_, stack_)) return recover(walk_end::outside_stack);
+      if (!climb(rule_, r_, stack_)) return recover(r_, in_hand(), walk_end::outside_stack);
     } else if (!climb_rare(rule_, r_, stack_)) {
       return finish(walk_end::outside_stack);
     }
@@ -108,7 +108,7 @@ class walk {
   // Finds the rule of the frame at `p`, whose registers are r_, and whether it is code at all.
   [[gnu::noinline, gnu::cold]] bool settle(pc p) noexcept {
     r_.pc = plain_code_address(p.address());
-    if (r_.pc == 0) return finish(walk_end::root);
+    if (r_.pc == 0) return recover_from_leaf(walk_end::root);
     const pc at = p.is_return_address() ? pc::return_address(r_.pc) : pc::instruction(r_.pc);
     rule_ = unwinder_.rule_for(at.lookup(), memory_, plugin_);
     switch (rule_.kind()) {
@@ -133,7 +133,24 @@ class walk {
       rule_ = rule::of(rule_kind::linked);
       return true;
     }
-    return recover(walk_end::not_code);
+    if (starts_function(at.address())) {
+      // Nobody called it: a context's start. It is shown as itself, not as what is before it.
+      r_.pc = pc::instruction(at.address()).as_return_address();
+      rule_ = rule::of(rule_kind::outermost);
+      return true;
+    }
+    return recover_from_leaf(walk_end::not_code);
+  }
+
+  // The frame in hand. Only a leaf can be an instruction, and is then where it was.
+  pc in_hand() const noexcept {
+    return r_.pc == leaf_.pc && r_.sp == leaf_.sp ? leaf_at_ : pc::return_address(r_.pc);
+  }
+
+  bool starts_function(std::uintptr_t address) noexcept {
+    fde f;
+    return unwinder_.entry_for(address, memory_, plugin_, f) == lookup_result::found &&
+           f.start == address;
   }
 
   // A function without call-frame information that has not made a frame: as PLT stubs of some
@@ -150,22 +167,27 @@ class walk {
     return r.kind() == rule_kind::linked ? rule{} : r;
   }
 
-  // After the step that left the leaf went wrong.
-  bool recover(walk_end end) noexcept {
-    registers r = leaf_;
-    const rule q = unwinder_.rule_for(leaf_at_.lookup(), memory_, plugin_);
-    const bool left_leaf =
-        r_.sp == leaf_.sp || (q.is_frame() && climb(q, r, stack_) && r.sp == r_.sp);
+  // After the step from r_ went wrong: finds its caller in another way.
+  bool recover(const registers& from, pc at, walk_end end) noexcept {
+    registers r = from;
     fde f;
-    if (!left_leaf ||
-        unwinder_.entry_for(leaf_at_.lookup(), memory_, plugin_, f) != lookup_result::found ||
-        !recover_caller(r = leaf_, f.start, stack_,
+    if (unwinder_.entry_for(at.lookup(), memory_, plugin_, f) != lookup_result::found ||
+        !recover_caller(r, f.start, unwinder_.rule_for(at.lookup(), memory_, plugin_), stack_,
                         [this](std::uintptr_t ra) { return covering(ra); })) {
       return finish(end);
     }
     r_ = r;
     rule_ = covering(r.pc);
     return true;
+  }
+
+  // The same where the step itself was possible, but did not lead to code: only of the leaf it is
+  // known what it was made from.
+  bool recover_from_leaf(walk_end end) noexcept {
+    registers r = leaf_;
+    const rule q = unwinder_.rule_for(leaf_at_.lookup(), memory_, plugin_);
+    const bool left_leaf = q.is_frame() && climb(q, r, stack_) && r.sp == r_.sp;
+    return left_leaf ? recover(leaf_, leaf_at_, end) : finish(end);
   }
 
   unwinder& unwinder_;

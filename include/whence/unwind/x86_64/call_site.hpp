@@ -38,6 +38,21 @@ inline call_site call_before(const unsigned char* before, std::uintptr_t ra) noe
   return {found, 0};
 }
 
+// A stub of the procedure linkage table: endbr64 or nothing, then jmp *slot(%rip), perhaps with the
+// prefix of MPX.
+inline constexpr std::uintptr_t longest_stub = 11;
+
+// Where the stub at `address` finds its destination; 0: it is no stub.
+inline std::uintptr_t slot_of_stub(const unsigned char* stub, std::uintptr_t address) noexcept {
+  constexpr unsigned char endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
+  std::uintptr_t at = std::memcmp(stub, endbr64, sizeof endbr64) == 0 ? sizeof endbr64 : 0;
+  if (stub[at] == 0xf2) ++at;
+  if (stub[at] != 0xff || stub[at + 1] != 0x25) return 0;
+  std::int32_t distance;
+  std::memcpy(&distance, stub + at + 2, sizeof distance);
+  return address + at + 6 + static_cast<std::uintptr_t>(std::intptr_t{distance});
+}
+
 }  // namespace whence::inline v1::unwind
 
 #endif  // WHENCE_UNWIND_X86_64_CALL_SITE_HPP

@@ -91,6 +91,11 @@ class rule {
   std::uint64_t word_ = 0;
 };
 
+// Requires: a frame rule.
+constexpr bool saves_fp(rule q) noexcept {
+  return q.fp_offset() != 8 * rule::unchanged_fp;
+}
+
 // Of a function that has not made a frame.
 inline constexpr rule leaf_rule = rule::frame(false, 8, rule::unchanged_fp);
 
@@ -106,7 +111,7 @@ template <class Stack>
   if (rise > stack.end() - r.sp && !(cfa > r.sp && stack.reach(cfa))) [[unlikely]]
     return false;
   const std::uintptr_t saved = stack.load(cfa - q.fp_offset());
-  r.fp = q.fp_offset() == 8 * rule::unchanged_fp ? r.fp : saved;
+  r.fp = saves_fp(q) ? saved : r.fp;
   r.pc = stack.load(cfa - 8);
   r.sp = cfa;
   return true;
