@@ -46,7 +46,12 @@ class stack_memory {
   // Readable is what lies between sp and here.
   std::uintptr_t end() const noexcept { return end_; }
 
-  // Requires: reached.
+  // Whether the word at `address` can be read, which need not be above sp.
+  [[gnu::noinline, gnu::cold]] static bool can_read(std::uintptr_t address) noexcept {
+    return sys::is_readable(address);
+  }
+
+  // Requires: reached, or can_read.
   std::uintptr_t load(std::uintptr_t address) const noexcept { return load_word(address); }
 
   // For the stack that holds `sp`.

@@ -79,6 +79,7 @@ class walk {
     std::uintptr_t limit;
     std::uintptr_t end() const noexcept { return limit; }
     bool reach(std::uintptr_t) const noexcept { return false; }
+    bool can_read(std::uintptr_t) const noexcept { return false; }
     std::uintptr_t load(std::uintptr_t address) const noexcept { return load_word(address); }
   };
 

@@ -34,6 +34,7 @@ struct ten_words {
     ++out_of_reach;
     return false;
   }
+  static bool can_read(std::uintptr_t address) { return address >= 1000; }
   void move_to(std::uintptr_t) {}
 };
 
@@ -58,6 +59,11 @@ TEST_CASE("frame: CFA = sp + 8n, RA = *(CFA - 8), fp unchanged or *(CFA - 8m)") 
   CHECK(same(after(rule::frame(false, 8, 1), {1, 1000, 5}), {8000, 1008, 5}));
   CHECK(same(after(rule::frame(false, 40, 1), {1, 1000, 5}), {8032, 1040, 5}));
   CHECK(same(after(rule::frame(false, 40, 3), {1, 1000, 5}), {8032, 1040, 8016}));
+}
+
+TEST_CASE("frame: in an epilogue fp is in the red zone") {
+  CHECK(same(after(rule::frame(false, 8, 2), {1, 1008, 5}), {8008, 1016, 8000}));
+  CHECK(refused(rule::frame(false, 8, 2), {1, 1000, 5}));
 }
 
 TEST_CASE("frame: CFA = fp + 8n") {
@@ -132,7 +138,7 @@ TEST_CASE("what does not fit a rule is left to the exact walk") {
   CHECK(rule::frame(false, 12, 1).kind() == rule_kind::exact);
   CHECK(rule::frame(false, 0, 1).kind() == rule_kind::exact);
   CHECK(rule::frame(false, std::int64_t{8} << 16, 1).kind() == rule_kind::exact);
-  CHECK(rule::frame(false, 8, 2).kind() == rule_kind::exact);  // below sp
+  CHECK(rule::frame(false, 8, 18).kind() == rule_kind::exact);  // below the red zone
   CHECK(rule::of(rule_kind::aligned, std::int64_t{8} << 13).kind() == rule_kind::exact);
 }
 

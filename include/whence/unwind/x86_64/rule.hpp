@@ -15,7 +15,8 @@
 //   frame:  | n, 16 | m, 14 | 1 | from fp, 1 |          m = 1: fp = fp
 //   others: | n, 14 (signed) | m, 13 | kind, 3 | 0 | 0 |
 //
-// A frame rule exists only where m <= n, so what it reads is not below sp. 0 is no rule.
+// What a rule reads is above sp, but for an fp that was just popped: in an epilogue it is still
+// said to be saved, in what is the red zone now. 0 is no rule.
 #ifndef WHENCE_UNWIND_X86_64_RULE_HPP
 #define WHENCE_UNWIND_X86_64_RULE_HPP
 
@@ -50,7 +51,7 @@ class rule {
   static constexpr rule frame(bool from_fp, std::int64_t cfa_offset,
                               std::int64_t fp_slot) noexcept {
     const bool fits = cfa_offset >= 8 && cfa_offset % 8 == 0 && cfa_offset < (8 << 16) &&
-                      fp_slot >= 1 && fp_slot < (1 << 14) && 8 * fp_slot <= cfa_offset;
+                      fp_slot >= 1 && fp_slot < (1 << 14) && 8 * fp_slot <= cfa_offset + red_zone;
     if (!fits) return of(rule_kind::exact);
     return rule(static_cast<std::uint64_t>(cfa_offset / 8) << 48 |
                 static_cast<std::uint64_t>(fp_slot) << 34 | frame_bit | (from_fp ? fp_bit : 0));
@@ -64,6 +65,7 @@ class rule {
                 static_cast<std::uint64_t>(fp_slot) << 37 | static_cast<std::uint64_t>(kind) << 34);
   }
   static constexpr std::int64_t unchanged_fp = 1;
+  static constexpr std::int64_t red_zone = 128;  // below sp, still the function's own (3.2.2)
 
   constexpr explicit operator bool() const noexcept { return (word_ & bits) != 0; }
   constexpr bool is_frame() const noexcept { return (word_ & frame_bit) != 0; }
@@ -106,8 +108,10 @@ template <class Stack>
   const std::uintptr_t cfa = base + q.cfa_offset();
   // Modulo 2^64: a base below sp rises too little, or by more than there is room.
   const std::uintptr_t rise = cfa - r.sp;
-  if (rise < q.fp_offset()) [[unlikely]]
-    return false;
+  if (rise < q.fp_offset()) [[unlikely]] {
+    const std::uintptr_t below = q.fp_offset() - rise;
+    if (q.from_fp() || below > rule::red_zone || !stack.can_read(r.sp - below)) return false;
+  }
   if (rise > stack.end() - r.sp && !(cfa > r.sp && stack.reach(cfa))) [[unlikely]]
     return false;
   const std::uintptr_t saved = stack.load(cfa - q.fp_offset());

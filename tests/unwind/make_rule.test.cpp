@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every row of call-frame information of this program, of libc and of libstdc++, as readelf prints
+// it, is what the rule of its address says.
+#include <doctest/doctest.h>
+#include <link.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../workshop.hpp"
+#include <whence/symbols/modules.hpp>
+#include <whence/unwind/make_rule.hpp>
+
+using namespace whence;
+using unwind::rule;
+using unwind::rule_kind;
+using whence_tests::workshop;
+
+#if defined(__x86_64__)
+
+namespace {
+
+struct row {
+  std::uintptr_t address = 0;
+  std::string cfa, fp, ra;
+};
+
+// The tables of `readelf -wF`: an entry's columns are named before its rows.
+std::vector<row> rows_by_readelf(const std::string& path) {
+  std::istringstream text(workshop().run("readelf -wFN '" + path + "' 2>/dev/null || true"));
+  std::vector<row> rows;
+  std::vector<std::string> columns;
+  bool function = false;
+  for (std::string line; std::getline(text, line);) {
+    std::istringstream words(line);
+    std::vector<std::string> cells;
+    for (std::string word; words >> word;) cells.push_back(word);
+    if (line.find(" CIE ") != std::string::npos) function = false;
+    if (line.find(" FDE ") != std::string::npos) function = true;
+    if (!cells.empty() && cells[0] == "LOC") columns = cells;
+    if (!function || columns.empty() || cells.size() != columns.size() || cells[0].size() != 16) {
+      continue;
+    }
+    row r;
+    r.address = std::strtoull(cells[0].c_str(), nullptr, 16);
+    for (std::size_t i = 1; i < cells.size(); ++i) {
+      if (columns[i] == "CFA") r.cfa = cells[i];
+      if (columns[i] == "rbp") r.fp = cells[i];
+      if (columns[i] == "ra") r.ra = cells[i];
+    }
+    rows.push_back(r);
+  }
+  return rows;
+}
+
+// The rule a row stands for; nothing where only its kind can be told from the text.
+rule expected(const row& r) {
+  if (r.ra == "u") return rule::of(rule_kind::outermost);
+  const std::size_t plus = r.cfa.find('+');
+  const std::string base = r.cfa.substr(0, plus);
+  if (r.ra != "c-8" || r.cfa == "exp" || (base != "rsp" && base != "rbp")) return {};
+  std::int64_t slot = rule::unchanged_fp;
+  if (r.fp.starts_with("c-")) slot = std::atoll(r.fp.c_str() + 2) / 8;
+  if (r.fp == "exp" || r.fp == "vexp") return {};
+  return rule::frame(base == "rbp", std::atoll(r.cfa.c_str() + plus + 1), slot);
+}
+
+struct tally {
+  int compared = 0, expressions = 0, wrong = 0, exact = 0;
+};
+
+tally compare(const symbols::loaded_module& m, const unwind::module& in_memory) {
+  tally t;
+  unwind::memory_in_place memory;
+  for (const row& r : rows_by_readelf(m.path)) {
+    const std::uintptr_t address = m.bias + r.address;
+    const rule made = make_rule(in_memory, address, memory);
+    const rule wanted = expected(r);
+    if (made.kind() == rule_kind::exact) ++t.exact;
+    if (!wanted) {
+      ++t.expressions;
+    } else {
+      ++t.compared;
+      if (!(made == wanted)) {
+        ++t.wrong;
+        MESSAGE("at " << std::hex << r.address << ": " << r.cfa << " " << r.fp << " " << r.ra);
+      }
+    }
+  }
+  return t;
+}
+
+}  // namespace
+
+TEST_SUITE_BEGIN("heavy");
+
+TEST_CASE("every row of this program, libc and libstdc++ is what readelf says") {
+  std::vector<unwind::module> in_memory;
+  sys::for_each_module([&](const dl_phdr_info& info) {
+    in_memory.push_back(unwind::describe(info));
+    return false;
+  });
+  const std::vector<symbols::loaded_module> modules = symbols::loaded_modules();
+  REQUIRE(modules.size() == in_memory.size());
+  int looked_at = 0;
+  for (std::size_t i = 0; i < modules.size(); ++i) {
+    const bool wanted = i == 0 || modules[i].path.find("libc.so") != std::string::npos ||
+                        modules[i].path.find("libstdc++") != std::string::npos;
+    if (!wanted) continue;
+    CAPTURE(modules[i].path);
+    const tally t = compare(modules[i], in_memory[i]);
+    CHECK(t.compared > 1000);
+    CHECK(t.wrong == 0);
+    // One in some thousand rows fits no rule: realigned prologues, and code that keeps its CFA in
+    // rbx.
+    CHECK(t.exact * 200 < t.compared);
+    ++looked_at;
+  }
+  CHECK(looked_at >= 2);
+}
+
+TEST_SUITE_END();
+
+TEST_CASE("an address between functions has no rule, code without an entry is linked") {
+  std::vector<unwind::module> modules;
+  sys::for_each_module([&](const dl_phdr_info& info) {
+    modules.push_back(unwind::describe(info));
+    return false;
+  });
+  unwind::memory_in_place memory;
+  CHECK_FALSE(make_rule(modules[0], modules[0].start, memory));
+  CHECK_FALSE(make_rule(modules[0], 0, memory));
+  unwind::module without_frames = modules[0];
+  without_frames.frames = {};
+  CHECK(make_rule(without_frames, without_frames.code_start, memory).kind() == rule_kind::linked);
+}
+
+#endif  // defined(__x86_64__)
