@@ -193,8 +193,13 @@ class exact_walk {
           ok = reg(static_cast<std::uint64_t>(rule.value), 0, v);
           break;
         case place::at_expression:
-          ok = expression(*this).evaluate(program.expression(rule.value), v, &cfa) &&
-               load(v, sizeof(std::uintptr_t));
+          ok = expression(*this).evaluate(program.expression(rule.value), v, &cfa);
+          // GCC says of a realigned frame that fp is saved at fp even after it was popped.
+          if (ok && !signal && i == all_registers::fp && (v < sp() - red_zone || v >= cfa)) {
+            v = now_.value[i];
+          } else {
+            ok = ok && load(v, sizeof(std::uintptr_t));
+          }
           break;
         case place::by_expression:
           ok = expression(*this).evaluate(program.expression(rule.value), v, &cfa);

@@ -19,6 +19,7 @@
 namespace whence::inline v1::unwind {
 
 inline constexpr int recovery_words = 256;
+inline constexpr int recovery_frames = 32;
 
 // `start`: of the frame's function; `own`: the frame's rule. rule_of(ra) yields the rule behind a
 // return address where call-frame information covers it. False: no caller was found, r is
@@ -27,12 +28,18 @@ template <class Stack, class RuleOf>
 bool recover_caller(registers& r, std::uintptr_t start, rule own, Stack& stack,
                     RuleOf rule_of) noexcept {
   constexpr std::uintptr_t word = sizeof(std::uintptr_t);
-  // A caller that is found by its frame pointer needs the one it had.
+  const std::uintptr_t sp = r.sp;
+  // Whether the caller's fp is the one it had: only with that one every frame up to the root is
+  // code.
   const auto leads_on = [&](registers caller, rule q) {
-    return q.kind() != rule_kind::frame ||
-           (climb(q, caller, stack) && (rule_of(caller.pc) || caller.pc == 0));
+    for (int i = 0; i < recovery_frames && q.is_frame(); ++i) {
+      if (!climb(q, caller, stack)) return false;
+      caller.pc = plain_code_address(caller.pc);
+      q = rule_of(caller.pc);
+    }
+    return q || caller.pc == 0;
   };
-  for (std::uintptr_t at = r.sp; at < r.sp + recovery_words * word; at += word) {
+  for (std::uintptr_t at = sp; at < sp + recovery_words * word; at += word) {
     std::uintptr_t ra = 0;
     if (!load_above(r, at, stack, ra)) return false;
     ra = plain_code_address(ra);
@@ -41,22 +48,16 @@ bool recover_caller(registers& r, std::uintptr_t start, rule own, Stack& stack,
     registers caller = r;
     caller.pc = ra;
     caller.sp = at + word;
-    if (own.is_frame() && own.fp_offset() <= caller.sp - r.sp && saves_fp(own)) {
+    if (own.is_frame() && own.fp_offset() <= caller.sp - sp && saves_fp(own)) {
       caller.fp = stack.load(caller.sp - own.fp_offset());
     }
-    if (leads_on(caller, q)) {
-      r = caller;
-      return true;
-    }
+    r = caller;
     // Or it is among what the function pushed.
-    for (std::uintptr_t pushed = r.sp; pushed < at; pushed += word) {
+    for (std::uintptr_t pushed = sp; !leads_on(caller, q) && pushed < at; pushed += word) {
       caller.fp = stack.load(pushed);
-      if (leads_on(caller, q)) {
-        r = caller;
-        return true;
-      }
+      if (leads_on(caller, q)) r = caller;
     }
-    return false;
+    return true;
   }
   return false;
 }

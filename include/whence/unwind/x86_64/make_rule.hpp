@@ -110,7 +110,11 @@ class rule_maker {
       return saved ? rule::of(rule_kind::aligned, cfa.inner) : rule::of(rule_kind::exact);
     }
     std::int64_t slot = rule::unchanged_fp;
-    if (fp.where == place::at_cfa && fp.value % 8 == 0 && fp.value < -8) {
+    formula at;
+    if (fp.where == place::at_expression && cfa.base == formula::sp && !cfa.loaded &&
+        formula_of(fp.value, at) && at.is(formula::fp, 0)) {
+      // GCC forgets to say that a realigned frame has popped fp, where only the return is left.
+    } else if (fp.where == place::at_cfa && fp.value % 8 == 0 && fp.value < -8) {
       slot = -std::int64_t{fp.value} / 8;
     } else if (fp.where != place::unspecified && fp.where != place::same) {
       return rule::of(rule_kind::exact);
