@@ -1,0 +1,61 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What a signal handler of ours calls outside of our headers: an object file with that path alone is
+# compiled, and every symbol it leaves undefined has to be in the list, with its reason. A missing
+# one (malloc, a lock, __tls_get_addr, _Unwind_Backtrace) is how profilers kill their hosts.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/.."
+compiler="${CXX:-g++}"
+folder="$(mktemp -d)"
+trap 'rm -rf "$folder"' EXIT
+
+# Async-signal-safe by POSIX.1-2017 section 2.4.3, by signal-safety(7), or by what they are.
+allowed="
+  memcpy memmove memset memcmp bcmp            (signal-safety(7))
+  getpid gettid                                system calls without state
+  syscall process_vm_readv mmap munmap         system calls; errno is kept
+  __errno_location                             this thread's errno: an address
+  _dl_find_object                              glibc manual: async-signal-safe
+  __libc_stack_end                             a variable of the loader's
+  _GLOBAL_OFFSET_TABLE_                        the linker's
+"
+
+cat >"$folder/handler.cpp" <<'CODE'
+#include <whence/unwind/capture.hpp>
+
+// What a handler has: an unwinder that is open, and the context.
+extern "C" int walk_from_handler(whence::unwind::unwinder& u, const ucontext_t& c,
+                                 std::uintptr_t* pcs, std::size_t capacity) {
+  whence::unwind::trace t{pcs, capacity};
+  return static_cast<int>(whence::unwind::capture_context(u, t, c));
+}
+
+extern "C" int walk_here(whence::unwind::unwinder& u, std::uintptr_t* pcs, std::size_t capacity) {
+  whence::unwind::trace t{pcs, capacity};
+  return static_cast<int>(whence::unwind::capture(u, t, __builtin_return_address(0)));
+}
+CODE
+
+failures=0
+for flags in "-O2" "-O0" "-O2 -fPIC"; do
+  # Everything that is not reached from those two is inline, and so not in the file.
+  "$compiler" -std=c++20 -fno-exceptions $flags -Iinclude -c "$folder/handler.cpp" -o "$folder/handler.o"
+  mapfile -t undefined < <(nm -u "$folder/handler.o" | awk '{print $2}' | LC_ALL=C sort -u)
+  nm "$folder/handler.o" | grep -q ' T walk_from_handler$' || { echo "handler_symbols: nothing was compiled" >&2; exit 1; }
+  for symbol in "${undefined[@]}"; do
+    if ! grep -Eq "(^|[[:space:]])$symbol([[:space:]]|$)" <<<"$allowed"; then
+      echo "handler_symbols: with $flags a handler may call $(c++filt "$symbol")" >&2
+      failures=$((failures + 1))
+    fi
+  done
+  echo "handler_symbols: $compiler $flags: ${undefined[*]}"
+done
+# The test itself: what must not be called is found out.
+echo 'extern "C" void* malloc(decltype(sizeof 0)); extern "C" void* walk_from_handler() { return malloc(1); }' >"$folder/bad.cpp"
+"$compiler" -c "$folder/bad.cpp" -o "$folder/bad.o"
+nm -u "$folder/bad.o" | grep -q ' malloc$' || { echo "handler_symbols: nm does not show malloc" >&2; exit 1; }
+! grep -Eqw malloc <<<"$allowed"
+
+[ "$failures" -eq 0 ] || exit 1
+echo "handler_symbols: nothing but what a handler may call"
