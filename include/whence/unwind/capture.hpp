@@ -19,6 +19,7 @@
 
 #include <whence/unwind/arch.hpp>
 #include <whence/unwind/exact_walk.hpp>
+#include <whence/unwind/memo_walk.hpp>
 #include <whence/unwind/module_memory.hpp>
 #include <whence/unwind/trace.hpp>
 #include <whence/unwind/unwinder.hpp>
@@ -73,6 +74,17 @@ template <class Walk>
   return fill_from(w, t, caller, skip);
 }
 
+// Requires: `m` was entered; leaves it.
+[[gnu::noinline]] inline walk_end capture_by_memo(walk<memory_in_place>& by_rules, memo& m,
+                                                  trace& t, std::uintptr_t caller,
+                                                  std::size_t skip) noexcept {
+  memo_walk w(by_rules, m);
+  const walk_end end = fill_from(w, t, caller, skip);
+  if (w.had_stack()) m.was_useful(w.useful());
+  m.leave();
+  return end;
+}
+
 // Fills `t` with the stack of the calling thread, from the frame that returns to `caller`, less
 // `skip` frames. Requires: `caller` is __builtin_return_address(0) of a function that is still
 // active and never inlined; `t` is empty, its capacity not 0; `u` is open.
@@ -82,7 +94,14 @@ template <class Walk>
   registers r;
   const pc at = here(r);
   walk<memory_in_place> w(u, r, at);
-  walk_end end = fill_from(w, t, from, skip);
+  memo& m = u.stacks().of_this_thread();
+  walk_end end;
+  if (w.own_stack_end() != 0 && m.enter()) {
+    end = capture_by_memo(w, m, t, from, skip);
+  } else {
+    end = fill_from(w, t, from, skip);
+    if (t.depth >= least_memo_depth) m.saw_deep_stack();
+  }
   if (w.needs_exact()) [[unlikely]]
     end = capture_exactly(u, t, from, skip);
   u.counts().ended(end);

@@ -43,6 +43,9 @@ class stack_memory {
  public:
   [[gnu::always_inline]] explicit stack_memory(std::uintptr_t sp) noexcept { move_to(sp); }
 
+  // Whether it is the thread's own.
+  bool is_own() const noexcept { return !grows_; }
+
   // Readable is what lies between sp and here.
   std::uintptr_t end() const noexcept { return end_; }
 

@@ -18,6 +18,7 @@
 #include <whence/unwind/eh_frame.hpp>
 #include <whence/unwind/lasting_modules.hpp>
 #include <whence/unwind/make_rule.hpp>
+#include <whence/unwind/memo.hpp>
 #include <whence/unwind/plugins.hpp>
 #include <whence/unwind/rule_cache.hpp>
 #include <whence/unwind/walk_end.hpp>
@@ -27,14 +28,15 @@ namespace whence::inline v1::unwind {
 class unwinder {
  public:
   constexpr explicit unwinder(sys::arena& arena) noexcept
-      : rules_(arena), lasting_(arena), plugins_(arena) {}
+      : rules_(arena), lasting_(arena), plugins_(arena), memos_(arena) {}
 
   // False where the kernel gives no memory. Requires: called once, before any walk.
-  bool open() noexcept { return rules_.open() && lasting_.open(); }
+  bool open() noexcept { return rules_.open() && lasting_.open() && memos_.open(); }
 
   const rule_cache& rules() const noexcept { return rules_; }
   const lasting_modules& lasting() const noexcept { return lasting_; }
   const plugins& loaded() const noexcept { return plugins_; }
+  memos& stacks() noexcept { return memos_; }
   walk_counts& counts() noexcept { return counts_; }
   const walk_counts& counts() const noexcept { return counts_; }
 
@@ -94,6 +96,7 @@ class unwinder {
   rule_cache rules_;
   lasting_modules lasting_;
   plugins plugins_;
+  memos memos_;
   walk_counts counts_;
 };
 

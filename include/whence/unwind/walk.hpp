@@ -69,6 +69,31 @@ class walk {
     return true;
   }
 
+  // One frame further; false: as climb_while.
+  bool step() noexcept {
+    bool here = true;
+    return climb_while([&here](std::uintptr_t) {
+      const bool was_here = here;
+      here = false;
+      return was_here;
+    });
+  }
+
+  const registers& in_hand() const noexcept { return r_; }
+
+  // The rule of the frame in hand if it holds for that address as long as the process lives.
+  rule lasting_rule() const noexcept { return unwinder_.rules().read().find(rule_key(r_.pc)); }
+
+  // Takes a frame in hand that returns to r.pc. False: as climb_while.
+  bool take(const registers& r) noexcept {
+    r_ = r;
+    rule_ = lasting_rule();
+    return rule_.is_frame() || settle(pc::return_address(r_.pc));
+  }
+
+  // Of the thread's own stack; 0 on any other.
+  std::uintptr_t own_stack_end() const noexcept { return stack_.is_own() ? stack_.end() : 0; }
+
   walk_end end() const noexcept { return end_; }
   // The walk met a frame that only the exact walk can climb, and has to be made again by it.
   bool needs_exact() const noexcept { return needs_exact_; }
@@ -92,7 +117,7 @@ class walk {
     const rule_kind kind = rule_.kind();
     if (kind == rule_kind::outermost) return finish(walk_end::root);
     if (kind == rule_kind::frame) {
-      if (!climb(rule_, r_, stack_)) return recover(r_, in_hand(), walk_end::outside_stack);
+      if (!climb(rule_, r_, stack_)) return recover(r_, place_in_hand(), walk_end::outside_stack);
     } else if (!climb_rare(rule_, r_, stack_)) {
       return finish(walk_end::outside_stack);
     }
@@ -144,7 +169,7 @@ class walk {
   }
 
   // The frame in hand. Only a leaf can be an instruction, and is then where it was.
-  pc in_hand() const noexcept {
+  pc place_in_hand() const noexcept {
     return r_.pc == leaf_.pc && r_.sp == leaf_.sp ? leaf_at_ : pc::return_address(r_.pc);
   }
 

@@ -98,6 +98,14 @@ constexpr bool saves_fp(rule q) noexcept {
   return q.fp_offset() != 8 * rule::unchanged_fp;
 }
 
+// Where a frame rule that led to `cfa` found the RA, and fp where it saves that.
+constexpr std::uintptr_t saved_ra(rule, std::uintptr_t cfa) noexcept {
+  return cfa - 8;
+}
+constexpr std::uintptr_t saved_fp(rule q, std::uintptr_t cfa) noexcept {
+  return cfa - q.fp_offset();
+}
+
 // Of a function that has not made a frame.
 inline constexpr rule leaf_rule = rule::frame(false, 8, rule::unchanged_fp);
 

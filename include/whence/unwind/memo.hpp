@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The last deep stack of a thread, so that a next one walks its new frames only. Kept are each
+// frame's registers, and where its caller's RA and fp were read:
+//
+//   frame k:  | pc | fp | end - sp | where RA of k+1 is | where fp of k+1 is, or 0 |
+//
+// A frame with the same pc, sp and fp as frame k has the same rule; if the two words still hold
+// what they held, its caller is frame k+1, and so on. So every word a walk would read is read, at
+// addresses that are known beforehand: the loads need not wait for each other, which is what makes
+// a walk slow. Nothing is believed that was not read.
+//
+// It only pays where stacks are deep and alike, so it is tried by those alone, and after each time
+// it was of no use it rests twice as long. A few memos serve all threads; a taken one is done
+// without.
+//
+// Signal-safe: a memo is tried for, never waited for. 16 KiB.
+#ifndef WHENCE_UNWIND_MEMO_HPP
+#define WHENCE_UNWIND_MEMO_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include <whence/sys/arena.hpp>
+#include <whence/unwind/arch.hpp>
+
+namespace whence::inline v1::unwind {
+
+inline constexpr std::size_t least_memo_depth = 40;
+
+struct memo_frame {
+  std::uintptr_t pc, fp;
+  std::uint32_t sp, ra_at, fp_at;  // how far below the end of the stack; fp_at 0: fp was kept
+};
+
+class memo {
+ public:
+  static constexpr std::size_t capacity = 120;
+
+  // True: a stack of this thread may be here, and the memo is the caller's until leave().
+  bool enter() noexcept {
+    return active_.load(std::memory_order_relaxed) &&
+           !busy_.exchange(true, std::memory_order_acquire);
+  }
+  void leave() noexcept { busy_.store(false, std::memory_order_release); }
+
+  // A deep stack was taken without the memo.
+  void saw_deep_stack() noexcept {
+    if (busy_.exchange(true, std::memory_order_acquire)) return;
+    if (rest_ > 0) {
+      --rest_;
+    } else {
+      size = 0;
+      active_.store(true, std::memory_order_relaxed);
+    }
+    leave();
+  }
+
+  // Requires: entered.
+  void was_useful(bool useful) noexcept {
+    if (useful) {
+      next_rest_ = 1;
+      return;
+    }
+    active_.store(false, std::memory_order_relaxed);
+    rest_ = next_rest_;
+    if (next_rest_ < longest_rest) next_rest_ *= 2;
+  }
+
+  // Requires: entered. The frames, leaf first, of the stack that ends at `end`.
+  std::uintptr_t end = 0;
+  std::size_t size = 0;
+  memo_frame frames[capacity];
+
+ private:
+  static constexpr std::uint32_t longest_rest = 1024;  // deep stacks
+
+  std::atomic<bool> busy_;
+  std::atomic<bool> active_;
+  std::uint32_t rest_ = 0;
+  std::uint32_t next_rest_ = 1;
+};
+
+class memos {
+ public:
+  static constexpr std::size_t count = 4;
+  static constexpr std::size_t bytes = count * sizeof(memo);
+
+  constexpr explicit memos(sys::arena& arena) noexcept : arena_(arena) {}
+
+  // False where the kernel gives no memory. Thread-safe; opening twice does nothing.
+  bool open() noexcept {
+    if (memos_.load(std::memory_order_acquire) != nullptr) return true;
+    void* const memory = arena_.allocate_always(bytes);
+    if (memory == nullptr) return false;
+    memo* expected = nullptr;
+    memos_.compare_exchange_strong(expected, ::new (memory) memo[count]{});
+    return true;
+  }
+
+  // Requires: open.
+  memo& of_this_thread() const noexcept {
+    return memos_.load(std::memory_order_relaxed)[thread_control_block() >> 12 & (count - 1)];
+  }
+
+ private:
+  sys::arena& arena_;
+  std::atomic<memo*> memos_{nullptr};
+};
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_MEMO_HPP
