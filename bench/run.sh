@@ -25,4 +25,10 @@ for source in "$root"/bench/peers/*.go; do
   go build -o "$build/peer_$(basename "$source" .go)" "$source"
   "$build/peer_$(basename "$source" .go)" | tee -a "$build/peers.txt"
 done
+for program in capture_depth capture_depth_by_frame_pointers capture_handler; do
+  [ -x "$build/bench/$program" ] || continue
+  printf '\n== %s\n' "$program"
+  "$build/bench/$program"
+done
+printf '\n'
 python3 "$root/bench/table.py" "$build/ours.csv" "$build/peers.txt"

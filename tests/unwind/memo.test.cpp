@@ -80,6 +80,7 @@ TEST_CASE("a deep stack taken again and again is the same with a memo and withou
   }
   CHECK(s.different == 0);
   CHECK(s.deep == s.captures);
+  CHECK(whence_tests::own_unwinder().stacks().of_this_thread().size >= 60);
 }
 
 TEST_CASE("stacks that change at the leaf, in the middle and altogether are the same too") {
