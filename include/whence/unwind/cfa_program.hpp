@@ -73,7 +73,7 @@ class cfa_program {
   }
 
  private:
-  static constexpr int saved_rows = 6;  // compilers nest one or two
+  static constexpr int saved_rows = 4;  // compilers nest one or two
 
   // Requires: `initial` is the CIE's row, nullptr while its own program runs.
   bool execute(byte_cursor c, row_type& row, const row_type* initial) noexcept {

@@ -90,7 +90,7 @@ class exact_walk {
 
   bool settle(pc at) noexcept {
     const std::uintptr_t address = plain_code_address(at.address());
-    if (address == 0) return finish(walk_end::root);
+    if (address == 0) return finish(stack_.end_of_null_return());
     at = at.is_return_address() ? pc::return_address(address) : pc::instruction(address);
     lookup_ = at.lookup();
     shown_ = at.address();
@@ -152,8 +152,10 @@ class exact_walk {
     if (!climb_row(row, program, cfa)) return finish(walk_end::outside_stack);
     const std::uintptr_t ra = now_.value[ra_slot];
     now_.value[all_registers::pc] = ra;
+    // A frame that says where sp was can be on another stack.
+    const bool moved = row.registers[all_registers::sp].where != place::unspecified;
+    if (moved) stack_.move_to(sp());
     if (!entry_.common.signal_frame) return settle(pc::return_address(ra));
-    stack_.move_to(sp());
     if (!settle(pc::instruction(ra))) return false;
     shown_ = pc::instruction(shown_).as_return_address();
     return true;
@@ -163,7 +165,8 @@ class exact_walk {
   bool climb_row(const row_type& row, const cfa_program<all_registers>& program,
                  value cfa) noexcept {
     const bool signal = entry_.common.signal_frame;
-    if (!signal && cfa <= sp()) return false;
+    const bool sp_follows = row.registers[all_registers::sp].where == place::unspecified;
+    if (!signal && sp_follows && cfa <= sp()) return false;
     all_registers caller = now_;
     std::uint64_t known = known_;
     caller.value[all_registers::sp] = static_cast<std::uintptr_t>(cfa);

@@ -19,6 +19,7 @@
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/unwind/arch.hpp>
+#include <whence/unwind/walk_end.hpp>
 
 extern "C" void* __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): glibc's own
 
@@ -44,7 +45,13 @@ class stack_memory {
   [[gnu::always_inline]] explicit stack_memory(std::uintptr_t sp) noexcept { move_to(sp); }
 
   // Whether it is the thread's own.
-  bool is_own() const noexcept { return !grows_; }
+  bool is_own() const noexcept { return own_; }
+
+  // What it means that a frame returns to 0: whoever makes a stack by hand may begin it so. glibc
+  // says otherwise where a thread's own one begins, so there the word was overwritten.
+  walk_end end_of_null_return() const noexcept {
+    return is_own() ? walk_end::not_code : walk_end::root;
+  }
 
   // Readable is what lies between sp and here.
   std::uintptr_t end() const noexcept { return end_; }
@@ -61,7 +68,7 @@ class stack_memory {
   [[gnu::always_inline]] void move_to(std::uintptr_t sp) noexcept {
     if (sp - this_stack.begin < this_stack.end - this_stack.begin) [[likely]] {
       end_ = this_stack.end;
-      grows_ = false;
+      own_ = true;
     } else {
       look_at(sp);
     }
@@ -69,7 +76,7 @@ class stack_memory {
 
   // Tries to make [end(), to) readable; how a frame beyond the end is met.
   [[gnu::noinline, gnu::cold]] bool reach(std::uintptr_t to) noexcept {
-    if (!grows_ || to < end_ || to - end_ > largest_frame) return false;
+    if (own_ || to < end_ || to - end_ > largest_frame) return false;
     while (end_ < to) {
       if (!sys::is_readable(end_)) return false;
       end_ += sys::page_bytes;
@@ -99,7 +106,7 @@ class stack_memory {
           known.begin = page;
           known.end = own_end;
           end_ = own_end;
-          grows_ = false;
+          own_ = true;
           return;
         }
       }
@@ -107,8 +114,11 @@ class stack_memory {
       known.not_end = at > page ? at : page + 1;
     }
     end_ = page;
-    grows_ = true;
-    reach(page + sys::page_bytes);
+    own_ = false;
+    // Invariant: the end is not below sp.
+    if (!reach(page + sys::page_bytes)) {
+      end_ = sp;
+    }
   }
 
   static std::uintptr_t upper_end() noexcept {
@@ -117,7 +127,7 @@ class stack_memory {
   }
 
   std::uintptr_t end_ = 0;
-  bool grows_ = false;
+  bool own_ = true;
 };
 
 }  // namespace whence::inline v1::unwind

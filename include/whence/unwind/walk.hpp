@@ -134,7 +134,7 @@ class walk {
   // Finds the rule of the frame at `p`, whose registers are r_, and whether it is code at all.
   [[gnu::noinline, gnu::cold]] bool settle(pc p) noexcept {
     r_.pc = plain_code_address(p.address());
-    if (r_.pc == 0) return recover_from_leaf(walk_end::root);
+    if (r_.pc == 0) return recover_from_leaf(stack_.end_of_null_return());
     const pc at = p.is_return_address() ? pc::return_address(r_.pc) : pc::instruction(r_.pc);
     rule_ = unwinder_.rule_for(at.lookup(), memory_, plugin_);
     switch (rule_.kind()) {
