@@ -29,7 +29,8 @@ packages=(
   g++ clang cmake ninja-build binutils python3 pkg-config doctest-dev libbenchmark-dev
   zlib1g-dev libgcc-12-dev golang-go protobuf-compiler libprotobuf-dev
   golang-github-google-pprof-dev graphviz valgrind libclang-rt-14-dev clang-format clang-tidy
-  libjemalloc-dev libgoogle-perftools-dev ca-certificates
+  libjemalloc-dev libgoogle-perftools-dev libunwind-dev g++-aarch64-linux-gnu qemu-user
+  ca-certificates
 )
 # A node that is there already, from wherever, is as good.
 command -v node >/dev/null || packages+=(nodejs)
@@ -108,6 +109,27 @@ suite_lint() {
   echo "lint: clang-tidy has no complaint about <whence/whence.hpp>"
 }
 
+# The unwinder and what is below it, built for AArch64 and run by an emulator: on a processor without
+# pointer authentication, and on one with it. qemu gives no address twice, so libraries cannot take
+# each other's place there.
+suite_aarch64() {
+  local folder="$build/aarch64" sources processor
+  mkdir -p "$folder"
+  mapfile -t sources < <(cd "$root/tests" &&
+    LC_ALL=C ls main.cpp {sys,stack,unwind,unwind/aarch64}/*.test.cpp)
+  printf '%s\n' "${sources[@]}" | xargs -P "$jobs" -I{} bash -c '
+    aarch64-linux-gnu-g++ "${@:3}" -c "$1/tests/{}" -o "$2/$(tr / _ <<<"{}").o"' - "$root" "$folder" \
+    -std=c++20 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror \
+    -mbranch-protection=standard -I "$root/include" "-DWHENCE_INCLUDE_DIR=\"$root/include\""
+  aarch64-linux-gnu-g++ "$folder"/*.o -rdynamic -o "$folder/whence_tests"
+  for processor in cortex-a57 max; do
+    CXX=aarch64-linux-gnu-g++ qemu-aarch64 -cpu $processor -L /usr/aarch64-linux-gnu \
+      "$folder/whence_tests" '--test-case-exclude=a library at the address of an unloaded one*' |
+      tee "$folder/$processor.log"
+    ! grep -Eq 'test cases: +0 ' "$folder/$processor.log" || { echo "aarch64: no test was run"; return 1; }
+  done
+}
+
 # A subshell of its own, outside of any condition: only so does `set -e` hold inside.
 passed=()
 failed=()
@@ -129,7 +151,7 @@ declare -A seconds=()
 run reader
 run gcc
 if [ $quick -eq 0 ]; then
-  for suite in clang asan tsan valgrind format lint; do run $suite; done
+  for suite in clang asan tsan valgrind aarch64 format lint; do run $suite; done
 fi
 
 printf '\n'

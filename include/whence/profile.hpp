@@ -21,7 +21,6 @@
 #ifndef WHENCE_PROFILE_PAGE_HPP
 #define WHENCE_PROFILE_PAGE_HPP
 
-#include <algorithm>
 #include <new>
 #include <stdexcept>
 #include <string>
@@ -44,6 +43,7 @@
 #include <whence/profile/rows.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/sys/raise.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1 {
 
@@ -62,8 +62,7 @@ inline std::vector<profile*> profiles() {
       all.push_back(p);
     }
   }
-  std::sort(all.begin(), all.end(),
-            [](const profile* a, const profile* b) { return a->name() < b->name(); });
+  sys::sort(all, [](const profile* a, const profile* b) { return a->name() < b->name(); });
   return all;
 }
 

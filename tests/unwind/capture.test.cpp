@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <pthread.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <array>
@@ -98,9 +99,10 @@ TEST_CASE("a stack that just fits is not cut") {
 }
 
 TEST_CASE("a capture keeps errno, and works on the smallest stack a thread may have") {
+  const auto least = static_cast<std::size_t>(::sysconf(_SC_THREAD_STACK_MIN)) + 16 * 1024;
   pthread_attr_t attributes;
   pthread_attr_init(&attributes);
-  REQUIRE(pthread_attr_setstacksize(&attributes, 32 * 1024) == 0);
+  REQUIRE(pthread_attr_setstacksize(&attributes, least) == 0);
   static captured c;
   pthread_t thread;
   REQUIRE(pthread_create(

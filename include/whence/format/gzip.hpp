@@ -15,6 +15,7 @@
 
 #include <whence/config.hpp>
 #include <whence/format/sink.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
 
@@ -38,8 +39,7 @@ using default_gzip = std::conditional_t<config::with_zlib, zlib_gzip, stored>;
 
 #include <zlib.h>
 
-#include <algorithm>
-#include <limits>
+#include <climits>
 #include <memory>
 
 namespace whence::inline v1::format {
@@ -59,7 +59,7 @@ class zlib_gzip {
 
   std::error_code write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
-      const std::size_t n = std::min<std::size_t>(bytes.size(), std::numeric_limits<uInt>::max());
+      const std::size_t n = sys::least<std::size_t>(bytes.size(), UINT_MAX);
       // zlib only reads it; that the pointer is to const depends on the program's ZLIB_CONST.
       stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));
       stream_.avail_in = static_cast<uInt>(n);

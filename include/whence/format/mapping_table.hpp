@@ -10,7 +10,6 @@
 #ifndef WHENCE_FORMAT_MAPPING_TABLE_HPP
 #define WHENCE_FORMAT_MAPPING_TABLE_HPP
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -20,6 +19,7 @@
 
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/symbols/mappings.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
 
@@ -39,7 +39,7 @@ class mapping_table {
         strays.push_back(a);
       }
     }
-    std::sort(strays.begin(), strays.end());
+    sys::sort(strays, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
     cover(strays);
     if (pseudo) add(1, core::first_code_address, "[whence]");
     order();
@@ -62,10 +62,10 @@ class mapping_table {
   // One mapping for each gap, in whole pages as far as the gap has them.
   void cover(std::span<const std::uintptr_t> strays) {
     for (std::size_t i = 0; i < strays.size();) {
-      const auto above = std::upper_bound(ranges_.begin(), ranges_.end(), strays[i], starts_above);
-      const std::uintptr_t floor = above == ranges_.begin() ? 0 : std::prev(above)->limit;
-      const std::uintptr_t ceiling = above == ranges_.end() ? last : above->start;
-      const std::uintptr_t start = std::max(floor, strays[i] & ~page_mask);
+      const std::size_t above = first_above(strays[i]);
+      const std::uintptr_t floor = above == 0 ? 0 : ranges_[above - 1].limit;
+      const std::uintptr_t ceiling = above == ranges_.size() ? last : ranges_[above].start;
+      const std::uintptr_t start = sys::most(floor, strays[i] & ~page_mask);
       while (i < strays.size() && strays[i] < ceiling) ++i;
       const std::uintptr_t top = strays[i - 1] | page_mask;
       add(start, top >= ceiling ? ceiling : top + 1, "[unknown]");
@@ -80,18 +80,19 @@ class mapping_table {
     ranges_.clear();
     for (const symbols::mapping& m : mappings_)
       ranges_.push_back({m.start, m.limit, ranges_.size() + 1});
-    std::sort(ranges_.begin(), ranges_.end(),
-              [](const range& a, const range& b) { return a.start < b.start; });
+    sys::sort(ranges_, [](const range& a, const range& b) { return a.start < b.start; });
   }
 
   const range* find(std::uintptr_t address) const {
-    const auto above = std::upper_bound(ranges_.begin(), ranges_.end(), address, starts_above);
-    if (above == ranges_.begin()) return nullptr;
-    const range& r = *std::prev(above);
+    const std::size_t above = first_above(address);
+    if (above == 0) return nullptr;
+    const range& r = ranges_[above - 1];
     return address < r.limit ? &r : nullptr;
   }
 
-  static bool starts_above(std::uintptr_t address, const range& r) { return address < r.start; }
+  std::size_t first_above(std::uintptr_t address) const {
+    return sys::first_after(ranges_, [address](const range& r) { return address < r.start; });
+  }
 
   std::vector<symbols::mapping> mappings_;
   std::vector<range> ranges_;  // by start

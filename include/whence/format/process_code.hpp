@@ -8,7 +8,6 @@
 #ifndef WHENCE_FORMAT_PROCESS_CODE_HPP
 #define WHENCE_FORMAT_PROCESS_CODE_HPP
 
-#include <algorithm>
 #include <cstdint>
 #include <string>
 #include <vector>
@@ -18,6 +17,7 @@
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/symbolizer.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
 
@@ -38,14 +38,15 @@ class process_code {
     std::vector<symbols::mapping> all = symbols::read_mappings();
     for_each_record([&all](const unwind::plugin_record& record) {
       const symbols::mapping gone = symbols::mapping_of(record);
-      const bool taken = std::any_of(all.begin(), all.end(), [&gone](const symbols::mapping& now) {
-        return now.start < gone.limit && gone.start < now.limit;
+      const bool free = sys::all_of(all, [&gone](const symbols::mapping& now) {
+        return now.start >= gone.limit || gone.start >= now.limit;
       });
-      if (!taken) all.push_back(gone);
+      if (free) all.push_back(gone);
     });
     const std::string program = symbols::executable_path();
-    std::stable_partition(all.begin(), all.end(),
-                          [&](const symbols::mapping& m) { return m.filename == program; });
+    sys::sort(all, [&](const symbols::mapping& a, const symbols::mapping& b) {
+      return a.filename == program && b.filename != program;
+    });
     return all;
   }
 

@@ -10,7 +10,6 @@
 #ifndef WHENCE_FORMAT_PROFILE_WRITER_HPP
 #define WHENCE_FORMAT_PROFILE_WRITER_HPP
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <limits>
@@ -34,6 +33,7 @@
 #include <whence/profile/snapshot.hpp>
 #include <whence/sys/as_error.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/sequence.hpp>
 #include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::format {
@@ -54,8 +54,9 @@ inline std::string sample_type_name(std::string_view profile_name) {
            c == '.' || c == '/';
   };
   std::string result(profile_name.empty() ? "_" : profile_name);
-  std::replace_if(
-      result.begin(), result.end(), [&](char c) { return !kept(c); }, '_');
+  for (char& c : result) {
+    if (!kept(c)) c = '_';
+  }
   return result;
 }
 
@@ -115,7 +116,7 @@ class basic_profile_writer {
 
   void write_sample(const profile_row& row) {
     const std::span values(row.values.data(), static_cast<std::size_t>(kind_.value_count));
-    if (std::all_of(values.begin(), values.end(), [](std::int64_t v) { return v == 0; })) return;
+    if (sys::all_of(values, [](std::int64_t v) { return v == 0; })) return;
     ids_.clear();
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       ids_.push_back(addresses_.id(lookup_address(row, i)));
@@ -226,7 +227,7 @@ class basic_profile_writer {
     write_type(proto::profile::period_type, kind_.period_type);
     encoder_.int64(proto::profile::period, header_.period);
     encoder_.int64(proto::profile::time_nanos, header_.time_ns);
-    encoder_.int64(proto::profile::duration_nanos, std::max<std::int64_t>(header_.duration_ns, 0));
+    encoder_.int64(proto::profile::duration_nanos, sys::most<std::int64_t>(header_.duration_ns, 0));
     std::vector<std::int64_t> comments;
     for (const std::string& c : header_.comments) comments.push_back(strings_.id(c));
     encoder_.packed(proto::profile::comment, comments);

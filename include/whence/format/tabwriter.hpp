@@ -9,7 +9,6 @@
 #ifndef WHENCE_FORMAT_TABWRITER_HPP
 #define WHENCE_FORMAT_TABWRITER_HPP
 
-#include <algorithm>
 #include <cstddef>
 #include <string>
 #include <string_view>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include <whence/format/utf8.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
 
@@ -70,7 +70,7 @@ class tabwriter {
       } else {
         std::size_t width = 1;
         for (; end < to && has_cell(end, column); ++end) {
-          width = std::max(width, utf8_count(lines_[end][column]) + padding);
+          width = sys::most(width, utf8_count(lines_[end][column]) + padding);
         }
         widths_.push_back(width);
         format(from, end);

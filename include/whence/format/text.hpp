@@ -12,7 +12,6 @@
 #ifndef WHENCE_FORMAT_TEXT_HPP
 #define WHENCE_FORMAT_TEXT_HPP
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -35,6 +34,7 @@
 #include <whence/sys/as_error.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/sys/max_rss.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
 
@@ -110,8 +110,7 @@ class text_writer {
       groups.push_back({addresses(row), &row, row.values[0]});
       total += row.values[0];
     }
-    std::sort(groups.begin(), groups.end(),
-              [](const group& a, const group& b) { return a.stack < b.stack; });
+    sys::sort(groups, [](const group& a, const group& b) { return a.stack < b.stack; });
     std::size_t kept = 0;
     for (std::size_t i = 0; i < groups.size(); ++i) {
       if (kept > 0 && groups[kept - 1].stack == groups[i].stack) {
@@ -122,8 +121,7 @@ class text_writer {
       }
     }
     groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(kept), groups.end());
-    std::stable_sort(groups.begin(), groups.end(),
-                     [](const group& a, const group& b) { return a.count > b.count; });
+    sys::sort(groups, [](const group& a, const group& b) { return a.count > b.count; });
     put(clean(snapshot.header.name), " profile: total ", total, "\n");
     for (const group& g : groups) {
       put(g.count, " ", g.stack, "\n");
@@ -136,9 +134,8 @@ class text_writer {
   static std::vector<const profile_row*> sorted(const profile_snapshot& snapshot, F&& value) {
     std::vector<const profile_row*> rows;
     for (const profile_row& row : snapshot.rows) rows.push_back(&row);
-    std::stable_sort(rows.begin(), rows.end(), [&](const profile_row* a, const profile_row* b) {
-      return value(*a) > value(*b);
-    });
+    sys::sort(rows,
+              [&](const profile_row* a, const profile_row* b) { return value(*a) > value(*b); });
     return rows;
   }
 
@@ -201,8 +198,9 @@ class text_writer {
   // A name may not end a cell or a line.
   static std::string clean(std::string_view name) {
     std::string text = to_utf8(name);
-    std::replace_if(
-        text.begin(), text.end(), [](unsigned char c) { return c < 0x20; }, '?');
+    for (char& c : text) {
+      if (static_cast<unsigned char>(c) < 0x20) c = '?';
+    }
     return text;
   }
 

@@ -10,7 +10,6 @@
 #ifndef WHENCE_FORMAT_TOP_HPP
 #define WHENCE_FORMAT_TOP_HPP
 
-#include <algorithm>
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -30,6 +29,7 @@
 #include <whence/profile/snapshot.hpp>
 #include <whence/sys/as_error.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/sequence.hpp>
 #include <whence/sys/spread.hpp>
 
 namespace whence::inline v1 {
@@ -90,7 +90,7 @@ class function_sums {
 
   // The `most` largest, by flat and then by cumulative value.
   std::vector<sums> largest(std::size_t most) && {
-    std::sort(all_.begin(), all_.end(), [](const sums& a, const sums& b) {
+    sys::sort(all_, [](const sums& a, const sums& b) {
       return a.flat != b.flat ? a.flat > b.flat : a.cumulative > b.cumulative;
     });
     if (all_.size() > most) all_.resize(most);

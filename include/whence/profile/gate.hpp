@@ -18,7 +18,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
 namespace whence::inline v1::core {
 
@@ -30,7 +29,7 @@ inline constexpr std::int64_t largest_rate = std::int64_t{1} << 40;
 inline constexpr std::size_t largest_counted = std::size_t{1} << 46;
 inline constexpr std::int64_t epoch = std::int64_t{1} << 40;  // caps a countdown at 1 TiB
 inline constexpr std::int64_t last_epoch = std::int64_t{1} << 62;
-inline constexpr std::int64_t never = std::numeric_limits<std::int64_t>::min();
+inline constexpr std::int64_t never = INT64_MIN;
 
 struct gate {
   std::atomic<std::int64_t> floor{1};

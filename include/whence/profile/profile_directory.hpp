@@ -9,7 +9,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <limits>
 #include <new>
 #include <string_view>
 
@@ -64,7 +63,7 @@ class profile_directory {
 
  private:
   profile* make(std::string_view name, std::string_view description, core::kind kind) noexcept {
-    if (last_id_ == std::numeric_limits<std::uint16_t>::max()) return nullptr;
+    if (last_id_ == UINT16_MAX) return nullptr;
     void* const memory = arena_.allocate_always(sizeof(profile));
     const char* const stored_name = store(name);
     const char* const stored_description = store(description);

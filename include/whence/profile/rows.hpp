@@ -8,7 +8,6 @@
 #ifndef WHENCE_PROFILE_ROWS_HPP
 #define WHENCE_PROFILE_ROWS_HPP
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -19,6 +18,7 @@
 #include <whence/profile/snapshot.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/stack/table.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::core {
 
@@ -44,7 +44,7 @@ inline profile_row row_of(kind k, const stack::bucket& b) {
 }
 
 inline bool is_zero(const profile_row& row) {
-  return std::all_of(row.values.begin(), row.values.end(), [](std::int64_t v) { return v == 0; });
+  return sys::all_of(row.values, [](std::int64_t v) { return v == 0; });
 }
 
 inline bool rates_differ(const stack::bucket_list& list) {
@@ -73,7 +73,7 @@ void for_each_merged_row(kind k, const stack::bucket_list& list, F&& visit) {
   list.for_each([&](const stack::bucket& b) {
     items.push_back({identity_without_rate(list, b), &b});
   });
-  std::sort(items.begin(), items.end(), [](const item& a, const item& b) {
+  sys::sort(items, [](const item& a, const item& b) {
     return a.identity.high != b.identity.high ? a.identity.high < b.identity.high
                                               : a.identity.low < b.identity.low;
   });

@@ -7,18 +7,19 @@
 
 #include <cxxabi.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
 
 // The name itself where it is not mangled.
 inline std::string demangle(std::string_view mangled) {
   if (!mangled.starts_with("_Z")) return std::string(mangled);
-  const std::size_t clone = std::min(mangled.find('.'), mangled.size());
+  const std::size_t clone = sys::least(mangled.find('.'), mangled.size());
   const std::string base(mangled.substr(0, clone));
   int status = 0;
   char* const plain = abi::__cxa_demangle(base.c_str(), nullptr, nullptr, &status);

@@ -13,7 +13,6 @@
 #include <elf.h>
 #include <link.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>

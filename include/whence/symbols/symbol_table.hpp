@@ -12,7 +12,6 @@
 #include <elf.h>
 #include <link.h>
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -22,6 +21,7 @@
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -41,22 +41,24 @@ class symbol_table {
   void add(const byte_source& source, const elf& file) {
     // A file has one of each (gABI); a damaged one with thousands would be read thousands of times.
     for (const unsigned type : {unsigned{SHT_SYMTAB}, unsigned{SHT_DYNSYM}}) {
-      const auto first = std::find_if(file.sections().begin(), file.sections().end(),
-                                      [type](const elf::section& s) { return s.sh_type == type; });
-      if (first != file.sections().end()) add_section(source, file, *first);
+      for (const elf::section& s : file.sections()) {
+        if (s.sh_type != type) continue;
+        add_section(source, file, s);
+        break;
+      }
     }
   }
 
   // Call once, after the last add.
   void sort() {
-    std::sort(entries_.begin(), entries_.end(), [](const entry& a, const entry& b) {
+    sys::sort(entries_, [](const entry& a, const entry& b) {
       return a.start != b.start ? a.start < b.start : a.rank > b.rank;
     });
     // A label within a function that has a size is a place in it, not another function.
     std::uint64_t covered = 0;
     std::erase_if(entries_, [&covered](const entry& e) {
       if (e.end == e.start) return e.start < covered;
-      covered = std::max(covered, e.end);
+      covered = sys::most(covered, e.end);
       return false;
     });
     for (std::size_t i = 0; i < entries_.size(); ++i) {
@@ -65,22 +67,22 @@ class symbol_table {
       while (next < entries_.size() && entries_[next].start == entries_[i].start) ++next;
       entries_[i].end = entries_[i].section_end;
       if (next < entries_.size()) {
-        entries_[i].end = std::min(entries_[i].end, entries_[next].start);
+        entries_[i].end = sys::least(entries_[i].end, entries_[next].start);
       }
     }
   }
 
   // The innermost function that holds `address`; an empty name where none does.
   symbol find(std::uint64_t address) const {
-    auto at = std::upper_bound(entries_.begin(), entries_.end(), address,
-                               [](std::uint64_t a, const entry& e) { return a < e.start; });
+    std::size_t at =
+        sys::first_after(entries_, [address](const entry& e) { return address < e.start; });
     const entry* best = nullptr;
     // A function may lie within another (an alternative entry), but not under many.
-    for (int looked = 0; at != entries_.begin() && looked < 16; ++looked) {
-      --at;
-      if (best != nullptr && at->start != best->start) break;
+    for (int looked = 0; at > 0 && looked < 16; ++looked) {
+      const entry& e = entries_[--at];
+      if (best != nullptr && e.start != best->start) break;
       // Of one start the order is best last.
-      if (address < at->end) best = &*at;
+      if (address < e.end) best = &e;
     }
     return best == nullptr ? symbol{} : symbol{best->start, best->end, name_of(*best)};
   }

@@ -32,11 +32,25 @@ inline bool is_readable(std::uintptr_t address) noexcept {
 }
 
 // Copies bytes of this process; false unless all of them could be read. Some 1 us.
+//
+// Where the system call is not to be had (emulators, sandboxes), each page is asked about before it
+// is read: a page that goes in between still faults.
 inline bool copy_memory(void* to, std::uintptr_t from, std::size_t bytes) noexcept {
   const errno_guard keep;
   iovec local{to, bytes};
   iovec remote{reinterpret_cast<void*>(from), bytes};
-  return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0) == static_cast<ssize_t>(bytes);
+  const ssize_t copied = ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
+  if (copied >= 0 || (errno != ENOSYS && errno != EPERM)) {
+    return copied == static_cast<ssize_t>(bytes);
+  }
+  if (from + bytes < from) return false;
+  for (std::uintptr_t page = from & ~(page_bytes - 1); page < from + bytes; page += page_bytes) {
+    if (!is_readable(page)) return false;
+  }
+  for (std::size_t i = 0; i < bytes; ++i) {
+    static_cast<unsigned char*>(to)[i] = reinterpret_cast<const volatile unsigned char*>(from)[i];
+  }
+  return true;
 }
 
 }  // namespace whence::inline v1::sys

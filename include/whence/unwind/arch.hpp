@@ -9,8 +9,13 @@
 #include <whence/unwind/x86_64/make_rule.hpp>
 #include <whence/unwind/x86_64/registers.hpp>
 #include <whence/unwind/x86_64/rule.hpp>
+#elif defined(__aarch64__)
+#include <whence/unwind/aarch64/call_site.hpp>
+#include <whence/unwind/aarch64/make_rule.hpp>
+#include <whence/unwind/aarch64/registers.hpp>
+#include <whence/unwind/aarch64/rule.hpp>
 #else
-#error "whence unwinds x86-64 alone so far"
+#error "whence unwinds x86-64 and AArch64"
 #endif
 
 #endif  // WHENCE_UNWIND_ARCH_HPP

@@ -15,7 +15,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 
 #include <whence/unwind/byte_cursor.hpp>
 #include <whence/unwind/eh_frame.hpp>
@@ -231,8 +230,7 @@ class cfa_program {
   void set(row_type& row, std::uint64_t number, place where, std::int64_t value) noexcept {
     const int slot = Registers::slot(number);
     if (slot < 0) return;
-    if (value < std::numeric_limits<std::int32_t>::min() ||
-        value > std::numeric_limits<std::int32_t>::max()) {
+    if (value < INT32_MIN || value > INT32_MAX) {
       fits_ = false;
       return;
     }

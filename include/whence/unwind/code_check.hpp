@@ -35,6 +35,12 @@ inline bool follows_call(std::uintptr_t ra) noexcept {
   return site_before(ra).is_call;
 }
 
+// Whether a signal handler returned to `address` ends its signal there.
+inline bool ends_signal(std::uintptr_t address) noexcept {
+  unsigned char code[signal_return_bytes];
+  return sys::copy_memory(code, address, sizeof code) && is_signal_return(code);
+}
+
 }  // namespace whence::inline v1::unwind
 
 #endif  // WHENCE_UNWIND_CODE_CHECK_HPP

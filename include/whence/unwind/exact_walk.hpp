@@ -17,6 +17,7 @@
 #include <whence/unwind/cfa_program.hpp>
 #include <whence/unwind/code_check.hpp>
 #include <whence/unwind/expression.hpp>
+#include <whence/unwind/load_above.hpp>
 #include <whence/unwind/pc.hpp>
 #include <whence/unwind/stack_memory.hpp>
 #include <whence/unwind/unwinder.hpp>
@@ -68,6 +69,7 @@ class exact_walk {
 
  private:
   using row_type = cfa_row<all_registers>;
+  static constexpr int most_moves = 16;            // signal frames and contexts on one stack
   static constexpr std::uintptr_t red_zone = 128;  // below sp, a leaf's own (AMD64 ABI 3.2.2)
 
   std::uintptr_t sp() const noexcept { return now_.value[all_registers::sp]; }
@@ -79,14 +81,14 @@ class exact_walk {
   }
 
   bool read(std::uintptr_t address, std::uintptr_t& word) noexcept {
-    const registers r{0, sp(), 0};
-    if (load_above(r, address, stack_, word)) return true;
+    if (load_above(sp(), address, stack_, word)) return true;
     if (sp() - address > red_zone) return false;
     return sys::copy_memory(&word, address, sizeof word);
   }
 
-  // How the frame in hand is left: by its row, its frame pointer, its call alone, or not at all.
-  enum class way : unsigned char { row, linked, leaf, none };
+  // How the frame in hand is left: by its row, its frame pointer, its call alone, what the kernel
+  // saved, or not at all.
+  enum class way : unsigned char { row, linked, leaf, signal, none };
 
   bool settle(pc at) noexcept {
     const std::uintptr_t address = plain_code_address(at.address());
@@ -96,7 +98,7 @@ class exact_walk {
     shown_ = at.address();
     switch (unwinder_.entry_for(lookup_, memory_, plugin_, entry_)) {
       case lookup_result::found:
-        way_ = way::row;
+        way_ = entry_.common.signal_frame && ends_signal(shown_) ? way::signal : way::row;
         return true;
       case lookup_result::damaged:
         return finish(walk_end::damaged);
@@ -105,7 +107,7 @@ class exact_walk {
     }
     way_ = way::linked;
     if (!at.is_return_address()) {
-      registers r{address, sp(), fp()};
+      registers r = rule_part(now_);
       fde caller;
       if (climb(leaf_rule, r, stack_) && follows_call(r.pc) &&
           unwinder_.entry_for(r.pc - 1, memory_, plugin_, caller) == lookup_result::found) {
@@ -113,7 +115,14 @@ class exact_walk {
       }
       return true;
     }
-    if (follows_call(address)) return true;
+    if (follows_call(address)) {
+      if (fp() == 0) way_ = way::none;
+      return true;
+    }
+    if (ends_signal(address)) {
+      way_ = way::signal;
+      return true;
+    }
     fde function;
     if (unwinder_.entry_for(address, memory_, plugin_, function) != lookup_result::found ||
         function.start != address) {
@@ -126,8 +135,14 @@ class exact_walk {
 
   bool step() noexcept {
     if (way_ == way::none) return finish(walk_end::root);
+    if (way_ == way::signal) {
+      if (!interrupted(rule_part(now_), stack_, now_)) return finish(walk_end::outside_stack);
+      known_ = ~std::uint64_t{0};
+      stack_.move_to(sp());
+      return settle_interrupted();
+    }
     if (way_ != way::row) {
-      registers r{now_.value[all_registers::pc], sp(), fp()};
+      registers r = rule_part(now_);
       const bool climbed = way_ == way::leaf ? climb(leaf_rule, r, stack_)
                                              : climb_rare(rule::of(rule_kind::linked), r, stack_);
       if (!climbed) return finish(walk_end::outside_stack);
@@ -135,7 +150,14 @@ class exact_walk {
       now_.value[all_registers::sp] = r.sp;
       now_.value[all_registers::fp] = r.fp;
       forget_scratch();
-      return settle(pc::return_address(r.pc));
+      forget_link();
+      const bool by_record = way_ == way::linked;
+      if (!settle(pc::return_address(r.pc))) return false;
+      if (by_record && way_ == way::row) {
+        correct_sp(unwinder_.rule_for(lookup_, memory_, plugin_), r);
+        now_.value[all_registers::sp] = r.sp;
+      }
+      return true;
     }
     cfa_program<all_registers> program(entry_);
     row_type row;
@@ -154,9 +176,18 @@ class exact_walk {
     now_.value[all_registers::pc] = ra;
     // A frame that says where sp was can be on another stack.
     const bool moved = row.registers[all_registers::sp].where != place::unspecified;
-    if (moved) stack_.move_to(sp());
-    if (!entry_.common.signal_frame) return settle(pc::return_address(ra));
-    if (!settle(pc::instruction(ra))) return false;
+    if (moved) {
+      // Such a frame need not rise: without an end to them, damaged stacks go round in circles.
+      if (++moves_ > most_moves) return finish(walk_end::damaged);
+      stack_.move_to(sp());
+    }
+    if (entry_.common.signal_frame) return settle_interrupted();
+    forget_link();
+    return settle(pc::return_address(ra));
+  }
+
+  bool settle_interrupted() noexcept {
+    if (!settle(pc::instruction(now_.value[all_registers::pc]))) return false;
     shown_ = pc::instruction(shown_).as_return_address();
     return true;
   }
@@ -166,7 +197,10 @@ class exact_walk {
                  value cfa) noexcept {
     const bool signal = entry_.common.signal_frame;
     const bool sp_follows = row.registers[all_registers::sp].where == place::unspecified;
-    if (!signal && sp_follows && cfa <= sp()) return false;
+    // Only a leaf whose RA is in a register need not have made a frame.
+    const register_rule& ra = row.registers[all_registers::slot(entry_.common.return_column)];
+    const bool may_be_empty = ra.where == place::unspecified || ra.where == place::same;
+    if (!signal && sp_follows && (cfa < sp() || (cfa == sp() && !may_be_empty))) return false;
     all_registers caller = now_;
     std::uint64_t known = known_;
     caller.value[all_registers::sp] = static_cast<std::uintptr_t>(cfa);
@@ -224,6 +258,13 @@ class exact_walk {
     }
   }
 
+  // A frame that made a call has no RA in a register any more.
+  void forget_link() noexcept {
+    if (all_registers::lr == all_registers::pc) return;
+    now_.value[all_registers::lr] = 0;
+    known_ &= ~(std::uint64_t{1} << all_registers::lr);
+  }
+
   unwinder& unwinder_;
   all_registers leaf_;
   all_registers now_{};
@@ -232,6 +273,7 @@ class exact_walk {
   std::uintptr_t lookup_ = 0;
   std::uintptr_t shown_ = 0;
   way way_ = way::row;
+  int moves_ = 0;
   walk_end end_ = walk_end::enough;
   fde entry_;
   [[no_unique_address]] Memory memory_;

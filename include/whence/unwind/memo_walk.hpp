@@ -48,7 +48,8 @@ class memo_walk {
             at_ = static_cast<std::size_t>(f - memo_.frames);
             return true;
           }
-          if (f == last || load_word(memo_.end - f->ra_at) != f[1].pc) break;
+          if (f == last) break;
+          if (plain_code_address(load_word(memo_.end - f->ra_at)) != f[1].pc) break;
           if (f->fp_at != 0 && load_word(memo_.end - f->fp_at) != f[1].fp) break;
         }
         // From here on by rules; visited, it is left at once.

@@ -15,6 +15,7 @@
 
 #include <whence/unwind/arch.hpp>
 #include <whence/unwind/code_check.hpp>
+#include <whence/unwind/load_above.hpp>
 
 namespace whence::inline v1::unwind {
 
@@ -41,16 +42,11 @@ bool recover_caller(registers& r, std::uintptr_t start, rule own, Stack& stack,
   };
   for (std::uintptr_t at = sp; at < sp + recovery_words * word; at += word) {
     std::uintptr_t ra = 0;
-    if (!load_above(r, at, stack, ra)) return false;
+    if (!load_above(sp, at, stack, ra)) return false;
     ra = plain_code_address(ra);
     const rule q = rule_of(ra);
     if (!q || !calls(ra, start)) continue;
-    registers caller = r;
-    caller.pc = ra;
-    caller.sp = at + word;
-    if (own.is_frame() && own.fp_offset() <= caller.sp - sp && saves_fp(own)) {
-      caller.fp = stack.load(caller.sp - own.fp_offset());
-    }
+    registers caller = caller_of(own, r, at, ra, stack);
     r = caller;
     // Or it is among what the function pushed.
     for (std::uintptr_t pushed = sp; !leads_on(caller, q) && pushed < at; pushed += word) {

@@ -121,6 +121,11 @@ class walk {
     } else if (!climb_rare(rule_, r_, stack_)) {
       return finish(walk_end::outside_stack);
     }
+    if (kind == rule_kind::linked) {
+      if (!settle(pc::return_address(r_.pc))) return false;
+      correct_sp(rule_, r_);
+      return true;
+    }
     if (kind == rule_kind::signal_frame) {
       leaf_ = r_;
       leaf_at_ = pc::instruction(r_.pc);
@@ -156,7 +161,12 @@ class walk {
       return true;
     }
     if (follows_call(at.address())) {
-      rule_ = rule::of(rule_kind::linked);
+      // The first of a chain of frame records has none before it: 0, both ABIs say.
+      rule_ = rule::of(r_.fp == 0 ? rule_kind::outermost : rule_kind::linked);
+      return true;
+    }
+    if (ends_signal(at.address())) {
+      rule_ = rule::of(rule_kind::signal_frame);
       return true;
     }
     if (starts_function(at.address())) {

@@ -26,6 +26,7 @@
 #include <cstdint>
 
 #include <whence/unwind/aarch64/registers.hpp>
+#include <whence/unwind/load_above.hpp>
 
 namespace whence::inline v1::unwind {
 
@@ -144,16 +145,6 @@ template <class Stack>
   return true;
 }
 
-// A word somewhere above sp; false where it may not be read.
-template <class Stack>
-bool load_above(const registers& r, std::uintptr_t address, Stack& stack,
-                std::uintptr_t& value) noexcept {
-  const std::uintptr_t end = address + 8;
-  if (address < r.sp || end < address || (end > stack.end() && !stack.reach(end))) return false;
-  value = stack.load(address);
-  return true;
-}
-
 // Where the kernel saved x0, x1, ... x30, sp, pc, from the sp at which a handler returns: behind
 // the siginfo_t, in the ucontext_t.
 inline constexpr std::uintptr_t saved_by_kernel = 128 + offsetof(ucontext_t, uc_mcontext.regs);
@@ -166,7 +157,7 @@ bool interrupted(const registers& r, Stack& stack, all_registers& all) noexcept 
   // The kernel's order is DWARF's.
   for (unsigned number = 9; number <= 32; ++number) {
     const int slot = all_registers::slot(number);
-    if (slot >= 0 && !load_above(r, r.sp + saved_by_kernel + std::uintptr_t{8} * number, stack,
+    if (slot >= 0 && !load_above(r.sp, r.sp + saved_by_kernel + std::uintptr_t{8} * number, stack,
                                  all.value[slot])) {
       return false;
     }
@@ -187,8 +178,8 @@ bool climb_rare(rule q, registers& r, Stack& stack) noexcept {
   const std::uintptr_t record = r.fp;
   std::uintptr_t fp = 0;
   std::uintptr_t ra = 0;
-  if (q.kind() != rule_kind::linked || record % 8 != 0 || !load_above(r, record, stack, fp) ||
-      !load_above(r, record + 8, stack, ra)) {
+  if (q.kind() != rule_kind::linked || record % 8 != 0 || !load_above(r.sp, record, stack, fp) ||
+      !load_above(r.sp, record + 8, stack, ra)) {
     return false;
   }
   r = {plain_code_address(ra), record + 16, fp};

@@ -53,6 +53,15 @@ inline std::uintptr_t slot_of_stub(const unsigned char* stub, std::uintptr_t add
   return address + at + 6 + static_cast<std::uintptr_t>(std::intptr_t{distance});
 }
 
+// What a signal handler returns to: mov $15, %rax (rt_sigreturn); syscall. Not every libc has
+// call-frame information for it.
+inline constexpr std::uintptr_t signal_return_bytes = 9;
+
+inline bool is_signal_return(const unsigned char* code) noexcept {
+  constexpr unsigned char expected[] = {0x48, 0xc7, 0xc0, 0x0f, 0, 0, 0, 0x0f, 0x05};
+  return std::memcmp(code, expected, sizeof expected) == 0;
+}
+
 }  // namespace whence::inline v1::unwind
 
 #endif  // WHENCE_UNWIND_X86_64_CALL_SITE_HPP

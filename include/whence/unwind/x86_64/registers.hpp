@@ -45,6 +45,7 @@ struct all_registers {
     return number < count ? static_cast<int>(number) : -1;
   }
   static constexpr int pc = dwarf::return_address;
+  static constexpr int lr = pc;  // there is none
   static constexpr int sp = dwarf::stack_pointer;
   static constexpr int fp = dwarf::frame_pointer;
   // The ABI lets a call change these, so a caller's are lost unless saved.
@@ -59,6 +60,11 @@ struct all_registers {
 inline constexpr int greg_of[all_registers::count] = {
     REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
     REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
+
+// What the rules need of all registers.
+inline registers rule_part(const all_registers& all) noexcept {
+  return {all.value[all_registers::pc], all.value[all_registers::sp], all.value[all_registers::fp]};
+}
 
 inline registers interrupted(const ucontext_t& c) noexcept {
   const auto& g = c.uc_mcontext.gregs;

@@ -23,6 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <whence/unwind/load_above.hpp>
 #include <whence/unwind/x86_64/registers.hpp>
 
 namespace whence::inline v1::unwind {
@@ -129,13 +130,14 @@ template <class Stack>
   return true;
 }
 
-// A word somewhere above sp; false where it may not be read.
+// All that a signal interrupted, from the frame of its handler's caller.
 template <class Stack>
-bool load_above(const registers& r, std::uintptr_t address, Stack& stack,
-                std::uintptr_t& value) noexcept {
-  const std::uintptr_t end = address + 8;
-  if (address < r.sp || end < address || (end > stack.end() && !stack.reach(end))) return false;
-  value = stack.load(address);
+bool interrupted(const registers& r, Stack& stack, all_registers& all) noexcept {
+  const std::uintptr_t gregs = r.sp + offsetof(ucontext_t, uc_mcontext.gregs);
+  for (int i = 0; i < all_registers::count; ++i) {
+    const auto at = gregs + 8 * static_cast<std::uintptr_t>(greg_of[i]);
+    if (!load_above(r.sp, at, stack, all.value[i])) return false;
+  }
   return true;
 }
 
@@ -148,37 +150,46 @@ bool climb_rare(rule q, registers& r, Stack& stack) noexcept {
   std::uintptr_t ra = 0;
   switch (q.kind()) {
     case rule_kind::aligned:
-      if (!load_above(r, r.fp + q.rare_offset(), stack, cfa)) return false;
-      if (!load_above(r, r.fp, stack, fp)) return false;
+      if (!load_above(r.sp, r.fp + q.rare_offset(), stack, cfa)) return false;
+      if (!load_above(r.sp, r.fp, stack, fp)) return false;
       break;
     case rule_kind::indirect:
-      if (!load_above(r, r.sp + q.rare_offset(), stack, cfa)) return false;
+      if (!load_above(r.sp, r.sp + q.rare_offset(), stack, cfa)) return false;
       cfa += 8;
-      if (q.rare_fp_offset() != 8 && !load_above(r, cfa - q.rare_fp_offset(), stack, fp)) {
+      if (q.rare_fp_offset() != 8 && !load_above(r.sp, cfa - q.rare_fp_offset(), stack, fp)) {
         return false;
       }
       break;
     case rule_kind::linked:
       cfa = r.fp + 16;
-      if (!load_above(r, r.fp, stack, fp)) return false;
+      if (!load_above(r.sp, r.fp, stack, fp)) return false;
       break;
     case rule_kind::signal_frame: {
-      const std::uintptr_t gregs = r.sp + offsetof(ucontext_t, uc_mcontext.gregs);
-      const registers at_signal = r;
-      if (!load_above(at_signal, gregs + 8 * REG_RBP, stack, r.fp) ||
-          !load_above(at_signal, gregs + 8 * REG_RSP, stack, r.sp) ||
-          !load_above(at_signal, gregs + 8 * REG_RIP, stack, r.pc)) {
-        return false;
-      }
+      all_registers all;
+      if (!interrupted(r, stack, all)) return false;
+      r = rule_part(all);
       stack.move_to(r.sp);
       return true;
     }
     default:
       return false;
   }
-  if (cfa <= r.sp || !load_above(r, cfa - 8, stack, ra)) return false;
+  if (cfa <= r.sp || !load_above(r.sp, cfa - 8, stack, ra)) return false;
   r = {ra, cfa, fp};
   return true;
+}
+
+// After a linked step: sp is right already.
+inline void correct_sp(rule, registers&) noexcept {}
+
+// The caller's registers if `ra`, its return address, is what was saved at `at`. `own`: the rule of
+// the function, r its registers.
+template <class Stack>
+registers caller_of(rule own, const registers& r, std::uintptr_t at, std::uintptr_t ra,
+                    Stack& stack) noexcept {
+  const std::uintptr_t cfa = at + 8;
+  const bool saved = own.is_frame() && saves_fp(own) && own.fp_offset() <= cfa - r.sp;
+  return {ra, cfa, saved ? stack.load(cfa - own.fp_offset()) : r.fp};
 }
 
 }  // namespace whence::inline v1::unwind

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A word somewhere above sp, for the steps that are not the common one. Signal-safe.
+#ifndef WHENCE_UNWIND_LOAD_ABOVE_HPP
+#define WHENCE_UNWIND_LOAD_ABOVE_HPP
+
+#include <cstdint>
+
+namespace whence::inline v1::unwind {
+
+// False where it is below sp or may not be read. `Stack` as stack_memory.
+template <class Stack>
+bool load_above(std::uintptr_t sp, std::uintptr_t address, Stack& stack,
+                std::uintptr_t& value) noexcept {
+  const std::uintptr_t end = address + sizeof value;
+  if (address < sp || end < address || (end > stack.end() && !stack.reach(end))) return false;
+  value = stack.load(address);
+  return true;
+}
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_LOAD_ABOVE_HPP
