@@ -14,6 +14,7 @@
 
 #include <unistd.h>
 
+#include <atomic>
 #include <cstdint>
 
 #include <whence/sys/safe_read.hpp>
@@ -34,9 +35,18 @@ namespace whence::inline v1::unwind {
   return value;
 }
 
+// A handler may see it half written: the begin is written first, so what it sees then is a part of
+// what can be read.
 struct known_stack {
-  std::uintptr_t begin, end;          // readable, and the thread's own
-  std::uintptr_t not_begin, not_end;  // looked at, and not the thread's own: only saves time
+  std::uintptr_t begin, bytes;          // readable, and the thread's own
+  std::uintptr_t not_begin, not_bytes;  // looked at, and not the thread's own: only saves time
+
+  static void set(std::uintptr_t& begin_of, std::uintptr_t& bytes_of, std::uintptr_t from,
+                  std::uintptr_t to) noexcept {
+    begin_of = from;
+    std::atomic_signal_fence(std::memory_order_release);
+    bytes_of = to - from;
+  }
 };
 WHENCE_THREAD_LOCAL known_stack this_stack{};
 
@@ -66,8 +76,10 @@ class stack_memory {
 
   // For the stack that holds `sp`.
   [[gnu::always_inline]] void move_to(std::uintptr_t sp) noexcept {
-    if (sp - this_stack.begin < this_stack.end - this_stack.begin) [[likely]] {
-      end_ = this_stack.end;
+    const std::uintptr_t begin = this_stack.begin;
+    const std::uintptr_t bytes = this_stack.bytes;
+    if (sp - begin < bytes) [[likely]] {
+      end_ = begin + bytes;
       own_ = true;
     } else {
       look_at(sp);
@@ -95,23 +107,22 @@ class stack_memory {
   [[gnu::noinline, gnu::cold]] void look_at(std::uintptr_t sp) noexcept {
     known_stack& known = this_stack;
     const std::uintptr_t page = page_of(sp);
-    if (sp - known.not_begin >= known.not_end - known.not_begin) {
-      const std::uintptr_t own_end = known.end != 0 ? known.end : upper_end();
+    if (sp - known.not_begin >= known.not_bytes) {
+      const std::uintptr_t own_end = upper_end();
       // What is known already need not be asked about again.
-      const std::uintptr_t ask_to = known.end != 0 ? known.begin : own_end;
+      const bool grew = known.begin + known.bytes == own_end && known.bytes != 0;
+      const std::uintptr_t ask_to = grew ? known.begin : own_end;
       std::uintptr_t at = page;
       if (sp < own_end && own_end - sp <= largest_stack) {
         while (at < ask_to && sys::is_readable(at)) at += sys::page_bytes;
         if (at >= ask_to) {
-          known.begin = page;
-          known.end = own_end;
+          known_stack::set(known.begin, known.bytes, page, own_end);
           end_ = own_end;
           own_ = true;
           return;
         }
       }
-      known.not_begin = page;
-      known.not_end = at > page ? at : page + 1;
+      known_stack::set(known.not_begin, known.not_bytes, page, at > page ? at : page + 1);
     }
     end_ = page;
     own_ = false;
