@@ -7,58 +7,24 @@
 
 #include <cstdint>
 #include <cstdlib>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "../workshop.hpp"
+#include "readelf_rows.hpp"
 #include <whence/symbols/modules.hpp>
+#include <whence/sys/loader.hpp>
 #include <whence/unwind/make_rule.hpp>
 
 using namespace whence;
 using unwind::rule;
 using unwind::rule_kind;
-using whence_tests::workshop;
 
 #if defined(__x86_64__)
 
 namespace {
 
-struct row {
-  std::uintptr_t address = 0;
-  std::string cfa, fp, ra;
-};
-
-// The tables of `readelf -wF`: an entry's columns are named before its rows.
-std::vector<row> rows_by_readelf(const std::string& path) {
-  std::istringstream text(workshop().run("readelf -wFN '" + path + "' 2>/dev/null || true"));
-  std::vector<row> rows;
-  std::vector<std::string> columns;
-  bool function = false;
-  for (std::string line; std::getline(text, line);) {
-    std::istringstream words(line);
-    std::vector<std::string> cells;
-    for (std::string word; words >> word;) cells.push_back(word);
-    if (line.find(" CIE ") != std::string::npos) function = false;
-    if (line.find(" FDE ") != std::string::npos) function = true;
-    if (!cells.empty() && cells[0] == "LOC") columns = cells;
-    if (!function || columns.empty() || cells.size() != columns.size() || cells[0].size() != 16) {
-      continue;
-    }
-    row r;
-    r.address = std::strtoull(cells[0].c_str(), nullptr, 16);
-    for (std::size_t i = 1; i < cells.size(); ++i) {
-      if (columns[i] == "CFA") r.cfa = cells[i];
-      if (columns[i] == "rbp") r.fp = cells[i];
-      if (columns[i] == "ra") r.ra = cells[i];
-    }
-    rows.push_back(r);
-  }
-  return rows;
-}
-
 // The rule a row stands for; nothing where only its kind can be told from the text.
-rule expected(const row& r) {
+rule expected(const whence_tests::cfi_row& r) {
   if (r.ra == "u") return rule::of(rule_kind::outermost);
   const std::size_t plus = r.cfa.find('+');
   const std::string base = r.cfa.substr(0, plus);
@@ -76,7 +42,7 @@ struct tally {
 tally compare(const symbols::loaded_module& m, const unwind::module& in_memory) {
   tally t;
   unwind::memory_in_place memory;
-  for (const row& r : rows_by_readelf(m.path)) {
+  for (const whence_tests::cfi_row& r : whence_tests::rows_by_readelf(m.path, "rbp")) {
     const std::uintptr_t address = m.bias + r.address;
     const rule made = make_rule(in_memory, address, memory);
     const rule wanted = expected(r);

@@ -10,7 +10,7 @@
 #include <whence/unwind/arch.hpp>
 #include <whence/unwind/cfa_program.hpp>
 #include <whence/unwind/eh_frame.hpp>
-#include <whence/unwind/lasting_modules.hpp>
+#include <whence/unwind/module.hpp>
 
 namespace whence::inline v1::unwind {
 

@@ -29,7 +29,7 @@
 #include <whence/sys/arena.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/unwind/eh_frame.hpp>
-#include <whence/unwind/lasting_modules.hpp>
+#include <whence/unwind/module.hpp>
 
 namespace whence::inline v1::unwind {
 

@@ -13,11 +13,11 @@
 #include <cstdint>
 #include <cstdlib>
 #include <initializer_list>
-#include <sstream>
 #include <string>
 #include <vector>
 
-#include "../../workshop.hpp"
+#include "../readelf_rows.hpp"
+#include <whence/sys/loader.hpp>
 #include <whence/unwind/make_rule.hpp>
 
 using namespace whence;
@@ -25,43 +25,6 @@ using unwind::rule;
 using unwind::rule_kind;
 
 namespace {
-
-struct row {
-  std::uintptr_t address = 0;
-  std::string cfa, fp, ra;
-};
-
-// The tables of `readelf -wF`: an entry's columns are named before its rows.
-std::vector<row> rows_by_readelf(const std::string& path) {
-  const whence_tests::workshop shop;
-  std::istringstream text(shop.run("readelf -wF '" + path + "' 2>/dev/null"));
-  std::vector<row> rows;
-  std::vector<std::string> columns;
-  bool function = false;
-  for (std::string line; std::getline(text, line);) {
-    std::istringstream words(line);
-    std::vector<std::string> cells;
-    for (std::string word; words >> word;) cells.push_back(word);
-    if (line.find(" CIE ") != std::string::npos) function = false;
-    if (line.find(" FDE ") != std::string::npos) {
-      function = true;
-      columns.clear();
-    }
-    if (!cells.empty() && cells[0] == "LOC") columns = cells;
-    if (!function || columns.empty() || cells.size() != columns.size() || cells[0].size() != 16) {
-      continue;
-    }
-    row r;
-    r.address = std::strtoull(cells[0].c_str(), nullptr, 16);
-    for (std::size_t i = 1; i < cells.size(); ++i) {
-      if (columns[i] == "CFA") r.cfa = cells[i];
-      if (columns[i] == "x29") r.fp = cells[i];
-      if (columns[i] == "ra") r.ra = cells[i];
-    }
-    rows.push_back(r);
-  }
-  return rows;
-}
 
 bool starts_with(const std::string& text, const char* start) {
   return text.rfind(start, 0) == 0;
@@ -74,7 +37,7 @@ struct expectation {
   rule first, second;
 };
 
-expectation expected(const row& r) {
+expectation expected(const whence_tests::cfi_row& r) {
   const std::size_t plus = r.cfa.find('+');
   const std::string base = r.cfa.substr(0, plus);
   if (plus == std::string::npos || (base != "sp" && base != "x29")) return {};
@@ -141,7 +104,7 @@ TEST_CASE("every row of this program is what readelf says") {
   int compared = 0;
   int wrong = 0;
   int exact = 0;
-  for (const row& r : rows_by_readelf(path)) {
+  for (const whence_tests::cfi_row& r : whence_tests::rows_by_readelf(path, "x29")) {
     const rule made = make_rule(modules[0], bias + r.address, memory);
     const expectation e = expected(r);
     if (made.kind() == rule_kind::exact) ++exact;

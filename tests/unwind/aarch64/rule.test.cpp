@@ -11,6 +11,7 @@
 #include <cstring>
 #include <limits>
 
+#include "../ten_words.hpp"
 #include <whence/unwind/aarch64/call_site.hpp>
 #include <whence/unwind/aarch64/rule.hpp>
 
@@ -21,40 +22,20 @@ using unwind::rule_kind;
 
 namespace {
 
-// Ten words from address 1008 on; the word at a holds a + 7000, unless it is set.
-struct ten_words {
-  std::array<std::uintptr_t, 10> words{};
-  int out_of_reach = 0;
-
-  ten_words() {
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] = 8008 + 8 * i;
-  }
-  std::uintptr_t& at(std::uintptr_t address) { return words.at((address - 1008) / 8); }
-  std::uintptr_t load(std::uintptr_t address) {
-    REQUIRE(address >= 1008);
-    REQUIRE(address + 8 <= end());
-    return at(address);
-  }
-  static std::uintptr_t end() { return 1088; }
-  bool reach(std::uintptr_t) {
-    ++out_of_reach;
-    return false;
-  }
-  void move_to(std::uintptr_t) {}
-};
+using ten_words = whence_tests::ten_words<1008>;
 
 bool same(const registers& a, const registers& b) {
   return a.pc == b.pc && a.sp == b.sp && a.fp == b.fp && a.lr == b.lr;
 }
 
 registers after(rule q, registers r, ten_words stack = {}) {
-  REQUIRE((q.is_frame() ? climb(q, r, stack) : climb_rare(q, r, stack)));
+  REQUIRE(whence_tests::climbs(q, r, stack));
   return r;
 }
 
 bool refused(rule q, registers r, ten_words stack = {}) {
   const registers before = r;
-  const bool climbed = q.is_frame() ? climb(q, r, stack) : climb_rare(q, r, stack);
+  const bool climbed = whence_tests::climbs(q, r, stack);
   return !climbed && same(r, before);
 }
 
@@ -178,7 +159,7 @@ TEST_CASE("no rule reads outside of the stack, whatever the registers hold") {
         ten_words stack;
         stack.words.fill(word);
         registers r{1, 1008, fp, word};
-        if (q.is_frame() ? climb(q, r, stack) : climb_rare(q, r, stack)) {
+        if (whence_tests::climbs(q, r, stack)) {
           ++climbed;
           CHECK(r.sp >= 1008);
           CHECK(r.sp <= 1088);

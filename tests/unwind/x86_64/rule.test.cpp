@@ -6,6 +6,7 @@
 #include <array>
 #include <cstdint>
 
+#include "../ten_words.hpp"
 #include <whence/unwind/x86_64/rule.hpp>
 
 using namespace whence;
@@ -15,41 +16,20 @@ using unwind::rule_kind;
 
 namespace {
 
-// Ten words from address 1000 on; the word at a holds a + 7000, unless it is set.
-struct ten_words {
-  std::array<std::uintptr_t, 10> words{};
-  int out_of_reach = 0;
-
-  ten_words() {
-    for (std::size_t i = 0; i < words.size(); ++i) words[i] = 8000 + 8 * i;
-  }
-  std::uintptr_t& at(std::uintptr_t address) { return words.at((address - 1000) / 8); }
-  std::uintptr_t load(std::uintptr_t address) {
-    REQUIRE(address >= 1000);
-    REQUIRE(address + 8 <= end());
-    return at(address);
-  }
-  static std::uintptr_t end() { return 1080; }
-  bool reach(std::uintptr_t) {
-    ++out_of_reach;
-    return false;
-  }
-  static bool can_read(std::uintptr_t address) { return address >= 1000; }
-  void move_to(std::uintptr_t) {}
-};
+using ten_words = whence_tests::ten_words<1000>;
 
 bool same(const registers& a, const registers& b) {
   return a.pc == b.pc && a.sp == b.sp && a.fp == b.fp;
 }
 
 registers after(rule q, registers r, ten_words stack = {}) {
-  REQUIRE((q.is_frame() ? climb(q, r, stack) : climb_rare(q, r, stack)));
+  REQUIRE(whence_tests::climbs(q, r, stack));
   return r;
 }
 
 bool refused(rule q, registers r, ten_words stack = {}) {
   const registers before = r;
-  const bool climbed = q.is_frame() ? climb(q, r, stack) : climb_rare(q, r, stack);
+  const bool climbed = whence_tests::climbs(q, r, stack);
   return !climbed && same(r, before);
 }
 
@@ -117,7 +97,7 @@ TEST_CASE("no rule reads outside of the stack, whatever the registers hold") {
         ten_words stack;
         stack.words.fill(word);
         registers r{1, 1000, fp};
-        if (q.is_frame() ? climb(q, r, stack) : climb_rare(q, r, stack)) {
+        if (whence_tests::climbs(q, r, stack)) {
           ++climbed;
           CHECK(r.sp > 1000);
           CHECK(r.sp <= 1080);
