@@ -58,7 +58,7 @@ template <class Walk>
   if (own > most_own_frames || (!found && !w.needs_exact())) {
     // `caller` is no frame's: better some of ours than none.
     skip = 0;
-    if (!w.start()) return w.end();
+    if (!w.restart()) return w.end();
   } else if (!found) {
     return w.end();
   }

@@ -38,6 +38,8 @@ class exact_walk {
     return settle(pc::instruction(now_.value[all_registers::pc]));
   }
 
+  bool restart() noexcept { return start(); }
+
   template <class Visit>
   bool climb_while(Visit visit) noexcept {
     while (visit(shown_)) {

@@ -28,13 +28,13 @@ class memo_walk {
     had_ = memo_.size;
   }
 
-  bool start() noexcept {
-    if (started_) {  // over again: without the memo
-      following_ = searching_ = recording_ = false;
-      memo_.size = 0;
-    }
-    started_ = true;
-    return walk_.start();
+  bool start() noexcept { return walk_.start(); }
+
+  // Without the memo.
+  bool restart() noexcept {
+    following_ = searching_ = recording_ = false;
+    memo_.size = 0;
+    return walk_.restart();
   }
 
   template <class Visit>
@@ -145,7 +145,6 @@ class memo_walk {
   std::size_t reused_ = 0;
   std::size_t searched_ = 0;  // all frames before it are above the one in hand
   std::size_t fresh_ = 0;
-  bool started_ = false;
   bool following_ = false;  // the frame in hand is the memo's
   bool searching_ = true;   // the frames so far are in fresh_frames_
   bool recording_ = false;  // the memo's frames are those so far

@@ -31,9 +31,14 @@ class walk {
 
   // Takes the leaf in hand. False: needs_exact().
   [[gnu::always_inline]] bool start() noexcept {
-    r_ = leaf_;
     rule_ = unwinder_.rules().read().find(rule_key(leaf_at_.as_return_address()));
     return rule_.is_frame() || settle(leaf_at_);
+  }
+
+  // The same once more, from anywhere.
+  bool restart() noexcept {
+    r_ = leaf_;
+    return start();
   }
 
   // Calls visit(return address) for the frame in hand, as long as it returns true, and climbs. The
