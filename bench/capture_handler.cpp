@@ -166,8 +166,9 @@ int main(int argc, char** argv) {
       "|\n|---|---|---|---|---|\n");
   report("whence", 0, scale);
   report("libgcc", 1, scale);
-  std::printf("\n%.1f %% of our walks had a rule to make\n",
-              100.0 * static_cast<double>(unwinder.counts().misses()) / static_cast<double>(taken[0]));
+  std::printf(
+      "\n%.1f %% of our walks had a rule to make\n",
+      100.0 * static_cast<double>(unwinder.counts().misses()) / static_cast<double>(taken[0]));
   report_miss();
   return sum == 0 ? 1 : 0;
 }

@@ -28,7 +28,7 @@ struct bytes {
 TEST_CASE("LEB128 is read as in DWARF 5, figures 22 and 23") {
   const bytes b{0x02, 0x7f, 0x80, 0x01, 0x81, 0x01, 0xe5, 0x8e, 0x26};
   auto c = b.cursor();
-  for (const std::uint64_t expected : {2, 127, 128, 129, 624485}) CHECK(c.uleb() == expected);
+  for (const std::uint64_t expected : {2U, 127U, 128U, 129U, 624485U}) CHECK(c.uleb() == expected);
   CHECK(c.at_end());
   CHECK(c.ok());
   const bytes s{0x02, 0x7e, 0xff, 0x00, 0x81, 0x7f, 0x80, 0x7f, 0xff, 0x7e};

@@ -136,10 +136,11 @@ TEST_CASE("a library that was walked through is remembered, with path and build-
 }
 
 TEST_CASE("the executable and what it needs are lasting, to the last of their bytes") {
+  const unwind::lasting_modules& modules = whence_tests::own_unwinder().lasting();
   int lasting = 0;
   sys::for_each_module([&](const dl_phdr_info& info) {
     const unwind::module m = unwind::describe(info);
-    const unwind::module* const found = whence_tests::own_unwinder().lasting().find(m.start);
+    const unwind::module* const found = modules.find(m.start);
     const std::string_view name = info.dlpi_name;
     const bool needed = name.empty() || name.find("libc.so") != std::string_view::npos ||
                         name.find("libstdc++") != std::string_view::npos ||
@@ -148,7 +149,7 @@ TEST_CASE("the executable and what it needs are lasting, to the last of their by
     if (needed) {
       REQUIRE(found != nullptr);
       CHECK(found->start == m.start);
-      CHECK(whence_tests::own_unwinder().lasting().find(m.end - 1) == found);
+      CHECK(modules.find(m.end - 1) == found);
       ++lasting;
     }
     return false;

@@ -9,22 +9,50 @@
 #include <sys/uio.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/loader.hpp>
 
 namespace whence::inline v1::sys {
 
 // The smallest page: where the kernel's are larger, one is asked about several times.
 inline constexpr std::uintptr_t page_bytes = 4096;
 
+// valgrind answers for the kernel, and reports what is asked about memory it holds unreadable.
+// Where it watches, the question is put by process_vm_readv, which it lets pass.
+[[gnu::visibility("hidden")]] inline constinit std::atomic<bool> watched{false};
+
+// Looks once for what valgrind preloads. Not for signal handlers.
+inline void look_for_valgrind() noexcept {
+  static constinit std::atomic<bool> looked{false};
+  if (looked.exchange(true, std::memory_order_relaxed)) return;
+  for_each_module([](const dl_phdr_info& module) {
+    const bool found = std::strstr(module.dlpi_name, "/vgpreload_") != nullptr;
+    if (found) watched.store(true, std::memory_order_relaxed);
+    return found;
+  });
+}
+
+inline ssize_t copy_by_kernel(void* to, std::uintptr_t from, std::size_t bytes) noexcept {
+  iovec local{to, bytes};
+  iovec remote{reinterpret_cast<void*>(from), bytes};
+  return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
+}
+
 // Whether the 8 bytes at `address` can be read: all of their page then can. rt_sigprocmask copies
 // the set in before it looks at `how`, which does not exist: nothing is changed. Some 0.1 us.
 inline bool is_readable(std::uintptr_t address) noexcept {
   if (address < page_bytes) return false;  // to the kernel, no address means no set
   const errno_guard keep;
+  if (watched.load(std::memory_order_relaxed)) [[unlikely]] {
+    std::uint64_t word = 0;
+    return copy_by_kernel(&word, address, sizeof word) == sizeof word;
+  }
   constexpr int no_such_how = -1;
   constexpr std::size_t kernel_set_bytes = 8;
   return ::syscall(SYS_rt_sigprocmask, no_such_how, address, nullptr, kernel_set_bytes) == 0 ||
@@ -37,9 +65,7 @@ inline bool is_readable(std::uintptr_t address) noexcept {
 // is read: a page that goes in between still faults.
 inline bool copy_memory(void* to, std::uintptr_t from, std::size_t bytes) noexcept {
   const errno_guard keep;
-  iovec local{to, bytes};
-  iovec remote{reinterpret_cast<void*>(from), bytes};
-  const ssize_t copied = ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
+  const ssize_t copied = copy_by_kernel(to, from, bytes);
   if (copied >= 0 || (errno != ENOSYS && errno != EPERM)) {
     return copied == static_cast<ssize_t>(bytes);
   }

@@ -13,6 +13,7 @@
 #include <cstdint>
 
 #include <whence/sys/arena.hpp>
+#include <whence/sys/safe_read.hpp>
 #include <whence/unwind/arch.hpp>
 #include <whence/unwind/cfa_program.hpp>
 #include <whence/unwind/eh_frame.hpp>
@@ -30,8 +31,11 @@ class unwinder {
   constexpr explicit unwinder(sys::arena& arena) noexcept
       : rules_(arena), lasting_(arena), plugins_(arena), memos_(arena) {}
 
-  // False where the kernel gives no memory. Requires: called once, before any walk.
-  bool open() noexcept { return rules_.open() && lasting_.open() && memos_.open(); }
+  // False where the kernel gives no memory. Comes before every walk; opening twice does nothing.
+  bool open() noexcept {
+    sys::look_for_valgrind();
+    return rules_.open() && lasting_.open() && memos_.open();
+  }
 
   const rule_cache& rules() const noexcept { return rules_; }
   const lasting_modules& lasting() const noexcept { return lasting_; }
