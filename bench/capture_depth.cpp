@@ -5,7 +5,8 @@
 // finds the caches cold and is charged for it.
 //
 //   repeated   the same stack again and again           steady    the method itself ran just before
-//   random     400 stacks, each taken once              polluted  other code ran just before
+//   random     400 stacks, each taken once              polluted  other code just ran: sorting,
+//                                                                 printing, 64 KiB of data
 //   leaf       one stack whose upper five frames vary
 //
 // bench_capture_depth [rounds]. Peers are loaded where they are installed: linking libunwind would
@@ -141,7 +142,9 @@ std::vector<method> methods() {
   std::vector<method> all{{"whence", &by_whence}, {"libgcc", &by_libgcc}, {"backtrace", &by_glibc}};
   if (unwind_backtrace != nullptr) all.push_back({"unw_backtrace", &by_unw_backtrace});
 #if WHENCE_BENCH_LIBUNWIND
-  if (cursor_step != nullptr && context_get != nullptr) all.push_back({"unw_step", &by_unw_step});
+  if (cursor_init != nullptr && cursor_step != nullptr && cursor_get != nullptr &&
+      context_get != nullptr)
+    all.push_back({"unw_step", &by_unw_step});
 #endif
   if (gperftools_trace != nullptr) all.push_back({"gperftools", &by_gperftools});
   return all;
@@ -163,11 +166,10 @@ class paths {
     all_.insert(all_.end(), library, library + count);
   }
 
-  // A path that makes a stack of some `depth` frames: five are main's and ours, some functions make
-  // two.
+  // `depth` functions; some make two frames, and main's side and ours are five more.
   path random(int depth) {
     path p;
-    for (int frames = 5; frames < depth; ++frames) p.push_back(one());
+    for (int i = 0; i < depth; ++i) p.push_back(one());
     return p;
   }
   level one() { return all_[random_() % all_.size()]; }
@@ -260,7 +262,7 @@ double median(std::vector<double> values) {
 }
 
 struct cell {
-  std::vector<double> per_capture, per_frame;
+  std::vector<double> per_capture, per_frame, frames;
 };
 
 }  // namespace
@@ -274,9 +276,9 @@ int main(int argc, char** argv) {
   std::mt19937 order{17};
   paths source;
 
-  std::printf("| stacks | depth |");
+  std::printf("| stacks | functions | frames |");
   for (const method& m : all) std::printf(" %s |", m.name);
-  std::printf("\n|---|---|");
+  std::printf("\n|---|---|---|");
   for (std::size_t i = 0; i < all.size(); ++i) std::printf("---|");
   std::printf("\n");
   for (const char* kind : {"repeated", "random", "leaf"}) {
@@ -306,9 +308,12 @@ int main(int argc, char** argv) {
             const double ns = static_cast<double>(m.ticks) / scale;
             cells[method.name].per_capture.push_back(ns / static_cast<double>(m.captures));
             cells[method.name].per_frame.push_back(ns / static_cast<double>(m.frames));
+            cells[method.name].frames.push_back(static_cast<double>(m.frames) /
+                                                static_cast<double>(m.captures));
           }
         }
-        std::printf("| %s, %s | %d |", kind, polluted ? "polluted" : "steady", depth);
+        std::printf("| %s, %s | %d | %.0f |", kind, polluted ? "polluted" : "steady", depth,
+                    median(cells[all[0].name].frames));
         const double ours = median(cells[all[0].name].per_capture);
         for (const method& m : all) {
           const double ns = median(cells[m.name].per_capture);
