@@ -194,7 +194,7 @@ TEST_CASE("at every instruction of libc and libstdc++ the walk is complete") {
 }
 
 TEST_CASE("at every instruction of a realigned frame the walk is complete") {
-  check(step_through([] { aligned_frame(100); }), 15);
+  check(step_through([] { aligned_frame(100); }), 10);
 }
 
 TEST_CASE("at every instruction of assembly without true information the walk is complete") {
