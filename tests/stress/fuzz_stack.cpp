@@ -86,7 +86,7 @@ std::uintptr_t top = 0;  // of the stack that is copied
 void take_original(int, siginfo_t*, void*) {
   ::getcontext(&taken.context);
   taken.sp = get(taken.context, machine_registers::sp);
-  taken.words.resize((top - taken.sp) / sizeof(std::uintptr_t));
+  taken.words.resize(std::min((top - taken.sp) / sizeof(std::uintptr_t), taken.words.capacity()));
   for (std::size_t i = 0; i < taken.words.size(); ++i) {
     taken.words[i] = unwind::load_word(taken.sp + i * sizeof(std::uintptr_t));
   }
@@ -222,6 +222,7 @@ int main(int argc, char** argv) {
   const stress::fuzz_options options(argc, argv);
   if (!unwinder.open()) fail("no memory for the unwinder");
   top = stress::own_stack().end;
+  taken.words.reserve(std::size_t{1} << 17);  // a handler must not allocate
   struct sigaction action {};
   action.sa_sigaction = take_original;
   action.sa_flags = SA_SIGINFO;
