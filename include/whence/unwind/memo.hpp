@@ -10,9 +10,9 @@
 // addresses that are known beforehand: the loads need not wait for each other, which is what makes
 // a walk slow. Nothing is believed that was not read.
 //
-// It only pays where stacks are deep and alike, so it is tried by those alone, and after each time
-// it was of no use it rests twice as long. A few memos serve all threads; a taken one is done
-// without.
+// It only pays where stacks are not shallow, and alike, so it is tried by those alone, and after
+// each time it was of no use it rests twice as long as before, after each good one half as long. A
+// few memos serve all threads; a taken one is done without.
 //
 // Signal-safe: a memo is tried for, never waited for. 16 KiB.
 #ifndef WHENCE_UNWIND_MEMO_HPP
@@ -28,7 +28,7 @@
 
 namespace whence::inline v1::unwind {
 
-inline constexpr std::size_t least_memo_depth = 40;
+inline constexpr std::size_t least_memo_depth = 16;
 
 struct memo_frame {
   std::uintptr_t pc, fp;
@@ -61,7 +61,7 @@ class memo {
   // Requires: entered.
   void was_useful(bool useful) noexcept {
     if (useful) {
-      next_rest_ = 1;
+      if (next_rest_ > 1) next_rest_ /= 2;
       return;
     }
     active_.store(false, std::memory_order_relaxed);

@@ -69,9 +69,10 @@ class memo_walk {
   walk_end end() const noexcept { return walk_.end(); }
   bool needs_exact() const noexcept { return walk_.needs_exact(); }
 
-  // Whether there was a stack, and whether most of it was this one's too.
+  // Whether there was a stack, and whether what was saved was worth what it cost: a new frame costs
+  // what two reused ones save, the memo itself what nine do.
   bool had_stack() const noexcept { return had_ > 0; }
-  bool useful() const noexcept { return 2 * reused_ > had_; }
+  bool useful() const noexcept { return reused_ > 2 * fresh_ + 9; }
 
  private:
   static constexpr std::size_t most_fresh = 24;
