@@ -1,12 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What disassembly.sh compiles, once with std::allocator<int> and once with an allocator of ours.
-// `type` and `pair` are what a user's hot code does; the rest follows from them.
+// What disassembly.sh compiles, once with std's types and once with ours: what a user's hot code
+// does with them.
 #include <cstddef>
 #include <memory>
+#include <mutex>
+#include <shared_mutex>
 #include <vector>
 
 #include <whence/allocator.hpp>
+#include <whence/mutex.hpp>
 
 using type = ALLOCATOR;
 
@@ -25,5 +28,32 @@ int* allocate(type& allocator, std::size_t count) {
 void deallocate(type& allocator, int* numbers, std::size_t count) {
   std::allocator_traits<type>::deallocate(allocator, numbers, count);
 }
+
+using mutex = MUTEX<std::mutex>;
+using shared_mutex = MUTEX<std::shared_timed_mutex>;
+
+void under_lock(mutex& m, int& number) {
+  m.lock();
+  ++number;
+  m.unlock();
+}
+
+bool try_under_lock(shared_mutex& m, int& number) {
+  std::unique_lock hold(m, std::chrono::milliseconds(5));
+  if (hold) ++number;
+  return hold.owns_lock();
+}
+
+int read_shared(shared_mutex& m, const int& number) {
+  std::shared_lock hold(m);
+  return number;
+}
+
+int lock_both(mutex& a, shared_mutex& b, const int& number) {
+  std::scoped_lock hold(a, b);
+  return number;
+}
+
+mutex constant;
 
 static_assert(sizeof(std::vector<int, type>) == sizeof(std::vector<int>));

@@ -49,8 +49,8 @@ TEST_CASE("the predefined profiles are there, in the order of their names") {
       predefined.push_back(p->name());
     }
   }
-  const std::vector<std::string_view> expected{"allocs", "block", "goroutine",
-                                               "heap",   "mutex", "threadcreate"};
+  const std::vector<std::string_view> expected{"allocs", "block",      "goroutine",   "heap",
+                                               "mutex",  "mutex_hold", "threadcreate"};
   CHECK(predefined == expected);
   const auto all = profiles();
   CHECK(std::is_sorted(all.begin(), all.end(),

@@ -35,6 +35,7 @@
 #include <whence/instruments/tag.hpp>
 #include <whence/knobs.hpp>
 #include <whence/registry.hpp>
+#include <whence/sys/keep_frame.hpp>
 
 namespace whence::inline v1 {
 
@@ -85,7 +86,7 @@ class tracking_allocator {
   [[nodiscard]] constexpr pointer allocate(size_type n) {
     if (!std::is_constant_evaluated() && n <= largest && countdown(n * sizeof(T))) [[unlikely]] {
       const pointer p = allocate_sampled(n);
-      asm volatile("");  // not a tail call: allocate stays visible as the leaf of the stack
+      sys::keep_frame();
       return p;
     }
     return traits::allocate(upstream_, n);
@@ -98,7 +99,7 @@ class tracking_allocator {
   {
     if (!std::is_constant_evaluated() && n <= largest && countdown(n * sizeof(T))) [[unlikely]] {
       const auto got = allocate_at_least_sampled(n);
-      asm volatile("");
+      sys::keep_frame();
       return got;
     }
     return upstream_.allocate_at_least(n);

@@ -14,6 +14,12 @@
 
 namespace whence::inline v1 {
 
+namespace core {
+inline std::int64_t held_to(std::int64_t value, std::int64_t most) noexcept {
+  return value < 0 ? 0 : value < most ? value : most;
+}
+}  // namespace core
+
 // The mean number of bytes between two sampled allocations (512 KiB at the start): 1 samples every
 // allocation, 0 or less none, and nothing is sparser than 1 TiB. Returns the previous rate. What is
 // recorded keeps the rate it was sampled at. Below 64 KiB, deallocations look into a filter from
@@ -21,7 +27,7 @@ namespace whence::inline v1 {
 inline std::int64_t set_heap_profile_rate(std::int64_t bytes) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return core::default_heap_rate;
-  const std::int64_t rate = bytes < 0 ? 0 : bytes < core::largest_rate ? bytes : core::largest_rate;
+  const std::int64_t rate = core::held_to(bytes, core::largest_rate);
   if (core::may_leave_untagged(rate)) {
     // Before any thread can sample by the new rate, every deallocation must look.
     s->free_mask.store(0, std::memory_order_relaxed);
@@ -30,8 +36,45 @@ inline std::int64_t set_heap_profile_rate(std::int64_t bytes) noexcept {
   std::int64_t before = 0;
   {
     const sys::scoped_lock hold(s->knobs);
-    before = s->heap_rate.load(std::memory_order_relaxed);
-    core::change_heap_rate(*s, rate);
+    before = s->heap.rate.load(std::memory_order_relaxed);
+    s->heap.change(rate);
+  }
+  core::publish_gates(*s);
+  return before;
+}
+
+// The mean time, in nanoseconds, that threads wait between two waits recorded in `block`: 1 records
+// every wait, 0 or less none; nothing is sparser than 13 days. A wait at least as long is always
+// recorded. Returns the previous rate. It holds for waits that begin afterwards; what is recorded
+// does not change. (Go: runtime.SetBlockProfileRate)
+inline std::int64_t set_block_profile_rate(std::int64_t ns) noexcept {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return core::default_block_rate;
+  return s->block_rate.exchange(core::held_to(ns, core::largest_block_rate),
+                                std::memory_order_relaxed);
+}
+
+// One in `n` contentions is recorded in `mutex`, on average, and counts n times: 1 records all, 0
+// none; n below 0 changes nothing; nothing is sparser than one in a million. Returns the previous
+// n. What is recorded does not change. (Go: runtime.SetMutexProfileFraction)
+inline int set_mutex_profile_fraction(int n) noexcept {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return core::default_mutex_fraction;
+  if (n < 0) return static_cast<int>(s->mutex_fraction.load(std::memory_order_relaxed));
+  return static_cast<int>(s->mutex_fraction.exchange(core::held_to(n, core::largest_mutex_fraction),
+                                                     std::memory_order_relaxed));
+}
+
+// One in `n` locks has the time it is held recorded in `mutex_hold`, on average, and counts n
+// times: 1 times all, 0 or less none. Returns the previous n.
+inline std::int64_t set_mutex_hold_rate(std::int64_t n) noexcept {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return core::default_hold_rate;
+  std::int64_t before = 0;
+  {
+    const sys::scoped_lock hold(s->knobs);
+    before = s->holds.rate.load(std::memory_order_relaxed);
+    s->holds.change(core::held_to(n, core::largest_hold_rate));
   }
   core::publish_gates(*s);
   return before;

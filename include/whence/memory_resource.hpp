@@ -21,6 +21,7 @@
 #include <whence/instruments/tag.hpp>
 #include <whence/knobs.hpp>
 #include <whence/registry.hpp>
+#include <whence/sys/keep_frame.hpp>
 
 namespace whence::inline v1 {
 
@@ -38,7 +39,7 @@ class tracking_resource : public std::pmr::memory_resource {
     if constexpr (R::enabled) {
       if (bytes <= core::largest_counted && instruments::countdown(bytes)) [[unlikely]] {
         void* const p = allocate_sampled(bytes, alignment);
-        asm volatile("");  // not a tail call: do_allocate stays visible in the stack
+        sys::keep_frame();
         return p;
       }
     }

@@ -87,7 +87,7 @@ inline profile_snapshot profile::snapshot() const {
   const core::process_state* const s = core::state();
   if (s == nullptr) return result;
   result.header = core::header_of(*this, *s);
-  core::for_each_row(*this, [&](const profile_row& row) { result.rows.push_back(row); });
+  core::for_each_row(*s, *this, [&](const profile_row& row) { result.rows.push_back(row); });
   return result;
 }
 
@@ -96,7 +96,7 @@ inline std::error_code profile::write_to(sink out, int debug) const {
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   if (debug > 0) return format::write_text(out, snapshot());
   format::profile_writer writer(out, core::header_of(*this, *s));
-  core::for_each_row(*this, [&](const profile_row& row) { writer.add(row); });
+  core::for_each_row(*s, *this, [&](const profile_row& row) { writer.add(row); });
   return writer.finish();
 }
 

@@ -11,7 +11,8 @@
 // named_registry     its own profiles under a prefix, made when first used. Price: as default.
 // null_registry      records nothing: an instrument is what it wraps, in size and machine code.
 //
-// A registry of your own is any type that meets `profile_registry`.
+// A registry of your own is any type that meets `profile_registry`. One that also has mutex_hold()
+// gets a sample of how long its locks are held.
 #ifndef WHENCE_REGISTRY_HPP
 #define WHENCE_REGISTRY_HPP
 
@@ -49,6 +50,7 @@ struct predefined_registry {
   static profile& heap() noexcept { return core::predefined(core::kind::heap); }
   static profile& block() noexcept { return core::predefined(core::kind::block); }
   static profile& mutex() noexcept { return core::predefined(core::kind::mutex); }
+  static profile& mutex_hold() noexcept { return core::predefined(core::kind::mutex_hold); }
   static profile& threadcreate() noexcept { return core::predefined(core::kind::threadcreate); }
 };
 
@@ -58,6 +60,7 @@ struct prefixed_registry {
   static profile& heap() noexcept { return named<".heap", core::kind::heap>(); }
   static profile& block() noexcept { return named<".block", core::kind::block>(); }
   static profile& mutex() noexcept { return named<".mutex", core::kind::mutex>(); }
+  static profile& mutex_hold() noexcept { return named<".mutex_hold", core::kind::mutex_hold>(); }
   static profile& threadcreate() noexcept {
     return named<".threadcreate", core::kind::threadcreate>();
   }

@@ -5,12 +5,15 @@
 #define WHENCE_WHENCE_HPP
 
 #include <whence/allocator.hpp>
+#include <whence/condition_variable.hpp>
 #include <whence/config.hpp>
 #include <whence/fwd.hpp>
 #include <whence/knobs.hpp>
 #include <whence/memory_resource.hpp>
+#include <whence/mutex.hpp>
 #include <whence/profile.hpp>
 #include <whence/registry.hpp>
+#include <whence/sync.hpp>
 #include <whence/tracked.hpp>
 #include <whence/version.hpp>
 

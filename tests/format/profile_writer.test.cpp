@@ -169,7 +169,7 @@ TEST_CASE("a heap sample says its allocation size in the label bytes, with its u
   const addresses stack{0x400010};
   profile_row row = row_of(stack, 0);
   row.values = {2050, 2099200, 1537, 1574400};
-  row.block_size = 1024;
+  row.number = 1024;
   const std::string file = encode(header_of(core::kind::heap, "heap"), {row});
   CHECK(tools::contains(raw(file), "2050    2099200       1537    1574400: 1 \n"));
   CHECK(tools::contains(raw(file), "bytes:[1024 bytes]") +

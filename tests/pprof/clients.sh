@@ -51,7 +51,7 @@ raw_total() {
 kind_of() {
   case "$1" in
     heap.* | heap) echo heap ;;
-    allocs | block | mutex | goroutine | threadcreate) echo "$1" ;;
+    allocs | block | mutex | mutex_hold | goroutine | threadcreate) echo "$1" ;;
     files | shards) echo "custom:indexer.$1" ;;
     *) echo "custom:$(tr -c 'A-Za-z0-9_./\n' _ <<<"$1")" ;;  # as the writer makes a type of a name
   esac
@@ -61,7 +61,7 @@ mapfile -t profiles < <(find "$dir" "$kinds" -maxdepth 1 -name '*.pb.gz' | LC_AL
 for name in heap heap.1 allocs files shards; do
   [ -s "$dir/$name.pb.gz" ] || fail "$dir/$name.pb.gz is not there"
 done
-for name in heap allocs block mutex goroutine threadcreate app.values app.deep-stacks; do
+for name in heap allocs block mutex mutex_hold goroutine threadcreate app.values app.deep-stacks; do
   [ -s "$kinds/$name.pb.gz" ] && [ -s "$kinds/$name.txt" ] || fail "no $name in $kinds"
 done
 
@@ -119,6 +119,19 @@ for client in go standalone; do
   shows 'source_file::source_file.*indexer.cpp:[0-9]+' "$client -lines files"
   run $client -raw "$dir/heap.pb.gz"
   shows 'indexer.cpp:[0-9]+' "$client -raw"
+  for type in contentions delay; do
+    run $client -top "-sample_index=$type" "$kinds/mutex.pb.gz"
+    shows 'tracked_mutex<std::mutex, .*>::unlock' "$client -top -$type mutex"
+    run $client -top "-sample_index=$type" "$kinds/block.pb.gz"
+    shows 'tracked_mutex<std::mutex, .*>::lock' "$client -top -$type block"
+  done
+  run $client -tags "$kinds/mutex.pb.gz"
+  shows 'orders' "$client -tags mutex: lock"
+  shows 'delay: Total' "$client -tags mutex: delay"
+  run $client -top -tagfocus 'lock=orders' "$kinds/block.pb.gz"
+  shows '^Showing nodes accounting for' "$client -tagfocus"
+  run $client -top -sample_index=hold "$kinds/mutex_hold.pb.gz"
+  shows 'contend' "$client -top -hold mutex_hold"
 done
 
 # Go's text: a legacy profile has no symbols, so clients may say that.
@@ -127,6 +140,15 @@ for file in "${texts[@]}"; do
   for command in "go tool pprof" "$build/pprof"; do
     $command -symbolize=none -raw "$file" >"$work/out" 2>"$work/err" || { cat "$work/err"; fail "$command -raw $file"; }
     shows '^PeriodType' "$command -raw $file"
+    # Text and protobuf were written a moment apart, when nothing was recorded any more.
+    case "$(basename "$file")" in
+      block.txt | mutex.txt)
+        of_text="$(raw_total 1) $(raw_total 2)"
+        $command -raw "${file%.txt}.pb.gz" >"$work/out" 2>/dev/null
+        [ "$of_text" = "$(raw_total 1) $(raw_total 2)" ] || fail "$file: the sums differ from the protobuf's"
+        ok
+        ;;
+    esac
   done
 done
 

@@ -3,7 +3,7 @@
 //
 // Says whether a profile file keeps every rule that some reader of pprof files relies on:
 //
-//   node validate.mjs --kind heap|allocs|block|mutex|goroutine|threadcreate|custom:NAME FILE...
+//   node validate.mjs --kind heap|allocs|block|mutex|mutex_hold|goroutine|threadcreate|custom:NAME FILE...
 //     --binary PATH   the first mapping must be this file
 //     --period N      the period must be N
 //     --nonempty      there must be samples
@@ -26,6 +26,7 @@ const kinds = {
   allocs: { types: heapTypes, period: 'space/bytes', defaults: ['alloc_space'] },
   block: { types: waitTypes, period: 'contentions/count', defaults: [''] },
   mutex: { types: waitTypes, period: 'contentions/count', defaults: [''] },
+  mutex_hold: { types: ['holds/count', 'hold/nanoseconds'], period: 'holds/count', defaults: [''] },
   goroutine: { types: ['goroutine/count'], period: 'goroutine/count', defaults: [''] },
   threadcreate: { types: ['threadcreate/count'], period: 'threadcreate/count', defaults: [''] },
 };
@@ -198,6 +199,12 @@ export function violations(file, { kind, binary, period, nonempty, anySize }, de
       check('bytes-label', keys.includes('bytes') || s.locationId.length === 1, () => `${where} has no label bytes`);
       const [allocObjects, allocSpace, inuseObjects, inuseSpace] = s.value.map((v) => BigInt(v));
       check('inuse-part', inuseObjects <= allocObjects && inuseSpace <= allocSpace, () => `${where}: more in use than allocated: ${s.value}`);
+    }
+    if (kind === kinds.mutex) {
+      const delay = s.label.find((l, k) => keys[k] === 'delay');
+      const power = delay === undefined ? 0n : BigInt(delay.num);
+      check('delay-label', s.locationId.length === 1 || (power > 0n && (power & (power - 1n)) === 0n && text(delay.numUnit, where) === 'nanoseconds'),
+        () => `${where}: label delay is no power of two in nanoseconds`);
     }
     const labels = s.label.map((l) => [l.key, l.str, l.num, l.numUnit].join(':')).sort();
     const key = `${s.locationId.join()}|${labels}`;

@@ -21,7 +21,11 @@ function good(kindName = 'heap') {
     new Function({ id, name: str(name), systemName: str(system), filename: str('/src/a.cpp'), startLine: 0 });
   const line = (functionId, n) => new Line({ functionId, line: n });
   const values = (a) => kind.types.map((_, i) => a * (kind.types.length === 4 && i % 2 === 1 ? 64 : 1));
-  const labels = () => (kind.types.length === 4 ? [new Label({ key: str('bytes'), num: 64, numUnit: str('bytes') })] : []);
+  const labels = () => {
+    if (kind.types.length === 4) return [new Label({ key: str('bytes'), num: 64, numUnit: str('bytes') })];
+    if (kindName === 'mutex') return [new Label({ key: str('lock'), str: str('orders') }), new Label({ key: str('delay'), num: 64, numUnit: str('nanoseconds') })];
+    return [];
+  };
   return new Profile({
     stringTable: table,
     sampleType: kind.types.map(type),
@@ -97,6 +101,8 @@ const damages = {
   'label-value': [[(p) => p.sample[0].label.push(new Label({ key: put(p, 'a'), num: 1, str: put(p, 'main') }))]],
   'num-unit': [[(p) => { p.sample[0].label[0].numUnit = 0; }], [(p) => { p.sample[0].label[0].num = 0; }]],
   'bytes-label': [[(p) => { p.sample[0].label = []; }]],
+  'delay-label': [[(p) => { p.sample[0].label.pop(); }, null, { kind: 'mutex' }], [(p) => { p.sample[0].label[1].num = 65; }, null, { kind: 'mutex' }],
+    [(p) => { p.sample[0].label[1].numUnit = 0; }, null, { kind: 'mutex' }]],
   'inuse-part': [[(p) => { p.sample[0].value[2] = 3; }], [(p) => { p.sample[0].value[3] = 129; }]],
   'sample-unique': [[(p) => p.sample.push(p.sample[0])]],
   'nonempty': [[(p) => { p.sample = []; }, null, { nonempty: true }]],
@@ -116,7 +122,7 @@ const expect = (holds, what) => {
 const rulesOf = (bytes, { kind = 'heap', ...rest } = {}) =>
   violations(bytes, { kind: kindOf(kind), ...rest }, decode).map((v) => v.rule);
 
-const names = ['heap', 'allocs', 'block', 'mutex', 'goroutine', 'threadcreate', 'custom:app.files/open'];
+const names = ['heap', 'allocs', 'block', 'mutex', 'mutex_hold', 'goroutine', 'threadcreate', 'custom:app.files/open'];
 for (const name of names) {
   for (const [how, pack] of [['plain', (b) => b], ['gzip', gzipSync]]) {
     const rules = rulesOf(pack(good(name).encode()), { kind: name, nonempty: true });

@@ -2,10 +2,14 @@
 //
 // Leaves a profile of every kind in the folder given, in both formats, for the clients to read:
 // what clients.test.sh runs beside the indexer.
+#include <atomic>
+#include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <mutex>
 #include <string>
 #include <system_error>
+#include <thread>
 #include <vector>
 
 #include <whence/whence.hpp>
@@ -19,6 +23,20 @@ namespace {
 int recurse(int depth) {
   whence::tracked<whence::custom_profile<"app.deep-stacks">> entry;
   return depth == 0 ? 0 : recurse(depth - 1) + 1;
+}
+
+// Two locks with names and one without, each held up; and a hold of each is timed.
+template <class Lock>
+[[gnu::noinline]] void contend(Lock& lock) {
+  std::atomic<bool> held{false};
+  std::thread holder([&] {
+    const std::lock_guard hold(lock);
+    held = true;
+    std::this_thread::sleep_for(std::chrono::milliseconds(2));
+  });
+  while (!held) std::this_thread::yield();
+  { const std::lock_guard hold(lock); }
+  holder.join();
 }
 
 bool save(const whence::profile& p, const std::string& folder, const char* suffix, int debug) {
@@ -43,6 +61,12 @@ int main(int argc, char** argv) {
   recurse(30);
   whence::profile& values = whence::new_profile("app.values");
   for (std::uint64_t i = 0; i < 3; ++i) values.add(i);
+  whence::set_mutex_hold_rate(1);
+  whence::tracked_mutex<> plain, orders{"orders"};
+  whence::tracked_mutex<std::recursive_timed_mutex> odd{"a \"b\"\n\tc"};
+  contend(plain);
+  for (int i = 0; i < 20; ++i) contend(orders);
+  contend(odd);
   bool written = true;
   for (const whence::profile* p : whence::profiles()) {
     written = save(*p, argv[1], ".pb.gz", 0) && save(*p, argv[1], ".txt", 1) && written;

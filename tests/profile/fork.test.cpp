@@ -6,14 +6,19 @@
 #include <algorithm>
 #include <atomic>
 #include <cstdint>
+#include <mutex>
 #include <string>
 #include <thread>
 #include <vector>
 
 #include "../heap_probe.hpp"
 #include "../sanitizers.hpp"
+#include "../wait_probe.hpp"
+#include "../workshop.hpp"
 #include <whence/allocator.hpp>
+#include <whence/mutex.hpp>
 #include <whence/profile.hpp>
+#include <whence/sync.hpp>
 
 using namespace whence;
 
@@ -65,7 +70,7 @@ TEST_CASE("children of one parent sample by numbers of their own") {
   if (sanitized) return;
   tracking_allocator<char> a;
   a.deallocate(a.allocate(1), 1);
-  std::vector<std::uint64_t> seeds{instruments::this_thread.random};
+  std::vector<std::uint64_t> seeds{instruments::random_state};
   for (int i = 0; i < 3; ++i) {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
@@ -73,7 +78,7 @@ TEST_CASE("children of one parent sample by numbers of their own") {
     REQUIRE(child >= 0);
     if (child == 0) {
       a.deallocate(a.allocate(1), 1);
-      const std::uint64_t mine = instruments::this_thread.random;
+      const std::uint64_t mine = instruments::random_state;
       ::_exit(::write(ends[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
     }
     std::uint64_t theirs = 0;
@@ -84,4 +89,87 @@ TEST_CASE("children of one parent sample by numbers of their own") {
     ::close(ends[0]);
     ::close(ends[1]);
   }
+}
+
+// A handler that a program registers takes a lock of its own before it forks. Whoever holds that
+// lock may be recording: so ours must be taken later. This program's handler is registered when
+// tests run, long after ours; were ours registered at the first use, a child would show it.
+TEST_CASE("a program's own fork handler may wait for a thread that records") {
+  if (sanitized) return;
+  const whence_tests::workshop shop;
+  shop.write("p.cpp", R"(
+#include <pthread.h>
+#include <sys/wait.h>
+#include <unistd.h>
+#include <atomic>
+#include <mutex>
+#include <thread>
+#include <whence/whence.hpp>
+static std::mutex m;
+int main() {
+  ::alarm(60);
+  ::pthread_atfork([] { m.lock(); }, [] { m.unlock(); }, [] { m.unlock(); });
+  whence::set_heap_profile_rate(1);
+  std::atomic<bool> stop{false};
+  std::thread busy([&] {
+    whence::tracking_allocator<char> a;
+    while (!stop) {
+      const std::lock_guard hold(m);
+      a.deallocate(a.allocate(1), 1);
+      whence::tracked_mutex<> named("name");
+    }
+  });
+  int failed = 0;
+  for (int i = 0; i < 300; ++i) {
+    const pid_t child = ::fork();
+    if (child == 0) ::_exit(0);
+    int status = 1;
+    ::waitpid(child, &status, 0);
+    failed += status != 0;
+  }
+  stop = true;
+  busy.join();
+  return failed;
+}
+)");
+  shop.run(whence_tests::workshop::compiler() +
+           " -std=c++20 -O1 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBBACKTRACE=0 -I '" +
+           std::string(WHENCE_INCLUDE_DIR) + "' p.cpp -o p -pthread && ./p");
+}
+
+TEST_CASE("a child finds no thread waiting, and locks that others waited for are as free") {
+  const whence_tests::wait_rates every(1);
+  using r = prefixed_registry<"fork.waits">;
+  tracked_mutex<std::timed_mutex, r> m;
+  m.lock();
+  std::vector<std::thread> waiters;
+  for (int i = 0; i < 5; ++i) {
+    waiters.emplace_back([&m] {
+      m.lock();
+      m.unlock();
+    });
+  }
+  whence_tests::wait_until_waiting(r::block(), 5);
+  const basic_blocking_scope<r> own_wait;
+  const pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    // The forking thread's own wait goes on; nobody is charged for those that are not here.
+    int failed = whence_tests::waits_of(r::block()).count == 1 ? 0 : 1;
+    m.unlock();
+    failed += whence_tests::waits_of(r::mutex()).count == 0 ? 0 : 2;
+    if (m.try_lock()) {
+      m.unlock();
+    } else {
+      failed += 4;
+    }
+    ::_exit(failed);
+  }
+  int status = 1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
+  m.unlock();
+  for (auto& t : waiters) t.join();
+  CHECK(whence_tests::waits_of(r::mutex()).count >= 1);
 }

@@ -47,8 +47,8 @@ TEST_CASE("blocks of different sizes at one stack are rows of their own, told ap
   for (std::size_t i = 1; i <= sizes; ++i) a.deallocate(a.allocate(100 * i), 100 * i);
   std::set<std::int64_t> seen;
   for (const profile_row& row : own::heap().snapshot().rows) {
-    seen.insert(row.block_size);
-    CHECK(row.values == std::array<std::int64_t, 4>{1, row.block_size, 0, 0});
+    seen.insert(row.number);
+    CHECK(row.values == std::array<std::int64_t, 4>{1, row.number, 0, 0});
   }
   CHECK(seen == std::set<std::int64_t>{100, 200, 300, 400, 500});
 }
@@ -59,6 +59,6 @@ TEST_CASE("a row of nothing but zeros is no row") {
   p.remove(1);
   CHECK(p.rows().size.load() == 1);
   int rows = 0;
-  core::for_each_row(p, [&rows](const profile_row&) { ++rows; });
+  core::for_each_row(*core::state(), p, [&rows](const profile_row&) { ++rows; });
   CHECK(rows == 0);
 }

@@ -125,15 +125,27 @@ class basic_profile_writer {
     // A sample without a location is dropped by some readers and refused by others.
     if (ids_.empty()) ids_.push_back(addresses_.id(core::unknown_frame));
 
+    const bool numbered = row.number != 0 && kind_.number.type != nullptr;
+    if (numbered && number_key_ == 0) {
+      number_key_ = strings_.id(kind_.number.type);
+      number_unit_ = strings_.id(kind_.number.unit);
+    }
     encoder_.message(proto::profile::sample, [&] {
       encoder_.packed(proto::sample::location_id, ids_);
       encoder_.packed(proto::sample::value, values);
-      if (row.block_size != 0) {
-        if (bytes_ == 0) bytes_ = strings_.id("bytes");
+      for (const stack::label& l : row.labels) {
+        const std::int64_t key = strings_.id(l.key);
+        const std::int64_t value = strings_.id(l.value);
         encoder_.message(proto::sample::label, [&] {
-          encoder_.int64(proto::label::key, bytes_);
-          encoder_.int64(proto::label::num, row.block_size);
-          encoder_.int64(proto::label::num_unit, bytes_);
+          encoder_.int64(proto::label::key, key);
+          encoder_.int64(proto::label::str, value);
+        });
+      }
+      if (numbered) {
+        encoder_.message(proto::sample::label, [&] {
+          encoder_.int64(proto::label::key, number_key_);
+          encoder_.int64(proto::label::num, row.number);
+          encoder_.int64(proto::label::num_unit, number_unit_);
         });
       }
     });
@@ -250,7 +262,8 @@ class basic_profile_writer {
   sys::flat_index by_key_;                // of functions_
   std::vector<std::uint32_t> ids_;        // of the row at hand
   std::vector<line> lines_;               // of the location at hand
-  std::int64_t bytes_ = 0;                // the text "bytes"
+  std::int64_t number_key_ = 0;           // texts of the numeric label
+  std::int64_t number_unit_ = 0;
   std::error_code error_;
 };
 

@@ -44,6 +44,7 @@ class text_writer {
   explicit text_writer(sink& out, Code code = {}) : out_(out), code_(std::move(code)) {}
 
   [[nodiscard]] std::error_code write(const profile_snapshot& snapshot) {
+    kind_ = snapshot.header.kind;
     return error_ = sys::as_error([&] {
              switch (snapshot.header.kind) {
                case core::kind::allocs:
@@ -79,7 +80,7 @@ class text_writer {
         2 * snapshot.header.period, "\n");
     for (const profile_row* row : sorted(snapshot, [](const profile_row& r) { return r.raw[3]; })) {
       put(row->raw[2], ": ", row->raw[3], " [", row->raw[0], ": ", row->raw[1], "] ",
-          addresses(*row), "\n");
+          addresses(*row), "\n", labels(*row));
       write_frames(*row);
     }
     put("\n# MaxRSS = ", sys::max_rss_bytes(), "\n");
@@ -89,11 +90,11 @@ class text_writer {
   // Nanoseconds stand for cycles.
   void write_waits(const profile_snapshot& snapshot, std::string_view title) {
     put("--- ", title, ":\ncycles/second=1000000000\n");
-    // The values are scaled already, and pprof multiplies by this.
+    // The values are scaled already, and pprof multiplies by what stands here.
     if (snapshot.header.kind == core::kind::mutex) put("sampling period=1\n");
     for (const profile_row* row :
          sorted(snapshot, [](const profile_row& r) { return r.values[1]; })) {
-      put(row->values[1], " ", row->values[0], " ", addresses(*row), "\n");
+      put(row->values[1], " ", row->values[0], " ", addresses(*row), "\n", labels(*row));
       write_frames(*row);
     }
   }
@@ -104,11 +105,13 @@ class text_writer {
       const profile_row* row;
       std::int64_t count;
     };
+    // Of two values pprof takes one: the time.
+    const auto shown = static_cast<std::size_t>(core::info(kind_).value_count) - 1;
     std::vector<group> groups;
     std::int64_t total = 0;
     for (const profile_row& row : snapshot.rows) {
-      groups.push_back({addresses(row), &row, row.values[0]});
-      total += row.values[0];
+      groups.push_back({addresses(row) + "\n" + labels(row), &row, row.values[shown]});
+      total += row.values[shown];
     }
     sys::sort(groups, [](const group& a, const group& b) { return a.stack < b.stack; });
     std::size_t kept = 0;
@@ -124,7 +127,7 @@ class text_writer {
     sys::sort(groups, [](const group& a, const group& b) { return a.count > b.count; });
     put(clean(snapshot.header.name), " profile: total ", total, "\n");
     for (const group& g : groups) {
-      put(g.count, " ", g.stack, "\n");
+      put(g.count, " ", g.stack);
       write_frames(*g.row);
     }
   }
@@ -147,6 +150,37 @@ class text_writer {
     if (row.truncated) append(text, " ", hex{core::truncated_frame});
     if (row.stack.empty() && !row.truncated) append(text, " ", hex{core::unknown_frame});
     return text;
+  }
+
+  // A comment to pprof. Go: runtime/pprof/pprof.go, printCountProfile.
+  std::string labels(const profile_row& row) const {
+    std::string text;
+    const auto add = [&text](std::string_view key, std::string_view value) {
+      append(text, text.empty() ? "# labels: {" : ", ", quoted(key), ":", quoted(value));
+    };
+    for (const stack::label& l : row.labels) add(l.key, l.value);
+    if (kind_ == core::kind::mutex && row.number != 0) {
+      const core::value_type& number = core::info(kind_).number;
+      add(number.type, std::to_string(row.number) + " " + number.unit);
+    }
+    return text.empty() ? text : text + "}\n";
+  }
+
+  static std::string quoted(std::string_view text) {
+    std::string result = "\"";
+    for (const char c : to_utf8(text)) {
+      if (c == '\n') {
+        result += "\\n";
+      } else if (c == '\t') {
+        result += "\\t";
+      } else if (static_cast<unsigned char>(c) < 0x20) {
+        append(result, "\\x", c < 0x10 ? "0" : "", sys::to_hex(static_cast<unsigned char>(c)));
+      } else {
+        if (c == '"' || c == '\\') result += '\\';
+        result += c;
+      }
+    }
+    return result + "\"";
   }
 
   void write_frames(const profile_row& row) {
@@ -214,6 +248,7 @@ class text_writer {
 
   sink& out_;
   Code code_;
+  core::kind kind_ = core::kind::custom;
   std::string line_;
   std::string text_;
   tabwriter table_{text_};

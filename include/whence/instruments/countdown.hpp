@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Decides which allocations are sampled: a Poisson process over the bytes allocated, so that a
-// block of S bytes is sampled with probability 1 - exp(-S/R), R the mean number of bytes between
-// samples, whatever was allocated before it. (Go: runtime/malloc.go, fastexprand; tcmalloc:
+// Decides which events are sampled: a Poisson process over an amount (bytes allocated, locks
+// taken), so that an event of S is sampled with probability 1 - exp(-S/R), R the mean amount
+// between samples, whatever came before it. (Go: runtime/malloc.go, fastexprand; tcmalloc:
 // sampler.h.)
 //
 //   a thread draws        D = floor(-R ln(U)),  U uniform in (0, 1]
-//   and samples a block   when the bytes since the draw exceed D;  then it draws again.
+//   and samples an event  when the amount since the draw exceeds D;  then it draws again.
 //
 // The countdown is one thread-local word, constant-initialized and trivial, so that reaching it
-// costs nothing; zero at first, which is below every floor: the first allocation of a thread makes
-// its first draw. Cost of an allocation that is not sampled: 4 instructions (x86-64).
+// costs nothing; zero at first, which is below every floor: the first event of a thread makes its
+// first draw. Cost of an event that is not sampled: 4 instructions (x86-64).
 #ifndef WHENCE_INSTRUMENTS_COUNTDOWN_HPP
 #define WHENCE_INSTRUMENTS_COUNTDOWN_HPP
 
@@ -18,81 +18,73 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <whence/instruments/random.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/process_state.hpp>
-#include <whence/sys/clock.hpp>
 #include <whence/sys/thread_local.hpp>
 
 namespace whence::inline v1::instruments {
 
 struct sampler {
-  std::int64_t remaining;  // bytes to the next sample, above `floor`
+  std::int64_t remaining;  // to the next sample, above `floor`
   std::int64_t floor;      // of the epoch in which the draw was made
   std::int64_t rate;       // the draw's mean
-  std::uint64_t random;    // 0: not seeded
 };
-WHENCE_THREAD_LOCAL sampler this_thread{};
+WHENCE_THREAD_LOCAL sampler heap_sampler{};
+WHENCE_THREAD_LOCAL sampler hold_sampler{};
 
-// True: ask `due` whether this allocation of `bytes` is sampled.
-[[gnu::always_inline]] inline bool countdown(std::size_t bytes) noexcept {
-  this_thread.remaining -= static_cast<std::int64_t>(bytes);
+// True: ask `due` whether this event is sampled.
+[[gnu::always_inline]] inline bool count_down(sampler& t, const std::atomic<std::int64_t>& floor,
+                                              std::size_t amount) noexcept {
+  t.remaining -= static_cast<std::int64_t>(amount);
   // Keeps load, subtraction and store one instruction: the comparison reads the result again.
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  return this_thread.remaining < core::own_state.own_gate.floor.load(std::memory_order_relaxed);
+  return t.remaining < floor.load(std::memory_order_relaxed);
 }
 
-// Uniform in (0, 1] with 53 bits: splitmix64 (Steele, Lea, Flood, "Fast Splittable Pseudorandom
-// Number Generators", 2014).
-inline double uniform(std::uint64_t& state) noexcept {
-  state += 0x9e3779b97f4a7c15;
-  std::uint64_t z = state;
-  z = (z ^ (z >> 30)) * 0xbf58476d1ce4e5b9;
-  z = (z ^ (z >> 27)) * 0x94d049bb133111eb;
-  z ^= z >> 31;
-  return static_cast<double>((z >> 11) + 1) * 0x1p-53;
+// Of an allocation.
+[[gnu::always_inline]] inline bool countdown(std::size_t bytes) noexcept {
+  return count_down(heap_sampler, core::own_state.own_gate.floor, bytes);
 }
 
-// Bytes to the next sample; capped, so that it never reaches into the next epoch.
-inline std::int64_t draw(sampler& t) noexcept {
-  if (t.random == 0) {
-    t.random = reinterpret_cast<std::uintptr_t>(&t) ^
-               (static_cast<std::uint64_t>(sys::wall_time_ns()) << 16);
-  }
-  const double d = -__builtin_log(uniform(t.random)) * static_cast<double>(t.rate);
+// The amount to the next sample; capped, so that it never reaches into the next epoch.
+inline std::int64_t draw(const sampler& t) noexcept {
+  const double d = -__builtin_log(uniform()) * static_cast<double>(t.rate);
   constexpr auto cap = static_cast<double>(core::epoch - 1);
   return static_cast<std::int64_t>(d < cap ? d : cap);
 }
 
-// The slow path of an allocation of `bytes`, already counted down: the rate it is sampled at, or 0.
-[[gnu::noinline, gnu::cold]] inline std::int64_t due(std::size_t bytes) noexcept {
-  core::process_state* const s = core::state();
-  sampler& t = this_thread;
-  if (s == nullptr) {
-    t.remaining = core::epoch;
-    return 0;
-  }
-  // Acquire pairs with change_heap_rate: the rate is at least as new as the floor.
-  const std::int64_t floor = s->heap_floor.load(std::memory_order_acquire);
-  const std::int64_t rate = s->heap_rate.load(std::memory_order_relaxed);
+// The slow path of an event already counted down: the rate it is sampled at, or 0.
+inline std::int64_t due(sampler& t, const core::sampling& knob, std::size_t amount) noexcept {
+  // Acquire pairs with start_epoch: the rate is at least as new as the floor.
+  const std::int64_t floor = knob.floor.load(std::memory_order_acquire);
+  const std::int64_t rate = knob.rate.load(std::memory_order_relaxed);
   const bool stale = t.floor != floor || t.rate != rate;
   t.floor = floor;
   t.rate = rate;
-  if (t.rate <= 1) {
-    t.remaining = floor - t.rate;  // 1: below the floor again at the next allocation; 0: off
-    return bytes == 0 ? 0 : t.rate;
+  if (rate <= 1) {
+    t.remaining = floor - rate;  // 1: below the floor again at the next event; 0: off
+    return amount == 0 ? 0 : rate;
   }
   if (stale) {
-    // The old draw is void. The new one counts from the start of this block, with numbers of its
+    // The old draw is void. The new one counts from the start of this event, with numbers of its
     // own: this may be a child of fork, which has its parent's.
-    t.random = 0;
+    forget_random();
     const std::int64_t first = draw(t);
-    if (bytes <= static_cast<std::uint64_t>(first)) {
-      t.remaining = floor + first - static_cast<std::int64_t>(bytes);
+    if (amount <= static_cast<std::uint64_t>(first)) {
+      t.remaining = floor + first - static_cast<std::int64_t>(amount);
       return 0;
     }
   }
   t.remaining = floor + draw(t);
-  return t.rate;
+  return rate;
+}
+
+// Of an allocation of `bytes`.
+[[gnu::noinline, gnu::cold]] inline std::int64_t due(std::size_t bytes) noexcept {
+  if (const core::process_state* const s = core::state()) return due(heap_sampler, s->heap, bytes);
+  heap_sampler.remaining = core::epoch;
+  return 0;
 }
 
 }  // namespace whence::inline v1::instruments

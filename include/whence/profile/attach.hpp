@@ -32,9 +32,8 @@ inline void publish_gates(const process_state& s) noexcept {
     // The mask before the floor: whoever samples by the new floor may hand out unaligned blocks.
     module->own_gate.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
                                      std::memory_order_relaxed);
-    const bool off = s.heap_rate.load(std::memory_order_relaxed) == 0;
-    module->own_gate.floor.store(off ? never : s.heap_floor.load(std::memory_order_relaxed),
-                                 std::memory_order_release);
+    module->own_gate.floor.store(s.heap.gate_floor(), std::memory_order_release);
+    module->own_gate.hold_floor.store(s.holds.gate_floor(), std::memory_order_release);
     return false;
   });
 }
@@ -42,16 +41,6 @@ inline void publish_gates(const process_state& s) noexcept {
 // At such a rate sampled blocks are not aligned to pages.
 inline bool may_leave_untagged(std::int64_t rate) noexcept {
   return rate > 0 && rate < smallest_tagging_rate;
-}
-
-// Puts a new rate in force. Requires: nobody else does; publish_gates follows, and came before with
-// a free_mask of 0 where blocks may be left untagged.
-inline void change_heap_rate(process_state& s, std::int64_t rate) noexcept {
-  if (rate == s.heap_rate.load(std::memory_order_relaxed)) return;
-  s.heap_rate.store(rate, std::memory_order_relaxed);
-  const std::int64_t floor = s.heap_floor.load(std::memory_order_relaxed);
-  // After four million changes, one takes effect at each thread's next sample instead of at once.
-  if (floor < last_epoch) s.heap_floor.store(floor + epoch, std::memory_order_release);
 }
 
 inline profile* make_predefined(process_state& s, kind k, const profile* shown) noexcept {
@@ -67,7 +56,8 @@ inline bool open_root(process_state& s) noexcept {
     return false;
   }
   const profile* const heap = make_predefined(s, kind::heap, nullptr);
-  for (const kind k : {kind::block, kind::goroutine, kind::mutex, kind::threadcreate}) {
+  for (const kind k :
+       {kind::block, kind::goroutine, kind::mutex, kind::mutex_hold, kind::threadcreate}) {
     if (make_predefined(s, k, nullptr) == nullptr) return false;
   }
   if (heap == nullptr || make_predefined(s, kind::allocs, heap) == nullptr) return false;
@@ -75,7 +65,12 @@ inline bool open_root(process_state& s) noexcept {
   const std::int64_t rate =
       environment_number("WHENCE_HEAP_RATE", 0, largest_rate, default_heap_rate);
   if (may_leave_untagged(rate)) s.free_mask = 0;
-  if (rate != default_heap_rate) change_heap_rate(s, rate);
+  s.heap.change(rate);
+  s.holds.change(
+      environment_number("WHENCE_MUTEX_HOLD_RATE", 0, largest_hold_rate, default_hold_rate));
+  s.block_rate = environment_number("WHENCE_BLOCK_RATE", 0, largest_block_rate, default_block_rate);
+  s.mutex_fraction = environment_number("WHENCE_MUTEX_FRACTION", 0, largest_mutex_fraction,
+                                        default_mutex_fraction);
   s.stack_depth = static_cast<int>(environment_number(
       "WHENCE_STACK_DEPTH", 1, static_cast<std::int64_t>(unwind::max_depth), default_stack_depth));
   s.budget.set_limit(static_cast<std::size_t>(
@@ -97,7 +92,7 @@ inline bool open_root(process_state& s) noexcept {
   });
   sys::pin(first);
   // Before a lock is taken that a child of fork could find held.
-  if (!fork_handlers::installed.exchange(true)) fork_handlers::install(*first);
+  fork_handlers::protect(*first);
   if (!first->unwinder.open() || !open_root(*first)) return nullptr;
   if (settings_differ() && !first->mixed_settings.exchange(true)) {
     say("whence: this program was built from translation units with different settings "

@@ -6,6 +6,7 @@
 //   heap                     | blocks allocated | blocks freed | - | -        of one size, unscaled
 //   heap, [overflow] bucket  | objects allocated | freed | bytes allocated | freed   mixed, scaled
 //   block, mutex             | contentions | delay in nanoseconds | - | -
+//   mutex_hold               | holds | hold in nanoseconds | - | -
 //   goroutine, threadcreate  | count | - | - | -
 //
 // Ends are read before begins, so that no difference is ever negative. Signal-safe.
@@ -24,6 +25,8 @@ namespace whence::inline v1::core {
 inline constexpr int live_counter = 0;
 inline constexpr int allocated_counter = 0;
 inline constexpr int freed_counter = 1;
+inline constexpr int contention_counter = 0;
+inline constexpr int delay_counter = 1;
 inline constexpr int overflow_bytes = 2;  // from a counter of objects to the one of their bytes
 
 // Counts one block of `bytes` as allocated or freed.
@@ -57,9 +60,9 @@ inline heap_values read_heap(const stack::bucket& b) noexcept {
   }
   const std::int64_t freed = read(freed_counter);
   const std::int64_t all = read(allocated_counter);
-  const auto size = static_cast<std::int64_t>(b.block_size);
-  return {scale(all, b.block_size, b.rate),
-          scale(all - freed, b.block_size, b.rate),
+  const auto size = static_cast<std::int64_t>(b.number);
+  return {scale(all, b.number, b.rate),
+          scale(all - freed, b.number, b.rate),
           {all, all * size},
           {all - freed, (all - freed) * size}};
 }

@@ -53,7 +53,7 @@ inline profile_header header_of(const profile& p, const process_state& s) {
   header.time_ns = sys::wall_time_ns();
   header.comments = comments(s);
   if (p.kind() == kind::heap || p.kind() == kind::allocs) {
-    const std::int64_t rate = s.heap_rate.load(std::memory_order_relaxed);
+    const std::int64_t rate = s.heap.rate.load(std::memory_order_relaxed);
     header.period = rate > 0 ? rate : 1;
   }
   return header;

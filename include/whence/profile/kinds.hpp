@@ -7,14 +7,23 @@
 
 namespace whence::inline v1::core {
 
-enum class kind : unsigned char { allocs, block, goroutine, heap, mutex, threadcreate, custom };
+enum class kind : unsigned char {
+  allocs,
+  block,
+  goroutine,
+  heap,
+  mutex,
+  mutex_hold,
+  threadcreate,
+  custom
+};
 
-inline constexpr int kind_count = 7;
+inline constexpr int kind_count = 8;
 
 // A sample type of profile.proto. An empty type stands for the name of a custom profile.
 struct value_type {
-  const char* type;
-  const char* unit;
+  const char* type = nullptr;
+  const char* unit = nullptr;
 };
 
 inline constexpr int max_values = 4;
@@ -26,6 +35,7 @@ struct kind_info {
   value_type values[max_values];
   value_type period_type;
   const char* default_sample_type;  // empty: clients show the last one
+  value_type number;                // the numeric label, if any
 };
 
 inline constexpr kind_info kinds[kind_count] = {
@@ -37,19 +47,22 @@ inline constexpr kind_info kinds[kind_count] = {
       {"inuse_objects", "count"},
       {"inuse_space", "bytes"}},
      {"space", "bytes"},
-     "alloc_space"},
+     "alloc_space",
+     {"bytes", "bytes"}},
     {"block",
      "Stack traces that led to blocking on synchronization primitives",
      2,
      {{"contentions", "count"}, {"delay", "nanoseconds"}},
      {"contentions", "count"},
-     ""},
+     "",
+     {}},
     {"goroutine",
      "Stack traces of all current threads",
      1,
      {{"goroutine", "count"}},
      {"goroutine", "count"},
-     ""},
+     "",
+     {}},
     {"heap",
      "A sampling of memory allocations of live objects",
      4,
@@ -58,20 +71,30 @@ inline constexpr kind_info kinds[kind_count] = {
       {"inuse_objects", "count"},
       {"inuse_space", "bytes"}},
      {"space", "bytes"},
-     "inuse_space"},
+     "inuse_space",
+     {"bytes", "bytes"}},
     {"mutex",
      "Stack traces of holders of contended mutexes",
      2,
      {{"contentions", "count"}, {"delay", "nanoseconds"}},
      {"contentions", "count"},
-     ""},
+     "",
+     {"delay", "nanoseconds"}},
+    {"mutex_hold",
+     "A sampling of how long mutexes were held",
+     2,
+     {{"holds", "count"}, {"hold", "nanoseconds"}},
+     {"holds", "count"},
+     "",
+     {}},
     {"threadcreate",
      "Stack traces that led to the creation of new OS threads",
      1,
      {{"threadcreate", "count"}},
      {"threadcreate", "count"},
-     ""},
-    {"", "", 1, {{"", "count"}}, {"", "count"}, ""},
+     "",
+     {}},
+    {"", "", 1, {{"", "count"}}, {"", "count"}, "", {}},
 };
 
 constexpr const kind_info& info(kind k) {

@@ -19,6 +19,8 @@
 #include <whence/profile/live_map.hpp>
 #include <whence/profile/profile_directory.hpp>
 #include <whence/profile/settings.hpp>
+#include <whence/profile/wait_slots.hpp>
+#include <whence/stack/label_sets.hpp>
 #include <whence/stack/losses.hpp>
 #include <whence/stack/table.hpp>
 #include <whence/sys/arena.hpp>
@@ -29,6 +31,9 @@
 namespace whence::inline v1::core {
 
 inline constexpr std::int64_t default_heap_rate = 512 * 1024;  // Go: runtime.MemProfileRate
+inline constexpr std::int64_t default_block_rate = 1;          // nanoseconds; every wait
+inline constexpr std::int64_t default_mutex_fraction = 1;      // every contention
+inline constexpr std::int64_t default_hold_rate = 1000;        // one lock in a thousand
 inline constexpr int default_stack_depth = 128;                // Go: GODEBUG profstackdepth
 inline constexpr std::size_t default_memory_limit = std::size_t{256} << 20;
 
@@ -41,15 +46,19 @@ struct process_state {
   sys::arena arena{budget};
   stack::losses losses;
   stack::table stacks{arena, losses};
+  stack::label_sets labels{arena, losses};
   unwind::unwinder unwinder{arena};
   profile_directory profiles{arena};
   live_map<std::uint64_t> blocks{budget};  // heap: sampled blocks by address
   live_map<std::uint64_t> values{budget};  // custom: values of up to 8 bytes
   live_map<wide_key> wide_values{budget};  // custom: wider ones
   block_filter filter;
+  wait_slots waits{arena};
 
-  std::atomic<std::int64_t> heap_rate{default_heap_rate};
-  std::atomic<std::int64_t> heap_floor{epoch};  // where a countdown of the rate in force ends
+  sampling heap{default_heap_rate};   // bytes allocated
+  sampling holds{default_hold_rate};  // locks taken
+  std::atomic<std::int64_t> block_rate{default_block_rate};
+  std::atomic<std::int64_t> mutex_fraction{default_mutex_fraction};
   std::atomic<std::uintptr_t> free_mask{tag_alignment - 1};
   std::atomic<int> stack_depth{default_stack_depth};
   std::atomic<bool> mixed_settings{false};

@@ -18,8 +18,9 @@ namespace whence::inline v1::core {
 
 // What a bucket is told apart by besides its stack.
 struct event_key {
-  std::uint64_t block_size = 0;
+  std::uint64_t number = 0;
   std::int64_t rate = 0;
+  std::uint32_t labels = 0;
 };
 
 // The bucket in `list` of the stack that begins at the frame returning to `caller`. nullptr where
@@ -31,7 +32,8 @@ struct event_key {
   unwind::trace t{static_cast<std::uintptr_t*>(__builtin_alloca(limit * sizeof(std::uintptr_t))),
                   limit};
   unwind::capture(s.unwinder, t, caller, skip);
-  const stack::key k{{t.pcs, t.depth, t.truncated, t.leaf_is_ip}, event.block_size, event.rate, 0};
+  const stack::key k{
+      {t.pcs, t.depth, t.truncated, t.leaf_is_ip}, event.number, event.rate, event.labels};
   return s.stacks.record(list, k);
 }
 

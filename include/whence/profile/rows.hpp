@@ -14,29 +14,31 @@
 
 #include <whence/profile/counters.hpp>
 #include <whence/profile/kinds.hpp>
+#include <whence/profile/process_state.hpp>
 #include <whence/profile/profile.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/profile/waits_in_progress.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/stack/table.hpp>
 #include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::core {
 
-inline profile_row row_of(kind k, const stack::bucket& b) {
+inline profile_row row_of(kind k, const stack::bucket& b, const stack::label_sets& labels) {
   profile_row row;
   row.stack = {b.pcs(), b.depth()};
   row.leaf_is_ip = b.leaf_is_ip();
   row.truncated = b.truncated();
-  row.labels = b.labels;
+  row.labels = labels.of(b.labels);
+  row.number = static_cast<std::int64_t>(b.number);
   if (k == kind::heap || k == kind::allocs) {
     const heap_values v = read_heap(b);
-    row.block_size = static_cast<std::int64_t>(b.block_size);
     row.values = {v.allocated.objects, v.allocated.bytes, v.in_use.objects, v.in_use.bytes};
     row.raw = {v.raw_allocated.objects, v.raw_allocated.bytes, v.raw_in_use.objects,
                v.raw_in_use.bytes};
   } else {
     for (int i = 0; i < info(k).value_count; ++i) {
-      row.values[static_cast<std::size_t>(i)] = b.counters[i].load(std::memory_order_relaxed);
+      row.values[static_cast<std::size_t>(i)] = b.counters[i].load(std::memory_order_acquire);
     }
     row.raw = row.values;
   }
@@ -60,11 +62,12 @@ inline bool rates_differ(const stack::bucket_list& list) {
 // What two buckets share that differ in nothing but their rate.
 inline stack::hash128 identity_without_rate(const stack::bucket_list& list,
                                             const stack::bucket& b) {
-  return stack::table::identify(list, {b.stack(), b.block_size, 0, b.labels});
+  return stack::table::identify(list, {b.stack(), b.number, 0, b.labels});
 }
 
 template <class F>
-void for_each_merged_row(kind k, const stack::bucket_list& list, F&& visit) {
+void for_each_merged_row(kind k, const stack::bucket_list& list, const stack::label_sets& labels,
+                         F&& visit) {
   struct item {
     stack::hash128 identity;
     const stack::bucket* bucket;
@@ -78,10 +81,10 @@ void for_each_merged_row(kind k, const stack::bucket_list& list, F&& visit) {
                                               : a.identity.low < b.identity.low;
   });
   for (std::size_t i = 0; i < items.size();) {
-    profile_row row = row_of(k, *items[i].bucket);
+    profile_row row = row_of(k, *items[i].bucket, labels);
     for (const std::size_t first = i++;
          i < items.size() && items[i].identity == items[first].identity; ++i) {
-      const profile_row more = row_of(k, *items[i].bucket);
+      const profile_row more = row_of(k, *items[i].bucket, labels);
       for (std::size_t v = 0; v < row.values.size(); ++v) {
         row.values[v] += more.values[v];
         row.raw[v] += more.raw[v];
@@ -92,13 +95,23 @@ void for_each_merged_row(kind k, const stack::bucket_list& list, F&& visit) {
 }
 
 // Calls visit(const profile_row&) for every row that has a value; no two have the same stack,
-// labels and block size.
+// labels and number.
 template <class F>
-void for_each_row(const profile& p, F&& visit) {
-  if (rates_differ(p.rows())) return for_each_merged_row(p.kind(), p.rows(), visit);
-  p.rows().for_each([&](const stack::bucket& b) {
-    const profile_row row = row_of(p.kind(), b);
-    if (!is_zero(row)) visit(row);
+void for_each_row(const process_state& s, const profile& p, F&& visit) {
+  if (rates_differ(p.rows())) return for_each_merged_row(p.kind(), p.rows(), s.labels, visit);
+  const auto visit_all = [&](auto&& row_at) {
+    p.rows().for_each([&](const stack::bucket& b) {
+      const profile_row row = row_at(b);
+      if (!is_zero(row)) visit(row);
+    });
+  };
+  const auto read = [&](const stack::bucket& b) { return row_of(p.kind(), b, s.labels); };
+  if (p.kind() != kind::block) return visit_all(read);
+  const waits_in_progress now(s.waits);
+  visit_all([&](const stack::bucket& b) {
+    profile_row row = now.row(b, [&] { return read(b); });
+    row.raw = row.values;
+    return row;
   });
 }
 

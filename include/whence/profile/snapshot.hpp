@@ -16,6 +16,7 @@
 #include <vector>
 
 #include <whence/profile/kinds.hpp>
+#include <whence/stack/label_sets.hpp>
 #include <whence/unwind/pc.hpp>
 
 namespace whence::inline v1 {
@@ -23,10 +24,10 @@ namespace whence::inline v1 {
 // Values are final: scaled, in the units and the order of core::info(kind).values.
 struct profile_row {
   std::span<const std::uintptr_t> stack;  // leaf first; return addresses, but see leaf_is_ip
-  bool leaf_is_ip = false;      // stack[0] is an interrupted instruction, not a return address
-  bool truncated = false;       // frames beyond the root end were cut off
-  std::uint32_t labels = 0;     // id of the label set; 0: none
-  std::int64_t block_size = 0;  // heap: bytes of one allocation (label `bytes`); 0: none
+  bool leaf_is_ip = false;   // stack[0] is an interrupted instruction, not a return address
+  bool truncated = false;    // frames beyond the root end were cut off
+  stack::label_list labels;  // sorted by key
+  std::int64_t number = 0;   // of the label core::info(kind).number; 0: none
   std::array<std::int64_t, core::max_values> values{};
   std::array<std::int64_t, core::max_values> raw{};  // as recorded, unscaled (Go's text format)
 
@@ -48,7 +49,7 @@ struct profile_header {
 
 struct profile_snapshot {
   profile_header header;
-  std::vector<profile_row> rows;  // no two with the same stack, labels and block size
+  std::vector<profile_row> rows;  // no two with the same stack, labels and number
 };
 
 }  // namespace whence::inline v1

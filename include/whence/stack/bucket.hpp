@@ -3,8 +3,8 @@
 // A bucket: one stack of one profile, and what was counted there. It is written once, before
 // anybody can see it, but for its counters; it never moves and is never freed.
 //
-//   line 0   | identity, 16 | counters, 4 x 8 | block size, 8 | labels, 4 | list, 2 | depth+flags,
-//   2 | line 1   | next, 8 | rate, 8 | return addresses, leaf first, 8 each ...
+//   line 0   | identity, 16 | counters, 4 x 8 | number, 8 | labels, 4 | list, 2 | depth+flags, 2
+//   line 1   | next, 8 | rate, 8 | return addresses, leaf first, 8 each ...
 //
 // Line 0 is all that recording touches. A list strings the buckets of one profile together, newest
 // first, for whoever reads the profile.
@@ -30,9 +30,9 @@ struct frames {
 // What tells two buckets of one profile apart.
 struct key {
   frames stack;
-  std::uint64_t block_size = 0;  // heap: bytes of one allocation
-  std::int64_t rate = 0;         // heap: mean bytes between samples when it was taken, below 2^44
-  std::uint32_t labels = 0;      // id of the label set; 0: none
+  std::uint64_t number = 0;  // heap: bytes of one allocation; mutex: power of two of the delay
+  std::int64_t rate = 0;     // heap: mean bytes between samples when it was taken, below 2^44
+  std::uint32_t labels = 0;  // id of the label set; 0: none
 };
 
 inline constexpr int counter_count = 4;
@@ -40,7 +40,7 @@ inline constexpr int counter_count = 4;
 struct alignas(64) bucket {
   hash128 identity;
   std::atomic<std::int64_t> counters[counter_count];
-  std::uint64_t block_size;
+  std::uint64_t number;
   std::uint32_t labels;
   std::uint16_t list;
   std::uint16_t depth_and_flags;

@@ -58,7 +58,7 @@ class table {
     const std::uint64_t flags = (k.stack.truncated ? 2U : 0U) | (k.stack.leaf_is_ip ? 1U : 0U);
     // 44 bits of rate, 18 of list and flags.
     h.add((static_cast<std::uint64_t>(k.rate) << 18) | (std::uint64_t{list.id} << 2) | flags,
-          k.block_size);
+          k.number);
     return h.finish();
   }
 
@@ -232,7 +232,7 @@ class table {
     auto* const b = ::new (memory) bucket;
     b->identity = identity;
     for (auto& counter : b->counters) counter.store(0, std::memory_order_relaxed);
-    b->block_size = k.block_size;
+    b->number = k.number;
     b->labels = k.labels;
     b->list = list.id;
     b->depth_and_flags = static_cast<std::uint16_t>(

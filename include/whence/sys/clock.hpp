@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Nanoseconds since the Unix epoch, without <chrono>. Signal-safe.
+// The clocks, in nanoseconds and without <chrono>. Signal-safe. Cost: some 25 ns each (vDSO).
 #ifndef WHENCE_SYS_CLOCK_HPP
 #define WHENCE_SYS_CLOCK_HPP
 
@@ -10,10 +10,20 @@
 
 namespace whence::inline v1::sys {
 
-inline std::int64_t wall_time_ns() noexcept {
+inline std::int64_t clock_ns(clockid_t clock) noexcept {
   timespec t{};
-  ::clock_gettime(CLOCK_REALTIME, &t);
+  ::clock_gettime(clock, &t);
   return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
+}
+
+// Since the Unix epoch; may step.
+inline std::int64_t wall_time_ns() noexcept {
+  return clock_ns(CLOCK_REALTIME);
+}
+
+// Since some moment; never steps.
+inline std::int64_t monotonic_ns() noexcept {
+  return clock_ns(CLOCK_MONOTONIC);
 }
 
 }  // namespace whence::inline v1::sys

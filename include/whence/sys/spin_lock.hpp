@@ -10,12 +10,9 @@
 #ifndef WHENCE_SYS_SPIN_LOCK_HPP
 #define WHENCE_SYS_SPIN_LOCK_HPP
 
-#include <time.h>
-
 #include <atomic>
 
-#include <whence/sys/errno_guard.hpp>
-#include <whence/sys/no_cancel.hpp>
+#include <whence/sys/nap.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -28,16 +25,12 @@ class spin_lock {
 
  private:
   static constexpr int looks = 200;
-  static constexpr long nap_ns = 20'000;
 
   [[gnu::noinline, gnu::cold]] void lock_contended() noexcept {
-    const errno_guard keep;
-    const no_cancel uncancelled;
     do {
       for (int i = 0; held_.load(std::memory_order_relaxed); ++i) {
         if (i < looks) continue;
-        const timespec nap{0, nap_ns};
-        ::nanosleep(&nap, nullptr);
+        nap();
       }
     } while (held_.exchange(true, std::memory_order_acquire));
   }

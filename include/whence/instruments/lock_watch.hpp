@@ -1,0 +1,151 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What stands beside a lock and sees who waits for it, who makes others wait, and for how long it
+// is held. It takes and releases the lock through the functions it is given, whatever kind of lock
+// that is and however it is shared.
+//
+//   taken at once    count down to the next hold that is timed              2 instructions
+//   taken late       one wait (instruments/wait.hpp), in the lock's queue   `block`, at the taker
+//   released         if somebody waited: charge, release, then record       `mutex`, at the
+//   releaser
+//                    if the hold is timed: the same                         `mutex_hold`, there too
+//
+// The stack of a release is taken after it, so that the lock is never held a moment longer for it;
+// by then the lock may be gone, and nothing of this object is touched. Never throws of its own.
+// `caller` is as unwind::capture wants it: the return address of a function still active.
+#ifndef WHENCE_INSTRUMENTS_LOCK_WATCH_HPP
+#define WHENCE_INSTRUMENTS_LOCK_WATCH_HPP
+
+#include <bit>
+#include <cstdint>
+
+#include <whence/instruments/countdown.hpp>
+#include <whence/instruments/random.hpp>
+#include <whence/instruments/wait.hpp>
+#include <whence/instruments/wait_name.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/counters.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/record.hpp>
+#include <whence/profile/wait_queue.hpp>
+#include <whence/sys/clock.hpp>
+
+namespace whence::inline v1::instruments {
+
+// `count` events that took `length_ns` each.
+inline void record_lock(profile& p, core::event_key key, std::int64_t count, std::int64_t length_ns,
+                        const void* caller) noexcept {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return;
+  stack::bucket* const b = core::record_stack(*s, p.rows(), key, caller);
+  if (b == nullptr) return;
+  b->add(core::contention_counter, count);
+  b->add(core::delay_counter, count * length_ns);
+}
+
+// R: a profile_registry that is enabled.
+template <class R>
+class lock_watch {
+ public:
+  constexpr lock_watch() noexcept = default;
+  constexpr explicit lock_watch(const char* name) noexcept : name_(name) {}
+
+  // Whether this hold may be one to time. Asked before the lock is taken: between the two atomic
+  // instructions of a lock and its unlock, a count costs a nanosecond more.
+  [[gnu::always_inline]] static bool hold_is_due() noexcept {
+    if constexpr (times_holds) {
+      return count_down(hold_sampler, core::own_state.own_gate.hold_floor, 1);
+    } else {
+      return false;
+    }
+  }
+
+  // Times this hold, if it is one to time. Requires: the lock is held, by nobody else.
+  void begin_hold() noexcept {
+    core::process_state* const s = core::state();
+    if (s == nullptr) {
+      hold_sampler.remaining = core::epoch;
+      return;
+    }
+    const std::int64_t rate = due(hold_sampler, s->holds, 1);
+    if (rate == 0) return;
+    hold_rate_ = rate;
+    held_since_ns_ = sys::monotonic_ns();
+    queue_.begin_hold();
+  }
+
+  // Takes the lock, which somebody else has. `take` tells whether it got it before it gave up.
+  template <class Take>
+  bool take_late(const void* caller, Take take) {
+    wait w(R::block(), name_.labels(), caller, &queue_);
+    const bool got = take();
+    w.end(got);
+    return got;
+  }
+
+  // Whether a release is nobody's business.
+  bool idle() const noexcept { return queue_.idle(); }
+
+  template <class Release>
+  void release(const void* caller, Release release) {
+    if (queue_.resting()) return release();
+    const std::int64_t now = sys::monotonic_ns();
+    const std::int64_t hold = queue_.end_hold() ? now - held_since_ns_ : -1;
+    const std::int64_t hold_rate = hold_rate_;
+    const std::int64_t delay = queue_.charge(now);
+    const std::uint32_t labels = name_.labels();
+    release();
+    if (delay > 0) record_delay(delay, labels, caller);
+    if constexpr (times_holds) {
+      if (hold >= 0) record_hold(hold, hold_rate, labels, caller);
+    }
+  }
+
+ private:
+  static constexpr bool times_holds = requires {
+    { R::mutex_hold() } -> std::same_as<profile&>;
+  };
+
+  // One in `mutex_fraction` is recorded, and counts for all of them. (Go: runtime.mutexevent)
+  static void record_delay(std::int64_t delay, std::uint32_t labels, const void* caller) noexcept {
+    const core::process_state* const s = core::state();
+    const std::int64_t n = s == nullptr ? 0 : s->mutex_fraction.load(std::memory_order_relaxed);
+    if (n <= 0 || (n > 1 && random_bits() % static_cast<std::uint64_t>(n) != 0)) return;
+    const auto power = std::bit_floor(static_cast<std::uint64_t>(delay));
+    record_lock(R::mutex(), {power, 0, labels}, n, delay, caller);
+  }
+
+  // A hold sampled at rate n is one of 1 / (1 - exp(-1/n)).
+  static void record_hold(std::int64_t hold, std::int64_t rate, std::uint32_t labels,
+                          const void* caller) noexcept {
+    const double weight = rate <= 1 ? 1 : -1 / __builtin_expm1(-1 / static_cast<double>(rate));
+    record_lock(R::mutex_hold(), {0, 0, labels}, round_randomly(weight), hold, caller);
+  }
+
+  core::wait_queue queue_;
+  std::int64_t held_since_ns_ = 0;  // of the hold that is timed
+  std::int64_t hold_rate_ = 0;
+  wait_name<"lock"> name_;
+};
+
+// The same for a registry that records nothing.
+struct no_watch {
+  constexpr no_watch() noexcept = default;
+  constexpr explicit no_watch(const char*) noexcept {}
+  static constexpr bool hold_is_due() noexcept { return false; }
+  static constexpr bool idle() noexcept { return true; }
+  static void begin_hold() noexcept {}
+  template <class Take>
+  static bool take_late(const void*, Take take) {
+    return take();
+  }
+  template <class Release>
+  static void release(const void*, Release release) {
+    release();
+  }
+};
+
+}  // namespace whence::inline v1::instruments
+
+#endif  // WHENCE_INSTRUMENTS_LOCK_WATCH_HPP

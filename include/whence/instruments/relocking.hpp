@@ -1,0 +1,44 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A lock as a condition variable sees it: from its release to the moment the variable takes it back
+// is one wait. Taking it back may be a wait too, but that is the lock's own.
+#ifndef WHENCE_INSTRUMENTS_RELOCKING_HPP
+#define WHENCE_INSTRUMENTS_RELOCKING_HPP
+
+#include <cstdint>
+#include <optional>
+
+#include <whence/instruments/wait.hpp>
+#include <whence/profile/profile.hpp>
+
+namespace whence::inline v1::instruments {
+
+template <class Lock>
+class relocking {
+ public:
+  relocking(Lock& lock, profile& block, std::uint32_t labels, const void* caller) noexcept
+      : lock_(lock), block_(block), labels_(labels), caller_(caller) {}
+
+  void unlock() {
+    lock_.unlock();
+    wait_.emplace(block_, labels_, caller_);
+  }
+  void lock() {
+    if (wait_) {
+      wait_->end();
+      wait_.reset();
+    }
+    lock_.lock();
+  }
+
+ private:
+  Lock& lock_;
+  profile& block_;
+  std::uint32_t labels_;
+  const void* caller_;
+  std::optional<wait> wait_;
+};
+
+}  // namespace whence::inline v1::instruments
+
+#endif  // WHENCE_INSTRUMENTS_RELOCKING_HPP

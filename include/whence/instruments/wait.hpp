@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One wait of the calling thread, from its begin to its end: an event of the profile `block`,
+// charged to the stack at which it began.
+//
+//   length d, rate R (nanoseconds)      recorded with probability    as
+//   d >= R                              1                            1 contention, delay d
+//   d <  R                              d/R                          R/d contentions, delay R
+//
+// so the mean of what is recorded is 1 contention and delay d for every wait (Go: runtime/mprof.go,
+// saveblockevent and blocksampled). While it goes on it stands in a slot, from which a profile
+// counts it once it has lasted for R.
+//
+// The stack is taken before the thread waits, not after: then it holds nobody up, since it does not
+// hold the lock yet, and it is there for whoever reads the profile meanwhile.
+//
+// Never allocates from the heap, never throws. Cost: two clock readings and a stack.
+#ifndef WHENCE_INSTRUMENTS_WAIT_HPP
+#define WHENCE_INSTRUMENTS_WAIT_HPP
+
+#include <cstdint>
+
+#include <whence/instruments/random.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/counters.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/record.hpp>
+#include <whence/profile/wait_queue.hpp>
+#include <whence/profile/wait_slots.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/thread_local.hpp>
+
+namespace whence::inline v1::instruments {
+
+// Counts a wait that is over, by the rate that was in force when it began.
+inline void count_wait(stack::bucket& b, std::int64_t length_ns, std::int64_t rate_ns) noexcept {
+  const std::int64_t d = length_ns > 0 ? length_ns : 1;
+  if (d >= rate_ns) {
+    b.add(core::contention_counter, 1);
+    b.add(core::delay_counter, d);
+    return;
+  }
+  const double share = static_cast<double>(d) / static_cast<double>(rate_ns);
+  if (uniform() > share) return;
+  b.add(core::contention_counter, round_randomly(1 / share));
+  b.add(core::delay_counter, rate_ns);
+}
+
+// The wait that this thread began last and was counted, which may be over. While it goes on, waits
+// within it are not counted again. By number, because a coroutine may end it on another thread.
+struct counted_wait {
+  const core::wait_slot* slot;
+  std::uint32_t sequence;
+
+  bool goes_on() const noexcept {
+    return slot != nullptr && slot->sequence.load(std::memory_order_relaxed) == sequence;
+  }
+};
+WHENCE_THREAD_LOCAL counted_wait last_counted_wait{};
+
+// Whether a time-out, a duration or a point in time, leaves no time to wait: then an attempt that
+// fails is no wait.
+template <class Time>
+bool is_over(const Time& t) {
+  if constexpr (requires { typename Time::clock; }) {
+    return t <= Time::clock::now();
+  } else {
+    return t <= t.zero();
+  }
+}
+
+class wait {
+ public:
+  // Begins a wait at the stack that begins at the frame returning to `caller`, on `queue` if it is
+  // for a lock. Requires: `caller` as unwind::capture.
+  wait(profile& block, std::uint32_t labels, const void* caller,
+       core::wait_queue* queue = nullptr) noexcept {
+    core::process_state* const s = core::state();
+    if (s == nullptr) return;
+    core::wait_in_progress w;
+    w.rate_ns = s->block_rate.load(std::memory_order_relaxed);
+    const bool charges = queue != nullptr && s->mutex_fraction.load(std::memory_order_relaxed) > 0;
+    const bool counts = w.rate_ns > 0 && !last_counted_wait.goes_on();
+    if (!counts && !charges) return;
+    w.since_ns = sys::monotonic_ns();
+    if (counts) w.bucket = core::record_stack(*s, block.rows(), {0, 0, labels}, caller);
+    if (charges) w.queue = queue;
+    // In this order: whoever is in the queue has a slot, by which a child of fork finds the queue.
+    slot_ = s->waits.take();
+    if (slot_ != nullptr) {
+      const std::uint32_t sequence = slot_->begin(w);
+      if (counts) last_counted_wait = {slot_, sequence};
+    }
+    if (slot_ == nullptr || (charges && !queue->enter(w.since_ns))) w.queue = nullptr;
+    wait_ = w;
+    open_ = true;
+  }
+  wait(const wait&) = delete;
+  wait& operator=(const wait&) = delete;
+  // A wait that ends in an exception leaves nothing behind.
+  ~wait() {
+    if (!open_) return;
+    leave_queue(sys::monotonic_ns(), true);
+    if (slot_ != nullptr) slot_->end();
+  }
+
+  // The thread goes on; `gained` tells whether it got what it waited for.
+  void end(bool gained = true) noexcept {
+    if (!open_) return;
+    const std::int64_t now = sys::monotonic_ns();
+    leave_queue(now, gained);
+    if (wait_.bucket != nullptr) {
+      if (slot_ != nullptr) slot_->count();
+      count_wait(*wait_.bucket, now - wait_.since_ns, wait_.rate_ns);
+    }
+    if (slot_ != nullptr) slot_->end();
+  }
+
+ private:
+  void leave_queue(std::int64_t now_ns, bool gained) noexcept {
+    open_ = false;
+    if (wait_.queue == nullptr) return;
+    if (gained) {
+      wait_.queue->gain(wait_.since_ns);
+    } else {
+      wait_.queue->give_up(now_ns);
+    }
+  }
+
+  core::wait_in_progress wait_;
+  core::wait_slot* slot_ = nullptr;
+  bool open_ = false;
+};
+
+// Runs `sleep`, which may take a while and returns something, as one wait. The stack begins at the
+// caller, which says sys::keep_frame after it.
+template <class Sleep>
+[[gnu::noinline, gnu::cold]] auto waited(profile& block, std::uint32_t labels, Sleep sleep) {
+  wait w(block, labels, __builtin_return_address(0));
+  const auto result = sleep();
+  w.end();
+  return result;
+}
+
+}  // namespace whence::inline v1::instruments
+
+#endif  // WHENCE_INSTRUMENTS_WAIT_HPP

@@ -1,0 +1,279 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// tracked_mutex: a mutex that tells who waited for it and who made them wait.
+//
+//   whence::tracked_mutex<> m;                                  // a std::mutex
+//   whence::tracked_mutex<std::shared_mutex> table{"orders"};   // with the label lock=orders
+//   std::scoped_lock hold(m, table);
+//
+// block       contentions and delay, at the lock call that waited. A wait that goes on when the
+//             profile is read is counted as far as it has gone.
+// mutex       the same delays, at the unlock call of whoever held the lock meanwhile: what to
+//             shorten. Label `delay`: the power of two at or below the delay, in nanoseconds.
+// mutex_hold  a sample of how long the lock was held, at the unlock call (exclusive holds only).
+//
+// set_block_profile_rate, set_mutex_profile_fraction and set_mutex_hold_rate (<whence/knobs.hpp>)
+// say how much is recorded. It offers what M has, and behaves as M does: lock, try_lock and unlock,
+// the timed, the shared and the shared-timed members; M's exceptions pass through, and leave no
+// event. M is any BasicLockable.
+//
+// Cost, x86-64: 9 instructions a lock and unlock that nobody waits for. A wait costs two clock
+// readings and a stack, both before the thread sleeps; nothing is recorded while the lock is held
+// but the sum of what was waited. 48 bytes. With null_registry it has M's size and machine code.
+#ifndef WHENCE_MUTEX_HPP
+#define WHENCE_MUTEX_HPP
+
+#include <pthread.h>
+#include <sys/single_threaded.h>
+
+#include <atomic>
+#include <concepts>
+#include <mutex>
+#include <type_traits>
+#include <utility>
+
+#include <whence/fwd.hpp>
+#include <whence/instruments/lock_watch.hpp>
+#include <whence/knobs.hpp>
+#include <whence/registry.hpp>
+#include <whence/sys/keep_frame.hpp>
+
+namespace whence::inline v1 {
+
+// Whether a thread may lock an M that it has locked already. Say so for one of your own by
+//   template <> inline constexpr bool whence::is_recursive<my_mutex> = true;
+template <class M>
+inline constexpr bool is_recursive = false;
+template <>
+inline constexpr bool is_recursive<std::recursive_mutex> = true;
+template <>
+inline constexpr bool is_recursive<std::recursive_timed_mutex> = true;
+
+namespace instruments {
+
+// glibc locks a pthread_mutex_t without an atomic instruction while there is one thread; it does
+// not do so for an attempt.
+template <class M>
+concept pthread_lockable = requires(M& m) {
+  { m.native_handle() } -> std::same_as<::pthread_mutex_t*>;
+};
+
+// The standard's Lockable, beyond BasicLockable.
+template <class M>
+concept lockable = requires(M& m) {
+  { m.try_lock() } -> std::convertible_to<bool>;
+};
+
+}  // namespace instruments
+
+template <class M = std::mutex, profile_registry R = default_registry>
+class tracked_mutex {
+ public:
+  tracked_mutex() = default;
+  // A lock with a name; `arguments` are M's.
+  template <class... Arguments>
+  requires std::is_constructible_v<M, Arguments...>
+  explicit constexpr tracked_mutex(const char* name, Arguments&&... arguments)
+      : m_(std::forward<Arguments>(arguments)...), watch_(name) {}
+  tracked_mutex(const tracked_mutex&) = delete;
+  tracked_mutex& operator=(const tracked_mutex&) = delete;
+
+  void lock() {
+    if (watch_.hold_is_due()) [[unlikely]] {
+      lock_timed();
+      return sys::keep_frame();
+    }
+    if (!lock_at_once()) [[unlikely]] {
+      late([this] { return lock_anyway(); });
+      sys::keep_frame();
+    }
+    locked();
+  }
+
+  [[nodiscard]] bool try_lock() requires instruments::lockable<M> {
+    const bool timed = watch_.hold_is_due();
+    if (!m_.try_lock()) return false;
+    locked(timed);
+    return true;
+  }
+
+  void unlock() {
+    if (!unlocks_for_good()) return m_.unlock();
+    if (watch_.idle()) [[likely]]
+      return m_.unlock();
+    watched([this] { m_.unlock(); });
+    sys::keep_frame();
+  }
+
+  template <class Duration>
+  [[nodiscard]] bool try_lock_for(const Duration& d) requires requires(M& m) {
+    m.try_lock_for(d);
+  }
+  {
+    const bool timed = watch_.hold_is_due();
+    if (m_.try_lock()) [[likely]] {
+      locked(timed);
+      return true;
+    }
+    if (instruments::is_over(d)) return false;
+    const bool got = late([&] { return m_.try_lock_for(d); });
+    sys::keep_frame();
+    if (got) locked(timed);
+    return got;
+  }
+  template <class Time>
+  [[nodiscard]] bool try_lock_until(const Time& t) requires requires(M& m) {
+    m.try_lock_until(t);
+  }
+  {
+    const bool timed = watch_.hold_is_due();
+    if (m_.try_lock()) [[likely]] {
+      locked(timed);
+      return true;
+    }
+    if (instruments::is_over(t)) return false;
+    const bool got = late([&] { return m_.try_lock_until(t); });
+    sys::keep_frame();
+    if (got) locked(timed);
+    return got;
+  }
+
+  void lock_shared() requires requires(M& m) { m.lock_shared(); }
+  {
+    if (m_.try_lock_shared()) [[likely]]
+      return;
+    late([this] {
+      m_.lock_shared();
+      return true;
+    });
+    sys::keep_frame();
+  }
+
+  [[nodiscard]] bool try_lock_shared() requires requires(M& m) { m.try_lock_shared(); }
+  { return m_.try_lock_shared(); }
+
+  void unlock_shared() requires requires(M& m) { m.unlock_shared(); }
+  {
+    if (watch_.idle()) [[likely]]
+      return m_.unlock_shared();
+    watched([this] { m_.unlock_shared(); });
+    sys::keep_frame();
+  }
+
+  template <class Duration>
+  [[nodiscard]] bool try_lock_shared_for(const Duration& d) requires requires(M& m) {
+    m.try_lock_shared_for(d);
+  }
+  {
+    if (m_.try_lock_shared()) [[likely]]
+      return true;
+    if (instruments::is_over(d)) return false;
+    const bool got = late([&] { return m_.try_lock_shared_for(d); });
+    sys::keep_frame();
+    return got;
+  }
+  template <class Time>
+  [[nodiscard]] bool try_lock_shared_until(const Time& t) requires requires(M& m) {
+    m.try_lock_shared_until(t);
+  }
+  {
+    if (m_.try_lock_shared()) [[likely]]
+      return true;
+    if (instruments::is_over(t)) return false;
+    const bool got = late([&] { return m_.try_lock_shared_until(t); });
+    sys::keep_frame();
+    return got;
+  }
+
+  auto native_handle() requires requires(M& m) { m.native_handle(); }
+  { return m_.native_handle(); }
+
+ private:
+  bool lock_at_once() {
+    if constexpr (!R::enabled) {
+      m_.lock();
+      return true;
+    }
+    if constexpr (instruments::pthread_lockable<M>) {
+      if (__libc_single_threaded != 0) {
+        m_.lock();
+        return true;
+      }
+    }
+    if constexpr (instruments::lockable<M>) {
+      return m_.try_lock();
+    } else {
+      if (held_.load(std::memory_order_relaxed)) return false;
+      m_.lock();
+      return true;
+    }
+  }
+
+  bool lock_anyway() {
+    m_.lock();
+    return true;
+  }
+
+  // The rare ways, which take nothing but `this` along, so that the frequent ones keep nothing
+  // else. Their own frames do not show: stacks begin at their callers, which say sys::keep_frame.
+  [[gnu::noinline, gnu::cold]] void lock_timed() {
+    if (!lock_at_once()) {
+      watch_.take_late(__builtin_return_address(0), [this] { return lock_anyway(); });
+    }
+    locked(true);
+  }
+  template <class Take>
+  [[gnu::noinline, gnu::cold]] bool late(Take take) {
+    return watch_.take_late(__builtin_return_address(0), take);
+  }
+  template <class Release>
+  [[gnu::noinline, gnu::cold]] void watched(Release release) {
+    watch_.release(__builtin_return_address(0), release);
+  }
+
+  void locked(bool timed = false) noexcept {
+    if constexpr (is_recursive<M>) {
+      if (++depth_ > 1) return;
+    }
+    if constexpr (!instruments::lockable<M>) held_.store(true, std::memory_order_relaxed);
+    if (timed) [[unlikely]]
+      watch_.begin_hold();
+  }
+
+  // False for the inner unlocks of a recursive lock.
+  bool unlocks_for_good() noexcept {
+    if constexpr (is_recursive<M>) {
+      // Zero: the unlock of a lock that is not held, which M is to deal with.
+      if (depth_ > 0 && --depth_ > 0) return false;
+    }
+    if constexpr (!instruments::lockable<M>) held_.store(false, std::memory_order_relaxed);
+    return true;
+  }
+
+  struct no_depth {};
+  struct not_held {};
+
+  M m_;
+  [[no_unique_address]] std::conditional_t<R::enabled, instruments::lock_watch<R>,
+                                           instruments::no_watch>
+      watch_;
+  [[no_unique_address]] std::conditional_t<is_recursive<M>, unsigned, no_depth> depth_{};
+  // A lock that cannot be tried: whether somebody has it, more or less.
+  [[no_unique_address]] std::conditional_t<instruments::lockable<M>, not_held, std::atomic<bool>>
+      held_{};
+};
+
+// M's own, with a name that nobody sees. (Of a final M the one above has at least the size.)
+template <class M, profile_registry R>
+requires(!R::enabled && !std::is_final_v<M>) class tracked_mutex<M, R> : public M {
+ public:
+  tracked_mutex() = default;
+  template <class... Arguments>
+  requires std::is_constructible_v<M, Arguments...>
+  explicit constexpr tracked_mutex(const char*, Arguments&&... arguments)
+      : M(std::forward<Arguments>(arguments)...) {}
+};
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_MUTEX_HPP

@@ -1,0 +1,133 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Who waits for one lock, in one word: how many threads, and since when all together. From it an
+// unlocker learns how long others have waited because of it, each nanosecond of each thread once:
+//
+//   n threads wait since s1 ... sn      pending(t) = (t - s1) + ... + (t - sn) = n t - S
+//   a thread begins to wait             n + 1, S + now
+//   it gets the lock                    n - 1, S - its clock        what nobody was charged for
+//   ends it gives up                         n - 1, S - now              what it waited stays
+//   pending an unlock is charged pending(t)     S = n t                     all clocks are set to t
+//
+//   word: | S, 48 bits, in ticks of 64 ns | n, 14 | handed over, 1 | a hold is timed, 1 |
+//         zero: nothing to do
+//
+// A thread's clock is the later of its begin and the last charge, so that is kept beside the word.
+// This is Go's rule since 1.22 (runtime/sema.go: the head's wait, and for the others the mean of
+// head and tail), without the estimate: Go looks at two waiters, the sum knows them all. S counts
+// modulo 2^48, which holds 100 days of waiting between two unlocks.
+//
+// A thread that is woken takes some microseconds to come, and meanwhile others, the unlocker first
+// of all, take and release the lock over and over. Those releases are not charged one by one: after
+// a charge, the next is due when a thread has gained the lock or a moment (sys/cycles.hpp) is over.
+//
+// Charges and gains of an exclusive lock happen under it, one after the other. Those of a shared
+// one may overlap; then some microseconds go to a neighbour, and the next charge sets S right.
+//
+// Thread-safe, lock-free.
+#ifndef WHENCE_PROFILE_WAIT_QUEUE_HPP
+#define WHENCE_PROFILE_WAIT_QUEUE_HPP
+
+#include <atomic>
+#include <cstdint>
+
+#include <whence/sys/cycles.hpp>
+
+namespace whence::inline v1::core {
+
+class wait_queue {
+ public:
+  static constexpr std::int64_t tick_ns = 64;
+  static constexpr std::uint64_t most_waiters = 0x3fff;
+
+  constexpr wait_queue() noexcept = default;
+
+  // Nobody waits, nothing is pending, no hold is timed: what an unlock asks.
+  bool idle() const noexcept { return word_.load(std::memory_order_relaxed) == 0; }
+
+  // False, and nothing is changed, where too many wait already.
+  bool enter(std::int64_t now_ns) noexcept {
+    const std::uint64_t change = waiter(ticks(now_ns));
+    const std::uint64_t before = word_.fetch_add(change, std::memory_order_relaxed);
+    if (count(before) < most_waiters) return true;
+    word_.fetch_sub(change, std::memory_order_relaxed);
+    return false;
+  }
+
+  // The thread that entered at `since_ns` has the lock.
+  void gain(std::int64_t since_ns) noexcept {
+    const std::int64_t charged = charged_.load(std::memory_order_relaxed);
+    const std::int64_t since = ticks(since_ns);
+    const std::uint64_t before =
+        word_.fetch_sub(waiter(since > charged ? since : charged), std::memory_order_relaxed);
+    if ((before & handed_over) != 0) word_.fetch_and(~handed_over, std::memory_order_relaxed);
+  }
+
+  // A thread that entered waits no longer, and has not got the lock.
+  void give_up(std::int64_t now_ns) noexcept {
+    word_.fetch_sub(waiter(ticks(now_ns)), std::memory_order_relaxed);
+  }
+
+  // Whether a thread was charged just now, and those who wait have not had the time to come.
+  bool resting() const noexcept {
+    const std::uint64_t word = word_.load(std::memory_order_relaxed);
+    return (word & (holding | handed_over)) == handed_over && count(word) > 0 &&
+           sys::cycles() - handover_.load(std::memory_order_relaxed) < sys::moment_in_cycles();
+  }
+
+  // What an unlock at this moment is charged, in nanoseconds. Requires: the lock is held.
+  std::int64_t charge(std::int64_t now_ns) noexcept {
+    const auto now = static_cast<std::uint64_t>(ticks(now_ns));
+    std::uint64_t before = word_.load(std::memory_order_relaxed);
+    if ((before & ~holding) == 0) return 0;
+    // Before the word: a thread that gains meanwhile must not take for uncharged what is charged.
+    charged_.store(ticks(now_ns), std::memory_order_relaxed);
+    handover_.store(sys::cycles(), std::memory_order_relaxed);
+    std::uint64_t all = 0;
+    std::uint64_t after = 0;
+    do {
+      all = count(before) * now;
+      after = (all << sum_shift) | (before & low_bits & ~handed_over);
+      if (count(before) > 0) after |= handed_over;
+    } while (!word_.compare_exchange_weak(before, after, std::memory_order_relaxed));
+    // Of 48 bits the upper one is the sign: overlapping charges may leave less than nothing.
+    const auto pending =
+        static_cast<std::int64_t>((all - (before >> sum_shift)) << sum_shift) >> sum_shift;
+    return pending > 0 ? pending * tick_ns : 0;
+  }
+
+  // Marks that the holder's time is taken, so that its unlock comes by. Requires: the lock is held.
+  void begin_hold() noexcept { word_.fetch_or(holding, std::memory_order_relaxed); }
+
+  // Takes the mark away; whether it was there. Requires: the lock is held.
+  bool end_hold() noexcept {
+    if ((word_.load(std::memory_order_relaxed) & holding) == 0) return false;
+    word_.fetch_and(~holding, std::memory_order_relaxed);
+    return true;
+  }
+
+  // For the child of a fork: whoever waited is not there any more.
+  void forget_waiters() noexcept { word_.fetch_and(holding, std::memory_order_relaxed); }
+
+ private:
+  static constexpr int sum_shift = 16;
+  static constexpr std::uint64_t holding = 1;
+  static constexpr std::uint64_t handed_over = 2;
+  static constexpr std::uint64_t low_bits = 0xffff;
+
+  static constexpr std::int64_t ticks(std::int64_t ns) noexcept { return ns / tick_ns; }
+  static constexpr std::uint64_t waiter(std::int64_t clock) noexcept {
+    return (static_cast<std::uint64_t>(clock) << sum_shift) + 4;
+  }
+  static constexpr std::uint64_t count(std::uint64_t word) noexcept {
+    return (word & low_bits) >> 2;
+  }
+
+  std::atomic<std::uint64_t> word_{0};
+  std::atomic<std::int64_t> charged_{0};    // in ticks
+  std::atomic<std::uint64_t> handover_{0};  // in cycles
+};
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_WAIT_QUEUE_HPP

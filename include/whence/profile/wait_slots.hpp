@@ -1,0 +1,176 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The waits that are going on now, one in a slot of one cache line, so that a profile can count
+// them as far as they have gone.
+//
+//   segments[k]:  64 * 2^k slots, made when all others are taken, never freed
+//
+// A slot is taken by one compare-and-swap and then belongs to its thread, which comes back to the
+// same one. Its `sequence` tells the state of its wait, and grows by 4 with each:
+//
+//   4k: none     4k+1: goes on     4k+2: is over, and is being counted in its bucket     4k+4: none
+//
+// A reader that finds the same number before and after has read one wait.
+//
+// Thread-safe, lock-free. Never allocates from the heap, never throws.
+#ifndef WHENCE_PROFILE_WAIT_SLOTS_HPP
+#define WHENCE_PROFILE_WAIT_SLOTS_HPP
+
+#include <pthread.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include <whence/profile/wait_queue.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/sys/arena.hpp>
+#include <whence/sys/thread_local.hpp>
+
+namespace whence::inline v1::core {
+
+// What a wait is made of.
+struct wait_in_progress {
+  stack::bucket* bucket = nullptr;  // where it will be counted; nullptr: nowhere
+  std::int64_t since_ns = 0;        // sys::monotonic_ns
+  std::int64_t rate_ns = 0;         // it counts for certain from this length on
+  wait_queue* queue = nullptr;      // of the lock waited for
+};
+
+struct alignas(sys::cache_line) wait_slot {
+  std::atomic<std::uint32_t> taken{0};
+  std::atomic<std::uint32_t> sequence{0};
+  std::atomic<::pthread_t> thread{};
+  std::atomic<stack::bucket*> bucket{nullptr};
+  std::atomic<std::int64_t> since_ns{0};
+  std::atomic<std::int64_t> rate_ns{0};
+  std::atomic<wait_queue*> queue{nullptr};
+
+  // The number of the wait that begins.
+  std::uint32_t begin(const wait_in_progress& w) noexcept {
+    thread.store(::pthread_self(), std::memory_order_relaxed);
+    bucket.store(w.bucket, std::memory_order_relaxed);
+    since_ns.store(w.since_ns, std::memory_order_relaxed);
+    rate_ns.store(w.rate_ns, std::memory_order_relaxed);
+    queue.store(w.queue, std::memory_order_relaxed);
+    return move(goes_on);
+  }
+  // It is over; `end` follows when it is counted.
+  void count() noexcept { move(is_counted); }
+  void end() noexcept {
+    move(none);
+    taken.store(0, std::memory_order_release);
+  }
+
+  static constexpr std::uint32_t none = 0, goes_on = 1, is_counted = 2;
+  static constexpr std::uint32_t state(std::uint32_t sequence) noexcept { return sequence % 4; }
+
+ private:
+  // To the next such state. Only the slot's owner does. Release, for what was done in the state
+  // before; acquire, because nothing of the next one may be done earlier.
+  std::uint32_t move(std::uint32_t to) noexcept {
+    const std::uint32_t now = sequence.load(std::memory_order_relaxed);
+    const std::uint32_t next = now + ((to - now) % 4);
+    sequence.exchange(next, std::memory_order_acq_rel);
+    return next;
+  }
+};
+
+class wait_slots {
+ public:
+  constexpr explicit wait_slots(sys::arena& memory) noexcept : arena_(memory) {}
+
+  // nullptr where there is no memory.
+  wait_slot* take() noexcept;
+
+  // Calls visit(slot, sequence, wait) for every wait that goes on.
+  template <class F>
+  void for_each(F&& visit) const {
+    for_each_slot([&visit](wait_slot& s) {
+      const std::uint32_t sequence = s.sequence.load(std::memory_order_acquire);
+      if (wait_slot::state(sequence) != wait_slot::goes_on) return;
+      // Acquire: none of them is read after the sequence is read again.
+      const wait_in_progress w{
+          s.bucket.load(std::memory_order_acquire), s.since_ns.load(std::memory_order_acquire),
+          s.rate_ns.load(std::memory_order_acquire), s.queue.load(std::memory_order_acquire)};
+      if (s.sequence.load(std::memory_order_relaxed) == sequence) visit(s, sequence, w);
+    });
+  }
+
+  // For the child of a fork: nobody but the calling thread is there.
+  void forget_other_threads() noexcept {
+    for_each_slot([self = ::pthread_self()](wait_slot& s) {
+      if (wait_slot::state(s.sequence.load(std::memory_order_relaxed)) != wait_slot::none) {
+        if (s.thread.load(std::memory_order_relaxed) == self) return;
+        wait_queue* const q = s.queue.load(std::memory_order_relaxed);
+        if (q != nullptr) q->forget_waiters();
+        s.end();
+      }
+      s.taken.store(0, std::memory_order_relaxed);
+    });
+  }
+
+ private:
+  static constexpr std::size_t segment_count = 16;
+  static constexpr std::size_t first_size = 64;
+  static constexpr std::size_t size_of(std::size_t segment) noexcept {
+    return first_size << segment;
+  }
+
+  static bool try_take(wait_slot& s) noexcept {
+    std::uint32_t free = 0;
+    return s.taken.load(std::memory_order_relaxed) == 0 &&
+           s.taken.compare_exchange_strong(free, 1, std::memory_order_acquire,
+                                           std::memory_order_relaxed);
+  }
+
+  wait_slot* search() noexcept {
+    for (std::size_t k = 0; k < segment_count; ++k) {
+      wait_slot* const slots = segment(k);
+      if (slots == nullptr) return nullptr;
+      for (std::size_t i = 0; i < size_of(k); ++i) {
+        if (try_take(slots[i])) return &slots[i];
+      }
+    }
+    return nullptr;
+  }
+
+  wait_slot* segment(std::size_t k) noexcept {
+    wait_slot* s = segments_[k].load(std::memory_order_acquire);
+    if (s != nullptr) return s;
+    // Beyond the limit, too: there are not many more slots than threads that ever waited at once.
+    void* const memory = arena_.allocate_always(size_of(k) * sizeof(wait_slot));
+    if (memory == nullptr) return nullptr;
+    auto* const made = static_cast<wait_slot*>(memory);
+    for (std::size_t i = 0; i < size_of(k); ++i) ::new (made + i) wait_slot;
+    // The loser of a race leaves its segment behind: the arena takes nothing back.
+    return segments_[k].compare_exchange_strong(s, made, std::memory_order_acq_rel) ? made : s;
+  }
+
+  template <class F>
+  void for_each_slot(F&& visit) const {
+    for (std::size_t k = 0; k < segment_count; ++k) {
+      wait_slot* const slots = segments_[k].load(std::memory_order_acquire);
+      if (slots == nullptr) return;
+      for (std::size_t i = 0; i < size_of(k); ++i) visit(slots[i]);
+    }
+  }
+
+  sys::arena& arena_;
+  std::atomic<wait_slot*> segments_[segment_count]{};
+};
+
+// The slot this thread had last.
+WHENCE_THREAD_LOCAL wait_slot* last_wait_slot{nullptr};
+
+inline wait_slot* wait_slots::take() noexcept {
+  if (last_wait_slot != nullptr && try_take(*last_wait_slot)) return last_wait_slot;
+  wait_slot* const found = search();
+  if (found != nullptr) last_wait_slot = found;
+  return found;
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_WAIT_SLOTS_HPP

@@ -1,0 +1,98 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What the waits that are going on add to the rows of a `block` profile.
+//
+// A wait counts from the moment it has lasted for its rate: from then on it is certain to be
+// recorded as one contention and its whole length, so what one snapshot shows the next one does
+// not take back.
+#ifndef WHENCE_PROFILE_WAITS_IN_PROGRESS_HPP
+#define WHENCE_PROFILE_WAITS_IN_PROGRESS_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <whence/profile/counters.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/profile/wait_slots.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/nap.hpp>
+#include <whence/sys/sequence.hpp>
+
+namespace whence::inline v1::core {
+
+class waits_in_progress {
+ public:
+  explicit waits_in_progress(const wait_slots& slots) {
+    const std::int64_t now = sys::monotonic_ns();
+    slots.for_each([&](const wait_slot& s, std::uint32_t sequence, const wait_in_progress& w) {
+      const std::int64_t length = now - w.since_ns;
+      if (w.bucket == nullptr || length < w.rate_ns || length <= 0) return;
+      waits_.push_back({w.bucket, &s, sequence, length});
+    });
+    sys::sort(waits_, [](const item& a, const item& b) { return a.bucket < b.bucket; });
+  }
+
+  // Reads a bucket by `read`, which returns its row (counters by acquire), and adds the waits that
+  // are going on. A wait that ends meanwhile is in the row or added to it, never both and never
+  // neither: if one has changed its state, the bucket is read again. That happens twice for each
+  // wait at most, but for the time that a thread takes between two states.
+  template <class Read>
+  profile_row row(const stack::bucket& b, Read read) const {
+    const std::size_t first =
+        sys::first_after(waits_, [&b](const item& w) { return w.bucket >= &b; });
+    std::size_t last = first;
+    while (last < waits_.size() && waits_[last].bucket == &b) ++last;
+    for (int naps = 0;;) {
+      const totals before = going_on(first, last);
+      profile_row row = read();
+      const totals after = going_on(first, last);
+      if (before == after && (!after.counting || naps == most_naps)) {
+        row.values[contention_counter] += after.count;
+        row.values[delay_counter] += after.length_ns;
+        return row;
+      }
+      if (after.counting && naps < most_naps) {
+        ++naps;
+        sys::nap();
+      }
+    }
+  }
+
+ private:
+  struct item {
+    const stack::bucket* bucket;
+    const wait_slot* slot;
+    std::uint32_t sequence;
+    std::int64_t length_ns;
+  };
+  struct totals {
+    std::int64_t count = 0;
+    std::int64_t length_ns = 0;
+    bool counting = false;  // whether one is being counted
+    friend bool operator==(const totals&, const totals&) = default;
+  };
+
+  static constexpr int most_naps = 1000;  // 20 ms or more: then a thread is not running at all
+
+  totals going_on(std::size_t first, std::size_t last) const {
+    totals t;
+    for (std::size_t i = first; i < last; ++i) {
+      const item& w = waits_[i];
+      const std::uint32_t since = w.slot->sequence.load(std::memory_order_acquire) - w.sequence;
+      if (since == 0) {
+        ++t.count;
+        t.length_ns += w.length_ns;
+      }
+      t.counting = t.counting || since == wait_slot::is_counted - wait_slot::goes_on;
+    }
+    return t;
+  }
+
+  std::vector<item> waits_;
+};
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_WAITS_IN_PROGRESS_HPP

@@ -1,0 +1,204 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sets of labels, each kept once and known by a number that fits into a bucket: equal sets have
+// equal numbers, so labels cost an event one word of its key.
+//
+//   directory:  heads[1024] -> set -> set -> ...      by hash, newest first
+//               pages[256]  -> sets[256]              by id
+//   set:        | next | hash | id | size | label, label, ... | their texts |
+//
+// Sets are made under a lock, published whole, and never change or go away: whoever looks one up
+// takes no lock. There are at most 65535, because programs put request ids into labels.
+//
+// Thread-safe. Never allocates from the heap, never throws. `of` is signal-safe.
+#ifndef WHENCE_STACK_LABEL_SETS_HPP
+#define WHENCE_STACK_LABEL_SETS_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <new>
+#include <string_view>
+
+#include <whence/stack/losses.hpp>
+#include <whence/sys/arena.hpp>
+#include <whence/sys/spin_lock.hpp>
+#include <whence/sys/spread.hpp>
+
+namespace whence::inline v1::stack {
+
+struct label {
+  std::string_view key;
+  std::string_view value;
+  friend bool operator==(const label&, const label&) = default;
+};
+
+// The labels of a set, sorted by key. (std::span, without its thousand lines.)
+class label_list {
+ public:
+  constexpr label_list() noexcept = default;
+  constexpr label_list(const label* first, std::size_t size) noexcept
+      : first_(first), size_(size) {}
+
+  constexpr const label* begin() const noexcept { return first_; }
+  constexpr const label* end() const noexcept { return first_ + size_; }
+  constexpr std::size_t size() const noexcept { return size_; }
+  constexpr bool empty() const noexcept { return size_ == 0; }
+  constexpr const label& operator[](std::size_t i) const noexcept { return first_[i]; }
+
+ private:
+  const label* first_ = nullptr;
+  std::size_t size_ = 0;
+};
+
+class label_sets {
+ public:
+  static constexpr std::uint32_t none = 0;  // the empty set
+  static constexpr std::uint32_t most = 65535;
+  static constexpr std::uint32_t overflow = most + 1;  // stands for the sets there was no room for
+
+  constexpr label_sets(sys::arena& memory, losses& lost) noexcept : arena_(memory), losses_(lost) {}
+
+  // The number of the set, made on first sight; `overflow`, and counted so, where there is no room.
+  // Requires: sorted by key, no key twice.
+  std::uint32_t intern(label_list labels) noexcept {
+    if (labels.empty()) return none;
+    const std::uint64_t hash = hash_of(labels);
+    if (const set* const known = find(labels, hash)) return known->id;
+    return add(labels, hash);
+  }
+
+  // The labels of a set; their texts end in a zero byte and are there for good.
+  label_list of(std::uint32_t id) const noexcept {
+    static constexpr label lost{"labels", "[overflow]"};
+    if (id == none) return {};
+    if (id > most) return {&lost, 1};
+    const directory& d = *directory_.load(std::memory_order_acquire);
+    const page& p = *d.pages[id / page_size].load(std::memory_order_acquire);
+    const set& s = *p.sets[id % page_size].load(std::memory_order_acquire);
+    return {s.labels(), s.size};
+  }
+
+  // For fork.
+  sys::spin_lock& lock() noexcept { return lock_; }
+
+ private:
+  struct set {
+    const set* next;
+    std::uint64_t hash;
+    std::uint32_t id;
+    std::uint32_t size;
+
+    const label* labels() const noexcept { return reinterpret_cast<const label*>(this + 1); }
+  };
+  static constexpr std::size_t head_count = 1024;
+  static constexpr std::size_t page_size = 256;
+  struct page {
+    std::atomic<const set*> sets[page_size];
+  };
+  struct directory {
+    std::atomic<const set*> heads[head_count];
+    std::atomic<page*> pages[(most + 1) / page_size];
+  };
+
+  static std::uint64_t hash_of(std::string_view text, std::uint64_t before) noexcept {
+    std::uint64_t h = before ^ text.size();
+    while (!text.empty()) {
+      std::uint64_t word = 0;
+      const std::size_t n = text.size() < sizeof word ? text.size() : sizeof word;
+      std::memcpy(&word, text.data(), n);
+      h = sys::spread(h ^ word);
+      text.remove_prefix(n);
+    }
+    return sys::spread(h);
+  }
+  static std::uint64_t hash_of(label_list labels) noexcept {
+    std::uint64_t h = labels.size();
+    for (const label& l : labels) h = hash_of(l.value, hash_of(l.key, h));
+    return h;
+  }
+
+  static bool equal(const set& s, label_list labels) noexcept {
+    if (s.size != labels.size()) return false;
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      if (!(s.labels()[i] == labels[i])) return false;
+    }
+    return true;
+  }
+
+  const set* find(label_list labels, std::uint64_t hash) const noexcept {
+    const directory* const d = directory_.load(std::memory_order_acquire);
+    if (d == nullptr) return nullptr;
+    const set* s = d->heads[hash % head_count].load(std::memory_order_acquire);
+    for (; s != nullptr; s = s->next) {
+      if (s->hash == hash && equal(*s, labels)) return s;
+    }
+    return nullptr;
+  }
+
+  [[gnu::noinline, gnu::cold]] std::uint32_t add(label_list labels, std::uint64_t hash) noexcept {
+    const sys::scoped_lock hold(lock_);
+    if (const set* const known = find(labels, hash)) return known->id;
+    const set* const made = make(labels, hash);
+    if (made == nullptr) {
+      losses_.count(loss::labels);
+      return overflow;
+    }
+    return made->id;
+  }
+
+  // Requires: lock_ is held.
+  const set* make(label_list labels, std::uint64_t hash) noexcept {
+    directory* const d = made_once<directory>(directory_);
+    if (d == nullptr || last_id_ == most) return nullptr;
+    page* const p = made_once<page>(d->pages[(last_id_ + 1) / page_size]);
+    if (p == nullptr) return nullptr;
+    std::size_t bytes = sizeof(set) + labels.size() * sizeof(label);
+    for (const label& l : labels) bytes += l.key.size() + l.value.size() + 2;
+    void* const memory = arena_.allocate(bytes);
+    if (memory == nullptr) return nullptr;
+
+    std::atomic<const set*>& head = d->heads[hash % head_count];
+    auto* const s = ::new (memory) set{head.load(std::memory_order_relaxed), hash, ++last_id_,
+                                       static_cast<std::uint32_t>(labels.size())};
+    auto* const copies = reinterpret_cast<label*>(s + 1);
+    char* text = reinterpret_cast<char*>(copies + labels.size());
+    for (std::size_t i = 0; i < labels.size(); ++i) {
+      const std::string_view key = copy(text, labels[i].key);
+      ::new (copies + i) label{key, copy(text, labels[i].value)};
+    }
+    p->sets[s->id % page_size].store(s, std::memory_order_release);
+    head.store(s, std::memory_order_release);
+    return s;
+  }
+
+  template <class T>
+  T* made_once(std::atomic<T*>& place) noexcept {
+    T* it = place.load(std::memory_order_relaxed);
+    if (it != nullptr) return it;
+    void* const memory = arena_.allocate(sizeof(T));
+    if (memory == nullptr) return nullptr;
+    it = ::new (memory) T{};
+    place.store(it, std::memory_order_release);
+    return it;
+  }
+
+  static std::string_view copy(char*& to, std::string_view text) noexcept {
+    char* const begin = to;
+    if (!text.empty()) std::memcpy(begin, text.data(), text.size());
+    begin[text.size()] = '\0';
+    to += text.size() + 1;
+    return {begin, text.size()};
+  }
+
+  sys::arena& arena_;
+  losses& losses_;
+  sys::spin_lock lock_;
+  std::atomic<directory*> directory_{nullptr};
+  std::uint32_t last_id_ = none;
+};
+
+}  // namespace whence::inline v1::stack
+
+#endif  // WHENCE_STACK_LABEL_SETS_HPP

@@ -1,0 +1,23 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A short sleep, for whoever waits for a thread that may have lost its processor. Keeps errno.
+#ifndef WHENCE_SYS_NAP_HPP
+#define WHENCE_SYS_NAP_HPP
+
+#include <time.h>
+
+#include <whence/sys/errno_guard.hpp>
+#include <whence/sys/no_cancel.hpp>
+
+namespace whence::inline v1::sys {
+
+inline void nap() noexcept {
+  const errno_guard keep;
+  const no_cancel uncancelled;
+  const timespec length{0, 20'000};
+  ::nanosleep(&length, nullptr);
+}
+
+}  // namespace whence::inline v1::sys
+
+#endif  // WHENCE_SYS_NAP_HPP

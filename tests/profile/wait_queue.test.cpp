@@ -1,0 +1,213 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <cstdint>
+#include <mutex>
+#include <random>
+#include <thread>
+#include <vector>
+
+#include <whence/profile/wait_queue.hpp>
+#include <whence/sys/clock.hpp>
+
+using namespace whence;
+using core::wait_queue;
+
+namespace {
+
+constexpr std::int64_t ms = 1'000'000;
+// A clock reading is rounded down to a tick.
+constexpr std::int64_t tick = wait_queue::tick_ns;
+
+bool close(std::int64_t a, std::int64_t b, std::int64_t waiters = 1) {
+  return a - b <= 2 * waiters * tick && b - a <= 2 * waiters * tick;
+}
+
+}  // namespace
+
+TEST_CASE("an unlock is charged what every waiter has waited, from its begin on") {
+  wait_queue q;
+  CHECK(q.idle());
+  // Five begin 10 ms apart; 200 ms later they have waited 240 + 230 + ... + 200.
+  for (int i = 0; i < 5; ++i) CHECK(q.enter((1000 + 10 * i) * ms));
+  CHECK_FALSE(q.idle());
+  CHECK(close(q.charge(1240 * ms), 1100 * ms, 5));
+}
+
+TEST_CASE("no nanosecond of a waiter is charged twice, and the wake-up to nobody") {
+  wait_queue q;
+  q.enter(100 * ms);
+  q.enter(100 * ms);
+  CHECK(close(q.charge(200 * ms), 200 * ms, 2));
+  q.gain(100 * ms);  // 5 ms later, as it were
+  CHECK(close(q.charge(230 * ms), 30 * ms));
+  q.enter(240 * ms);
+  CHECK(close(q.charge(250 * ms), 20 * ms + 10 * ms, 2));
+  q.gain(100 * ms);
+  q.gain(240 * ms);
+  CHECK(q.idle());
+  CHECK(q.charge(900 * ms) == 0);
+}
+
+TEST_CASE("a waiter that gives up leaves its wait to whoever unlocks next, and once") {
+  wait_queue q;
+  q.enter(100 * ms);
+  q.give_up(130 * ms);
+  CHECK_FALSE(q.idle());
+  CHECK(close(q.charge(500 * ms), 30 * ms));
+  CHECK(q.idle());
+
+  q.enter(600 * ms);
+  q.enter(610 * ms);
+  CHECK(close(q.charge(620 * ms), 30 * ms, 2));
+  q.give_up(650 * ms);
+  q.gain(610 * ms);
+  CHECK(close(q.charge(700 * ms), 30 * ms));
+  CHECK(q.idle());
+}
+
+TEST_CASE("after a charge the queue rests until somebody has gained the lock") {
+  wait_queue q;
+  q.enter(sys::monotonic_ns());
+  CHECK_FALSE(q.resting());
+  q.enter(sys::monotonic_ns());
+  const std::int64_t now = sys::monotonic_ns();
+  q.charge(now);
+  // A moment may be over here already, so a few attempts; all of them failing is a fault.
+  bool rested = false;
+  for (int i = 0; i < 1000 && !rested; ++i) {
+    q.charge(now);
+    rested = q.resting();
+  }
+  CHECK(rested);
+  q.charge(now);
+  q.gain(now);
+  CHECK_FALSE(q.resting());
+  q.charge(now);
+  while (q.resting()) {
+  }
+  CHECK_FALSE(q.idle());
+}
+
+TEST_CASE("the mark of a timed hold stands beside the waiters and is no wait") {
+  wait_queue q;
+  q.begin_hold();
+  CHECK_FALSE(q.idle());
+  CHECK(q.charge(5 * ms) == 0);
+  q.enter(10 * ms);
+  CHECK(q.end_hold());
+  CHECK_FALSE(q.end_hold());
+  CHECK(close(q.charge(20 * ms), 10 * ms));
+  q.gain(10 * ms);
+  CHECK(q.idle());
+}
+
+TEST_CASE("100 days of waiting between two unlocks are told right") {
+  wait_queue q;
+  constexpr std::int64_t day = std::int64_t{86'400'000} * ms;
+  for (int i = 0; i < 1000; ++i) q.enter(day);
+  CHECK(close(q.charge(day + day / 10), 1000 * (day / 10), 1000));
+}
+
+TEST_CASE("beyond 16383 waiters nothing is charged for the others, and nothing is damaged") {
+  wait_queue q;
+  std::uint64_t entered = 0;
+  for (std::uint64_t i = 0; i < wait_queue::most_waiters + 10; ++i) {
+    entered += q.enter(50 * ms) ? 1U : 0U;
+  }
+  CHECK(entered == wait_queue::most_waiters);
+  CHECK(close(q.charge(51 * ms), static_cast<std::int64_t>(entered) * ms,
+              static_cast<std::int64_t>(entered)));
+  for (std::uint64_t i = 0; i < entered; ++i) q.gain(50 * ms);
+  CHECK(q.idle());
+}
+
+TEST_CASE("in a child of fork nobody waits") {
+  wait_queue q;
+  q.enter(ms);
+  q.enter(ms);
+  q.begin_hold();
+  q.forget_waiters();
+  CHECK(q.charge(100 * ms) == 0);
+  CHECK(q.end_hold());
+  CHECK(q.idle());
+}
+
+// Against a model that keeps every waiter's clock by itself: the sum of all charges is the sum of
+// what each waiter waited up to the last charge before it gained the lock, or until it gave up.
+TEST_CASE("any order of events is charged as the waiters' own clocks say") {
+  std::mt19937_64 random(4711);
+  wait_queue q;
+  std::int64_t now = 1000 * ms;
+  std::int64_t left = 0;  // pending of those who gave up
+  struct waiter {
+    std::int64_t since, clock;
+  };
+  std::vector<waiter> waiting;
+  std::int64_t error = 0;
+  for (int i = 0; i < 100'000; ++i) {
+    now += static_cast<std::int64_t>(random() % (3 * ms));
+    now -= now % tick;  // then no rounding is left, and all is exact
+    const std::size_t any = waiting.empty() ? 0 : random() % waiting.size();
+    switch (random() % 5) {
+      case 0:
+      case 1:
+        if (waiting.size() > 200) break;
+        q.enter(now);
+        waiting.push_back({now, now});
+        break;
+      case 2:
+        if (waiting.empty()) break;
+        q.gain(waiting[any].since);
+        waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(any));
+        break;
+      case 3:
+        if (waiting.empty() || random() % 4 != 0) break;
+        q.give_up(now);
+        left += now - waiting[any].clock;
+        waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(any));
+        break;
+      case 4: {
+        std::int64_t expected = left;
+        for (waiter& w : waiting) {
+          expected += now - w.clock;
+          w.clock = now;
+        }
+        left = 0;
+        error += q.charge(now) == expected ? 0 : 1;
+        break;
+      }
+      default:
+        break;
+    }
+  }
+  CHECK(error == 0);
+}
+
+// Invariant: with real threads behind a real lock, what is charged is never negative, and the queue
+// is idle when all have gone.
+TEST_CASE("threads that come and go leave an idle queue") {
+  wait_queue q;
+  std::mutex m;
+  std::atomic<bool> negative{false};
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 5000; ++i) {
+        if (!m.try_lock()) {
+          const std::int64_t since = sys::monotonic_ns();
+          q.enter(since);
+          m.lock();
+          q.gain(since);
+        }
+        if (!q.idle() && q.charge(sys::monotonic_ns()) < 0) negative = true;
+        m.unlock();
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  CHECK_FALSE(negative);
+  q.charge(sys::monotonic_ns());
+  CHECK(q.idle());
+}

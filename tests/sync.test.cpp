@@ -1,0 +1,190 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <barrier>
+#include <chrono>
+#include <future>
+#include <latch>
+#include <semaphore>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <type_traits>
+#include <vector>
+
+#include "wait_probe.hpp"
+#include <whence/mutex.hpp>
+#include <whence/profile.hpp>
+#include <whence/sync.hpp>
+
+using namespace whence;
+using namespace std::chrono_literals;
+using whence_tests::goes_through;
+using whence_tests::label_of;
+using whence_tests::sleep_ms;
+using whence_tests::wait_rates;
+using whence_tests::waits_of;
+
+namespace {
+
+template <fixed_string Name>
+using own = prefixed_registry<Name>;
+constexpr std::int64_t ms = 1'000'000;
+
+static_assert(sizeof(tracked_counting_semaphore<5, null_registry>) ==
+              sizeof(std::counting_semaphore<5>));
+static_assert(sizeof(basic_tracked_latch<null_registry>) == sizeof(std::latch));
+static_assert(sizeof(tracked_future<int, null_registry>) == sizeof(std::future<int>));
+static_assert(sizeof(tracked_shared_future<int, null_registry>) == sizeof(std::shared_future<int>));
+static_assert(std::is_empty_v<basic_blocking_scope<null_registry>>);
+static_assert(tracked_counting_semaphore<7>::max() == std::counting_semaphore<7>::max());
+
+// What `name` waited, all rows of its label together.
+std::int64_t waited(const profile& block, const std::string& name) {
+  std::int64_t ns = 0;
+  for (const profile_row& row : block.snapshot().rows) {
+    if (label_of(row, "wait") == name) ns += row.values[1];
+  }
+  return ns;
+}
+
+}  // namespace
+
+TEST_CASE("semaphores: what is there at once is no wait") {
+  const wait_rates every(1);
+  using r = own<"sync.semaphore">;
+  tracked_counting_semaphore<5, r> s(2, "slots");
+  s.acquire();
+  CHECK(s.try_acquire_for(10s));
+  CHECK_FALSE(s.try_acquire());
+  CHECK_FALSE(s.try_acquire_for(0s));
+  CHECK_FALSE(s.try_acquire_until(std::chrono::steady_clock::now()));
+  CHECK(waits_of(r::block()).count == 0);
+  CHECK_FALSE(s.try_acquire_for(3ms));
+  CHECK_FALSE(s.try_acquire_until(std::chrono::steady_clock::now() + 3ms));
+  CHECK(waits_of(r::block()).count == 2);
+  CHECK(waited(r::block(), "slots") >= 6 * ms);
+  std::thread waiter([&s] { s.acquire(); });
+  whence_tests::wait_until_waiting(r::block(), 3);
+  s.release();
+  waiter.join();
+  CHECK(waits_of(r::block()).count == 3);
+  CHECK(waits_of(r::mutex()).count == 0);
+}
+
+TEST_CASE("a latch: who comes late does not wait") {
+  const wait_rates every(1);
+  using r = own<"sync.latch">;
+  basic_tracked_latch<r> l(2, "start");
+  std::thread waiter([&l] { l.arrive_and_wait(); });
+  whence_tests::wait_until_waiting(r::block(), 1);
+  sleep_ms(5);
+  CHECK_FALSE(l.try_wait());
+  l.count_down();
+  waiter.join();
+  l.wait();
+  CHECK(waits_of(r::block()).count == 1);
+  CHECK(waited(r::block(), "start") >= 5 * ms);
+}
+
+TEST_CASE("a barrier: each phase is a wait, its completion is none") {
+  const wait_rates every(1);
+  using r = own<"sync.barrier">;
+  std::atomic<int> completed{0};
+  const auto complete = [&completed]() noexcept {
+    sleep_ms(20);
+    ++completed;
+  };
+  tracked_barrier<decltype(complete), r> b(2, complete, "round");
+  std::thread early([&b] { b.arrive_and_wait(); });
+  whence_tests::wait_until_waiting(r::block(), 1);
+  sleep_ms(5);
+  const auto token_of_nobody = std::is_move_constructible_v<decltype(b)::arrival_token>;
+  CHECK(token_of_nobody);
+  b.arrive_and_drop();  // completes the phase
+  early.join();
+  CHECK(completed == 1);
+  CHECK(waited(r::block(), "round") >= 5 * ms);
+  tracked_barrier<instruments::no_completion, r> alone(1, "alone");
+  alone.wait(alone.arrive());
+  CHECK(waited(r::block(), "alone") < 5'000 * ms);
+}
+
+TEST_CASE("futures: waiting for a value, an exception, a time-out; a deferred one is no wait") {
+  const wait_rates every(1);
+  using r = own<"sync.future">;
+  const auto asked = [](auto f) { return tracked_future<int, r>(std::move(f)); };
+  auto value = asked(std::async(std::launch::async, [] {
+    sleep_ms(10);
+    return 5;
+  }));
+  CHECK(value.valid());
+  CHECK(value.wait_for(0s) == std::future_status::timeout);
+  CHECK(waits_of(r::block()).count == 0);
+  CHECK(value.wait_for(1ms) == std::future_status::timeout);
+  CHECK(value.get() == 5);
+  CHECK_FALSE(value.valid());
+  CHECK(waits_of(r::block()).count == 2);
+  CHECK_THROWS_AS(value.get(), std::future_error);
+
+  auto deferred = asked(std::async(std::launch::deferred, [] { return 6; }));
+  CHECK(deferred.wait_for(10s) == std::future_status::deferred);
+  CHECK(deferred.get() == 6);
+  std::promise<int> promise;
+  promise.set_exception(std::make_exception_ptr(std::runtime_error("no")));
+  auto broken = asked(promise.get_future());
+  CHECK_THROWS_AS(broken.get(), std::runtime_error);
+  CHECK(waits_of(r::block()).count == 2);
+
+  std::promise<int> later;
+  tracked_shared_future<int, r> shared = asked(later.get_future()).share();
+  std::thread waiter([copy = shared] { CHECK(copy.get() == 7); });
+  whence_tests::wait_until_waiting(r::block(), 3);
+  later.set_value(7);
+  waiter.join();
+  CHECK(shared.get() == 7);
+  CHECK(waits_of(r::block()).count == 3);
+  bool through_get = false;
+  for (const profile_row& row : r::block().snapshot().rows) {
+    through_get = through_get || goes_through(row, "get()");
+  }
+  CHECK(through_get);
+
+  int n = 5;
+  std::promise<int&> reference;
+  reference.set_value(n);
+  tracked_future by_reference = reference.get_future();
+  CHECK(&by_reference.get() == &n);
+  std::promise<void> nothing;
+  nothing.set_value();
+  tracked_future done = nothing.get_future();
+  done.get();
+}
+
+TEST_CASE("what runs in a blocking_scope is one wait, locks inside are no other") {
+  const wait_rates every(1);
+  using r = own<"sync.scope">;
+  tracked_mutex<std::timed_mutex, r> m;
+  m.lock();
+  std::thread([&] {
+    basic_blocking_scope<r> reply("redis");
+    sleep_ms(3);
+    CHECK_FALSE(m.try_lock_for(3ms));
+  }).join();
+  m.unlock();
+  CHECK(waits_of(r::block()).count == 1);
+  CHECK(waited(r::block(), "redis") >= 6 * ms);
+  CHECK(waits_of(r::mutex()).ns >= 3 * ms);  // but the holder is charged
+  try {
+    const basic_blocking_scope<r> failing;
+    throw 1;
+  } catch (int) {
+  }
+  CHECK(waits_of(r::block()).count == 2);
+  bool leaf = false;
+  for (const profile_row& row : r::block().snapshot().rows) {
+    leaf = leaf || whence_tests::names_of(row)[0].find("blocking_scope") != std::string::npos;
+  }
+  CHECK(leaf);
+}
