@@ -38,10 +38,10 @@ using words = std::unordered_map<string, postings, std::hash<std::string_view>, 
 using open_files = whence::custom_profile<"indexer.files">;
 using index_shards = whence::custom_profile<"indexer.shards">;
 
-// A part of the index with a lock of its own, so that threads seldom wait for one another.
+// A part of the index with its own lock: mutex.pb.gz says how seldom threads wait for one another.
 struct shard {
   whence::tracked<index_shards> entry;
-  std::mutex lock;
+  whence::tracked_mutex<> lock{"shard"};
   words index;
 };
 
@@ -143,8 +143,8 @@ int main(int argc, char** argv) {
               count, it.files.load(), it.binary.load(), it.unreadable.load(), mb, took.count(),
               mb / took.count());
   if (whence::write_top(stdout, whence::lookup("heap")->snapshot(), 8)) it.failed = true;
-  it.save(*whence::lookup("heap"), "heap.pb.gz");
-  it.save(*whence::lookup("allocs"), "allocs.pb.gz");
+  for (const char* name : {"heap", "allocs", "block", "mutex"})
+    it.save(*whence::lookup(name), (std::string(name) + ".pb.gz").c_str());
   it.save(index_shards::get(), "shards.pb.gz");
   return it.failed ? 1 : 0;
 }

@@ -23,7 +23,7 @@ cd "$profiles"
 "$build/examples/indexer"
 
 export HOME="${HOME:-/root}"
-for name in heap files; do
+for name in heap files block mutex; do
   printf '\n== go tool pprof -top %s.pb.gz\n' "$name"
   go tool pprof -top "$name.pb.gz" | sed -n 1,20p
 done

@@ -21,6 +21,23 @@ TEST_CASE("the rate is given back by the next change, and held to its range") {
   CHECK(lookup("heap")->snapshot().header.period == before);
 }
 
+TEST_CASE("the knobs of waits give back what was set, held to their ranges") {
+  const std::int64_t block = set_block_profile_rate(1000);
+  CHECK(block == 1);
+  CHECK(set_block_profile_rate(INT64_MAX) == 1000);
+  CHECK(set_block_profile_rate(INT64_MIN) == std::int64_t{1} << 50);
+  CHECK(set_block_profile_rate(block) == 0);
+  const int fraction = set_mutex_profile_fraction(INT32_MAX);
+  CHECK(fraction == 1);
+  CHECK(set_mutex_profile_fraction(INT32_MIN) == 1'000'000);
+  CHECK(set_mutex_profile_fraction(0) == 1'000'000);
+  CHECK(set_mutex_profile_fraction(fraction) == 0);
+  const std::int64_t hold = set_mutex_hold_rate(INT64_MAX);
+  CHECK(hold == 1000);
+  CHECK(set_mutex_hold_rate(-1) == std::int64_t{1} << 31);
+  CHECK(set_mutex_hold_rate(hold) == 0);
+}
+
 // What a program of its own prints when started with the environment given.
 TEST_CASE("start values come from the environment, and nonsense there is refused aloud") {
   if (sanitized) return;
@@ -32,20 +49,26 @@ int main() {
   const auto& s = *whence::core::state();
   std::printf("%lld %d %zu\n", static_cast<long long>(whence::set_heap_profile_rate(1)),
               s.stack_depth.load(), s.budget.limit());
+  std::printf("%lld %d %lld\n", static_cast<long long>(whence::set_block_profile_rate(1)),
+              whence::set_mutex_profile_fraction(-1),
+              static_cast<long long>(whence::set_mutex_hold_rate(1)));
 }
 )");
   shop.run(workshop::compiler() +
            " -std=c++20 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBBACKTRACE=0 -I '" +
            std::string(WHENCE_INCLUDE_DIR) + "' p.cpp -o p");
-  CHECK(shop.run("./p") == "524288 128 268435456\n");
+  CHECK(shop.run("./p") == "524288 128 268435456\n1 1 1000\n");
+  CHECK(shop.run("WHENCE_BLOCK_RATE=20000 WHENCE_MUTEX_FRACTION=10 WHENCE_MUTEX_HOLD_RATE=0 ./p") ==
+        "524288 128 268435456\n20000 10 0\n");
   CHECK(shop.run("WHENCE_HEAP_RATE=4096 WHENCE_STACK_DEPTH=1024 WHENCE_MEMORY_LIMIT=1000000 ./p") ==
-        "4096 1024 1000000\n");
-  CHECK(shop.run("WHENCE_HEAP_RATE=0 ./p") == "0 128 268435456\n");
-  for (const char* nonsense : {"WHENCE_HEAP_RATE=often", "WHENCE_STACK_DEPTH=1025",
-                               "WHENCE_HEAP_RATE=99999999999999999999", "WHENCE_STACK_DEPTH=0",
-                               "WHENCE_MEMORY_LIMIT=-1", "WHENCE_HEAP_RATE=1k"}) {
+        "4096 1024 1000000\n1 1 1000\n");
+  CHECK(shop.run("WHENCE_HEAP_RATE=0 ./p") == "0 128 268435456\n1 1 1000\n");
+  for (const char* nonsense :
+       {"WHENCE_HEAP_RATE=often", "WHENCE_STACK_DEPTH=1025",
+        "WHENCE_HEAP_RATE=99999999999999999999", "WHENCE_STACK_DEPTH=0", "WHENCE_MEMORY_LIMIT=-1",
+        "WHENCE_HEAP_RATE=1k", "WHENCE_BLOCK_RATE=-1", "WHENCE_MUTEX_FRACTION=1000001"}) {
     const std::string name(nonsense, std::string(nonsense).find('='));
     CHECK(shop.run(std::string(nonsense) + " ./p") ==
-          "whence: ignored, not a number in range: " + name + "\n524288 128 268435456\n");
+          "whence: ignored, not a number in range: " + name + "\n524288 128 268435456\n1 1 1000\n");
   }
 }

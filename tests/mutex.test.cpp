@@ -104,6 +104,8 @@ static_assert(as_upstream<std::mutex> && as_upstream<std::timed_mutex> &&
               as_upstream<std::recursive_mutex> && as_upstream<std::recursive_timed_mutex> &&
               as_upstream<std::shared_mutex> && as_upstream<std::shared_timed_mutex> &&
               as_upstream<basic_lockable> && as_upstream<failing> && as_upstream<final_mutex>);
+static_assert(as_upstream<sys::futex_mutex>);
+static_assert(sizeof(tracked_mutex<>) == sizeof(std::mutex) + 56 && sizeof(mutex) == 64);
 static_assert(!std::is_copy_constructible_v<tracked_mutex<>> &&
               !std::is_move_constructible_v<tracked_mutex<>>);
 
@@ -364,6 +366,35 @@ TEST_CASE("a lock may be destroyed right after its unlock, and its events stay")
   for (const profile_row& row : r::block().snapshot().rows) {
     CHECK(label_of(row, "lock") == "destroyed");
   }
+}
+
+TEST_CASE("whence::mutex records what every lock does, and excludes") {
+  const wait_rates every(1, 1, 1);
+  using r = own<"mutex.own">;
+  basic_mutex<r> m{"own"};
+  hold_up(m, r::block(), 3, 10, [&m] { std::lock_guard hold(m); });
+  CHECK(waits_of(r::block()).count == 3);
+  CHECK(waits_of(r::mutex()).ns >= 30 * ms);
+  CHECK(waits_of(r::mutex()).ns <= waits_of(r::block()).ns);
+  CHECK(waits_of(r::mutex_hold()).count == 4);
+
+  // Invariant: of all threads' additions under the lock none is lost.
+  set_mutex_hold_rate(7);
+  int number = 0;
+  std::vector<std::thread> threads;
+  for (int t = 0; t < 4; ++t) {
+    threads.emplace_back([&] {
+      for (int i = 0; i < 20'000; ++i) {
+        const std::lock_guard hold(m);
+        ++number;
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  CHECK(number == 80'000);
+  CHECK(m.try_lock());
+  CHECK_FALSE(m.try_lock());
+  m.unlock();
 }
 
 TEST_CASE("every standard lock holder takes them, several at once as well") {

@@ -180,6 +180,23 @@ TEST_CASE("a heap sample says its allocation size in the label bytes, with its u
   CHECK(tools::contains(sample, "num_unit: "));
 }
 
+TEST_CASE("labels are strings of a sample, beside the number of its kind") {
+  const addresses stack{0x400010};
+  const stack::label labels[] = {{"lock", "orders"}, {"tenant", "a"}};
+  profile_row row = row_of(stack, 0);
+  row.values = {1, 100};
+  row.labels = {labels, 2};
+  row.number = 64;
+  const std::string file = encode(header_of(core::kind::mutex, "mutex"), {row});
+  CHECK(tools::contains(raw(file), "lock:[orders] tenant:[a]"));
+  CHECK(tools::contains(raw(file), "delay:[64"));
+  CHECK(tools::count(blocks(decoded(file), "sample").at(0), "label {") == 3);
+  // A kind without a number has none.
+  CHECK(tools::count(
+            blocks(decoded(encode(header_of(core::kind::block, "block"), {row})), "sample").at(0),
+            "label {") == 2);
+}
+
 TEST_CASE("rows without a value are not written, and negative values are what they are") {
   const addresses stack{0x400010};
   const std::string text =

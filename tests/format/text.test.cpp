@@ -119,6 +119,27 @@ TEST_CASE("block and mutex: delay in nanoseconds, then contentions, the longest 
   }
 }
 
+TEST_CASE("labels stand under their stack, as comments, and tell stacks apart") {
+  const stack::label orders[] = {{"lock", "orders"}, {"tenant", "a\"b\\c\n\t\x01"}};
+  profile_row row = row_of(only_main, {2, 100, 0, 0});
+  row.labels = {orders, 2};
+  row.number = 64;
+  const std::string mutex = text_of(core::kind::mutex, "mutex", {row});
+  CHECK(tools::contains(mutex,
+                        "100 2 @ 0x6a7a6a\n# labels: {\"lock\":\"orders\", "
+                        "\"tenant\":\"a\\\"b\\\\c\\n\\t\\x01\", "
+                        "\"delay\":\"64 nanoseconds\"}\n#\t0x6a7a69"));
+  CHECK(tools::contains(raw(mutex), "2        100: "));
+  row.number = 0;
+  const std::string counts =
+      text_of(core::kind::custom, "x", {row, row_of(only_main, {7, 0, 0, 0})});
+  CHECK(tools::contains(counts, "7 @ 0x6a7a6a\n#\t0x6a7a69"));
+  CHECK(tools::contains(counts, "2 @ 0x6a7a6a\n# labels: {\"lock\":\"orders\", "));
+  const std::string holds = text_of(core::kind::mutex_hold, "mutex_hold", {row});
+  CHECK(holds.starts_with("mutex_hold profile: total 100\n100 @ 0x6a7a6a\n# labels: "));
+  CHECK(tools::contains(raw(holds), "mutex_hold/count"));
+}
+
 TEST_CASE("counts: the total, stacks that are the same as one, most first, then by their text") {
   const std::string text = text_of(core::kind::custom, "example.com/files",
                                    {row_of(only_main, {1, 0, 0, 0}), row_of(both, {1, 0, 0, 0}),

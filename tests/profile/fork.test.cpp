@@ -70,7 +70,7 @@ TEST_CASE("children of one parent sample by numbers of their own") {
   if (sanitized) return;
   tracking_allocator<char> a;
   a.deallocate(a.allocate(1), 1);
-  std::vector<std::uint64_t> seeds{instruments::random_state};
+  std::vector<std::uint64_t> seeds{sys::random_state};
   for (int i = 0; i < 3; ++i) {
     int ends[2];
     REQUIRE(::pipe(ends) == 0);
@@ -78,7 +78,7 @@ TEST_CASE("children of one parent sample by numbers of their own") {
     REQUIRE(child >= 0);
     if (child == 0) {
       a.deallocate(a.allocate(1), 1);
-      const std::uint64_t mine = instruments::random_state;
+      const std::uint64_t mine = sys::random_state;
       ::_exit(::write(ends[1], &mine, sizeof mine) == sizeof mine ? 0 : 1);
     }
     std::uint64_t theirs = 0;

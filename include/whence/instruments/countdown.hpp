@@ -8,9 +8,10 @@
 //   a thread draws        D = floor(-R ln(U)),  U uniform in (0, 1]
 //   and samples an event  when the amount since the draw exceeds D;  then it draws again.
 //
-// The countdown is one thread-local word, constant-initialized and trivial, so that reaching it
-// costs nothing; zero at first, which is below every floor: the first event of a thread makes its
-// first draw. Cost of an event that is not sampled: 4 instructions (x86-64).
+// The countdown of allocations is one thread-local word, constant-initialized and trivial, so that
+// reaching it costs nothing; each lock has its own. It is zero at first, which is below every
+// floor: the first event makes the first draw. Cost of an event that is not sampled: 4
+// instructions.
 #ifndef WHENCE_INSTRUMENTS_COUNTDOWN_HPP
 #define WHENCE_INSTRUMENTS_COUNTDOWN_HPP
 
@@ -18,9 +19,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/instruments/random.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/process_state.hpp>
+#include <whence/sys/random.hpp>
 #include <whence/sys/thread_local.hpp>
 
 namespace whence::inline v1::instruments {
@@ -31,25 +32,25 @@ struct sampler {
   std::int64_t rate;       // the draw's mean
 };
 WHENCE_THREAD_LOCAL sampler heap_sampler{};
-WHENCE_THREAD_LOCAL sampler hold_sampler{};
 
 // True: ask `due` whether this event is sampled.
-[[gnu::always_inline]] inline bool count_down(sampler& t, const std::atomic<std::int64_t>& floor,
+[[gnu::always_inline]] inline bool count_down(std::int64_t& remaining,
+                                              const std::atomic<std::int64_t>& floor,
                                               std::size_t amount) noexcept {
-  t.remaining -= static_cast<std::int64_t>(amount);
+  remaining -= static_cast<std::int64_t>(amount);
   // Keeps load, subtraction and store one instruction: the comparison reads the result again.
   std::atomic_signal_fence(std::memory_order_seq_cst);
-  return t.remaining < floor.load(std::memory_order_relaxed);
+  return remaining < floor.load(std::memory_order_relaxed);
 }
 
 // Of an allocation.
 [[gnu::always_inline]] inline bool countdown(std::size_t bytes) noexcept {
-  return count_down(heap_sampler, core::own_state.own_gate.floor, bytes);
+  return count_down(heap_sampler.remaining, core::own_state.own_gate.floor, bytes);
 }
 
 // The amount to the next sample; capped, so that it never reaches into the next epoch.
 inline std::int64_t draw(const sampler& t) noexcept {
-  const double d = -__builtin_log(uniform()) * static_cast<double>(t.rate);
+  const double d = -__builtin_log(sys::uniform()) * static_cast<double>(t.rate);
   constexpr auto cap = static_cast<double>(core::epoch - 1);
   return static_cast<std::int64_t>(d < cap ? d : cap);
 }
@@ -67,9 +68,7 @@ inline std::int64_t due(sampler& t, const core::sampling& knob, std::size_t amou
     return amount == 0 ? 0 : rate;
   }
   if (stale) {
-    // The old draw is void. The new one counts from the start of this event, with numbers of its
-    // own: this may be a child of fork, which has its parent's.
-    forget_random();
+    // The old draw is void. The new one counts from the start of this event.
     const std::int64_t first = draw(t);
     if (amount <= static_cast<std::uint64_t>(first)) {
       t.remaining = floor + first - static_cast<std::int64_t>(amount);

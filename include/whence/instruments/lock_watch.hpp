@@ -4,7 +4,7 @@
 // is held. It takes and releases the lock through the functions it is given, whatever kind of lock
 // that is and however it is shared.
 //
-//   taken at once    count down to the next hold that is timed              2 instructions
+//   taken at once    count down to the next hold that is timed              4 instructions
 //   taken late       one wait (instruments/wait.hpp), in the lock's queue   `block`, at the taker
 //   released         if somebody waited: charge, release, then record       `mutex`, at the
 //   releaser
@@ -20,7 +20,6 @@
 #include <cstdint>
 
 #include <whence/instruments/countdown.hpp>
-#include <whence/instruments/random.hpp>
 #include <whence/instruments/wait.hpp>
 #include <whence/instruments/wait_name.hpp>
 #include <whence/profile/attach.hpp>
@@ -30,6 +29,7 @@
 #include <whence/profile/record.hpp>
 #include <whence/profile/wait_queue.hpp>
 #include <whence/sys/clock.hpp>
+#include <whence/sys/random.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -51,28 +51,35 @@ class lock_watch {
   constexpr lock_watch() noexcept = default;
   constexpr explicit lock_watch(const char* name) noexcept : name_(name) {}
 
-  // Whether this hold may be one to time. Asked before the lock is taken: between the two atomic
-  // instructions of a lock and its unlock, a count costs a nanosecond more.
-  [[gnu::always_inline]] static bool hold_is_due() noexcept {
+  // Whether this hold may be one to time. Requires: the lock is held, by nobody else. The count is
+  // the lock's own, because one of the thread's, in another cache line, costs 2 ns more between the
+  // atomic instructions of a lock and its unlock.
+  [[gnu::always_inline]] bool hold_is_due() noexcept {
     if constexpr (times_holds) {
-      return count_down(hold_sampler, core::own_state.own_gate.hold_floor, 1);
+      return --holds_left_ < core::own_state.own_gate.hold_floor.load(std::memory_order_relaxed);
     } else {
       return false;
     }
   }
 
-  // Times this hold, if it is one to time. Requires: the lock is held, by nobody else.
-  void begin_hold() noexcept {
-    core::process_state* const s = core::state();
+  // Draws anew, and times this hold if it is one to time: whether it is. Requires: as above.
+  bool begin_hold() noexcept {
+    const core::process_state* const s = core::state();
     if (s == nullptr) {
-      hold_sampler.remaining = core::epoch;
-      return;
+      holds_left_ = core::epoch;
+      return false;
     }
-    const std::int64_t rate = due(hold_sampler, s->holds, 1);
-    if (rate == 0) return;
-    hold_rate_ = rate;
+    const std::int64_t floor = s->holds.floor.load(std::memory_order_relaxed);
+    // A count that has not just reached the floor was drawn in another epoch, or never.
+    sampler t{holds_left_, holds_left_ == floor - 1 ? floor : 0,
+              s->holds.rate.load(std::memory_order_relaxed)};
+    const std::int64_t rate = due(t, s->holds, 1);
+    holds_left_ = t.remaining;
+    if (rate == 0) return false;
+    hold_rate_ = static_cast<std::uint32_t>(rate);
     held_since_ns_ = sys::monotonic_ns();
     queue_.begin_hold();
+    return true;
   }
 
   // Takes the lock, which somebody else has. `take` tells whether it got it before it gave up.
@@ -111,7 +118,7 @@ class lock_watch {
   static void record_delay(std::int64_t delay, std::uint32_t labels, const void* caller) noexcept {
     const core::process_state* const s = core::state();
     const std::int64_t n = s == nullptr ? 0 : s->mutex_fraction.load(std::memory_order_relaxed);
-    if (n <= 0 || (n > 1 && random_bits() % static_cast<std::uint64_t>(n) != 0)) return;
+    if (n <= 0 || (n > 1 && sys::random_bits() % static_cast<std::uint64_t>(n) != 0)) return;
     const auto power = std::bit_floor(static_cast<std::uint64_t>(delay));
     record_lock(R::mutex(), {power, 0, labels}, n, delay, caller);
   }
@@ -120,12 +127,14 @@ class lock_watch {
   static void record_hold(std::int64_t hold, std::int64_t rate, std::uint32_t labels,
                           const void* caller) noexcept {
     const double weight = rate <= 1 ? 1 : -1 / __builtin_expm1(-1 / static_cast<double>(rate));
-    record_lock(R::mutex_hold(), {0, 0, labels}, round_randomly(weight), hold, caller);
+    record_lock(R::mutex_hold(), {0, 0, labels}, sys::round_randomly(weight), hold, caller);
   }
 
-  core::wait_queue queue_;
-  std::int64_t held_since_ns_ = 0;  // of the hold that is timed
-  std::int64_t hold_rate_ = 0;
+  // What every lock touches comes first, to share the lock's own cache line.
+  std::int64_t holds_left_ = 0;
+  [[no_unique_address]] core::wait_queue queue_;
+  std::uint32_t hold_rate_ = 0;     // of the hold that is timed
+  std::int64_t held_since_ns_ = 0;  // the same
   wait_name<"lock"> name_;
 };
 
@@ -134,8 +143,8 @@ struct no_watch {
   constexpr no_watch() noexcept = default;
   constexpr explicit no_watch(const char*) noexcept {}
   static constexpr bool hold_is_due() noexcept { return false; }
+  static constexpr bool begin_hold() noexcept { return false; }
   static constexpr bool idle() noexcept { return true; }
-  static void begin_hold() noexcept {}
   template <class Take>
   static bool take_late(const void*, Take take) {
     return take();

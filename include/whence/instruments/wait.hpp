@@ -20,7 +20,6 @@
 
 #include <cstdint>
 
-#include <whence/instruments/random.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/counters.hpp>
 #include <whence/profile/process_state.hpp>
@@ -30,6 +29,7 @@
 #include <whence/profile/wait_slots.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/clock.hpp>
+#include <whence/sys/random.hpp>
 #include <whence/sys/thread_local.hpp>
 
 namespace whence::inline v1::instruments {
@@ -43,8 +43,8 @@ inline void count_wait(stack::bucket& b, std::int64_t length_ns, std::int64_t ra
     return;
   }
   const double share = static_cast<double>(d) / static_cast<double>(rate_ns);
-  if (uniform() > share) return;
-  b.add(core::contention_counter, round_randomly(1 / share));
+  if (sys::uniform() > share) return;
+  b.add(core::contention_counter, sys::round_randomly(1 / share));
   b.add(core::delay_counter, rate_ns);
 }
 

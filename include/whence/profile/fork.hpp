@@ -18,6 +18,7 @@
 
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/loader.hpp>
+#include <whence/sys/random.hpp>
 
 namespace whence::inline v1::core {
 
@@ -59,7 +60,8 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     sys::loader_walk.unlock();
   }
 
-  // Children would all draw the parent's next numbers: a new epoch makes the child draw its own.
+  // Children would all sample where the parent's next samples are, and by its next numbers: a new
+  // epoch makes the child draw its own.
   static void in_child() noexcept {
     if (held_ != nullptr) {
       held_->heap.start_epoch();
@@ -68,6 +70,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
       own_state.own_gate.hold_floor.store(held_->holds.gate_floor(), std::memory_order_relaxed);
       held_->waits.forget_other_threads();
     }
+    sys::forget_random();
     in_parent();
   }
 

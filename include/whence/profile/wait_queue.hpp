@@ -72,7 +72,7 @@ class wait_queue {
   bool resting() const noexcept {
     const std::uint64_t word = word_.load(std::memory_order_relaxed);
     return (word & (holding | handed_over)) == handed_over && count(word) > 0 &&
-           sys::cycles() - handover_.load(std::memory_order_relaxed) < sys::moment_in_cycles();
+           now_in_cycles() - handover_.load(std::memory_order_relaxed) < sys::moment_in_cycles();
   }
 
   // What an unlock at this moment is charged, in nanoseconds. Requires: the lock is held.
@@ -82,7 +82,7 @@ class wait_queue {
     if ((before & ~holding) == 0) return 0;
     // Before the word: a thread that gains meanwhile must not take for uncharged what is charged.
     charged_.store(ticks(now_ns), std::memory_order_relaxed);
-    handover_.store(sys::cycles(), std::memory_order_relaxed);
+    handover_.store(now_in_cycles(), std::memory_order_relaxed);
     std::uint64_t all = 0;
     std::uint64_t after = 0;
     do {
@@ -115,6 +115,9 @@ class wait_queue {
   static constexpr std::uint64_t handed_over = 2;
   static constexpr std::uint64_t low_bits = 0xffff;
 
+  static std::uint32_t now_in_cycles() noexcept {
+    return static_cast<std::uint32_t>(sys::cycles());
+  }
   static constexpr std::int64_t ticks(std::int64_t ns) noexcept { return ns / tick_ns; }
   static constexpr std::uint64_t waiter(std::int64_t clock) noexcept {
     return (static_cast<std::uint64_t>(clock) << sum_shift) + 4;
@@ -125,7 +128,7 @@ class wait_queue {
 
   std::atomic<std::uint64_t> word_{0};
   std::atomic<std::int64_t> charged_{0};    // in ticks
-  std::atomic<std::uint64_t> handover_{0};  // in cycles
+  std::atomic<std::uint32_t> handover_{0};  // in cycles, the lower half
 };
 
 }  // namespace whence::inline v1::core

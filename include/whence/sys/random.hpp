@@ -2,22 +2,22 @@
 //
 // Random numbers for sampling: one generator a thread, seeded when first used, splitmix64 (Steele,
 // Lea, Flood, "Fast Splittable Pseudorandom Number Generators", 2014). Not for secrets.
-#ifndef WHENCE_INSTRUMENTS_RANDOM_HPP
-#define WHENCE_INSTRUMENTS_RANDOM_HPP
+#ifndef WHENCE_SYS_RANDOM_HPP
+#define WHENCE_SYS_RANDOM_HPP
 
 #include <cstdint>
 
 #include <whence/sys/clock.hpp>
 #include <whence/sys/thread_local.hpp>
 
-namespace whence::inline v1::instruments {
+namespace whence::inline v1::sys {
 
 WHENCE_THREAD_LOCAL std::uint64_t random_state{0};  // 0: not seeded
 
 inline std::uint64_t random_bits() noexcept {
   if (random_state == 0) [[unlikely]] {
     random_state = reinterpret_cast<std::uintptr_t>(&random_state) ^
-                   (static_cast<std::uint64_t>(sys::wall_time_ns()) << 16);
+                   (static_cast<std::uint64_t>(wall_time_ns()) << 16);
   }
   random_state += 0x9e3779b97f4a7c15;
   std::uint64_t z = random_state;
@@ -26,7 +26,7 @@ inline std::uint64_t random_bits() noexcept {
   return z ^ (z >> 31);
 }
 
-// A child of fork has its parent's state: it starts anew.
+// For the child of a fork, which has its parent's state.
 inline void forget_random() noexcept {
   random_state = 0;
 }
@@ -42,6 +42,6 @@ inline std::int64_t round_randomly(double value) noexcept {
   return whole + (uniform() <= value - static_cast<double>(whole) ? 1 : 0);
 }
 
-}  // namespace whence::inline v1::instruments
+}  // namespace whence::inline v1::sys
 
-#endif  // WHENCE_INSTRUMENTS_RANDOM_HPP
+#endif  // WHENCE_SYS_RANDOM_HPP

@@ -1,0 +1,92 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A mutex of one word over the kernel's futex (U. Drepper, "Futexes Are Tricky", 2011, mutex 2):
+//
+//   0: free     1: locked     2: locked, and somebody may sleep
+//
+// Taking it free and releasing it with nobody asleep is one atomic instruction each, in line. Like
+// glibc's, it is not fair: a thread that comes by takes it before one that is still waking up. A
+// thread looks for a moment before it sleeps. Not recursive; a holder that ends leaves it locked.
+#ifndef WHENCE_SYS_FUTEX_MUTEX_HPP
+#define WHENCE_SYS_FUTEX_MUTEX_HPP
+
+#include <linux/futex.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+
+#include <whence/sys/errno_guard.hpp>
+
+namespace whence::inline v1::sys {
+
+class futex_mutex {
+ public:
+  constexpr futex_mutex() noexcept = default;
+  futex_mutex(const futex_mutex&) = delete;
+  futex_mutex& operator=(const futex_mutex&) = delete;
+
+  [[nodiscard]] bool try_lock() noexcept {
+    std::uint32_t expected = free;
+    return word_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
+                                         std::memory_order_relaxed);
+  }
+
+  void lock() noexcept {
+    if (!try_lock()) [[unlikely]]
+      lock_late();
+  }
+
+  // Releases it if nobody sleeps and nothing was marked.
+  [[nodiscard]] bool try_unlock() noexcept {
+    std::uint32_t expected = locked;
+    return word_.compare_exchange_strong(expected, free, std::memory_order_release,
+                                         std::memory_order_relaxed);
+  }
+
+  // Makes try_unlock fail. Requires: the caller holds it.
+  void mark() noexcept { word_.store(contended, std::memory_order_relaxed); }
+
+  void unlock() noexcept {
+    if (word_.exchange(free, std::memory_order_release) == contended) [[unlikely]]
+      wake();
+  }
+
+ private:
+  static constexpr std::uint32_t free = 0, locked = 1, contended = 2;
+  static constexpr int looks = 40;
+
+  [[gnu::noinline, gnu::cold]] void lock_late() noexcept {
+    for (int i = 0; i < looks; ++i) {
+      if (word_.load(std::memory_order_relaxed) == free && try_lock()) return;
+      relax();
+    }
+    const errno_guard keep;
+    // Locked as contended, because others may sleep; its unlock then wakes one, needed or not.
+    while (word_.exchange(contended, std::memory_order_acquire) != free) {
+      ::syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, contended, nullptr, nullptr, 0);
+    }
+  }
+
+  // The mutex may be gone already: then nobody sleeps on the address, or somebody wakes for
+  // nothing.
+  [[gnu::noinline, gnu::cold]] void wake() noexcept {
+    const errno_guard keep;
+    ::syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
+  }
+
+  static void relax() noexcept {
+#if defined(__x86_64__)
+    __builtin_ia32_pause();
+#elif defined(__aarch64__)
+    asm volatile("yield");
+#endif
+  }
+
+  std::atomic<std::uint32_t> word_{free};
+};
+
+}  // namespace whence::inline v1::sys
+
+#endif  // WHENCE_SYS_FUTEX_MUTEX_HPP
