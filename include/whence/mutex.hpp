@@ -20,7 +20,7 @@
 //
 // Cost, x86-64: 9 instructions a lock and unlock that nobody waits for. A wait costs two clock
 // readings and a stack, which is taken before the thread sleeps; an unlock that somebody waits for,
-// one clock reading while the lock is held, and a stack after that. 56 bytes. With null_registry it
+// one clock reading while the lock is held, and a stack after that. 64 bytes. With null_registry it
 // has M's size and machine code.
 #ifndef WHENCE_MUTEX_HPP
 #define WHENCE_MUTEX_HPP

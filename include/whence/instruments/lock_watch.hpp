@@ -96,11 +96,12 @@ class lock_watch {
 
   template <class Release>
   void release(const void* caller, Release release) {
-    if (queue_.resting()) return release();
+    const bool rests = queue_.resting();
+    if (rests && !queue_.holds()) return release();
     const std::int64_t now = sys::monotonic_ns();
     const std::int64_t hold = queue_.end_hold() ? now - held_since_ns_ : -1;
     const std::int64_t hold_rate = hold_rate_;
-    const std::int64_t delay = queue_.charge(now);
+    const std::int64_t delay = rests ? 0 : queue_.charge(now);
     const std::uint32_t labels = name_.labels();
     release();
     if (delay > 0) record_delay(delay, labels, caller);
@@ -133,9 +134,9 @@ class lock_watch {
   // What every lock touches comes first, to share the lock's own cache line.
   std::int64_t holds_left_ = 0;
   [[no_unique_address]] core::wait_queue queue_;
-  std::uint32_t hold_rate_ = 0;     // of the hold that is timed
-  std::int64_t held_since_ns_ = 0;  // the same
-  wait_name<"lock"> name_;
+  std::int64_t held_since_ns_ = 0;  // of the hold that is timed
+  [[no_unique_address]] wait_name<"lock"> name_;
+  std::uint32_t hold_rate_ = 0;  // of the hold that is timed
 };
 
 // The same for a registry that records nothing.

@@ -19,7 +19,9 @@
 //
 // A thread that is woken takes some microseconds to come, and meanwhile others, the unlocker first
 // of all, take and release the lock over and over. Those releases are not charged one by one: after
-// a charge, the next is due when a thread has gained the lock or a moment (sys/cycles.hpp) is over.
+// a charge the queue rests until a thread has gained the lock or a moment (sys/cycles.hpp) is over.
+// Where releases follow each other quickly, not even the age of the last charge is looked at each
+// time; one long hold among them makes it careful again.
 //
 // Charges and gains of an exclusive lock happen under it, one after the other. Those of a shared
 // one may overlap; then some microseconds go to a neighbour, and the next charge sets S right.
@@ -69,10 +71,16 @@ class wait_queue {
   }
 
   // Whether a thread was charged just now, and those who wait have not had the time to come.
-  bool resting() const noexcept {
+  // Requires: the lock is held.
+  bool resting() noexcept {
     const std::uint64_t word = word_.load(std::memory_order_relaxed);
-    return (word & (holding | handed_over)) == handed_over && count(word) > 0 &&
-           now_in_cycles() - handover_.load(std::memory_order_relaxed) < sys::moment_in_cycles();
+    if ((word & handed_over) == 0 || count(word) == 0) return false;
+    const std::uint16_t unlooked = unlooked_.load(std::memory_order_relaxed);
+    if (unlooked != 0) {
+      unlooked_.store(static_cast<std::uint16_t>(unlooked - 1), std::memory_order_relaxed);
+      return true;
+    }
+    return is_young();
   }
 
   // What an unlock at this moment is charged, in nanoseconds. Requires: the lock is held.
@@ -82,7 +90,11 @@ class wait_queue {
     if ((before & ~holding) == 0) return 0;
     // Before the word: a thread that gains meanwhile must not take for uncharged what is charged.
     charged_.store(ticks(now_ns), std::memory_order_relaxed);
-    handover_.store(now_in_cycles(), std::memory_order_relaxed);
+    const std::uint32_t cycles = now_in_cycles();
+    handover_.store(cycles, std::memory_order_relaxed);
+    looked_.store(cycles, std::memory_order_relaxed);
+    stride_.store(0, std::memory_order_relaxed);
+    unlooked_.store(0, std::memory_order_relaxed);
     std::uint64_t all = 0;
     std::uint64_t after = 0;
     do {
@@ -99,9 +111,11 @@ class wait_queue {
   // Marks that the holder's time is taken, so that its unlock comes by. Requires: the lock is held.
   void begin_hold() noexcept { word_.fetch_or(holding, std::memory_order_relaxed); }
 
+  bool holds() const noexcept { return (word_.load(std::memory_order_relaxed) & holding) != 0; }
+
   // Takes the mark away; whether it was there. Requires: the lock is held.
   bool end_hold() noexcept {
-    if ((word_.load(std::memory_order_relaxed) & holding) == 0) return false;
+    if (!holds()) return false;
     word_.fetch_and(~holding, std::memory_order_relaxed);
     return true;
   }
@@ -115,6 +129,28 @@ class wait_queue {
   static constexpr std::uint64_t handed_over = 2;
   static constexpr std::uint64_t low_bits = 0xffff;
 
+  // Looks at the age of the last charge, and decides how many releases go by before the next look:
+  // as many as fit into a quarter of a moment at their mean pace.
+  bool is_young() noexcept {
+    constexpr std::uint32_t longest_stride = 31;
+    const std::uint32_t now = now_in_cycles();
+    const auto moment = static_cast<std::uint32_t>(sys::moment_in_cycles());
+    const std::uint32_t last = stride_.load(std::memory_order_relaxed);
+    const std::uint32_t since = (now - looked_.load(std::memory_order_relaxed)) / (last + 1);
+    // A mean over eight looks; a long hold counts as a moment, so that it is forgotten after
+    // twenty.
+    const std::uint32_t before = pace_.load(std::memory_order_relaxed);
+    const std::uint32_t pace = before - before / 8 + (since < moment ? since : moment);
+    const std::uint32_t fitting = 2 * moment / (pace + 1);
+    const auto stride =
+        static_cast<std::uint16_t>(fitting < longest_stride ? fitting : longest_stride);
+    pace_.store(pace, std::memory_order_relaxed);
+    looked_.store(now, std::memory_order_relaxed);
+    stride_.store(stride, std::memory_order_relaxed);
+    unlooked_.store(stride, std::memory_order_relaxed);
+    return now - handover_.load(std::memory_order_relaxed) < moment;
+  }
+
   static std::uint32_t now_in_cycles() noexcept {
     return static_cast<std::uint32_t>(sys::cycles());
   }
@@ -127,8 +163,13 @@ class wait_queue {
   }
 
   std::atomic<std::uint64_t> word_{0};
-  std::atomic<std::int64_t> charged_{0};    // in ticks
-  std::atomic<std::uint32_t> handover_{0};  // in cycles, the lower half
+  std::atomic<std::int64_t> charged_{0};  // in ticks
+  // Cycles, their lower halves: of the last charge, of the last look, and between two releases.
+  std::atomic<std::uint32_t> handover_{0};
+  std::atomic<std::uint32_t> looked_{0};
+  std::atomic<std::uint32_t> pace_{0};      // eight times the mean
+  std::atomic<std::uint16_t> stride_{0};    // releases that go by between the looks
+  std::atomic<std::uint16_t> unlooked_{0};  // of them, those to come
 };
 
 }  // namespace whence::inline v1::core
