@@ -279,8 +279,9 @@ class tracked_future
 // ---- anything else
 // ---------------------------------------------------------------------------------
 
-// While it lives, its thread waits: what runs inside is one wait in `block`, and waits within it
-// are not recorded again. It may end on another thread, as in a coroutine.
+// While it lives, its thread waits: what runs inside is one wait in `block`, and waits of the
+// thread within it are not recorded again. Hence it must not be open while a coroutine is
+// suspended, when its thread does something else.
 template <profile_registry R = default_registry>
 class basic_blocking_scope {
  public:

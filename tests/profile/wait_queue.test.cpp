@@ -20,6 +20,13 @@ constexpr std::int64_t ms = 1'000'000;
 // A clock reading is rounded down to a tick.
 constexpr std::int64_t tick = wait_queue::tick_ns;
 
+std::int64_t charged(wait_queue& q, std::int64_t now) {
+  return q.charge([now] { return now; });
+}
+void gain(wait_queue& q, std::int64_t since) {
+  q.gain(since, since);
+}
+
 bool close(std::int64_t a, std::int64_t b, std::int64_t waiters = 1) {
   return a - b <= 2 * waiters * tick && b - a <= 2 * waiters * tick;
 }
@@ -32,22 +39,22 @@ TEST_CASE("an unlock is charged what every waiter has waited, from its begin on"
   // Five begin 10 ms apart; 200 ms later they have waited 240 + 230 + ... + 200.
   for (int i = 0; i < 5; ++i) CHECK(q.enter((1000 + 10 * i) * ms));
   CHECK_FALSE(q.idle());
-  CHECK(close(q.charge(1240 * ms), 1100 * ms, 5));
+  CHECK(close(charged(q, 1240 * ms), 1100 * ms, 5));
 }
 
 TEST_CASE("no nanosecond of a waiter is charged twice, and the wake-up to nobody") {
   wait_queue q;
   q.enter(100 * ms);
   q.enter(100 * ms);
-  CHECK(close(q.charge(200 * ms), 200 * ms, 2));
-  q.gain(100 * ms);  // 5 ms later, as it were
-  CHECK(close(q.charge(230 * ms), 30 * ms));
+  CHECK(close(charged(q, 200 * ms), 200 * ms, 2));
+  gain(q, 100 * ms);  // 5 ms later, as it were
+  CHECK(close(charged(q, 230 * ms), 30 * ms));
   q.enter(240 * ms);
-  CHECK(close(q.charge(250 * ms), 20 * ms + 10 * ms, 2));
-  q.gain(100 * ms);
-  q.gain(240 * ms);
+  CHECK(close(charged(q, 250 * ms), 20 * ms + 10 * ms, 2));
+  gain(q, 100 * ms);
+  gain(q, 240 * ms);
   CHECK(q.idle());
-  CHECK(q.charge(900 * ms) == 0);
+  CHECK(charged(q, 900 * ms) == 0);
 }
 
 TEST_CASE("a waiter that gives up leaves its wait to whoever unlocks next, and once") {
@@ -55,15 +62,15 @@ TEST_CASE("a waiter that gives up leaves its wait to whoever unlocks next, and o
   q.enter(100 * ms);
   q.give_up(130 * ms);
   CHECK_FALSE(q.idle());
-  CHECK(close(q.charge(500 * ms), 30 * ms));
+  CHECK(close(charged(q, 500 * ms), 30 * ms));
   CHECK(q.idle());
 
   q.enter(600 * ms);
   q.enter(610 * ms);
-  CHECK(close(q.charge(620 * ms), 30 * ms, 2));
+  CHECK(close(charged(q, 620 * ms), 30 * ms, 2));
   q.give_up(650 * ms);
-  q.gain(610 * ms);
-  CHECK(close(q.charge(700 * ms), 30 * ms));
+  gain(q, 610 * ms);
+  CHECK(close(charged(q, 700 * ms), 30 * ms));
   CHECK(q.idle());
 }
 
@@ -73,18 +80,18 @@ TEST_CASE("after a charge the queue rests until somebody has gained the lock") {
   CHECK_FALSE(q.resting());
   q.enter(sys::monotonic_ns());
   const std::int64_t now = sys::monotonic_ns();
-  q.charge(now);
+  charged(q, now);
   // A moment may be over here already, so a few attempts; all of them failing is a fault.
   bool rested = false;
   for (int i = 0; i < 1000 && !rested; ++i) {
-    q.charge(now);
+    charged(q, now);
     rested = q.resting();
   }
   CHECK(rested);
-  q.charge(now);
-  q.gain(now);
+  charged(q, now);
+  gain(q, now);
   CHECK_FALSE(q.resting());
-  q.charge(now);
+  charged(q, now);
   while (q.resting()) {
   }
   CHECK_FALSE(q.idle());
@@ -94,12 +101,12 @@ TEST_CASE("the mark of a timed hold stands beside the waiters and is no wait") {
   wait_queue q;
   q.begin_hold();
   CHECK_FALSE(q.idle());
-  CHECK(q.charge(5 * ms) == 0);
+  CHECK(charged(q, 5 * ms) == 0);
   q.enter(10 * ms);
   CHECK(q.end_hold());
   CHECK_FALSE(q.end_hold());
-  CHECK(close(q.charge(20 * ms), 10 * ms));
-  q.gain(10 * ms);
+  CHECK(close(charged(q, 20 * ms), 10 * ms));
+  gain(q, 10 * ms);
   CHECK(q.idle());
 }
 
@@ -107,7 +114,7 @@ TEST_CASE("100 days of waiting between two unlocks are told right") {
   wait_queue q;
   constexpr std::int64_t day = std::int64_t{86'400'000} * ms;
   for (int i = 0; i < 1000; ++i) q.enter(day);
-  CHECK(close(q.charge(day + day / 10), 1000 * (day / 10), 1000));
+  CHECK(close(charged(q, day + day / 10), 1000 * (day / 10), 1000));
 }
 
 TEST_CASE("beyond 16383 waiters nothing is charged for the others, and nothing is damaged") {
@@ -117,9 +124,9 @@ TEST_CASE("beyond 16383 waiters nothing is charged for the others, and nothing i
     entered += q.enter(50 * ms) ? 1U : 0U;
   }
   CHECK(entered == wait_queue::most_waiters);
-  CHECK(close(q.charge(51 * ms), static_cast<std::int64_t>(entered) * ms,
+  CHECK(close(charged(q, 51 * ms), static_cast<std::int64_t>(entered) * ms,
               static_cast<std::int64_t>(entered)));
-  for (std::uint64_t i = 0; i < entered; ++i) q.gain(50 * ms);
+  for (std::uint64_t i = 0; i < entered; ++i) gain(q, 50 * ms);
   CHECK(q.idle());
 }
 
@@ -129,7 +136,7 @@ TEST_CASE("in a child of fork nobody waits") {
   q.enter(ms);
   q.begin_hold();
   q.forget_waiters();
-  CHECK(q.charge(100 * ms) == 0);
+  CHECK(charged(q, 100 * ms) == 0);
   CHECK(q.end_hold());
   CHECK(q.idle());
 }
@@ -159,7 +166,7 @@ TEST_CASE("any order of events is charged as the waiters' own clocks say") {
         break;
       case 2:
         if (waiting.empty()) break;
-        q.gain(waiting[any].since);
+        gain(q, waiting[any].since);
         waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(any));
         break;
       case 3:
@@ -175,7 +182,7 @@ TEST_CASE("any order of events is charged as the waiters' own clocks say") {
           w.clock = now;
         }
         left = 0;
-        error += q.charge(now) == expected ? 0 : 1;
+        error += charged(q, now) == expected ? 0 : 1;
         break;
       }
       default:
@@ -183,6 +190,34 @@ TEST_CASE("any order of events is charged as the waiters' own clocks say") {
     }
   }
   CHECK(error == 0);
+}
+
+// Whoever comes between the two readings of a charge, or charges at the same time, is charged for
+// what it waited and no more.
+TEST_CASE("a charge that is held up between its readings counts no time that nobody waited") {
+  wait_queue late;
+  late.enter(100 * ms);
+  bool came = false;
+  const std::int64_t first = late.charge([&] {
+    if (!came) late.enter(104 * ms);  // while the charging thread has no processor
+    came = true;
+    return 104 * ms;
+  });
+  CHECK(close(first, 4 * ms));
+  CHECK(close(charged(late, 105 * ms), 2 * ms, 2));
+  gain(late, 104 * ms);
+  gain(late, 100 * ms);
+  CHECK(late.idle());
+
+  wait_queue shared;
+  for (int i = 0; i < 10; ++i) shared.enter(100 * ms);
+  std::int64_t inner = 0;
+  const std::int64_t outer = shared.charge([&] {
+    if (inner == 0) inner = charged(shared, 130 * ms);
+    return 130 * ms;
+  });
+  CHECK(close(inner + outer, 300 * ms, 10));
+  CHECK(charged(shared, 130 * ms) == 0);
 }
 
 // Invariant: with real threads behind a real lock, what is charged is never negative, and the queue
@@ -199,15 +234,15 @@ TEST_CASE("threads that come and go leave an idle queue") {
           const std::int64_t since = sys::monotonic_ns();
           q.enter(since);
           m.lock();
-          q.gain(since);
+          q.gain(since, sys::monotonic_ns());
         }
-        if (!q.idle() && q.charge(sys::monotonic_ns()) < 0) negative = true;
+        if (!q.idle() && q.charge(&sys::monotonic_ns) < 0) negative = true;
         m.unlock();
       }
     });
   }
   for (auto& t : threads) t.join();
   CHECK_FALSE(negative);
-  q.charge(sys::monotonic_ns());
+  charged(q, sys::monotonic_ns());
   CHECK(q.idle());
 }

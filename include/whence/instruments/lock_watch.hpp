@@ -98,10 +98,9 @@ class lock_watch {
   void release(const void* caller, Release release) {
     const bool rests = queue_.resting();
     if (rests && !queue_.holds()) return release();
-    const std::int64_t now = sys::monotonic_ns();
-    const std::int64_t hold = queue_.end_hold() ? now - held_since_ns_ : -1;
+    const std::int64_t hold = queue_.end_hold() ? sys::monotonic_ns() - held_since_ns_ : -1;
     const std::int64_t hold_rate = hold_rate_;
-    const std::int64_t delay = rests ? 0 : queue_.charge(now);
+    const std::int64_t delay = rests ? 0 : queue_.charge(&sys::monotonic_ns);
     const std::uint32_t labels = name_.labels();
     release();
     if (delay > 0) record_delay(delay, labels, caller);

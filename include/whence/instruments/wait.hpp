@@ -109,12 +109,11 @@ class wait {
   // The thread goes on; `gained` tells whether it got what it waited for.
   void end(bool gained = true) noexcept {
     if (!open_) return;
+    // Before the clock is read: whoever sees the wait go on has read an earlier time.
+    if (slot_ != nullptr) slot_->count();
     const std::int64_t now = sys::monotonic_ns();
     leave_queue(now, gained);
-    if (wait_.bucket != nullptr) {
-      if (slot_ != nullptr) slot_->count();
-      count_wait(*wait_.bucket, now - wait_.since_ns, wait_.rate_ns);
-    }
+    if (wait_.bucket != nullptr) count_wait(*wait_.bucket, now - wait_.since_ns, wait_.rate_ns);
     if (slot_ != nullptr) slot_->end();
   }
 
@@ -123,7 +122,7 @@ class wait {
     open_ = false;
     if (wait_.queue == nullptr) return;
     if (gained) {
-      wait_.queue->gain(wait_.since_ns);
+      wait_.queue->gain(wait_.since_ns, now_ns);
     } else {
       wait_.queue->give_up(now_ns);
     }

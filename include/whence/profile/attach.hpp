@@ -92,7 +92,7 @@ inline bool open_root(process_state& s) noexcept {
   });
   sys::pin(first);
   // Before a lock is taken that a child of fork could find held.
-  fork_handlers::protect(*first);
+  fork_handlers::install();
   if (!first->unwinder.open() || !open_root(*first)) return nullptr;
   if (settings_differ() && !first->mixed_settings.exchange(true)) {
     say("whence: this program was built from translation units with different settings "
@@ -103,6 +103,16 @@ inline bool open_root(process_state& s) noexcept {
   // Release pairs with state(): whoever sees the root finds it open.
   root.store(first, std::memory_order_release);
   return first;
+}
+
+// 101: the first that is not the implementation's. A library meets the root here, inside dlopen,
+// because later it may be under a lock of the program's that a thread in dlopen wants: keeping a
+// plugin loaded takes the loader's lock.
+[[gnu::constructor(101), gnu::used]] static void install_early() noexcept {
+  fork_handlers::install();
+#if defined(__PIC__) && !defined(__PIE__)
+  attach();
+#endif
 }
 
 }  // namespace whence::inline v1::core

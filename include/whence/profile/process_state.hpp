@@ -68,10 +68,6 @@ struct process_state {
   std::atomic<bool> open{false};
   profile* predefined[kind_count]{};
 
-  sys::spin_lock forking;
-  std::atomic<int> fork_owner{0};  // thread id
-  int fork_depth = 0;
-
   profile& of(kind k) const noexcept { return *predefined[static_cast<int>(k)]; }
 };
 

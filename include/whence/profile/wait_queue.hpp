@@ -20,11 +20,11 @@
 // A thread that is woken takes some microseconds to come, and meanwhile others, the unlocker first
 // of all, take and release the lock over and over. Those releases are not charged one by one: after
 // a charge the queue rests until a thread has gained the lock or a moment (sys/cycles.hpp) is over.
-// Where releases follow each other quickly, not even the age of the last charge is looked at each
-// time; one long hold among them makes it careful again.
+// Where releases follow each other quickly, only one in four looks how old the last charge is.
 //
-// Charges and gains of an exclusive lock happen under it, one after the other. Those of a shared
-// one may overlap; then some microseconds go to a neighbour, and the next charge sets S right.
+// A charge reads the word first and the clock after it, and changes nothing for threads that have
+// come meanwhile: so S never counts a time that nobody waited, in whatever order unlockers of a
+// shared lock overlap.
 //
 // Thread-safe, lock-free.
 #ifndef WHENCE_PROFILE_WAIT_QUEUE_HPP
@@ -41,6 +41,7 @@ class wait_queue {
  public:
   static constexpr std::int64_t tick_ns = 64;
   static constexpr std::uint64_t most_waiters = 0x3fff;
+  static constexpr std::int64_t longest_wake_ns = 65'536;
 
   constexpr wait_queue() noexcept = default;
 
@@ -50,18 +51,24 @@ class wait_queue {
   // False, and nothing is changed, where too many wait already.
   bool enter(std::int64_t now_ns) noexcept {
     const std::uint64_t change = waiter(ticks(now_ns));
+    unlooked_.store(0, std::memory_order_relaxed);  // whoever holds the lock now, holds it for long
     const std::uint64_t before = word_.fetch_add(change, std::memory_order_relaxed);
     if (count(before) < most_waiters) return true;
     word_.fetch_sub(change, std::memory_order_relaxed);
     return false;
   }
 
-  // The thread that entered at `since_ns` has the lock.
-  void gain(std::int64_t since_ns) noexcept {
+  // The thread that entered at `since_ns` has the lock. What it was not charged for is its wake-up,
+  // and charged to nobody; but where it is too long for that and some releases were not looked at,
+  // one of these was a long hold, and the next unlock is charged for it.
+  void gain(std::int64_t since_ns, std::int64_t now_ns) noexcept {
     const std::int64_t charged = charged_.load(std::memory_order_relaxed);
     const std::int64_t since = ticks(since_ns);
-    const std::uint64_t before =
-        word_.fetch_sub(waiter(since > charged ? since : charged), std::memory_order_relaxed);
+    std::int64_t clock = since > charged ? since : charged;
+    const bool unlooked =
+        unlooked_.load(std::memory_order_relaxed) < stride_.load(std::memory_order_relaxed);
+    if (unlooked && ticks(now_ns) - clock > ticks(longest_wake_ns)) clock = ticks(now_ns);
+    const std::uint64_t before = word_.fetch_sub(waiter(clock), std::memory_order_relaxed);
     if ((before & handed_over) != 0) word_.fetch_and(~handed_over, std::memory_order_relaxed);
   }
 
@@ -83,29 +90,28 @@ class wait_queue {
     return is_young();
   }
 
-  // What an unlock at this moment is charged, in nanoseconds. Requires: the lock is held.
-  std::int64_t charge(std::int64_t now_ns) noexcept {
-    const auto now = static_cast<std::uint64_t>(ticks(now_ns));
+  // What an unlock at this moment is charged, in nanoseconds; `clock` tells the time in them.
+  // Requires: the lock is held.
+  template <class Clock>
+  std::int64_t charge(Clock clock) noexcept {
     std::uint64_t before = word_.load(std::memory_order_relaxed);
-    if ((before & ~holding) == 0) return 0;
-    // Before the word: a thread that gains meanwhile must not take for uncharged what is charged.
-    charged_.store(ticks(now_ns), std::memory_order_relaxed);
-    const std::uint32_t cycles = now_in_cycles();
-    handover_.store(cycles, std::memory_order_relaxed);
-    looked_.store(cycles, std::memory_order_relaxed);
-    stride_.store(0, std::memory_order_relaxed);
-    unlooked_.store(0, std::memory_order_relaxed);
-    std::uint64_t all = 0;
-    std::uint64_t after = 0;
-    do {
-      all = count(before) * now;
-      after = (all << sum_shift) | (before & low_bits & ~handed_over);
+    for (;;) {
+      if ((before & ~holding) == 0) return 0;
+      const std::int64_t now = ticks(clock());
+      const std::uint64_t all = count(before) * static_cast<std::uint64_t>(now);
+      // Of 48 bits the upper one is the sign: a thread may give up between two readings.
+      const auto pending =
+          static_cast<std::int64_t>((all - (before >> sum_shift)) << sum_shift) >> sum_shift;
+      const std::uint64_t charged = pending > 0 ? static_cast<std::uint64_t>(pending) : 0;
+      std::uint64_t after = (before & ~handed_over) + (charged << sum_shift);
       if (count(before) > 0) after |= handed_over;
-    } while (!word_.compare_exchange_weak(before, after, std::memory_order_relaxed));
-    // Of 48 bits the upper one is the sign: overlapping charges may leave less than nothing.
-    const auto pending =
-        static_cast<std::int64_t>((all - (before >> sum_shift)) << sum_shift) >> sum_shift;
-    return pending > 0 ? pending * tick_ns : 0;
+      // Before the word: a thread that gains meanwhile must not take for uncharged what is charged.
+      if (count(before) > 0) raise_charged(now);
+      if (word_.compare_exchange_strong(before, after, std::memory_order_relaxed)) {
+        look_from_here();
+        return static_cast<std::int64_t>(charged) * tick_ns;
+      }
+    }
   }
 
   // Marks that the holder's time is taken, so that its unlock comes by. Requires: the lock is held.
@@ -132,7 +138,7 @@ class wait_queue {
   // Looks at the age of the last charge, and decides how many releases go by before the next look:
   // as many as fit into a quarter of a moment at their mean pace.
   bool is_young() noexcept {
-    constexpr std::uint32_t longest_stride = 31;
+    constexpr std::uint32_t longest_stride = 3;
     const std::uint32_t now = now_in_cycles();
     const auto moment = static_cast<std::uint32_t>(sys::moment_in_cycles());
     const std::uint32_t last = stride_.load(std::memory_order_relaxed);
@@ -149,6 +155,20 @@ class wait_queue {
     stride_.store(stride, std::memory_order_relaxed);
     unlooked_.store(stride, std::memory_order_relaxed);
     return now - handover_.load(std::memory_order_relaxed) < moment;
+  }
+
+  void look_from_here() noexcept {
+    const std::uint32_t cycles = now_in_cycles();
+    handover_.store(cycles, std::memory_order_relaxed);
+    looked_.store(cycles, std::memory_order_relaxed);
+    stride_.store(0, std::memory_order_relaxed);
+    unlooked_.store(0, std::memory_order_relaxed);
+  }
+
+  void raise_charged(std::int64_t to) noexcept {
+    std::int64_t before = charged_.load(std::memory_order_relaxed);
+    while (before < to && !charged_.compare_exchange_weak(before, to, std::memory_order_relaxed)) {
+    }
   }
 
   static std::uint32_t now_in_cycles() noexcept {

@@ -84,17 +84,20 @@ class wait_slots {
   // nullptr where there is no memory.
   wait_slot* take() noexcept;
 
-  // Calls visit(slot, sequence, wait) for every wait that goes on.
+  // Calls visit(slot, sequence, wait) for every wait that goes on or is being counted; the sequence
+  // is that of its going on.
   template <class F>
   void for_each(F&& visit) const {
     for_each_slot([&visit](wait_slot& s) {
       const std::uint32_t sequence = s.sequence.load(std::memory_order_acquire);
-      if (wait_slot::state(sequence) != wait_slot::goes_on) return;
+      if (wait_slot::state(sequence) == wait_slot::none) return;
       // Acquire: none of them is read after the sequence is read again.
       const wait_in_progress w{
           s.bucket.load(std::memory_order_acquire), s.since_ns.load(std::memory_order_acquire),
           s.rate_ns.load(std::memory_order_acquire), s.queue.load(std::memory_order_acquire)};
-      if (s.sequence.load(std::memory_order_relaxed) == sequence) visit(s, sequence, w);
+      if (s.sequence.load(std::memory_order_relaxed) == sequence) {
+        visit(s, sequence - wait_slot::state(sequence) + wait_slot::goes_on, w);
+      }
     });
   }
 
