@@ -62,6 +62,23 @@ struct failing {
   void unlock() {}
 };
 
+// Reader-writer and timed locks without the attempts that std's have.
+struct untried {
+  void lock() { m.lock(); }
+  void unlock() { m.unlock(); }
+  template <class Duration>
+  bool try_lock_for(const Duration& d) {
+    return m.try_lock_for(d);
+  }
+  template <class Time>
+  bool try_lock_until(const Time& t) {
+    return m.try_lock_until(t);
+  }
+  void lock_shared() { m.lock_shared(); }
+  void unlock_shared() { m.unlock_shared(); }
+  std::shared_timed_mutex m;
+};
+
 struct final_mutex final {
   void lock() {}
   bool try_lock() { return true; }
@@ -127,6 +144,7 @@ TEST_CASE("100 threads that wait 100 ms behind one holder are 10 s, charged to i
   CHECK(block.count == 100);
   CHECK(block.ns >= 100 * 100 * ms);
   std::int64_t holders = 0, largest = 0;
+  CHECK(!r::mutex().snapshot().rows.empty());
   for (const profile_row& row : r::mutex().snapshot().rows) {
     CHECK(label_of(row, "lock") == "hundred");
     CHECK(row.number <= row.values[1] / row.values[0]);
@@ -140,6 +158,7 @@ TEST_CASE("100 threads that wait 100 ms behind one holder are 10 s, charged to i
   const auto mutex = waits_of(r::mutex());
   CHECK(mutex.ns <= block.ns);
   CHECK(static_cast<double>(mutex.ns) >= 0.9 * static_cast<double>(block.ns));
+  CHECK(!r::block().snapshot().rows.empty());
   for (const profile_row& row : r::block().snapshot().rows) {
     CHECK(goes_through(row, "::lock()"));
     CHECK(label_of(row, "lock") == "hundred");
@@ -174,6 +193,7 @@ TEST_CASE("an uncontended lock is no event, and its hold is one where all are ti
   const auto holds = waits_of(r::mutex_hold());
   CHECK(holds.count == 11);
   CHECK(holds.ns >= 10 * ms);
+  CHECK(!r::mutex_hold().snapshot().rows.empty());
   for (const profile_row& row : r::mutex_hold().snapshot().rows) {
     CHECK(label_of(row, "lock") == "alone");
     CHECK(goes_through(row, "unlock"));
@@ -336,6 +356,20 @@ TEST_CASE("a lock that cannot be tried is watched too") {
   CHECK(waits_of(r::mutex()).ns >= 20 * ms);
 }
 
+TEST_CASE("a lock with modes that cannot be tried offers these modes") {
+  const wait_rates every(1);
+  using r = own<"mutex.untried">;
+  tracked_mutex<untried, r> m;
+  m.lock();
+  std::thread([&m] { CHECK_FALSE(m.try_lock_for(std::chrono::milliseconds(2))); }).join();
+  CHECK(waits_of(r::block()).count == 1);
+  m.unlock();
+  CHECK(m.try_lock_for(std::chrono::seconds(10)));
+  m.unlock();
+  m.lock_shared();
+  m.unlock_shared();
+}
+
 TEST_CASE("exceptions of the lock pass through and leave no event") {
   const wait_rates every(1);
   using r = own<"mutex.failing">;
@@ -346,28 +380,45 @@ TEST_CASE("exceptions of the lock pass through and leave no event") {
   CHECK(waits_of(r::mutex()).count == 0);
 }
 
+// The usual pattern: whoever leaves last, which it learns under the lock, destroys it after its
+// unlock, while the other may not have returned from its own. Sanitizers tell whether anything was
+// touched too late.
 TEST_CASE("a lock may be destroyed right after its unlock, and its events stay") {
-  const wait_rates every(1);
+  const wait_rates every(1, 1, 1);
   using r = own<"mutex.destroyed">;
-  for (int i = 0; i < 100; ++i) {
-    auto m = std::make_unique<tracked_mutex<std::mutex, r>>("destroyed");
-    std::atomic<bool> held{false};
-    // The last to unlock deletes.
+  struct shared {
+    tracked_mutex<std::mutex, r> m{"destroyed"};
+    int users = 2;
+  };
+  const auto leave = [](shared* it) {
+    it->m.lock();
+    const bool last = --it->users == 0;
+    it->m.unlock();
+    if (last) delete it;
+  };
+  for (int i = 0; i < 300; ++i) {
+    auto* const it = new shared;
+    std::atomic<bool> go{false};
     std::thread other([&] {
-      m->lock();
-      held = true;
-      m->unlock();
+      go = true;
+      leave(it);
     });
-    while (!held) std::this_thread::yield();
-    m->lock();
-    auto* const last = m.release();
-    last->unlock();
+    while (!go) std::this_thread::yield();
+    leave(it);
     other.join();
-    delete last;
   }
-  for (const profile_row& row : r::block().snapshot().rows) {
-    CHECK(label_of(row, "lock") == "destroyed");
-  }
+  const auto rows = r::mutex_hold().snapshot().rows;
+  REQUIRE(!rows.empty());
+  for (const profile_row& row : rows) CHECK(label_of(row, "lock") == "destroyed");
+  CHECK(waits_of(r::mutex_hold()).count == 600);
+}
+
+TEST_CASE("huge fractions and rates do not make sums wrap") {
+  using r = own<"mutex.huge">;
+  constexpr std::int64_t most = std::int64_t{1} << 53;
+  instruments::record_lock(r::mutex(), {1, 0, 0}, 1'000'000, INT64_MAX / 2,
+                           __builtin_return_address(0));
+  CHECK(waits_of(r::mutex()) == whence_tests::wait_totals{1'000'000, most});
 }
 
 TEST_CASE("whence::mutex records what every lock does, and excludes") {
@@ -425,6 +476,7 @@ TEST_CASE("a name is copied at run time, and the profile has it when its text is
   text->assign(text->size(), 'x');
   text.reset();
   hold_up(m, r::block(), 1, 1, [&m] { std::lock_guard hold(m); });
+  CHECK(!r::block().snapshot().rows.empty());
   for (const profile_row& row : r::block().snapshot().rows) {
     CHECK(label_of(row, "lock") == "a name of some length, on the heap");
   }

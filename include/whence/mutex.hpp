@@ -123,7 +123,7 @@ class tracked_mutex {
     m.try_lock_for(d);
   }
   {
-    if (m_.try_lock()) [[likely]] {
+    if (tries_at_once()) [[likely]] {
       locked();
       return true;
     }
@@ -138,7 +138,7 @@ class tracked_mutex {
     m.try_lock_until(t);
   }
   {
-    if (m_.try_lock()) [[likely]] {
+    if (tries_at_once()) [[likely]] {
       locked();
       return true;
     }
@@ -151,7 +151,7 @@ class tracked_mutex {
 
   void lock_shared() requires requires(M& m) { m.lock_shared(); }
   {
-    if (m_.try_lock_shared()) [[likely]]
+    if (tries_shared_at_once()) [[likely]]
       return;
     late([this] {
       m_.lock_shared();
@@ -176,7 +176,7 @@ class tracked_mutex {
     m.try_lock_shared_for(d);
   }
   {
-    if (m_.try_lock_shared()) [[likely]]
+    if (tries_shared_at_once()) [[likely]]
       return true;
     if (instruments::is_over(d)) return false;
     const bool got = late([&] { return m_.try_lock_shared_for(d); });
@@ -188,7 +188,7 @@ class tracked_mutex {
     m.try_lock_shared_until(t);
   }
   {
-    if (m_.try_lock_shared()) [[likely]]
+    if (tries_shared_at_once()) [[likely]]
       return true;
     if (instruments::is_over(t)) return false;
     const bool got = late([&] { return m_.try_lock_shared_until(t); });
@@ -200,6 +200,22 @@ class tracked_mutex {
   { return m_.native_handle(); }
 
  private:
+  // An attempt, where M has one of that mode; else every lock of that mode is taken for a late one.
+  bool tries_at_once() {
+    if constexpr (instruments::lockable<M>) {
+      return m_.try_lock();
+    } else {
+      return false;
+    }
+  }
+  bool tries_shared_at_once() {
+    if constexpr (requires { m_.try_lock_shared(); }) {
+      return m_.try_lock_shared();
+    } else {
+      return false;
+    }
+  }
+
   bool lock_at_once() {
     if constexpr (!R::enabled) {
       m_.lock();

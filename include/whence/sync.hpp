@@ -38,7 +38,7 @@ template <std::ptrdiff_t Max = std::counting_semaphore<>::max(),
           profile_registry R = default_registry>
 class tracked_counting_semaphore {
  public:
-  explicit tracked_counting_semaphore(std::ptrdiff_t desired, const char* name = nullptr)
+  constexpr explicit tracked_counting_semaphore(std::ptrdiff_t desired, const char* name = nullptr)
       : s_(desired), name_(name) {}
 
   static constexpr std::ptrdiff_t max() noexcept { return std::counting_semaphore<Max>::max(); }
@@ -86,7 +86,7 @@ template <std::ptrdiff_t Max, profile_registry R>
 requires(!R::enabled) class tracked_counting_semaphore<Max, R>
     : public std::counting_semaphore<Max> {
  public:
-  explicit tracked_counting_semaphore(std::ptrdiff_t desired, const char* = nullptr)
+  constexpr explicit tracked_counting_semaphore(std::ptrdiff_t desired, const char* = nullptr)
       : std::counting_semaphore<Max>(desired) {}
 };
 
@@ -98,7 +98,7 @@ using tracked_binary_semaphore = tracked_counting_semaphore<1>;
 template <profile_registry R = default_registry>
 class basic_tracked_latch {
  public:
-  explicit basic_tracked_latch(std::ptrdiff_t expected, const char* name = nullptr)
+  constexpr explicit basic_tracked_latch(std::ptrdiff_t expected, const char* name = nullptr)
       : l_(expected), name_(name) {}
 
   static constexpr std::ptrdiff_t max() noexcept { return std::latch::max(); }
@@ -126,7 +126,7 @@ class basic_tracked_latch {
 template <profile_registry R>
 requires(!R::enabled) class basic_tracked_latch<R> : public std::latch {
  public:
-  explicit basic_tracked_latch(std::ptrdiff_t expected, const char* = nullptr)
+  constexpr explicit basic_tracked_latch(std::ptrdiff_t expected, const char* = nullptr)
       : std::latch(expected) {}
 };
 
@@ -147,8 +147,8 @@ class tracked_barrier {
  public:
   using arrival_token = typename barrier::arrival_token;
 
-  explicit tracked_barrier(std::ptrdiff_t expected, Completion completion = Completion(),
-                           const char* name = nullptr)
+  constexpr explicit tracked_barrier(std::ptrdiff_t expected, Completion completion = Completion(),
+                                     const char* name = nullptr)
       : b_(expected, std::move(completion)), name_(name) {}
   tracked_barrier(std::ptrdiff_t expected,
                   const char* name) requires std::is_default_constructible_v<Completion>
@@ -175,8 +175,8 @@ class tracked_barrier {
 template <class Completion, profile_registry R>
 requires(!R::enabled) class tracked_barrier<Completion, R> : public std::barrier<Completion> {
  public:
-  explicit tracked_barrier(std::ptrdiff_t expected, Completion completion = Completion(),
-                           const char* = nullptr)
+  constexpr explicit tracked_barrier(std::ptrdiff_t expected, Completion completion = Completion(),
+                                     const char* = nullptr)
       : std::barrier<Completion>(expected, std::move(completion)) {}
   tracked_barrier(std::ptrdiff_t expected,
                   const char*) requires std::is_default_constructible_v<Completion>
@@ -283,10 +283,10 @@ class tracked_future
 // thread within it are not recorded again. Hence it must not be open while a coroutine is
 // suspended, when its thread does something else.
 template <profile_registry R = default_registry>
-class basic_blocking_scope {
+class [[nodiscard]] basic_blocking_scope {
  public:
-  basic_blocking_scope() noexcept : wait_(begin(nullptr)) {}
-  explicit basic_blocking_scope(const char* name) noexcept : wait_(begin(name)) {}
+  [[nodiscard]] basic_blocking_scope() noexcept : wait_(begin(nullptr)) {}
+  [[nodiscard]] explicit basic_blocking_scope(const char* name) noexcept : wait_(begin(name)) {}
   ~basic_blocking_scope() { wait_.end(); }
   basic_blocking_scope(const basic_blocking_scope&) = delete;
   basic_blocking_scope& operator=(const basic_blocking_scope&) = delete;
@@ -300,10 +300,11 @@ class basic_blocking_scope {
 };
 
 template <profile_registry R>
-requires(!R::enabled) class [[maybe_unused]] basic_blocking_scope<R> {
+requires(!R::enabled) class [[maybe_unused, nodiscard]] basic_blocking_scope<R> {
  public:
-  constexpr basic_blocking_scope() noexcept {}  // NOLINT(modernize-use-equals-default)
-  constexpr explicit basic_blocking_scope(const char*) noexcept {}
+  [[nodiscard]] constexpr basic_blocking_scope() noexcept {
+  }  // NOLINT(modernize-use-equals-default)
+  [[nodiscard]] constexpr explicit basic_blocking_scope(const char*) noexcept {}
   basic_blocking_scope(const basic_blocking_scope&) = delete;
   basic_blocking_scope& operator=(const basic_blocking_scope&) = delete;
 };

@@ -33,15 +33,16 @@
 
 namespace whence::inline v1::instruments {
 
-// `count` events that took `length_ns` each.
+// `count` events that took `length_ns` each; together a hundred days at most, so that no sum wraps.
 inline void record_lock(profile& p, core::event_key key, std::int64_t count, std::int64_t length_ns,
                         const void* caller) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return;
   stack::bucket* const b = core::record_stack(*s, p.rows(), key, caller);
   if (b == nullptr) return;
+  constexpr std::int64_t most_ns = std::int64_t{1} << 53;
   b->add(core::contention_counter, count);
-  b->add(core::delay_counter, count * length_ns);
+  b->add(core::delay_counter, length_ns < most_ns / count ? count * length_ns : most_ns);
 }
 
 // R: a profile_registry that is enabled.

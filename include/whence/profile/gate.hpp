@@ -26,7 +26,7 @@ inline constexpr std::size_t tag_alignment = 4096;
 // Aligning a sampled block costs a page: at this rate, a sixteenth of the memory allocated.
 inline constexpr std::int64_t smallest_tagging_rate = 64 * 1024;
 inline constexpr std::int64_t largest_rate = std::int64_t{1} << 40;
-inline constexpr std::int64_t largest_hold_rate = std::int64_t{1} << 31;
+inline constexpr std::int64_t largest_hold_rate = 1'000'000;
 inline constexpr std::int64_t largest_block_rate = std::int64_t{1} << 50;  // 13 days
 inline constexpr std::int64_t largest_mutex_fraction = 1'000'000;
 // More is not counted, as no such request succeeds: the countdown must not wrap.

@@ -50,12 +50,13 @@ class wait_queue {
 
   // False, and nothing is changed, where too many wait already.
   bool enter(std::int64_t now_ns) noexcept {
-    const std::uint64_t change = waiter(ticks(now_ns));
     unlooked_.store(0, std::memory_order_relaxed);  // whoever holds the lock now, holds it for long
-    const std::uint64_t before = word_.fetch_add(change, std::memory_order_relaxed);
-    if (count(before) < most_waiters) return true;
-    word_.fetch_sub(change, std::memory_order_relaxed);
-    return false;
+    std::uint64_t before = word_.load(std::memory_order_relaxed);
+    do {
+      if (count(before) == most_waiters) return false;
+    } while (!word_.compare_exchange_weak(before, before + waiter(ticks(now_ns)),
+                                          std::memory_order_relaxed));
+    return true;
   }
 
   // The thread that entered at `since_ns` has the lock. What it was not charged for is its wake-up,
