@@ -4,8 +4,8 @@
 // threads come and go, and children are forked that lock, wait and write profiles of their own.
 //
 // What must hold, and is checked all the time:
-//   locks          pairs of plain numbers change under them alone: both are always equal, and in the
-//                  end they are as many as all threads say to have counted.
+//   locks          pairs of plain numbers change under them alone: both are always equal, and in
+//                  the end as many as all threads say to have counted.
 //   waits          items are delivered once, permits are never exceeded, no phase begins before the
 //                  last one ended, a timeout is never early.
 //   profiles       no value is negative; what `mutex` and `mutex_hold` have recorded never becomes
