@@ -62,6 +62,11 @@ struct failing {
   void unlock() {}
 };
 
+struct final_basic final {
+  void lock() {}
+  void unlock() {}
+};
+
 // Reader-writer and timed locks without the attempts that std's have.
 struct untried {
   void lock() { m.lock(); }
@@ -121,9 +126,10 @@ constexpr bool as_upstream =
 static_assert(as_upstream<std::mutex> && as_upstream<std::timed_mutex> &&
               as_upstream<std::recursive_mutex> && as_upstream<std::recursive_timed_mutex> &&
               as_upstream<std::shared_mutex> && as_upstream<std::shared_timed_mutex> &&
-              as_upstream<basic_lockable> && as_upstream<failing> && as_upstream<final_mutex>);
+              as_upstream<basic_lockable> && as_upstream<failing> && as_upstream<final_mutex> &&
+              as_upstream<untried> && as_upstream<final_basic>);
 static_assert(as_upstream<sys::futex_mutex>);
-static_assert(sizeof(tracked_mutex<>) == sizeof(std::mutex) + 64 && sizeof(mutex) == 72);
+static_assert(sizeof(tracked_mutex<>) == sizeof(std::mutex) + 56 && sizeof(mutex) == 64);
 static_assert(!std::is_copy_constructible_v<tracked_mutex<>> &&
               !std::is_move_constructible_v<tracked_mutex<>>);
 
@@ -364,10 +370,13 @@ TEST_CASE("a lock with modes that cannot be tried offers these modes") {
   std::thread([&m] { CHECK_FALSE(m.try_lock_for(std::chrono::milliseconds(2))); }).join();
   CHECK(waits_of(r::block()).count == 1);
   m.unlock();
-  CHECK(m.try_lock_for(std::chrono::seconds(10)));
+  CHECK(m.try_lock_for(std::chrono::seconds(0)));
   m.unlock();
-  m.lock_shared();
-  m.unlock_shared();
+  for (int i = 0; i < 3; ++i) {
+    m.lock_shared();
+    m.unlock_shared();
+  }
+  CHECK(waits_of(r::block()).count == 1);
 }
 
 TEST_CASE("exceptions of the lock pass through and leave no event") {

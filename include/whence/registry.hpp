@@ -3,9 +3,8 @@
 // Registries say, at compile time, into which profiles an instrument records.
 //
 //   whence::tracking_allocator<int>                                     -> heap, allocs
-//   whence::tracking_allocator<int, whence::named_registry<"storage">>  -> storage.heap,
-//   storage.allocs whence::tracking_allocator<int, whence::null_registry>              is
-//   std::allocator<int>
+//   whence::tracking_allocator<int, whence::named_registry<"storage">>  -> storage.heap, ...
+//   whence::tracking_allocator<int, whence::null_registry>              is std::allocator<int>
 //
 // default_registry   the predefined profiles; null_registry where WHENCE_DISABLE is defined.
 // named_registry     its own profiles under a prefix, made when first used. Price: as default.

@@ -23,10 +23,6 @@ constexpr std::int64_t tick = wait_queue::tick_ns;
 std::int64_t charged(wait_queue& q, std::int64_t now) {
   return q.charge([now] { return now; });
 }
-void gain(wait_queue& q, std::int64_t since) {
-  q.gain(since, since);
-}
-
 bool close(std::int64_t a, std::int64_t b, std::int64_t waiters = 1) {
   return a - b <= 2 * waiters * tick && b - a <= 2 * waiters * tick;
 }
@@ -47,12 +43,12 @@ TEST_CASE("no nanosecond of a waiter is charged twice, and the wake-up to nobody
   q.enter(100 * ms);
   q.enter(100 * ms);
   CHECK(close(charged(q, 200 * ms), 200 * ms, 2));
-  gain(q, 100 * ms);  // 5 ms later, as it were
+  q.gain(100 * ms);  // 5 ms later, as it were
   CHECK(close(charged(q, 230 * ms), 30 * ms));
   q.enter(240 * ms);
   CHECK(close(charged(q, 250 * ms), 20 * ms + 10 * ms, 2));
-  gain(q, 100 * ms);
-  gain(q, 240 * ms);
+  q.gain(100 * ms);
+  q.gain(240 * ms);
   CHECK(q.idle());
   CHECK(charged(q, 900 * ms) == 0);
 }
@@ -69,8 +65,17 @@ TEST_CASE("a waiter that gives up leaves its wait to whoever unlocks next, and o
   q.enter(610 * ms);
   CHECK(close(charged(q, 620 * ms), 30 * ms, 2));
   q.give_up(650 * ms);
-  gain(q, 610 * ms);
+  q.gain(610 * ms);
   CHECK(close(charged(q, 700 * ms), 30 * ms));
+  CHECK(q.idle());
+}
+
+TEST_CASE("a thread that gave up earlier than the last charge leaves nothing behind") {
+  wait_queue q;
+  q.enter(100 * ms);
+  CHECK(close(charged(q, 200 * ms), 100 * ms));
+  q.give_up(190 * ms);  // its clock was read before the charge
+  CHECK(charged(q, 201 * ms) == 0);
   CHECK(q.idle());
 }
 
@@ -89,7 +94,7 @@ TEST_CASE("after a charge the queue rests until somebody has gained the lock") {
   }
   CHECK(rested);
   charged(q, now);
-  gain(q, now);
+  q.gain(now);
   CHECK_FALSE(q.resting());
   charged(q, now);
   while (q.resting()) {
@@ -106,7 +111,7 @@ TEST_CASE("the mark of a timed hold stands beside the waiters and is no wait") {
   CHECK(q.end_hold());
   CHECK_FALSE(q.end_hold());
   CHECK(close(charged(q, 20 * ms), 10 * ms));
-  gain(q, 10 * ms);
+  q.gain(10 * ms);
   CHECK(q.idle());
 }
 
@@ -126,7 +131,7 @@ TEST_CASE("beyond 16383 waiters nothing is charged for the others, and nothing i
   CHECK(entered == wait_queue::most_waiters);
   CHECK(close(charged(q, 51 * ms), static_cast<std::int64_t>(entered) * ms,
               static_cast<std::int64_t>(entered)));
-  for (std::uint64_t i = 0; i < entered; ++i) gain(q, 50 * ms);
+  for (std::uint64_t i = 0; i < entered; ++i) q.gain(50 * ms);
   CHECK(q.idle());
 }
 
@@ -166,7 +171,7 @@ TEST_CASE("any order of events is charged as the waiters' own clocks say") {
         break;
       case 2:
         if (waiting.empty()) break;
-        gain(q, waiting[any].since);
+        q.gain(waiting[any].since);
         waiting.erase(waiting.begin() + static_cast<std::ptrdiff_t>(any));
         break;
       case 3:
@@ -205,8 +210,8 @@ TEST_CASE("a charge that is held up between its readings counts no time that nob
   });
   CHECK(close(first, 4 * ms));
   CHECK(close(charged(late, 105 * ms), 2 * ms, 2));
-  gain(late, 104 * ms);
-  gain(late, 100 * ms);
+  late.gain(104 * ms);
+  late.gain(100 * ms);
   CHECK(late.idle());
 
   wait_queue shared;
@@ -235,7 +240,7 @@ TEST_CASE("threads that come and go leave an idle queue") {
           q.enter(since);
           m.lock();
           const std::int64_t now = sys::monotonic_ns();
-          q.gain(since, now);
+          q.gain(since);
           waited += now - since + tick;
         }
         if (!q.idle()) charged_in_all += q.charge(&sys::monotonic_ns);

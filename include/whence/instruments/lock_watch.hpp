@@ -6,8 +6,7 @@
 //
 //   taken at once    count down to the next hold that is timed              4 instructions
 //   taken late       one wait (instruments/wait.hpp), in the lock's queue   `block`, at the taker
-//   released         if somebody waited: charge, release, then record       `mutex`, at the
-//   releaser
+//   released         if somebody waited: charge, release, then record       `mutex`, at the release
 //                    if the hold is timed: the same                         `mutex_hold`, there too
 //
 // The stack of a release is taken after it, so that the lock is never held a moment longer for it;
@@ -134,9 +133,9 @@ class lock_watch {
   // What every lock touches comes first, to share the lock's own cache line.
   std::int64_t holds_left_ = 0;
   [[no_unique_address]] core::wait_queue queue_;
-  std::int64_t held_since_ns_ = 0;  // of the hold that is timed
-  [[no_unique_address]] wait_name<"lock"> name_;
-  std::uint32_t hold_rate_ = 0;  // of the hold that is timed
+  std::uint32_t hold_rate_ = 0;     // of the hold that is timed
+  std::int64_t held_since_ns_ = 0;  // the same
+  wait_name<"lock"> name_;
 };
 
 // The same for a registry that records nothing.

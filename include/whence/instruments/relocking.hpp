@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A lock as a condition variable sees it: from its release to the moment the variable takes it back
-// is one wait. Taking it back may be a wait too, but that is the lock's own.
+// is one wait. Taking it back may be a wait too, but that is the lock's own. (The stack is taken
+// when the user's lock is free, but while the variable's inner one is held.)
 #ifndef WHENCE_INSTRUMENTS_RELOCKING_HPP
 #define WHENCE_INSTRUMENTS_RELOCKING_HPP
 

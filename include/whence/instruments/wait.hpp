@@ -122,7 +122,7 @@ class wait {
     open_ = false;
     if (wait_.queue == nullptr) return;
     if (gained) {
-      wait_.queue->gain(wait_.since_ns, now_ns);
+      wait_.queue->gain(wait_.since_ns);
     } else {
       wait_.queue->give_up(now_ns);
     }

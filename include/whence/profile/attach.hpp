@@ -105,15 +105,19 @@ inline bool open_root(process_state& s) noexcept {
   return first;
 }
 
+#if defined(__PIC__) && !defined(__PIE__)
 // 101: the first that is not the implementation's. A library meets the root here, inside dlopen,
 // because later it may be under a lock of the program's that a thread in dlopen wants: keeping a
 // plugin loaded takes the loader's lock.
 [[gnu::constructor(101), gnu::used]] static void install_early() noexcept {
   fork_handlers::install();
-#if defined(__PIC__) && !defined(__PIE__)
-  attach();
-#endif
+  state();
 }
+#else
+// A program comes before the constructors of all its libraries, which may register handlers too.
+[[gnu::section(".preinit_array"),
+  gnu::used]] static void (*const install_early)() = &fork_handlers::install;
+#endif
 
 }  // namespace whence::inline v1::core
 

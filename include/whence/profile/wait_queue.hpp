@@ -5,9 +5,9 @@
 //
 //   n threads wait since s1 ... sn      pending(t) = (t - s1) + ... + (t - sn) = n t - S
 //   a thread begins to wait             n + 1, S + now
-//   it gets the lock                    n - 1, S - its clock        what nobody was charged for
-//   ends it gives up                         n - 1, S - now              what it waited stays
-//   pending an unlock is charged pending(t)     S = n t                     all clocks are set to t
+//   it gets the lock                    n - 1, S - its clock       its wake-up is charged to nobody
+//   it gives up                         n - 1, S - now             what it waited stays pending
+//   an unlock is charged pending(t)     S = n t                    all clocks are set to t
 //
 //   word: | S, 48 bits, in ticks of 64 ns | n, 14 | handed over, 1 | a hold is timed, 1 |
 //         zero: nothing to do
@@ -20,7 +20,6 @@
 // A thread that is woken takes some microseconds to come, and meanwhile others, the unlocker first
 // of all, take and release the lock over and over. Those releases are not charged one by one: after
 // a charge the queue rests until a thread has gained the lock or a moment (sys/cycles.hpp) is over.
-// Where releases follow each other quickly, only one in four looks how old the last charge is.
 //
 // A charge reads the word first and the clock after it, and changes nothing for threads that have
 // come meanwhile: so S never counts a time that nobody waited, in whatever order unlockers of a
@@ -41,7 +40,6 @@ class wait_queue {
  public:
   static constexpr std::int64_t tick_ns = 64;
   static constexpr std::uint64_t most_waiters = 0x3fff;
-  static constexpr std::int64_t longest_wake_ns = 65'536;
 
   constexpr wait_queue() noexcept = default;
 
@@ -50,7 +48,6 @@ class wait_queue {
 
   // False, and nothing is changed, where too many wait already.
   bool enter(std::int64_t now_ns) noexcept {
-    unlooked_.store(0, std::memory_order_relaxed);  // whoever holds the lock now, holds it for long
     std::uint64_t before = word_.load(std::memory_order_relaxed);
     do {
       if (count(before) == most_waiters) return false;
@@ -59,17 +56,12 @@ class wait_queue {
     return true;
   }
 
-  // The thread that entered at `since_ns` has the lock. What it was not charged for is its wake-up,
-  // and charged to nobody; but where it is too long for that and some releases were not looked at,
-  // one of these was a long hold, and the next unlock is charged for it.
-  void gain(std::int64_t since_ns, std::int64_t now_ns) noexcept {
+  // The thread that entered at `since_ns` has the lock.
+  void gain(std::int64_t since_ns) noexcept {
     const std::int64_t charged = charged_.load(std::memory_order_relaxed);
     const std::int64_t since = ticks(since_ns);
-    std::int64_t clock = since > charged ? since : charged;
-    const bool unlooked =
-        unlooked_.load(std::memory_order_relaxed) < stride_.load(std::memory_order_relaxed);
-    if (unlooked && ticks(now_ns) - clock > ticks(longest_wake_ns)) clock = ticks(now_ns);
-    const std::uint64_t before = word_.fetch_sub(waiter(clock), std::memory_order_relaxed);
+    const std::uint64_t before =
+        word_.fetch_sub(waiter(since > charged ? since : charged), std::memory_order_relaxed);
     if ((before & handed_over) != 0) word_.fetch_and(~handed_over, std::memory_order_relaxed);
   }
 
@@ -79,16 +71,10 @@ class wait_queue {
   }
 
   // Whether a thread was charged just now, and those who wait have not had the time to come.
-  // Requires: the lock is held.
-  bool resting() noexcept {
+  bool resting() const noexcept {
     const std::uint64_t word = word_.load(std::memory_order_relaxed);
-    if ((word & handed_over) == 0 || count(word) == 0) return false;
-    const std::uint16_t unlooked = unlooked_.load(std::memory_order_relaxed);
-    if (unlooked != 0) {
-      unlooked_.store(static_cast<std::uint16_t>(unlooked - 1), std::memory_order_relaxed);
-      return true;
-    }
-    return is_young();
+    return (word & handed_over) != 0 && count(word) > 0 &&
+           now_in_cycles() - handover_.load(std::memory_order_relaxed) < sys::moment_in_cycles();
   }
 
   // What an unlock at this moment is charged, in nanoseconds; `clock` tells the time in them.
@@ -104,12 +90,13 @@ class wait_queue {
       const auto pending =
           static_cast<std::int64_t>((all - (before >> sum_shift)) << sum_shift) >> sum_shift;
       const std::uint64_t charged = pending > 0 ? static_cast<std::uint64_t>(pending) : 0;
-      std::uint64_t after = (before & ~handed_over) + (charged << sum_shift);
-      if (count(before) > 0) after |= handed_over;
+      // Of nobody nothing is left.
+      const std::uint64_t after =
+          count(before) > 0 ? (before | handed_over) + (charged << sum_shift) : before & holding;
       // Before the word: a thread that gains meanwhile must not take for uncharged what is charged.
       if (count(before) > 0) raise_charged(now);
       if (word_.compare_exchange_strong(before, after, std::memory_order_relaxed)) {
-        look_from_here();
+        handover_.store(now_in_cycles(), std::memory_order_relaxed);
         return static_cast<std::int64_t>(charged) * tick_ns;
       }
     }
@@ -136,44 +123,13 @@ class wait_queue {
   static constexpr std::uint64_t handed_over = 2;
   static constexpr std::uint64_t low_bits = 0xffff;
 
-  // Looks at the age of the last charge, and decides how many releases go by before the next look:
-  // as many as fit into a quarter of a moment at their mean pace.
-  bool is_young() noexcept {
-    constexpr std::uint32_t longest_stride = 3;
-    const std::uint32_t now = now_in_cycles();
-    const auto moment = static_cast<std::uint32_t>(sys::moment_in_cycles());
-    const std::uint32_t last = stride_.load(std::memory_order_relaxed);
-    const std::uint32_t since = (now - looked_.load(std::memory_order_relaxed)) / (last + 1);
-    // A mean over eight looks; a long hold counts as a moment, so that it is forgotten after
-    // twenty.
-    const std::uint32_t before = pace_.load(std::memory_order_relaxed);
-    const std::uint32_t pace = before - before / 8 + (since < moment ? since : moment);
-    const std::uint32_t fitting = 2 * moment / (pace + 1);
-    const auto stride =
-        static_cast<std::uint16_t>(fitting < longest_stride ? fitting : longest_stride);
-    pace_.store(pace, std::memory_order_relaxed);
-    looked_.store(now, std::memory_order_relaxed);
-    stride_.store(stride, std::memory_order_relaxed);
-    unlooked_.store(stride, std::memory_order_relaxed);
-    return now - handover_.load(std::memory_order_relaxed) < moment;
+  static std::uint32_t now_in_cycles() noexcept {
+    return static_cast<std::uint32_t>(sys::cycles());
   }
-
-  void look_from_here() noexcept {
-    const std::uint32_t cycles = now_in_cycles();
-    handover_.store(cycles, std::memory_order_relaxed);
-    looked_.store(cycles, std::memory_order_relaxed);
-    stride_.store(0, std::memory_order_relaxed);
-    unlooked_.store(0, std::memory_order_relaxed);
-  }
-
   void raise_charged(std::int64_t to) noexcept {
     std::int64_t before = charged_.load(std::memory_order_relaxed);
     while (before < to && !charged_.compare_exchange_weak(before, to, std::memory_order_relaxed)) {
     }
-  }
-
-  static std::uint32_t now_in_cycles() noexcept {
-    return static_cast<std::uint32_t>(sys::cycles());
   }
   static constexpr std::int64_t ticks(std::int64_t ns) noexcept { return ns / tick_ns; }
   static constexpr std::uint64_t waiter(std::int64_t clock) noexcept {
@@ -184,13 +140,8 @@ class wait_queue {
   }
 
   std::atomic<std::uint64_t> word_{0};
-  std::atomic<std::int64_t> charged_{0};  // in ticks
-  // Cycles, their lower halves: of the last charge, of the last look, and between two releases.
-  std::atomic<std::uint32_t> handover_{0};
-  std::atomic<std::uint32_t> looked_{0};
-  std::atomic<std::uint32_t> pace_{0};      // eight times the mean
-  std::atomic<std::uint16_t> stride_{0};    // releases that go by between the looks
-  std::atomic<std::uint16_t> unlooked_{0};  // of them, those to come
+  std::atomic<std::int64_t> charged_{0};    // in ticks
+  std::atomic<std::uint32_t> handover_{0};  // when the last charge was; cycles, the lower half
 };
 
 }  // namespace whence::inline v1::core

@@ -26,6 +26,7 @@
 #include <whence/profile/wait_queue.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/spread.hpp>
 #include <whence/sys/thread_local.hpp>
 
 namespace whence::inline v1::core {
@@ -49,11 +50,12 @@ struct alignas(sys::cache_line) wait_slot {
 
   // The number of the wait that begins.
   std::uint32_t begin(const wait_in_progress& w) noexcept {
-    thread.store(::pthread_self(), std::memory_order_relaxed);
-    bucket.store(w.bucket, std::memory_order_relaxed);
-    since_ns.store(w.since_ns, std::memory_order_relaxed);
-    rate_ns.store(w.rate_ns, std::memory_order_relaxed);
-    queue.store(w.queue, std::memory_order_relaxed);
+    // Release: whoever sees one of them sees that the wait before has ended.
+    thread.store(::pthread_self(), std::memory_order_release);
+    bucket.store(w.bucket, std::memory_order_release);
+    since_ns.store(w.since_ns, std::memory_order_release);
+    rate_ns.store(w.rate_ns, std::memory_order_release);
+    queue.store(w.queue, std::memory_order_release);
     return move(goes_on);
   }
   // It is over; `end` follows when it is counted.
@@ -128,15 +130,23 @@ class wait_slots {
                                            std::memory_order_relaxed);
   }
 
-  wait_slot* search() noexcept {
-    for (std::size_t k = 0; k < segment_count; ++k) {
+  // The newest segment is the largest, and at least half empty while all threads that wait fit.
+  wait_slot* search(std::size_t start) noexcept {
+    std::size_t known = 0;
+    while (known < segment_count && segments_[known].load(std::memory_order_acquire) != nullptr) {
+      ++known;
+    }
+    for (std::size_t k = known; k-- > 0;) {
       wait_slot* const slots = segment(k);
-      if (slots == nullptr) return nullptr;
       for (std::size_t i = 0; i < size_of(k); ++i) {
-        if (try_take(slots[i])) return &slots[i];
+        wait_slot& s = slots[(start + i) % size_of(k)];
+        if (try_take(s)) return &s;
       }
     }
-    return nullptr;
+    wait_slot* const fresh = known < segment_count ? segment(known) : nullptr;
+    return fresh != nullptr && try_take(fresh[start % size_of(known)])
+               ? &fresh[start % size_of(known)]
+               : nullptr;
   }
 
   wait_slot* segment(std::size_t k) noexcept {
@@ -169,7 +179,7 @@ WHENCE_THREAD_LOCAL wait_slot* last_wait_slot{nullptr};
 
 inline wait_slot* wait_slots::take() noexcept {
   if (last_wait_slot != nullptr && try_take(*last_wait_slot)) return last_wait_slot;
-  wait_slot* const found = search();
+  wait_slot* const found = search(sys::spread(reinterpret_cast<std::uintptr_t>(&last_wait_slot)));
   if (found != nullptr) last_wait_slot = found;
   return found;
 }

@@ -14,7 +14,7 @@ enum class loss : unsigned char {
   dropped,         // not counted at all: the kernel gave no memory even for [overflow]
   untracked_live,  // an allocation or value whose end cannot be seen: the memory limit was reached
   truncated,       // new stacks deeper than the limit: their root end is cut off
-  labels,          // events that carry the labels [overflow] instead of their own
+  labels,          // label sets there was no room for: their events carry the labels [overflow]
 };
 inline constexpr int loss_count = 5;
 
@@ -23,7 +23,7 @@ inline constexpr const char* loss_texts[loss_count] = {
     "events dropped because the kernel gave no memory",
     "live entries not tracked because the memory limit was reached",
     "stacks cut at the depth limit",
-    "events without their labels, of which there are too many different ones",
+    "label sets were not kept, because there are too many or the memory limit was reached",
 };
 
 class losses {
