@@ -25,7 +25,7 @@ for source in "$root"/bench/peers/*.go; do
   go build -o "$build/peer_$(basename "$source" .go)" "$source"
   "$build/peer_$(basename "$source" .go)" | tee -a "$build/peers.txt"
 done
-for program in capture_depth capture_depth_by_frame_pointers capture_handler; do
+for program in capture_depth capture_depth_by_frame_pointers capture_handler lock_contended; do
   [ -x "$build/bench/$program" ] || continue
   printf '\n== %s\n' "$program"
   "$build/bench/$program"

@@ -8,7 +8,8 @@
 //   std::scoped_lock hold(m, table);
 //
 // block       contentions and delay, at the lock call that waited. A wait that goes on when the
-//             profile is read is counted as far as it has gone.
+//             profile is read is counted as far as it has gone. (A lock that is free again within
+//             half a microsecond is taken without sleeping, and that is no wait.)
 // mutex       the same delays, at the unlock call of whoever held the lock meanwhile: what to
 //             shorten. Label `delay`: the power of two at or below the delay, in nanoseconds.
 // mutex_hold  a sample of how long the lock was held, at the unlock call (exclusive holds only).
@@ -41,6 +42,7 @@
 #include <whence/registry.hpp>
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/keep_frame.hpp>
+#include <whence/sys/relax.hpp>
 
 namespace whence::inline v1 {
 
@@ -62,10 +64,12 @@ concept pthread_lockable = requires(M& m) {
   { m.native_handle() } -> std::same_as<::pthread_mutex_t*>;
 };
 
-// Knows by itself whether somebody waits, and releases only if nobody does.
+// Knows by itself whether somebody waits, and tells looking from sleeping (sys::futex_mutex).
 template <class M>
 concept knows_waiters = requires(M& m) {
   { m.try_unlock() } -> std::same_as<bool>;
+  { m.try_lock_for_a_moment() } -> std::same_as<bool>;
+  m.sleep();
   m.mark();
 };
 
@@ -92,7 +96,11 @@ class tracked_mutex {
   void lock() {
     if (!lock_at_once()) [[unlikely]] {
       late([this] {
-        m_.lock();
+        if constexpr (instruments::knows_waiters<M>) {
+          m_.sleep();
+        } else {
+          m_.lock();
+        }
         return true;
       });
       sys::keep_frame();
@@ -167,7 +175,7 @@ class tracked_mutex {
     if constexpr (shared_lockable) {
       if (m_.try_lock_shared()) [[likely]]
         return;
-      late([this] {
+      late_shared([this] {
         m_.lock_shared();
         return true;
       });
@@ -198,7 +206,7 @@ class tracked_mutex {
         return true;
     }
     const auto take = [&] { return m_.try_lock_shared_for(d); };
-    const bool got = shared_lockable && !instruments::is_over(d) ? late(take) : take();
+    const bool got = shared_lockable && !instruments::is_over(d) ? late_shared(take) : take();
     sys::keep_frame();
     return got;
   }
@@ -212,7 +220,7 @@ class tracked_mutex {
         return true;
     }
     const auto take = [&] { return m_.try_lock_shared_until(t); };
-    const bool got = shared_lockable && !instruments::is_over(t) ? late(take) : take();
+    const bool got = shared_lockable && !instruments::is_over(t) ? late_shared(take) : take();
     sys::keep_frame();
     return got;
   }
@@ -257,8 +265,27 @@ class tracked_mutex {
   }
   template <class Take>
   [[gnu::noinline, gnu::cold]] bool late(Take take) {
-    return watch_.take_late(__builtin_return_address(0), take);
+    return free_in_a_moment() || watch_.take_late(__builtin_return_address(0), take);
   }
+  template <class Take>
+  [[gnu::noinline, gnu::cold]] bool late_shared(Take take) {
+    sys::relax_for_a_moment();
+    return m_.try_lock_shared() || watch_.take_late(__builtin_return_address(0), take);
+  }
+
+  // Takes the lock if it is free within half a microsecond. Looking is no waiting: Go does not
+  // count it either, and it is shorter than going to sleep.
+  bool free_in_a_moment() {
+    if constexpr (instruments::knows_waiters<M>) {
+      return m_.try_lock_for_a_moment();
+    } else if constexpr (instruments::lockable<M>) {
+      sys::relax_for_a_moment();
+      return m_.try_lock();
+    } else {
+      return false;
+    }
+  }
+
   template <class Release>
   [[gnu::noinline, gnu::cold]] void watched(Release release) {
     watch_.release(__builtin_return_address(0), release);

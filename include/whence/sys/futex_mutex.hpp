@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/relax.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -34,8 +35,26 @@ class futex_mutex {
   }
 
   void lock() noexcept {
-    if (!try_lock()) [[unlikely]]
-      lock_late();
+    if (!try_lock() && !try_lock_for_a_moment()) [[unlikely]]
+      sleep();
+  }
+
+  // An attempt that looks again and again for less than a microsecond.
+  [[nodiscard]] bool try_lock_for_a_moment() noexcept {
+    for (int i = 0; i < looks; ++i) {
+      relax();
+      if (word_.load(std::memory_order_relaxed) == free && try_lock()) return true;
+    }
+    return false;
+  }
+
+  // Takes it, asleep until it is free.
+  [[gnu::noinline, gnu::cold]] void sleep() noexcept {
+    const errno_guard keep;
+    // Locked as contended, because others may sleep; its unlock then wakes one, needed or not.
+    while (word_.exchange(contended, std::memory_order_acquire) != free) {
+      ::syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, contended, nullptr, nullptr, 0);
+    }
   }
 
   // Releases it if nobody sleeps and nothing was marked.
@@ -57,31 +76,11 @@ class futex_mutex {
   static constexpr std::uint32_t free = 0, locked = 1, contended = 2;
   static constexpr int looks = 40;
 
-  [[gnu::noinline, gnu::cold]] void lock_late() noexcept {
-    for (int i = 0; i < looks; ++i) {
-      if (word_.load(std::memory_order_relaxed) == free && try_lock()) return;
-      relax();
-    }
-    const errno_guard keep;
-    // Locked as contended, because others may sleep; its unlock then wakes one, needed or not.
-    while (word_.exchange(contended, std::memory_order_acquire) != free) {
-      ::syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, contended, nullptr, nullptr, 0);
-    }
-  }
-
   // The mutex may be gone already: then nobody sleeps on the address, or somebody wakes for
   // nothing.
   [[gnu::noinline, gnu::cold]] void wake() noexcept {
     const errno_guard keep;
     ::syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
-  }
-
-  static void relax() noexcept {
-#if defined(__x86_64__)
-    __builtin_ia32_pause();
-#elif defined(__aarch64__)
-    asm volatile("yield");
-#endif
   }
 
   std::atomic<std::uint32_t> word_{free};

@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A lock and its unlock that nobody else wants, at the start values of all rates: first while the
+// process has one thread, when glibc leaves the atomic instructions out, then while it has two. The
+// floor is a flag taken by one atomic exchange. bench/peers/mutex.go is the same in Go.
+#include <benchmark/benchmark.h>
+
+#include <atomic>
+#include <chrono>
+#include <mutex>
+#include <shared_mutex>
+#include <string>
+#include <thread>
+
+#include <whence/mutex.hpp>
+
+#if __has_include(<absl/synchronization/mutex.h>) && defined(WHENCE_BENCH_ABSL)
+#include <absl/synchronization/mutex.h>
+struct absl_mutex {
+  void lock() { m.Lock(); }
+  void unlock() { m.Unlock(); }
+  absl::Mutex m;
+};
+#endif
+
+namespace {
+
+struct flag {
+  void lock() {
+    while (held.exchange(true, std::memory_order_acquire)) {
+    }
+  }
+  void unlock() { held.store(false, std::memory_order_release); }
+  std::atomic<bool> held{false};
+};
+
+// A shared lock as its readers see it.
+template <class M>
+struct reader {
+  void lock() { m.lock_shared(); }
+  void unlock() { m.unlock_shared(); }
+  M m;
+};
+
+template <class M>
+void pair(benchmark::State& state) {
+  alignas(64) static M m;
+  for (auto _ : state) {
+    m.lock();
+    benchmark::ClobberMemory();
+    m.unlock();
+    benchmark::ClobberMemory();
+  }
+}
+
+void add_all(const std::string& process) {
+  const auto add = [&process](const char* name, void (*run)(benchmark::State&)) {
+    benchmark::RegisterBenchmark((std::string(name) + "/" + process).c_str(), run);
+  };
+  add("std::mutex", pair<std::mutex>);
+  add("tracked_mutex<std::mutex>", pair<whence::tracked_mutex<>>);
+  add("tracked_mutex<std::mutex,null_registry>",
+      pair<whence::tracked_mutex<std::mutex, whence::null_registry>>);
+  add("whence::mutex", pair<whence::mutex>);
+  add("futex_mutex", pair<whence::sys::futex_mutex>);
+  add("std::recursive_mutex", pair<std::recursive_mutex>);
+  add("tracked_mutex<std::recursive_mutex>", pair<whence::tracked_mutex<std::recursive_mutex>>);
+  add("std::shared_mutex", pair<std::shared_mutex>);
+  add("tracked_mutex<std::shared_mutex>", pair<whence::tracked_mutex<std::shared_mutex>>);
+  add("std::shared_mutex.shared", pair<reader<std::shared_mutex>>);
+  add("tracked_mutex<std::shared_mutex>.shared",
+      pair<reader<whence::tracked_mutex<std::shared_mutex>>>);
+  add("flag", pair<flag>);
+#ifdef WHENCE_BENCH_ABSL
+  add("absl::Mutex", pair<absl_mutex>);
+#endif
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  benchmark::Initialize(&argc, argv);
+  add_all("one_thread");
+  benchmark::RunSpecifiedBenchmarks();
+  benchmark::ClearRegisteredBenchmarks();
+
+  std::atomic<bool> stop{false};
+  std::thread other([&stop] {
+    while (!stop) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  });
+  add_all("threads");
+  benchmark::RunSpecifiedBenchmarks();
+  stop = true;
+  other.join();
+}
