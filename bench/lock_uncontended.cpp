@@ -9,7 +9,7 @@
 #include <chrono>
 #include <mutex>
 #include <shared_mutex>
-#include <string>
+#include <stop_token>
 #include <thread>
 
 #include <whence/mutex.hpp>
@@ -42,9 +42,18 @@ struct reader {
   M m;
 };
 
+// From the first call on the process has two threads. Benchmarks run in the order of their
+// registration, those of one thread first.
+void need_threads() {
+  static std::jthread other([](std::stop_token stop) {
+    while (!stop.stop_requested()) std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  });
+}
+
 template <class M>
 void pair(benchmark::State& state) {
   alignas(64) static M m;
+  if (state.range(0) > 1) need_threads();
   for (auto _ : state) {
     m.lock();
     benchmark::ClobberMemory();
@@ -53,9 +62,9 @@ void pair(benchmark::State& state) {
   }
 }
 
-void add_all(const std::string& process) {
-  const auto add = [&process](const char* name, void (*run)(benchmark::State&)) {
-    benchmark::RegisterBenchmark((std::string(name) + "/" + process).c_str(), run);
+void add_all(int threads) {
+  const auto add = [threads](const char* name, void (*run)(benchmark::State&)) {
+    benchmark::RegisterBenchmark(name, run)->ArgName("threads")->Arg(threads);
   };
   add("std::mutex", pair<std::mutex>);
   add("tracked_mutex<std::mutex>", pair<whence::tracked_mutex<>>);
@@ -80,16 +89,7 @@ void add_all(const std::string& process) {
 
 int main(int argc, char** argv) {
   benchmark::Initialize(&argc, argv);
-  add_all("one_thread");
+  add_all(1);
+  add_all(2);
   benchmark::RunSpecifiedBenchmarks();
-  benchmark::ClearRegisteredBenchmarks();
-
-  std::atomic<bool> stop{false};
-  std::thread other([&stop] {
-    while (!stop) std::this_thread::sleep_for(std::chrono::milliseconds(50));
-  });
-  add_all("threads");
-  benchmark::RunSpecifiedBenchmarks();
-  stop = true;
-  other.join();
 }
