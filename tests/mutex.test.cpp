@@ -219,6 +219,29 @@ TEST_CASE("a sample of the holds stands for all of them") {
   CHECK(std::abs(static_cast<double>(waits_of(r::mutex_hold()).count) / 100e3 - 1) < 0.05);
 }
 
+TEST_CASE("a new hold rate reaches a lock that was not timed within its next 1000 locks") {
+  const wait_rates off(1, 1, 0);
+  using r = own<"mutex.retimed">;
+  tracked_mutex<std::mutex, r> m;
+  const auto use = [&m](int times) {
+    for (int i = 0; i < times; ++i) {
+      m.lock();
+      m.unlock();
+    }
+  };
+  use(10);
+  set_mutex_hold_rate(1);
+  use(1000 + 50);
+  const auto timed = waits_of(r::mutex_hold()).count;
+  CHECK(timed >= 50);
+  CHECK(timed <= 60);
+  set_mutex_hold_rate(0);
+  use(1);
+  CHECK(waits_of(r::mutex_hold()).count == timed + 1);  // drawn before
+  use(5000);
+  CHECK(waits_of(r::mutex_hold()).count == timed + 1);
+}
+
 TEST_CASE("a fraction of the contentions counts for all, and is what it was when they happened") {
   const wait_rates every(1);
   using r = own<"mutex.fraction">;

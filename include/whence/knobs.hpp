@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a running program may set. Each is thread-safe, and takes effect at once in every thread and
-// in every plugin that shares the process's profiles. Not for signal handlers.
+// What a running program may set. Each is thread-safe, and takes effect at once, if nothing else is
+// said, in every thread and in every plugin that shares the process's profiles. Not for signal
+// handlers.
 #ifndef WHENCE_KNOBS_HPP
 #define WHENCE_KNOBS_HPP
 
@@ -66,18 +67,14 @@ inline int set_mutex_profile_fraction(int n) noexcept {
 }
 
 // One in `n` locks has the time it is held recorded in `mutex_hold`, on average, and counts n
-// times: 1 times all, 0 or less none. Returns the previous n.
+// times: 1 times all, 0 or less none; nothing is sparser than one in a million. Returns the
+// previous n. It reaches a lock that has been used when it would have been sampled next at the old
+// n, after its next 1000 locks where that was 0. What is recorded does not change.
 inline std::int64_t set_mutex_hold_rate(std::int64_t n) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return core::default_hold_rate;
-  std::int64_t before = 0;
-  {
-    const sys::scoped_lock hold(s->knobs);
-    before = s->holds.rate.load(std::memory_order_relaxed);
-    s->holds.change(core::held_to(n, core::largest_hold_rate));
-  }
-  core::publish_gates(*s);
-  return before;
+  return s->hold_rate.exchange(core::held_to(n, core::largest_hold_rate),
+                               std::memory_order_relaxed);
 }
 
 // The number of frames a stack keeps, leaf end first: 128 at the start, 1 to 1024. Deeper stacks

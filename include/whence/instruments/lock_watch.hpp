@@ -4,7 +4,7 @@
 // is held. It takes and releases the lock through the functions it is given, whatever kind of lock
 // that is and however it is shared.
 //
-//   taken at once    count down to the next hold that is timed              4 instructions
+//   taken at once    count down to the next hold that is timed              2 instructions
 //   taken late       one wait (instruments/wait.hpp), in the lock's queue   `block`, at the taker
 //   released         if somebody waited: charge, release, then record       `mutex`, at the release
 //                    if the hold is timed: the same                         `mutex_hold`, there too
@@ -17,6 +17,7 @@
 
 #include <bit>
 #include <cstdint>
+#include <utility>
 
 #include <whence/instruments/countdown.hpp>
 #include <whence/instruments/wait.hpp>
@@ -53,10 +54,11 @@ class lock_watch {
 
   // Whether this hold may be one to time. Requires: the lock is held, by nobody else. The count is
   // the lock's own, because one of the thread's, in another cache line, costs 2 ns more between the
-  // atomic instructions of a lock and its unlock.
+  // atomic instructions of a lock and its unlock; and it is compared with nothing but zero, so that
+  // a new rate reaches a lock when its count has run out.
   [[gnu::always_inline]] bool hold_is_due() noexcept {
     if constexpr (times_holds) {
-      return --holds_left_ < core::own_state.own_gate.hold_floor.load(std::memory_order_relaxed);
+      return --holds_left_ < 0;
     } else {
       return false;
     }
@@ -65,18 +67,19 @@ class lock_watch {
   // Draws anew, and times this hold if it is one to time: whether it is. Requires: as above.
   bool begin_hold() noexcept {
     const core::process_state* const s = core::state();
-    if (s == nullptr) {
-      holds_left_ = core::epoch;
-      return false;
+    const std::int64_t rate = s == nullptr ? 0 : s->hold_rate.load(std::memory_order_relaxed);
+    const std::uint32_t drawn_at = std::exchange(hold_rate_, static_cast<std::uint32_t>(rate));
+    const auto next = [rate] {
+      constexpr std::int64_t look_again = 1000;
+      return static_cast<std::int32_t>(rate == 0 ? look_again : rate == 1 ? 0 : draw(rate));
+    };
+    holds_left_ = next();
+    if (drawn_at == 0) {
+      // No draw led here. The one just made counts from this hold on.
+      if (rate == 0 || holds_left_-- > 0) return false;
+      holds_left_ = next();
     }
-    const std::int64_t floor = s->holds.floor.load(std::memory_order_relaxed);
-    // A count that has not just reached the floor was drawn in another epoch, or never.
-    sampler t{holds_left_, holds_left_ == floor - 1 ? floor : 0,
-              s->holds.rate.load(std::memory_order_relaxed)};
-    const std::int64_t rate = due(t, s->holds, 1);
-    holds_left_ = t.remaining;
-    if (rate == 0) return false;
-    hold_rate_ = static_cast<std::uint32_t>(rate);
+    timed_rate_ = drawn_at == 0 ? hold_rate_ : drawn_at;
     held_since_ns_ = sys::monotonic_ns();
     queue_.begin_hold();
     return true;
@@ -99,7 +102,7 @@ class lock_watch {
     const bool rests = queue_.resting();
     if (rests && !queue_.holds()) return release();
     const std::int64_t hold = queue_.end_hold() ? sys::monotonic_ns() - held_since_ns_ : -1;
-    const std::int64_t hold_rate = hold_rate_;
+    const std::int64_t hold_rate = timed_rate_;
     const std::int64_t delay = rests ? 0 : queue_.charge(&sys::monotonic_ns);
     const std::uint32_t labels = name_.labels();
     release();
@@ -131,9 +134,10 @@ class lock_watch {
   }
 
   // What every lock touches comes first, to share the lock's own cache line.
-  std::int64_t holds_left_ = 0;
+  std::int32_t holds_left_ = 0;
+  std::uint32_t hold_rate_ = 0;  // by which they were drawn; 0: not drawn
   [[no_unique_address]] core::wait_queue queue_;
-  std::uint32_t hold_rate_ = 0;     // of the hold that is timed
+  std::uint32_t timed_rate_ = 0;    // of the hold that is timed
   std::int64_t held_since_ns_ = 0;  // the same
   wait_name<"lock"> name_;
 };

@@ -33,7 +33,6 @@ inline void publish_gates(const process_state& s) noexcept {
     module->own_gate.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
                                      std::memory_order_relaxed);
     module->own_gate.floor.store(s.heap.gate_floor(), std::memory_order_release);
-    module->own_gate.hold_floor.store(s.holds.gate_floor(), std::memory_order_release);
     return false;
   });
 }
@@ -66,8 +65,8 @@ inline bool open_root(process_state& s) noexcept {
       environment_number("WHENCE_HEAP_RATE", 0, largest_rate, default_heap_rate);
   if (may_leave_untagged(rate)) s.free_mask = 0;
   s.heap.change(rate);
-  s.holds.change(
-      environment_number("WHENCE_MUTEX_HOLD_RATE", 0, largest_hold_rate, default_hold_rate));
+  s.hold_rate =
+      environment_number("WHENCE_MUTEX_HOLD_RATE", 0, largest_hold_rate, default_hold_rate);
   s.block_rate = environment_number("WHENCE_BLOCK_RATE", 0, largest_block_rate, default_block_rate);
   s.mutex_fraction = environment_number("WHENCE_MUTEX_FRACTION", 0, largest_mutex_fraction,
                                         default_mutex_fraction);

@@ -61,12 +61,10 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
   static void in_child() noexcept {
     if (held_) {
       own_state.heap.start_epoch();
-      own_state.holds.start_epoch();
       own_state.waits.forget_other_threads();
     }
     if (const process_state* const s = root.load(std::memory_order_relaxed)) {
       own_state.own_gate.floor.store(s->heap.gate_floor(), std::memory_order_relaxed);
-      own_state.own_gate.hold_floor.store(s->holds.gate_floor(), std::memory_order_relaxed);
     }
     sys::forget_random();
     in_parent();

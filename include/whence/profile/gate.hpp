@@ -5,7 +5,6 @@
 //
 //   allocate    remaining -= bytes;  if (remaining < floor)          the slow path
 //   free        if ((address & free_mask) == 0)                      the slow path
-//   lock        remaining -= 1;      if (remaining < hold_floor)     the slow path
 //
 // A thread's countdown is `floor` plus the bytes that are left. A new rate raises the floor by more
 // than any countdown holds (`epoch`), which sends every thread to its slow path at its next
@@ -38,7 +37,6 @@ inline constexpr std::int64_t never = INT64_MIN;
 struct gate {
   std::atomic<std::int64_t> floor{1};
   std::atomic<std::uintptr_t> free_mask{0};
-  std::atomic<std::int64_t> hold_floor{1};
 };
 
 // The mean of a sampler's draws, and where a countdown drawn with it ends.

@@ -55,8 +55,8 @@ struct process_state {
   block_filter filter;
   wait_slots waits{arena};
 
-  sampling heap{default_heap_rate};   // bytes allocated
-  sampling holds{default_hold_rate};  // locks taken
+  sampling heap{default_heap_rate};  // bytes allocated
+  std::atomic<std::int64_t> hold_rate{default_hold_rate};
   std::atomic<std::int64_t> block_rate{default_block_rate};
   std::atomic<std::int64_t> mutex_fraction{default_mutex_fraction};
   std::atomic<std::uintptr_t> free_mask{tag_alignment - 1};
