@@ -20,18 +20,10 @@
 #include <thread>
 #include <vector>
 
+#include "lock_peers.hpp"
 #include <whence/knobs.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>
-
-#if __has_include(<absl/synchronization/mutex.h>) && defined(WHENCE_BENCH_ABSL)
-#include <absl/synchronization/mutex.h>
-struct absl_mutex {
-  void lock() { m.Lock(); }
-  void unlock() { m.Unlock(); }
-  absl::Mutex m;
-};
-#endif
 
 namespace {
 
@@ -54,7 +46,8 @@ unsigned work(unsigned x, int steps) {
 
 struct outcome {
   double ns = 0;          // a critical section
-  double longest_ms = 0;  // that a thread took for one turn
+  double longest_ms = 0;  // that a thread took for sixteen turns
+  double recorded = 0;    // waits, for a hundred turns
 };
 
 volatile unsigned sink;
@@ -65,13 +58,13 @@ outcome measure(M& m, const load& l) {
   std::vector<std::thread> threads;
   std::vector<clock::duration> longest(static_cast<std::size_t>(l.threads));
   unsigned shared = 1;
-  clock::time_point begin;
+  std::atomic<bool> go{false};
   for (int t = 0; t < l.threads; ++t) {
     threads.emplace_back([&, t] {
       unsigned own = static_cast<unsigned>(t);
       auto& mine = longest[static_cast<std::size_t>(t)];
-      if (++ready == l.threads) begin = clock::now();
-      while (ready < l.threads) std::this_thread::yield();
+      ++ready;
+      while (!go) std::this_thread::yield();
       clock::time_point last = clock::now();
       for (int i = 0; i < l.turns; ++i) {
         m.lock();
@@ -87,6 +80,9 @@ outcome measure(M& m, const load& l) {
       sink = own;
     });
   }
+  while (ready < l.threads) std::this_thread::yield();
+  const clock::time_point begin = clock::now();
+  go = true;
   for (auto& t : threads) t.join();
   const std::chrono::duration<double, std::nano> all = clock::now() - begin;
   sink = shared;
@@ -114,10 +110,19 @@ void record(recording r) {
   whence::set_mutex_hold_rate(r == recording::none ? 0 : 1000);
 }
 
+std::int64_t waits() {
+  std::int64_t all = 0;
+  for (const auto& row : whence::lookup("block")->snapshot().rows) all += row.values[0];
+  return all;
+}
+
 template <class M>
 outcome recorded(M& m, recording r, const load& l) {
   record(r);
-  return measure(m, l);
+  const std::int64_t before = waits();
+  outcome o = measure(m, l);
+  o.recorded = 100.0 * static_cast<double>(waits() - before) / l.threads / l.turns;
+  return o;
 }
 
 struct variant {
@@ -153,8 +158,10 @@ T median(std::vector<T> values) {
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::stoi(argv[1]) : 101;
   std::mt19937 random(1);
-  std::printf("| threads | steps | lock | ns | median of ratios | to | longest 16 turns, ms |\n");
-  std::printf("|---|---|---|---|---|---|---|\n");
+  std::printf(
+      "| threads | steps | lock | ns | median of ratios | to | longest 16 turns, ms: median, most "
+      "| "
+      "waits in 100 turns |\n|---|---|---|---|---|---|---|---|\n");
   for (const load& l : loads) {
     std::vector<std::array<outcome, count>> all(static_cast<std::size_t>(rounds));
     for (auto& round : all) {
@@ -164,24 +171,17 @@ int main(int argc, char** argv) {
       for (const std::size_t i : order) round[i] = variants[i].run(l);
     }
     for (std::size_t i = 0; i < count; ++i) {
-      std::vector<double> ns, ratio, worst;
+      std::vector<double> ns, ratio, worst, recorded;
       for (const auto& round : all) {
         ns.push_back(round[i].ns);
         ratio.push_back(round[i].ns / round[variants[i].beside].ns);
         worst.push_back(round[i].longest_ms);
+        recorded.push_back(round[i].recorded);
       }
-      std::printf("| %d | %d | %s | %.0f | %.2f | %s | %.1f |\n", l.threads, l.inside,
+      std::printf("| %d | %d | %s | %.0f | %.2f | %s | %.1f, %.0f | %.2f |\n", l.threads, l.inside,
                   variants[i].name, median(ns), median(ratio), variants[variants[i].beside].name,
-                  median(worst));
+                  median(worst), *std::max_element(worst.begin(), worst.end()), median(recorded));
       std::fflush(stdout);
     }
   }
-  std::int64_t contentions[2] = {0, 0};
-  for (int k = 0; k < 2; ++k) {
-    for (const auto& row : whence::lookup(k == 0 ? "block" : "mutex")->snapshot().rows) {
-      contentions[k] += row.values[0];
-    }
-  }
-  std::printf("recorded: %lld waits, %lld charges\n", static_cast<long long>(contentions[0]),
-              static_cast<long long>(contentions[1]));
 }

@@ -12,16 +12,8 @@
 #include <stop_token>
 #include <thread>
 
+#include "lock_peers.hpp"
 #include <whence/mutex.hpp>
-
-#if __has_include(<absl/synchronization/mutex.h>) && defined(WHENCE_BENCH_ABSL)
-#include <absl/synchronization/mutex.h>
-struct absl_mutex {
-  void lock() { m.Lock(); }
-  void unlock() { m.Unlock(); }
-  absl::Mutex m;
-};
-#endif
 
 namespace {
 
