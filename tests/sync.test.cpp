@@ -23,6 +23,7 @@ using namespace std::chrono_literals;
 using whence_tests::goes_through;
 using whence_tests::label_of;
 using whence_tests::sleep_ms;
+using whence_tests::until_counted;
 using whence_tests::wait_rates;
 using whence_tests::waits_of;
 
@@ -66,9 +67,11 @@ TEST_CASE("semaphores: what is there at once is no wait") {
   CHECK_FALSE(s.try_acquire_until(std::chrono::steady_clock::now()));
   CHECK(waits_of(r::block()).count == 0);
   CHECK_FALSE(s.try_acquire_for(3ms));
-  CHECK_FALSE(s.try_acquire_until(std::chrono::steady_clock::now() + 3ms));
+  CHECK(waits_of(r::block()).count == 1);
+  CHECK(waited(r::block(), "slots") >= 3 * ms);
+  until_counted(r::block(),
+                [&s] { CHECK_FALSE(s.try_acquire_until(std::chrono::steady_clock::now() + 3ms)); });
   CHECK(waits_of(r::block()).count == 2);
-  CHECK(waited(r::block(), "slots") >= 6 * ms);
   std::thread waiter([&s] { s.acquire(); });
   whence_tests::wait_until_waiting(r::block(), 3);
   s.release();
@@ -124,15 +127,21 @@ TEST_CASE("futures: waiting for a value, an exception, a time-out; a deferred on
   const wait_rates every(1);
   using r = own<"sync.future">;
   const auto asked = [](auto f) { return tracked_future<int, r>(std::move(f)); };
-  auto value = asked(std::async(std::launch::async, [] {
-    sleep_ms(10);
+  std::promise<void> asked_for;
+  auto value = asked(std::async(std::launch::async, [&asked_for] {
+    asked_for.get_future().wait();
     return 5;
   }));
   CHECK(value.valid());
   CHECK(value.wait_for(0s) == std::future_status::timeout);
   CHECK(waits_of(r::block()).count == 0);
   CHECK(value.wait_for(1ms) == std::future_status::timeout);
+  std::thread answer([&] {
+    whence_tests::wait_until_waiting(r::block(), 2);
+    asked_for.set_value();
+  });
   CHECK(value.get() == 5);
+  answer.join();
   CHECK_FALSE(value.valid());
   CHECK(waits_of(r::block()).count == 2);
   CHECK_THROWS_AS(value.get(), std::future_error);

@@ -88,6 +88,14 @@ inline void wait_until_waiting(const whence::profile& block, std::int64_t conten
     std::this_thread::sleep_for(std::chrono::microseconds(200));
 }
 
+// Attempts what waits for a point in time until it was counted as a wait: on a loaded machine that
+// point may be over before the wait begins.
+template <class Attempt>
+void until_counted(const whence::profile& block, Attempt attempt) {
+  const std::int64_t before = waits_of(block).count;
+  for (int i = 0; i < 1000 && waits_of(block).count == before; ++i) attempt();
+}
+
 }  // namespace whence_tests
 
 #endif  // WHENCE_TESTS_WAIT_PROBE_HPP
