@@ -9,6 +9,7 @@
 #include <whence/config.hpp>
 #include <whence/fwd.hpp>
 #include <whence/knobs.hpp>
+#include <whence/labels.hpp>
 #include <whence/memory_resource.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>

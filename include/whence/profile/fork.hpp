@@ -37,6 +37,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     s.knobs.lock();
     s.profiles.lock().lock();
     s.labels.lock().lock();
+    s.threads.lock().lock();
     s.blocks.lock_all();
     s.values.lock_all();
     s.wide_values.lock_all();
@@ -48,6 +49,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
       s.wide_values.unlock_all();
       s.values.unlock_all();
       s.blocks.unlock_all();
+      s.threads.lock().unlock();
       s.labels.lock().unlock();
       s.profiles.lock().unlock();
       s.knobs.unlock();
@@ -62,6 +64,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     if (held_) {
       own_state.heap.start_epoch();
       own_state.waits.forget_other_threads();
+      own_state.threads.forget_other_threads();
     }
     if (const process_state* const s = root.load(std::memory_order_relaxed)) {
       own_state.own_gate.floor.store(s->heap.gate_floor(), std::memory_order_relaxed);

@@ -19,7 +19,9 @@
 #include <whence/profile/live_map.hpp>
 #include <whence/profile/profile_directory.hpp>
 #include <whence/profile/settings.hpp>
+#include <whence/profile/thread_records.hpp>
 #include <whence/profile/wait_slots.hpp>
+#include <whence/stack/label_merges.hpp>
 #include <whence/stack/label_sets.hpp>
 #include <whence/stack/losses.hpp>
 #include <whence/stack/table.hpp>
@@ -47,6 +49,7 @@ struct process_state {
   stack::losses losses;
   stack::table stacks{arena, losses};
   stack::label_sets labels{arena, losses};
+  stack::label_merges label_merges{arena, labels, losses};
   unwind::unwinder unwinder{arena};
   profile_directory profiles{arena};
   live_map<std::uint64_t> blocks{budget};  // heap: sampled blocks by address
@@ -54,6 +57,7 @@ struct process_state {
   live_map<wide_key> wide_values{budget};  // custom: wider ones
   block_filter filter;
   wait_slots waits{arena};
+  thread_records threads{arena};
 
   sampling heap{default_heap_rate};  // bytes allocated
   std::atomic<std::int64_t> hold_rate{default_hold_rate};

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include <whence/profile/process_state.hpp>
+#include <whence/profile/thread_labels.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/unwind/capture.hpp>
 
@@ -20,11 +21,12 @@ namespace whence::inline v1::core {
 struct event_key {
   std::uint64_t number = 0;
   std::int64_t rate = 0;
-  std::uint32_t labels = 0;
+  std::uint32_t labels = 0;  // over those of the thread
 };
 
-// The bucket in `list` of the stack that begins at the frame returning to `caller`. nullptr where
-// the event is lost (and counted so). Requires: as unwind::capture.
+// The bucket in `list`, with the labels of the calling thread, of the stack that begins at the
+// frame returning to `caller`. nullptr where the event is lost (and counted so). Requires: as
+// unwind::capture.
 [[gnu::noinline]] inline stack::bucket* record_stack(process_state& s, stack::bucket_list& list,
                                                      event_key event, const void* caller,
                                                      std::size_t skip = 0) noexcept {
@@ -32,8 +34,10 @@ struct event_key {
   unwind::trace t{static_cast<std::uintptr_t*>(__builtin_alloca(limit * sizeof(std::uintptr_t))),
                   limit};
   unwind::capture(s.unwinder, t, caller, skip);
-  const stack::key k{
-      {t.pcs, t.depth, t.truncated, t.leaf_is_ip}, event.number, event.rate, event.labels};
+  const stack::key k{{t.pcs, t.depth, t.truncated, t.leaf_is_ip},
+                     event.number,
+                     event.rate,
+                     s.label_merges.over(labels_of_this_thread(s), event.labels)};
   return s.stacks.record(list, k);
 }
 

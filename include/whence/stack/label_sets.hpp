@@ -21,10 +21,11 @@
 #include <new>
 #include <string_view>
 
+#include <whence/stack/hash.hpp>
 #include <whence/stack/losses.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/short_text.hpp>
 #include <whence/sys/spin_lock.hpp>
-#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::stack {
 
@@ -102,27 +103,22 @@ class label_sets {
     std::atomic<page*> pages[(most + 1) / page_size];
   };
 
-  static std::uint64_t hash_of(std::string_view text, std::uint64_t before) noexcept {
-    std::uint64_t h = before ^ text.size();
-    while (!text.empty()) {
-      std::uint64_t word = 0;
-      const std::size_t n = text.size() < sizeof word ? text.size() : sizeof word;
-      std::memcpy(&word, text.data(), n);
-      h = sys::spread(h ^ word);
-      text.remove_prefix(n);
-    }
-    return sys::spread(h);
-  }
   static std::uint64_t hash_of(label_list labels) noexcept {
-    std::uint64_t h = labels.size();
-    for (const label& l : labels) h = hash_of(l.value, hash_of(l.key, h));
-    return h;
+    hasher h;
+    for (const label& l : labels) {
+      h.add(l.key.size(), l.value.size());
+      sys::for_each_word(l.key, [&h](std::uint64_t word) { h.add(0, word); });
+      sys::for_each_word(l.value, [&h](std::uint64_t word) { h.add(0, word); });
+    }
+    return h.finish().low;
   }
 
   static bool equal(const set& s, label_list labels) noexcept {
     if (s.size != labels.size()) return false;
     for (std::size_t i = 0; i < labels.size(); ++i) {
-      if (!(s.labels()[i] == labels[i])) return false;
+      const label& known = s.labels()[i];
+      if (!sys::same_text(known.key, labels[i].key)) return false;
+      if (!sys::same_text(known.value, labels[i].value)) return false;
     }
     return true;
   }

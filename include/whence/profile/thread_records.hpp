@@ -1,0 +1,132 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is known of a thread that other threads may ask for: a record of one cache line, taken when
+// the thread first has something to say (its labels), given back when it ends.
+//
+//   this thread ──> its record          one thread-local pointer, in the root's module
+//   any thread  ──> all records         a chain that only grows; a record without a tid is free
+//
+// The pointer is in the root's module alone, because a plugin's copy of a thread-local variable is
+// another variable; other modules reach it through a function of the root's (process_state.hpp).
+//
+// Reading is signal-safe and lock-free. Taking a record is thread-safe, not for signal handlers.
+#ifndef WHENCE_PROFILE_THREAD_RECORDS_HPP
+#define WHENCE_PROFILE_THREAD_RECORDS_HPP
+
+#include <pthread.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstdint>
+#include <new>
+
+#include <whence/sys/arena.hpp>
+#include <whence/sys/spin_lock.hpp>
+#include <whence/sys/thread_local.hpp>
+
+namespace whence::inline v1::core {
+
+struct alignas(sys::cache_line) thread_record {
+  std::atomic<::pid_t> tid{0};           // 0: free
+  std::atomic<std::uint32_t> labels{0};  // the set in force: stack::label_sets
+  thread_record* next = nullptr;
+};
+
+using own_record = std::atomic<thread_record*>;
+WHENCE_THREAD_LOCAL own_record record_in_this_module{nullptr};
+
+// Of the module that this function is in.
+[[gnu::visibility("hidden")]] inline own_record& record_of_caller() noexcept {
+  return record_in_this_module;
+}
+
+// What a thread's end does to its record, in the same module.
+[[gnu::visibility("hidden")]] inline void end_of_thread(void* record) noexcept {
+  record_in_this_module.store(nullptr, std::memory_order_relaxed);
+  auto* const r = static_cast<thread_record*>(record);
+  r->labels.store(0, std::memory_order_relaxed);
+  r->tid.store(0, std::memory_order_release);
+}
+
+class thread_records {
+ public:
+  constexpr explicit thread_records(sys::arena& memory) noexcept : arena_(memory) {}
+
+  // A record for the calling thread, which has none. nullptr where there is no memory.
+  [[gnu::noinline, gnu::cold]] thread_record* take() noexcept {
+    const ::pid_t tid = ::gettid();
+    thread_record* const r = reuse(tid);
+    if (r == nullptr) return nullptr;
+    own().store(r, std::memory_order_relaxed);
+    // Where it cannot be told of the thread's end, the record stays taken.
+    if (make_key()) ::pthread_setspecific(key_, r);
+    return r;
+  }
+
+  // nullptr where the thread has none.
+  const thread_record* find(::pid_t tid) const noexcept {
+    for (const thread_record* r = first(); r != nullptr; r = r->next) {
+      if (r->tid.load(std::memory_order_acquire) == tid) return r;
+    }
+    return nullptr;
+  }
+
+  // Of the calling thread. The functions are the root module's.
+  own_record& own() const noexcept { return own_(); }
+
+  // For the child of a fork: nobody but the calling thread is there, and its tid is new.
+  void forget_other_threads() noexcept {
+    const thread_record* const mine = own().load(std::memory_order_relaxed);
+    for (thread_record* r = head_.load(std::memory_order_relaxed); r != nullptr; r = r->next) {
+      if (r == mine) {
+        r->tid.store(::gettid(), std::memory_order_relaxed);
+      } else {
+        r->labels.store(0, std::memory_order_relaxed);
+        r->tid.store(0, std::memory_order_relaxed);
+      }
+    }
+  }
+
+  sys::spin_lock& lock() noexcept { return lock_; }
+
+ private:
+  const thread_record* first() const noexcept { return head_.load(std::memory_order_acquire); }
+
+  thread_record* reuse(::pid_t tid) noexcept {
+    for (thread_record* r = head_.load(std::memory_order_acquire); r != nullptr; r = r->next) {
+      ::pid_t free = 0;
+      if (r->tid.load(std::memory_order_relaxed) == 0 &&
+          r->tid.compare_exchange_strong(free, tid, std::memory_order_acquire,
+                                         std::memory_order_relaxed)) {
+        return r;
+      }
+    }
+    void* const memory = arena_.allocate_always(sizeof(thread_record));
+    if (memory == nullptr) return nullptr;
+    auto* const made = ::new (memory) thread_record;
+    made->tid.store(tid, std::memory_order_relaxed);
+    made->next = head_.load(std::memory_order_relaxed);
+    while (!head_.compare_exchange_weak(made->next, made, std::memory_order_release,
+                                        std::memory_order_relaxed)) {
+    }
+    return made;
+  }
+
+  bool make_key() noexcept {
+    const sys::scoped_lock hold(lock_);
+    if (!has_key_) has_key_ = ::pthread_key_create(&key_, end_) == 0;
+    return has_key_;
+  }
+
+  sys::arena& arena_;
+  own_record& (*own_)() noexcept = &record_of_caller;
+  void (*end_)(void*) noexcept = &end_of_thread;
+  std::atomic<thread_record*> head_{nullptr};
+  sys::spin_lock lock_;
+  bool has_key_ = false;
+  ::pthread_key_t key_{};
+};
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_THREAD_RECORDS_HPP

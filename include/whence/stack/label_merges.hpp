@@ -1,0 +1,108 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One set of labels over another: the union, where the upper one decides what both have. A program
+// puts the same few sets over each other again and again, so results are kept, in one word each:
+//
+//   | below, 20 bits | above, 20 bits | their union, 20 bits |          4096 words, direct-mapped
+//
+// Thread-safe, lock-free where the result is kept. Never allocates from the heap, never throws.
+#ifndef WHENCE_STACK_LABEL_MERGES_HPP
+#define WHENCE_STACK_LABEL_MERGES_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/stack/label_sets.hpp>
+#include <whence/stack/losses.hpp>
+#include <whence/sys/arena.hpp>
+
+namespace whence::inline v1::stack {
+
+// The most labels of one set.
+inline constexpr std::size_t most_labels = 64;
+
+class label_merges {
+ public:
+  constexpr label_merges(sys::arena& memory, label_sets& sets, losses& lost) noexcept
+      : arena_(memory), sets_(sets), losses_(lost) {}
+
+  // The set of `above` over `below`. label_sets::overflow, and counted so, where there is no room
+  // for it. Not for signal handlers.
+  std::uint32_t over(std::uint32_t below, std::uint32_t above) noexcept {
+    if (below == label_sets::none) return above;
+    if (above == label_sets::none) return below;
+    const std::uint64_t word = word_of(below, above);
+    return (word >> bits) == pair(below, above) ? id_in(word) : merge(below, above);
+  }
+
+  // The same if it is kept, else `otherwise`. Signal-safe.
+  std::uint32_t known(std::uint32_t below, std::uint32_t above,
+                      std::uint32_t otherwise) const noexcept {
+    if (below == label_sets::none) return above;
+    const std::uint64_t word = word_of(below, above);
+    return (word >> bits) == pair(below, above) ? id_in(word) : otherwise;
+  }
+
+ private:
+  static constexpr int bits = 20;
+  static constexpr std::size_t size = 4096;
+  using words = std::atomic<std::uint64_t>[size];
+
+  static constexpr std::uint64_t pair(std::uint32_t below, std::uint32_t above) noexcept {
+    return std::uint64_t{below} << bits | above;
+  }
+  static constexpr std::uint32_t id_in(std::uint64_t word) noexcept {
+    return word & ((1U << bits) - 1);
+  }
+  static constexpr std::size_t place(std::uint32_t below, std::uint32_t above) noexcept {
+    return (below * 0x9e3779b1U ^ above * 0x85ebca6bU) >> 20;
+  }
+  static_assert(label_sets::overflow >> bits == 0 && size == std::size_t{1} << (32 - 20));
+
+  std::uint64_t word_of(std::uint32_t below, std::uint32_t above) const noexcept {
+    const words* const kept = kept_.load(std::memory_order_acquire);
+    return kept == nullptr ? 0 : (*kept)[place(below, above)].load(std::memory_order_relaxed);
+  }
+
+  [[gnu::noinline, gnu::cold]] std::uint32_t merge(std::uint32_t below,
+                                                   std::uint32_t above) noexcept {
+    const std::uint32_t id = merge(sets_.of(below), sets_.of(above));
+    words* kept = kept_.load(std::memory_order_acquire);
+    if (kept == nullptr) {
+      auto* const made = static_cast<words*>(arena_.allocate(sizeof(words)));
+      if (made == nullptr) return id;
+      // The loser of a race leaves its words behind: the arena takes nothing back.
+      if (kept_.compare_exchange_strong(kept, made, std::memory_order_acq_rel)) kept = made;
+    }
+    (*kept)[place(below, above)].store(pair(below, above) << bits | id, std::memory_order_relaxed);
+    return id;
+  }
+
+  std::uint32_t merge(label_list below, label_list above) noexcept {
+    label both[most_labels];
+    std::size_t n = 0;
+    std::size_t b = 0;
+    std::size_t a = 0;
+    for (; b < below.size() || a < above.size(); ++n) {
+      if (n == most_labels) {
+        losses_.count(loss::labels);
+        return label_sets::overflow;
+      }
+      const bool from_below =
+          a == above.size() || (b < below.size() && below[b].key < above[a].key);
+      if (!from_below && b < below.size() && below[b].key == above[a].key) ++b;
+      both[n] = from_below ? below[b++] : above[a++];
+    }
+    return sets_.intern({both, n});
+  }
+
+  sys::arena& arena_;
+  label_sets& sets_;
+  losses& losses_;
+  std::atomic<words*> kept_{nullptr};
+};
+
+}  // namespace whence::inline v1::stack
+
+#endif  // WHENCE_STACK_LABEL_MERGES_HPP
