@@ -27,7 +27,7 @@ declare -A ring=()
 for page in version config config_generated fwd; do ring[$page]=0; done
 for page in registry tracked allocator memory_resource mutex condition_variable sync thread labels \
             coroutine new_delete pthread knobs; do ring[$page]=1; done
-for page in profile cpu wall whence; do ring[$page]=2; done
+for page in profile cpu wall errc whence; do ring[$page]=2; done
 for page in http httplib beast; do ring[$page]=3; done
 declare -A sees=([0]="" [1]="$recording" [2]="$reading" [3]="$reading http")
 

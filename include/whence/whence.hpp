@@ -7,6 +7,8 @@
 #include <whence/allocator.hpp>
 #include <whence/condition_variable.hpp>
 #include <whence/config.hpp>
+#include <whence/cpu.hpp>
+#include <whence/errc.hpp>
 #include <whence/fwd.hpp>
 #include <whence/knobs.hpp>
 #include <whence/labels.hpp>

@@ -7,6 +7,7 @@
 //   heap, [overflow] bucket  | objects allocated | freed | bytes allocated | freed   mixed, scaled
 //   block, mutex             | contentions | delay in nanoseconds | - | -
 //   mutex_hold               | holds | hold in nanoseconds | - | -
+//   cpu, wall                | samples | nanoseconds | - | -
 //   goroutine, threadcreate  | count | - | - | -
 //
 // Ends are read before begins, so that no difference is ever negative. Signal-safe.
@@ -27,6 +28,8 @@ inline constexpr int allocated_counter = 0;
 inline constexpr int freed_counter = 1;
 inline constexpr int contention_counter = 0;
 inline constexpr int delay_counter = 1;
+inline constexpr int sample_counter = 0;
+inline constexpr int time_counter = 1;
 inline constexpr int overflow_bytes = 2;  // from a counter of objects to the one of their bytes
 
 // Counts one block of `bytes` as allocated or freed.

@@ -15,10 +15,12 @@ enum class kind : unsigned char {
   mutex,
   mutex_hold,
   threadcreate,
+  cpu,
+  wall,
   custom
 };
 
-inline constexpr int kind_count = 8;
+inline constexpr int kind_count = 10;
 
 // A sample type of profile.proto. An empty type stands for the name of a custom profile.
 struct value_type {
@@ -93,6 +95,21 @@ inline constexpr kind_info kinds[kind_count] = {
      {{"threadcreate", "count"}},
      {"threadcreate", "count"},
      "",
+     {}},
+    // Seen by sessions alone, never by name. (fgprof names the second so.)
+    {"cpu",
+     "Stack traces of threads on the CPU, by time",
+     2,
+     {{"samples", "count"}, {"cpu", "nanoseconds"}},
+     {"cpu", "nanoseconds"},
+     "cpu",
+     {}},
+    {"wall",
+     "Stack traces of all threads, running or waiting, by time",
+     2,
+     {{"samples", "count"}, {"time", "nanoseconds"}},
+     {"wallclock", "nanoseconds"},
+     "time",
      {}},
     {"", "", 1, {{"", "count"}}, {"", "count"}, "", {}},
 };

@@ -21,6 +21,8 @@ namespace whence::inline v1 {
 
 class profile_directory {
  public:
+  static constexpr std::uint16_t last_id = UINT16_MAX - 2;  // two are the samplers'
+
   constexpr explicit profile_directory(sys::arena& memory) noexcept : arena_(memory) {}
 
   profile* find(std::string_view name) const noexcept {
@@ -36,7 +38,7 @@ class profile_directory {
   }
 
   struct made {
-    profile* it;  // nullptr: no memory, or 65535 profiles already
+    profile* it;  // nullptr: no memory, or 65533 profiles already
     bool fresh;   // false: the name was there
   };
 
@@ -63,7 +65,7 @@ class profile_directory {
 
  private:
   profile* make(std::string_view name, std::string_view description, core::kind kind) noexcept {
-    if (last_id_ == UINT16_MAX) return nullptr;
+    if (last_id_ == last_id) return nullptr;
     void* const memory = arena_.allocate_always(sizeof(profile));
     const char* const stored_name = store(name);
     const char* const stored_description = store(description);

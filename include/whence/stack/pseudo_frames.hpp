@@ -12,9 +12,12 @@ namespace whence::inline v1::stack::pseudo {
 inline constexpr std::uintptr_t overflow = 1;   // what the memory limit left no room for
 inline constexpr std::uintptr_t truncated = 2;  // the root end of a stack deeper than the limit
 inline constexpr std::uintptr_t unknown = 3;    // a stack without a frame
-inline constexpr std::uintptr_t end = 4;        // no pseudo-frame from here on
+inline constexpr std::uintptr_t unsampled = 4;  // time of the program that no sample explains
+inline constexpr std::uintptr_t profiler = 5;   // what the profiler's own threads took
+inline constexpr std::uintptr_t end = 6;        // no pseudo-frame from here on
 
-inline constexpr const char* names[end] = {"", "[overflow]", "[truncated]", "[unknown]"};
+inline constexpr const char* names[end] = {"",          "[overflow]",  "[truncated]",
+                                           "[unknown]", "[unsampled]", "[profiler]"};
 
 }  // namespace whence::inline v1::stack::pseudo
 

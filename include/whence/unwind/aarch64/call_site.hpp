@@ -68,6 +68,14 @@ inline bool is_signal_return(const unsigned char* code) noexcept {
   return instruction_at(code) == 0xd2801168 && instruction_at(code + 4) == 0xd4000001;
 }
 
+inline constexpr std::uintptr_t syscall_bytes = 4;
+
+// svc #0
+inline bool is_syscall(const unsigned char* code) noexcept {
+  constexpr unsigned char expected[] = {0x01, 0x00, 0x00, 0xd4};
+  return std::memcmp(code, expected, sizeof expected) == 0;
+}
+
 }  // namespace whence::inline v1::unwind
 
 #endif  // defined(__aarch64__)

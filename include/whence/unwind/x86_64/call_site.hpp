@@ -62,6 +62,12 @@ inline bool is_signal_return(const unsigned char* code) noexcept {
   return std::memcmp(code, expected, sizeof expected) == 0;
 }
 
+inline constexpr std::uintptr_t syscall_bytes = 2;
+
+inline bool is_syscall(const unsigned char* code) noexcept {
+  return code[0] == 0x0f && code[1] == 0x05;
+}
+
 }  // namespace whence::inline v1::unwind
 
 #endif  // WHENCE_UNWIND_X86_64_CALL_SITE_HPP

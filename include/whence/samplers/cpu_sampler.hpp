@@ -1,0 +1,360 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one sampler of CPU time behind every session. It runs while there is a session, at the rate
+// of the fastest, and counts samples at their stacks for good; a session is the difference of two
+// moments.
+//
+//   thread of the program    its timer expires ─> SIGPROF ─> take(): stack, labels ─> bucket
+//   thread of the sampler    looks for new and ended threads
+//
+// Locks: `control_` is held while sessions begin and end, `threads_` while entries change; neither
+// is ever held in a handler. A child of fork leaves the sampler behind as it is, and makes another.
+#ifndef WHENCE_SAMPLERS_CPU_SAMPLER_HPP
+#define WHENCE_SAMPLERS_CPU_SAMPLER_HPP
+
+#include <sys/resource.h>
+#include <sys/time.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <system_error>
+#include <vector>
+
+#include <whence/profile/attach.hpp>
+#include <whence/profile/counters.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/thread_labels.hpp>
+#include <whence/samplers/cpu_thread.hpp>
+#include <whence/samplers/profiling_signal.hpp>
+#include <whence/samplers/session.hpp>
+#include <whence/samplers/thread_table.hpp>
+#include <whence/samplers/thread_watch.hpp>
+#include <whence/samplers/window.hpp>
+#include <whence/samplers/wishes.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/service_thread.hpp>
+#include <whence/sys/thread_local.hpp>
+#include <whence/unwind/capture.hpp>
+#include <whence/unwind/code_check.hpp>
+
+namespace whence::inline v1::samplers {
+
+// The entry of this thread, as its last signal found it.
+WHENCE_THREAD_LOCAL cpu_thread* cpu_thread_here{nullptr};
+
+class cpu_sampler {
+ public:
+  explicit cpu_sampler(core::process_state& s) noexcept : state_(s), threads_{s.arena} {}
+
+  // The sampler of the process; nullptr where there is no memory.
+  static cpu_sampler* get(core::process_state& s) noexcept {
+    cpu_sampler* it = s.samplers.cpu_sampler.load(std::memory_order_acquire);
+    if (it != nullptr) return it;
+    void* const memory = s.arena.allocate_always(sizeof(cpu_sampler));
+    if (memory == nullptr) return nullptr;
+    auto* const made = ::new (memory) cpu_sampler(s);
+    // The loser of a race leaves its copy behind: the arena takes nothing back.
+    return s.samplers.cpu_sampler.compare_exchange_strong(it, made, std::memory_order_acq_rel)
+               ? made
+               : it;
+  }
+
+  static constexpr core::kind kind = core::kind::cpu;
+  static const stack::bucket_list& list(const core::process_state& s) noexcept {
+    return s.samplers.cpu;
+  }
+  static bool is_current(const core::process_state& s, const cpu_sampler* it) noexcept {
+    return s.samplers.cpu_sampler.load(std::memory_order_acquire) == it;
+  }
+
+  std::error_code begin(wish& w) noexcept {
+    const guard hold(control_);
+    const bool first = wishes_.empty();
+    wishes_.add(w);
+    if (!first) {
+      change_rate();
+    } else if (const std::error_code error = start()) {
+      wishes_.remove(w);
+      return error;
+    }
+    state_.samplers.sessions.fetch_add(1, std::memory_order_relaxed);
+    return {};
+  }
+
+  void end(wish& w) noexcept {
+    const guard hold(control_);
+    wishes_.remove(w);
+    state_.samplers.sessions.fetch_sub(1, std::memory_order_relaxed);
+    wishes_.empty() ? stop() : change_rate();
+  }
+
+  // What the samples do not explain, and how they were taken.
+  void complete(profile_snapshot& p, const moment& from, const moment& to, const wish& asked) {
+    std::int64_t unexplained = to.process_ns - from.process_ns;
+    const auto add = [&](const std::uintptr_t& frame, std::int64_t ns) {
+      if (ns > 0) p.rows.push_back(pseudo_row(frame, ns));
+    };
+    for (const profile_row& row : p.rows) unexplained -= row.values[1];
+    add(profiler_frame, to.own_ns - from.own_ns);
+    add(unsampled_frame, unexplained - (to.own_ns - from.own_ns));
+    add_comments(p.header.comments, asked);
+  }
+
+ private:
+  void add_comments(std::vector<std::string>& lines, const wish& asked) {
+    lines.push_back("asked for " + std::to_string(asked.hz) + " samples a second of CPU time");
+    int threads = 0;
+    int counters = 0;
+    int without = 0;
+    const guard hold(entries_);
+    threads_.for_each([&](const cpu_thread& t) {
+      ++threads;
+      if (t.timer.load(std::memory_order_relaxed) == sys::no_timer) ++without;
+      if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) ++counters;
+    });
+    if (rate_.above_tick() && counters < threads) {
+      lines.push_back(std::to_string(threads - counters) +
+                      " threads have no perf_event counter: they are sampled at the kernel's " +
+                      std::to_string(1'000'000'000 / rate_.tick_ns) +
+                      " Hz, each sample with the time it stands for");
+    }
+    if (without > 0) {
+      lines.push_back(std::to_string(without) + " threads could have no timer (RLIMIT_SIGPENDING)" +
+                      (interval_timer_ ? ": they are sampled by ITIMER_PROF" : ""));
+    }
+    const profiling_signal* const signal = state_.samplers.signal.load(std::memory_order_acquire);
+    if (signal != nullptr && signal->replaced()) {
+      lines.push_back("the program has replaced the handler of SIGPROF");
+    }
+  }
+
+  class guard {
+   public:
+    explicit guard(sys::futex_mutex& m) noexcept : mutex_(m) { mutex_.lock(); }
+    ~guard() { mutex_.unlock(); }
+    guard(const guard&) = delete;
+    guard& operator=(const guard&) = delete;
+
+   private:
+    sys::futex_mutex& mutex_;
+  };
+
+  // Requires: control_ is held.
+  std::error_code start() noexcept {
+    state_.samplers.forget_cpu.store(&forget, std::memory_order_release);
+    if (const auto error = profiling_signal::install(state_, 0, &take)) return error;
+    // Held while the thread starts: it finds the sampler set up.
+    const guard hold(entries_);
+    if (const auto error = state_.samplers.cpu_watcher.start(&watch, this, "whence-cpu")) {
+      return error;
+    }
+    rate_ = {wishes_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};
+    active_.store(true, std::memory_order_release);
+    watch_.start_over();
+    watch_.look(sys::monotonic_ns(), [this] { look(false); });
+    return {};
+  }
+
+  // Requires: control_ is held.
+  void stop() noexcept {
+    state_.samplers.cpu_watcher.stop();
+    const guard hold(entries_);
+    active_.store(false, std::memory_order_release);
+    threads_.clear([this](cpu_thread& t) { end_thread(t); });
+    set_interval_timer(0);
+  }
+
+  // Requires: control_ is held.
+  void change_rate() noexcept {
+    const guard hold(entries_);
+    if (rate_.period_ns == wishes_.period_ns()) return;
+    rate_.period_ns = wishes_.period_ns();
+    threads_.for_each([this](cpu_thread& t) {
+      if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) --counters_;
+      t.change(rate_, counters_ < most_counters());
+      if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) ++counters_;
+    });
+    if (interval_timer_.load(std::memory_order_relaxed)) set_interval_timer(rate_.period_ns);
+  }
+
+  static void watch(void* self) noexcept {
+    auto& me = *static_cast<cpu_sampler*>(self);
+    for (std::int64_t next = sys::monotonic_ns();
+         me.state_.samplers.cpu_watcher.sleep_until(next);) {
+      const guard hold(me.entries_);
+      const std::int64_t now = sys::monotonic_ns();
+      if (now >= me.watch_.next_ns()) me.watch_.look(now, [&me] { me.look(true); });
+      next = me.watch_.next_ns();
+    }
+  }
+
+  // Requires: entries_ is held. `are_new`: threads not known yet have begun since the last look.
+  void look(bool are_new) noexcept {
+    bool starved = false;
+    threads_.follow(
+        [this](::pid_t tid) { return state_.samplers.is_own(tid); },
+        [&](cpu_thread& t, ::pid_t tid) { starved = !begin_thread(t, tid, are_new) || starved; },
+        [this](cpu_thread& t) { end_thread(t); });
+    if (starved) set_interval_timer(rate_.period_ns);
+  }
+
+  // False where there was no timer to be had.
+  bool begin_thread(cpu_thread& t, ::pid_t tid, bool is_new) noexcept {
+    const auto depth = static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
+    if (t.capacity < depth) {
+      auto* const pcs =
+          static_cast<std::uintptr_t*>(state_.arena.allocate(depth * sizeof(std::uintptr_t)));
+      if (pcs == nullptr && t.pcs == nullptr) return true;
+      if (pcs != nullptr) {
+        t.pcs = pcs;
+        t.capacity = depth;
+      }
+    }
+    // Release: a handler that finds the entry by its tid finds the rest.
+    t.tid.store(tid, std::memory_order_release);
+    const bool timed = t.begin(rate_, is_new, counters_ < most_counters());
+    if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) ++counters_;
+    return timed;
+  }
+
+  void end_thread(cpu_thread& t) noexcept {
+    if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) --counters_;
+    t.end();
+  }
+
+  // Descriptors are the program's: an eighth of its limit at most.
+  static int most_counters() noexcept {
+    ::rlimit files{};
+    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 0;
+    constexpr int most = 256;
+    return files.rlim_cur / 8 < most ? static_cast<int>(files.rlim_cur / 8) : most;
+  }
+
+  // The process's one interval timer, for threads that could have none of their own; not where the
+  // program uses it. 0: off.
+  void set_interval_timer(std::int64_t period_ns) noexcept {
+    if (period_ns == 0 && !interval_timer_.exchange(false, std::memory_order_relaxed)) return;
+    if (period_ns != 0 && !interval_timer_.load(std::memory_order_relaxed)) {
+      ::itimerval used{};
+      ::getitimer(ITIMER_PROF, &used);
+      if (used.it_value.tv_sec != 0 || used.it_value.tv_usec != 0) return;
+      interval_timer_.store(true, std::memory_order_relaxed);
+    }
+    ::itimerval when{};
+    when.it_interval.tv_sec = static_cast<time_t>(period_ns / 1'000'000'000);
+    when.it_interval.tv_usec = static_cast<suseconds_t>(period_ns / 1000 % 1'000'000);
+    when.it_value = when.it_interval;
+    ::setitimer(ITIMER_PROF, &when, nullptr);
+  }
+
+  // ---- in the handler
+
+  static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
+    cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
+    if (me == nullptr) return false;
+    switch (info.si_code) {
+      case SI_TIMER:
+        return me->take_timer(info, at);
+      case SI_KERNEL:
+        return me->take_interval(at);
+      case POLL_IN:
+        return me->take_counter(info, at);
+      default:
+        return false;
+    }
+  }
+
+  bool take_timer(const siginfo_t& info, const ucontext_t& at) noexcept {
+    cpu_thread* const t = threads_.at(info.si_value.sival_ptr);
+    if (t == nullptr) return false;
+    const cpu_thread::use in_use(*t);
+    // A late signal of a timer that is gone is ours nevertheless.
+    if (info.si_timerid != t->timer.load(std::memory_order_acquire)) return true;
+    cpu_thread_here = t;
+    const bool counted = t->counter.load(std::memory_order_relaxed) != sys::no_counter;
+    std::int64_t ns = t->timer_ns.load(std::memory_order_relaxed) * (1 + info.si_overrun);
+    if (counted && !unwind::in_syscall(unwind::interrupted(at).pc)) ns = 0;
+    ns += t->missed_ns.exchange(0, std::memory_order_relaxed);
+    if (ns > 0) count(*t, ns, at);
+    return true;
+  }
+
+  bool take_counter(const siginfo_t& info, const ucontext_t& at) noexcept {
+    cpu_thread* const t = entry_here();
+    if (t == nullptr) return false;
+    const cpu_thread::use in_use(*t);
+    if (t->counter.load(std::memory_order_acquire) != info.si_fd) return false;
+    count(*t, t->counter_ns.load(std::memory_order_relaxed), at);
+    return true;
+  }
+
+  // Of the interval timer: a thread with a timer of its own is sampled by that.
+  bool take_interval(const ucontext_t& at) noexcept {
+    if (!interval_timer_.load(std::memory_order_relaxed)) return false;
+    cpu_thread* const t = entry_here();
+    if (t == nullptr) return true;
+    const cpu_thread::use in_use(*t);
+    if (t->timer.load(std::memory_order_relaxed) == sys::no_timer &&
+        t->tid.load(std::memory_order_relaxed) != 0) {
+      count(*t, rate_.period_ns, at);
+    }
+    return true;
+  }
+
+  cpu_thread* entry_here() noexcept {
+    const ::pid_t tid = ::gettid();
+    cpu_thread* const t = cpu_thread_here;
+    if (t != nullptr && t->tid.load(std::memory_order_acquire) == tid) return t;
+    return cpu_thread_here = threads_.find(tid);
+  }
+
+  void count(cpu_thread& t, std::int64_t ns, const ucontext_t& at) noexcept {
+    if (!active_.load(std::memory_order_acquire)) return;
+    unwind::trace trace{t.pcs, t.capacity};
+    unwind::capture_context(state_.unwinder, trace, at);
+    const stack::key k{{trace.pcs, trace.depth, trace.truncated, trace.leaf_is_ip},
+                       0,
+                       0,
+                       core::labels_of_this_thread(state_)};
+    stack::bucket* const b = state_.stacks.record(state_.samplers.cpu, k);
+    if (b == nullptr) return;
+    b->add(core::sample_counter, 1);
+    b->add(core::time_counter, ns);
+  }
+
+  // ---- fork
+
+  // The child has no timers, no sampler threads, no sessions; what it inherited are descriptors.
+  static void forget(core::process_state& s) noexcept {
+    if (cpu_sampler* const me = s.samplers.cpu_sampler.exchange(nullptr)) {
+      me->active_.store(false, std::memory_order_relaxed);
+      me->threads_.for_each([](cpu_thread& t) {
+        const int open = t.counter.exchange(sys::no_counter, std::memory_order_relaxed);
+        if (open != sys::no_counter) ::close(open);
+      });
+    }
+    s.samplers.cpu_profile.store(nullptr);
+    cpu_thread_here = nullptr;
+  }
+
+  core::process_state& state_;
+  sys::futex_mutex control_;
+  sys::futex_mutex entries_;
+  wishes wishes_;
+  cpu_rate rate_;
+  int counters_ = 0;
+  thread_table<cpu_thread> threads_;
+  thread_watch watch_;
+  std::atomic<bool> active_{false};
+  std::atomic<bool> interval_timer_{false};
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_CPU_SAMPLER_HPP

@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How one thread's CPU time is sampled, and what one of its signals stands for.
+//
+//   asked for       sources                        a signal of the timer          of the counter
+//   up to the tick  timer, 1/hz                    1/hz x (1 + overruns)          -
+//   above it        timer, 1/hz                    1/hz x (1 + overruns)          -
+//   the same,       timer, a tick                  a tick x (1 + overruns), if    1/hz
+//   with a counter  counter, 1/hz                  it came in a system call,
+//                                                  else nothing
+//
+// Overruns are the expiries that fell between two ticks of the kernel: so totals are true at any
+// rate. A counter sees the thread's own code alone, hence together with a timer that sees system
+// calls the total is true as well; what page faults take is in neither, and ends as [unsampled].
+#ifndef WHENCE_SAMPLERS_CPU_THREAD_HPP
+#define WHENCE_SAMPLERS_CPU_THREAD_HPP
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/samplers/profiling_signal.hpp>
+#include <whence/sys/cpu_counter.hpp>
+#include <whence/sys/random.hpp>
+#include <whence/sys/thread_clock.hpp>
+#include <whence/sys/thread_timer.hpp>
+
+namespace whence::inline v1::samplers {
+
+// What all threads are sampled by.
+struct cpu_rate {
+  std::int64_t period_ns = 0;
+  std::int64_t tick_ns = 0;
+
+  bool above_tick() const noexcept { return period_ns < tick_ns; }
+};
+
+// A little more or less than `ns`, the same on average: a loop that takes just as long must not
+// always be met at the same place.
+inline std::int64_t out_of_step(std::int64_t ns) noexcept {
+  const double part = 0.015 + 0.025 * sys::uniform();
+  return static_cast<std::int64_t>(static_cast<double>(ns) *
+                                   ((sys::random_bits() & 1) != 0 ? 1 + part : 1 - part));
+}
+
+struct cpu_thread {
+  std::atomic<::pid_t> tid{0};
+  std::atomic<int> timer{sys::no_timer};
+  std::atomic<int> counter{sys::no_counter};
+  std::atomic<std::int64_t> timer_ns{0};    // one expiry
+  std::atomic<std::int64_t> counter_ns{0};  // one overflow
+  std::atomic<std::int64_t> missed_ns{0};   // CPU time from before it was found
+  std::uintptr_t* pcs = nullptr;            // for the handler, which has little stack
+  std::size_t capacity = 0;
+  std::uint32_t seen = 0;
+  std::atomic<bool> in_handler{false};
+
+  // A handler that was delayed may still use the entry when its thread is no longer sampled: until
+  // it has gone, the entry is nobody else's.
+  class use {
+   public:
+    explicit use(cpu_thread& t) noexcept : thread_(t) { thread_.in_handler.store(true); }
+    ~use() { thread_.in_handler.store(false, std::memory_order_release); }
+    use(const use&) = delete;
+    use& operator=(const use&) = delete;
+
+   private:
+    cpu_thread& thread_;
+  };
+  bool is_free() const noexcept { return tid.load() == 0 && !in_handler.load(); }
+
+  // Sets the sources up. `is_new`: the thread began since the last look, so all its CPU time is to
+  // be sampled. False where there was no timer to be had. Requires: tid is set.
+  bool begin(cpu_rate rate, bool is_new, bool may_count) noexcept {
+    const ::pid_t id = tid.load(std::memory_order_relaxed);
+    missed_ns.store(0, std::memory_order_relaxed);
+    bool starved = false;
+    timer.store(sys::make_thread_timer(id, profiling_signal_number, this, starved),
+                std::memory_order_release);
+    if (may_count && rate.above_tick()) open_counter(id, rate);
+    arm(rate, is_new ? sys::thread_cpu_ns(id) : 0);
+    return !starved;
+  }
+
+  void change(cpu_rate rate, bool may_count) noexcept {
+    close_counter();
+    if (may_count && rate.above_tick()) {
+      open_counter(tid.load(std::memory_order_relaxed), rate);
+    }
+    arm(rate, 0);
+  }
+
+  void end() noexcept {
+    close_counter();
+    const int id = timer.exchange(sys::no_timer, std::memory_order_relaxed);
+    if (id != sys::no_timer) sys::delete_timer(id);
+  }
+
+  void close_counter() noexcept {
+    // In this order: a child of fork that finds the number closes no other file.
+    const int open = counter.exchange(sys::no_counter, std::memory_order_relaxed);
+    if (open != sys::no_counter) sys::close_counter(open);
+  }
+
+ private:
+  void open_counter(::pid_t id, cpu_rate rate) noexcept {
+    const std::int64_t period = out_of_step(rate.period_ns);
+    counter_ns.store(period, std::memory_order_relaxed);
+    const int open = sys::open_counter(id, profiling_signal_number, period);
+    counter.store(open, std::memory_order_release);
+  }
+
+  // `used_ns`: CPU time of the thread that ought to have been sampled already. The first expiry is
+  // at a random moment of the first period, so that short threads are seen as often as they should
+  // be. (Go: runtime/os_linux.go, setThreadCPUProfiler)
+  void arm(cpu_rate rate, std::int64_t used_ns) noexcept {
+    const int id = timer.load(std::memory_order_relaxed);
+    if (id == sys::no_timer) return;
+    const bool counted = counter.load(std::memory_order_relaxed) != sys::no_counter;
+    const std::int64_t period = out_of_step(counted ? rate.tick_ns : rate.period_ns);
+    timer_ns.store(period, std::memory_order_relaxed);
+    auto first = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
+    if (used_ns >= first) {
+      const std::int64_t missed = 1 + (used_ns - first) / period;
+      missed_ns.store(missed * period, std::memory_order_relaxed);
+      first += missed * period;
+    }
+    sys::arm_timer(id, first - used_ns, period);
+  }
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_CPU_THREAD_HPP

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// SIGPROF, shared with the program: one handler of ours, installed when the first session begins
+// and left there for good, since a signal may come after its timer is gone, and would kill the
+// process by default. What is not ours goes to the handler that was there before.
+//
+//   signal ─> on_signal ─> cpu sampler?   ─> wall sampler?   ─> the program's handler, if any
+//
+// Who asks for the signal is told by what it carries, so neither sampler can mistake the other's,
+// nor a kill(SIGPROF). Ours runs on the alternate stack where the thread has one, restarts system
+// calls, and keeps errno.
+#ifndef WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
+#define WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
+
+#include <signal.h>
+#include <ucontext.h>
+
+#include <atomic>
+#include <cstring>
+#include <new>
+#include <system_error>
+
+#include <whence/profile/attach.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/sys/errno_guard.hpp>
+#include <whence/sys/once_root.hpp>
+#include <whence/sys/spin_lock.hpp>
+#include <whence/sys/thread_local.hpp>
+
+namespace whence::inline v1::samplers {
+
+inline constexpr int profiling_signal_number = SIGPROF;
+
+// True while the program's handler runs, called by ours: it may call ours in turn, if it was
+// installed over it.
+WHENCE_THREAD_LOCAL bool in_program_handler{false};
+
+class profiling_signal {
+ public:
+  // True: the signal was the sampler's. Signal-safe.
+  using taker = bool (*)(core::process_state&, const siginfo_t&, const ucontext_t&) noexcept;
+
+  static constexpr int takers = 2;
+  std::atomic<taker> take[takers]{};
+
+  // Sees to it that the process has our handler. Thread-safe; not for signal handlers.
+  static std::error_code install(core::process_state& s, int place, taker t) noexcept {
+    profiling_signal* p = s.samplers.signal.load(std::memory_order_acquire);
+    if (p == nullptr) {
+      void* const memory = s.arena.allocate_always(sizeof(profiling_signal));
+      if (memory == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+      auto* const made = ::new (memory) profiling_signal;
+      p = s.samplers.signal.compare_exchange_strong(p, made, std::memory_order_acq_rel) ? made : p;
+    }
+    return p->install(place, t);
+  }
+
+  // Whether somebody else's handler has taken the place of ours.
+  bool replaced() const noexcept {
+    struct sigaction now {};
+    return ::sigaction(profiling_signal_number, nullptr, &now) == 0 &&
+           now.sa_sigaction != handler_.load(std::memory_order_relaxed);
+  }
+
+ private:
+  using handler = void (*)(int, siginfo_t*, void*);
+
+  std::error_code install(int place, taker t) noexcept {
+    const sys::scoped_lock hold(lock_);
+    take[place].store(t, std::memory_order_release);
+    struct sigaction before {};
+    if (::sigaction(profiling_signal_number, nullptr, &before) != 0) return last_error();
+    // Some module of the process installed its copy: any is as good.
+    const handler known = handler_.load(std::memory_order_relaxed);
+    if (known != nullptr && before.sa_sigaction == known) return {};
+    // This module must stay, since nobody can tell when the last signal has come.
+    sys::pin(&core::own_state);
+    programs_[next_] = before;
+    program_.store(&programs_[next_], std::memory_order_release);
+    next_ = 1 - next_;
+    struct sigaction ours {};
+    ours.sa_sigaction = &on_signal;
+    ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    ours.sa_mask = before.sa_mask;
+    handler_.store(&on_signal, std::memory_order_relaxed);
+    return ::sigaction(profiling_signal_number, &ours, nullptr) == 0 ? std::error_code{}
+                                                                     : last_error();
+  }
+
+  static std::error_code last_error() noexcept { return {errno, std::generic_category()}; }
+
+  static void on_signal(int number, siginfo_t* info, void* context) {
+    const sys::errno_guard keep;
+    core::process_state* const s = core::root.load(std::memory_order_acquire);
+    profiling_signal* const p =
+        s == nullptr ? nullptr : s->samplers.signal.load(std::memory_order_acquire);
+    if (p == nullptr) return;
+    for (const auto& place : p->take) {
+      const taker t = place.load(std::memory_order_acquire);
+      if (t != nullptr && t(*s, *info, *static_cast<const ucontext_t*>(context))) return;
+    }
+    p->pass_on(number, info, context);
+  }
+
+  // What the program had there: nothing and SIG_IGN are both nothing, because a process that was
+  // profiled must not die of a profiling signal. (Go: runtime/signal_unix.go,
+  // setProcessCPUProfiler)
+  void pass_on(int number, siginfo_t* info, void* context) const {
+    const struct sigaction* const program = program_.load(std::memory_order_acquire);
+    if (program == nullptr || in_program_handler) return;
+    in_program_handler = true;
+    if ((program->sa_flags & SA_SIGINFO) != 0) {
+      program->sa_sigaction(number, info, context);
+    } else if (program->sa_handler != SIG_DFL && program->sa_handler != SIG_IGN) {
+      program->sa_handler(number);
+    }
+    in_program_handler = false;
+  }
+
+  sys::spin_lock lock_;
+  std::atomic<handler> handler_{nullptr};
+  std::atomic<const struct sigaction*> program_{nullptr};
+  struct sigaction programs_[2]{};  // a handler may be reading the one before
+  int next_ = 0;
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP

@@ -1,0 +1,121 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What sessions of every sampler share: a window from their construction to stop(), or to the
+// moment they are asked.
+//
+// Sampler:  static Sampler* get(process_state&)                 the one of the process
+//           static stack::bucket_list& list(process_state&)     where it counts
+//           static bool is_current(process_state&, Sampler*)    false in a child of fork
+//           static constexpr core::kind kind
+//           begin(wish&), end(wish&)                            a session
+//           complete(snapshot, from, to, wish)                  what only it knows
+#ifndef WHENCE_SAMPLERS_SESSION_HPP
+#define WHENCE_SAMPLERS_SESSION_HPP
+
+#include <cstdint>
+#include <new>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+
+#include <whence/profile/attach.hpp>
+#include <whence/profile/header.hpp>
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/samplers/window.hpp>
+#include <whence/samplers/wishes.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/raise.hpp>
+
+namespace whence::inline v1::samplers {
+
+inline constexpr int highest_hz = 10'000;
+
+struct moment {
+  std::int64_t wall_ns, monotonic_ns, process_ns, own_ns;  // own: of the samplers' threads
+
+  static moment now(const core::process_state& s) noexcept {
+    return {sys::wall_time_ns(), sys::monotonic_ns(), sys::clock_ns(CLOCK_PROCESS_CPUTIME_ID),
+            s.samplers.own_cpu_ns()};
+  }
+};
+
+template <class Sampler>
+class session {
+ public:
+  // Throws: std::invalid_argument for an hz out of range; std::bad_alloc. Where the system gives no
+  // thread or handler, there are no samples, and error() says why.
+  explicit session(int hz) : wish_{checked(hz)} {
+    core::process_state* const s = core::state();
+    sampler_ = s == nullptr ? nullptr : Sampler::get(*s);
+    if (sampler_ == nullptr) sys::raise<std::bad_alloc>();
+    begin_ = moment::now(*s);
+    window_ = new window(Sampler::list(*s));
+    error_ = sampler_->begin(wish_);
+  }
+  ~session() {
+    leave();
+    delete window_;
+  }
+  session(const session&) = delete;
+  session& operator=(const session&) = delete;
+
+  // Whether sampling could begin.
+  std::error_code error() const noexcept { return error_; }
+
+  // Ends the window; what was counted until now stays. The second time it does nothing.
+  // Throws: std::bad_alloc.
+  void stop() {
+    if (window_ == nullptr) return;
+    ended_ = take();
+    leave();
+    delete window_;
+    window_ = nullptr;
+  }
+
+  // The window, as far as it goes. Throws: std::bad_alloc.
+  profile_snapshot snapshot() const { return window_ == nullptr ? ended_ : take(); }
+
+ private:
+  static int checked(int hz) {
+    if (hz < 1 || hz > highest_hz) {
+      sys::raise<std::invalid_argument>("session: hz is " + std::to_string(hz) +
+                                        ", not 1 to 10000");
+    }
+    return hz;
+  }
+
+  bool is_mine() const noexcept { return Sampler::is_current(*core::state(), sampler_); }
+
+  void leave() noexcept {
+    if (window_ != nullptr && !error_ && is_mine()) sampler_->end(wish_);
+  }
+
+  profile_snapshot take() const {
+    core::process_state& s = *core::state();
+    const moment end = moment::now(s);
+    profile_snapshot result;
+    window_->for_each_row(Sampler::kind, s.labels,
+                          [&](const profile_row& row) { result.rows.push_back(row); });
+    result.header.name = core::info(Sampler::kind).name;
+    result.header.kind = Sampler::kind;
+    result.header.period = 1'000'000'000 / wish_.hz;
+    result.header.time_ns = begin_.wall_ns;
+    result.header.duration_ns = end.monotonic_ns - begin_.monotonic_ns;
+    result.header.comments = core::comments(s);
+    if (is_mine()) sampler_->complete(result, begin_, end, wish_);
+    return result;
+  }
+
+  wish wish_;
+  Sampler* sampler_ = nullptr;
+  moment begin_{};
+  window* window_ = nullptr;
+  std::error_code error_;
+  profile_snapshot ended_;
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_SESSION_HPP

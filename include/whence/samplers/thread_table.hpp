@@ -1,0 +1,161 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a sampler knows of each thread, by entries that never move and are never freed, so that a
+// signal that comes late finds one, if no longer its own.
+//
+//   segments[k]:  64 * 2^k entries, made when all others are taken
+//
+// An entry without a tid is free. Taking and freeing: under the sampler's lock. Reading:
+// signal-safe.
+#ifndef WHENCE_SAMPLERS_THREAD_TABLE_HPP
+#define WHENCE_SAMPLERS_THREAD_TABLE_HPP
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include <whence/sys/arena.hpp>
+#include <whence/sys/task_list.hpp>
+
+namespace whence::inline v1::samplers {
+
+// Entry: has std::atomic<pid_t> tid, std::uint32_t seen, bool is_free().
+template <class Entry>
+class thread_table {
+ public:
+  constexpr explicit thread_table(sys::arena& memory) noexcept : arena_(memory) {}
+
+  // The entry that is at this address; nullptr where there is none. Signal-safe.
+  Entry* at(const void* address) const noexcept {
+    const auto a = reinterpret_cast<std::uintptr_t>(address);
+    for (std::size_t k = 0; k < segment_count; ++k) {
+      Entry* const entries = segments_[k].load(std::memory_order_acquire);
+      if (entries == nullptr) return nullptr;
+      const std::uintptr_t offset = a - reinterpret_cast<std::uintptr_t>(entries);
+      if (offset < size_of(k) * sizeof(Entry)) {
+        return offset % sizeof(Entry) == 0 ? entries + offset / sizeof(Entry) : nullptr;
+      }
+    }
+    return nullptr;
+  }
+
+  // Signal-safe.
+  Entry* find(::pid_t tid) const noexcept {
+    Entry* found = nullptr;
+    for_each_slot([&](Entry& e) {
+      if (e.tid.load(std::memory_order_acquire) == tid) found = &e;
+      return found == nullptr;
+    });
+    return found;
+  }
+
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for_each_slot([&](Entry& e) {
+      if (e.tid.load(std::memory_order_acquire) != 0) visit(e);
+      return true;
+    });
+  }
+
+  // Makes the entries those of the threads there are now: calls begins(entry, tid) for each new
+  // one, which sets the tid, and ends(entry) for each that is gone, which is free afterwards.
+  // skip(tid): threads to leave out. False where threads cannot be listed.
+  template <class Skip, class Begins, class Ends>
+  bool follow(Skip skip, Begins begins, Ends ends) noexcept {
+    ++look_;
+    const bool listed = sys::for_each_task([&](::pid_t tid) {
+      if (skip(tid)) return;
+      Entry* e = find_next(tid);
+      if (e == nullptr) {
+        e = take();
+        if (e == nullptr) return;
+        begins(*e, tid);
+      }
+      e->seen = look_;
+    });
+    if (!listed) return false;
+    for_each([&](Entry& e) {
+      if (e.seen == look_) return;
+      ends(e);
+      e.tid.store(0, std::memory_order_release);
+    });
+    return true;
+  }
+
+  template <class Ends>
+  void clear(Ends ends) noexcept {
+    for_each([&](Entry& e) {
+      ends(e);
+      e.tid.store(0, std::memory_order_release);
+    });
+  }
+
+ private:
+  static constexpr std::size_t segment_count = 12;
+  static constexpr std::size_t first_size = 64;
+  static constexpr std::size_t size_of(std::size_t segment) noexcept {
+    return first_size << segment;
+  }
+
+  // The kernel lists threads as they were made, mostly the order of the entries: so the search goes
+  // on where the last one ended.
+  Entry* find_next(::pid_t tid) noexcept {
+    for (int round = 0; round < 2; ++round) {
+      for (; segment_ < segment_count; ++segment_, index_ = 0) {
+        Entry* const entries = segments_[segment_].load(std::memory_order_relaxed);
+        if (entries == nullptr) break;
+        for (; index_ < size_of(segment_); ++index_) {
+          if (entries[index_].tid.load(std::memory_order_relaxed) == tid) return entries + index_++;
+        }
+      }
+      segment_ = 0;
+      index_ = 0;
+    }
+    return nullptr;
+  }
+
+  Entry* take() noexcept {
+    for (std::size_t k = 0; k < segment_count; ++k) {
+      Entry* const entries = segment(k);
+      if (entries == nullptr) return nullptr;
+      for (std::size_t i = 0; i < size_of(k); ++i) {
+        if (entries[i].is_free()) return entries + i;
+      }
+    }
+    return nullptr;
+  }
+
+  Entry* segment(std::size_t k) noexcept {
+    Entry* s = segments_[k].load(std::memory_order_relaxed);
+    if (s != nullptr) return s;
+    void* const memory = arena_.allocate(size_of(k) * sizeof(Entry));
+    if (memory == nullptr) return nullptr;
+    s = static_cast<Entry*>(memory);
+    for (std::size_t i = 0; i < size_of(k); ++i) ::new (s + i) Entry;
+    segments_[k].store(s, std::memory_order_release);
+    return s;
+  }
+
+  template <class Visit>
+  void for_each_slot(Visit visit) const {
+    for (std::size_t k = 0; k < segment_count; ++k) {
+      Entry* const entries = segments_[k].load(std::memory_order_acquire);
+      if (entries == nullptr) return;
+      for (std::size_t i = 0; i < size_of(k); ++i) {
+        if (!visit(entries[i])) return;
+      }
+    }
+  }
+
+  sys::arena& arena_;
+  std::atomic<Entry*> segments_[segment_count]{};
+  std::uint32_t look_ = 0;
+  std::size_t segment_ = 0, index_ = 0;  // where find_next goes on
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_THREAD_TABLE_HPP

@@ -1,0 +1,317 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <poll.h>
+#include <signal.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cmath>
+#include <stdexcept>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cpu_probe.hpp"
+#include "sanitizers.hpp"
+#include <whence/cpu.hpp>
+#include <whence/labels.hpp>
+
+using namespace whence;
+using namespace whence_tests;
+
+namespace {
+
+// What a session of that rate finds while `threads` threads compute; and how much they did, by the
+// clock of the process. Half of the threads begin before the session.
+struct found {
+  profile_snapshot profile;
+  std::int64_t process_ns;
+};
+found profile_split(int hz, int threads, double seconds) {
+  std::atomic<bool> go{false};
+  std::vector<std::thread> all;
+  const auto work = [&] {
+    while (!go) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    compute_split(seconds);
+  };
+  for (int i = 0; i < threads / 2; ++i) all.emplace_back(work);
+  const std::int64_t before = clock_now(CLOCK_PROCESS_CPUTIME_ID);
+  cpu_session session({.hz = hz});
+  REQUIRE_FALSE(session.error());
+  go = true;
+  while (static_cast<int>(all.size()) < threads) all.emplace_back(work);
+  for (auto& t : all) t.join();
+  session.stop();
+  const std::int64_t after = clock_now(CLOCK_PROCESS_CPUTIME_ID);
+  return {session.snapshot(), after - before};
+}
+
+// Signals wait for a sanitizer's own moments, so stacks are not where the time was.
+constexpr bool signals_are_prompt = !thread_sanitized;
+
+int handled = 0;
+void count_signal(int) {
+  ++handled;
+}
+
+// Runs `body` in a child of fork, and yields its exit status.
+template <class Body>
+int in_child(Body body) {
+  const pid_t child = ::fork();
+  if (child == 0) ::_exit(body());
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+}
+
+}  // namespace
+
+// With n samples, the share of the largest function has a standard deviation of sqrt(.21 / n): 2.7
+// points for 300 samples. The bounds are 5 of them.
+TEST_CASE("time is where it was spent, and all of it is there, at any rate and number of threads") {
+  struct scene {
+    int hz, threads;
+    double seconds;
+  };
+  for (const scene s : {scene{100, 1, 3}, scene{250, 3, 1}, scene{1000, 2, 1}}) {
+    CAPTURE(s.hz);
+    const auto [profile, process_ns] = profile_split(s.hz, s.threads, s.seconds);
+    const auto all = static_cast<double>(time_in_all(profile));
+    CHECK(std::abs(all / static_cast<double>(process_ns) - 1) < 0.02);
+    const double work = s.threads * s.seconds * 1e9;
+    const double n = s.threads * s.seconds * (s.hz > 250 ? 250 : s.hz);
+    if (!signals_are_prompt) continue;
+    const auto share = [&, &profile = profile](const char* name) {
+      return static_cast<double>(time_through(profile, name)) / work;
+    };
+    const double bound = 5 * std::sqrt(0.21 / n);
+    CHECK(std::abs(share("cpu_seventy") - 0.7) < bound);
+    CHECK(std::abs(share("cpu_twenty") - 0.2) < bound);
+    CHECK(std::abs(share("cpu_ten") - 0.1) < bound);
+    for (const profile_row& row : profile.rows) {
+      if (goes_through(row, "compute_split")) CHECK(row.leaf_is_ip);
+    }
+  }
+}
+
+TEST_CASE("the header tells the rate, the time and how it was sampled") {
+  const std::int64_t before = clock_now(CLOCK_MONOTONIC);
+  cpu_session session({.hz = 200});
+  sleep_ms(20);
+  session.stop();
+  const std::int64_t after = clock_now(CLOCK_MONOTONIC);
+  const profile_header h = session.snapshot().header;
+  CHECK(h.name == "cpu");
+  CHECK(h.period == 5'000'000);
+  CHECK(h.duration_ns >= 20'000'000);
+  CHECK(h.duration_ns <= after - before);
+  CHECK(std::abs(h.time_ns - clock_now(CLOCK_REALTIME)) < 60'000'000'000);
+  bool asked = false;
+  for (const std::string& c : h.comments) {
+    asked = asked || c == "asked for 200 samples a second of CPU time";
+  }
+  CHECK(asked);
+  session.stop();
+  CHECK(session.snapshot().header.duration_ns == h.duration_ns);
+}
+
+TEST_CASE("a rate out of range is refused") {
+  for (const int hz : {0, -1, 10'001}) {
+    CHECK_THROWS_AS(cpu_session({.hz = hz}), std::invalid_argument);
+  }
+  std::string out;
+  CHECK_THROWS_AS((void)start_cpu_profile(out, {.hz = 0}), std::invalid_argument);
+  CHECK_FALSE(stop_cpu_profile());
+}
+
+TEST_CASE("overlapping sessions see their own windows") {
+  cpu_session longest({.hz = 1000});
+  compute_split(0.2);
+  cpu_session early({.hz = 100});
+  compute_split(0.4);
+  early.stop();
+  cpu_session late({.hz = 500});
+  compute_split(0.6);
+  late.stop();
+  longest.stop();
+  const auto seconds = [](const cpu_session& s) {
+    return static_cast<double>(time_in_all(s.snapshot())) / 1e9;
+  };
+  // Other threads of the process, such as a sanitizer's, may have worked meanwhile.
+  CHECK(seconds(early) >= 0.38);
+  CHECK(seconds(late) >= 0.58);
+  CHECK(seconds(longest) >= seconds(early) + seconds(late) + 0.18 - 0.04);
+  if (!signals_are_prompt) return;
+  const auto split = [](const cpu_session& s) {
+    return static_cast<double>(time_through(s.snapshot(), "compute_split")) / 1e9;
+  };
+  CHECK(std::abs(split(early) - 0.4) < 0.05);
+  CHECK(std::abs(split(late) - 0.6) < 0.05);
+  CHECK(std::abs(split(longest) - 1.2) < 0.08);
+  CHECK(samples_in(late.snapshot()) > 150);
+}
+
+TEST_CASE("one profile at a time is written, and a second start disturbs nothing") {
+  std::string out;
+  std::string other;
+  CHECK_FALSE(stop_cpu_profile());
+  REQUIRE_FALSE(start_cpu_profile(out));
+  const std::error_code second = start_cpu_profile(other);
+  CHECK(second == errc::already_profiling);
+  CHECK(second.message() == "cpu profiling already in use");
+  compute_split(0.1);
+  CHECK(out.empty());
+  CHECK_FALSE(stop_cpu_profile());
+  CHECK(out.size() > 100);
+  CHECK(other.empty());
+  const std::size_t size = out.size();
+  CHECK_FALSE(stop_cpu_profile());
+  CHECK(out.size() == size);
+  REQUIRE_FALSE(start_cpu_profile(sink([](std::span<const std::byte>) {
+    return std::make_error_code(std::errc::no_space_on_device);
+  })));
+  CHECK(stop_cpu_profile() == std::errc::no_space_on_device);
+}
+
+TEST_CASE("samples carry the labels of the thread they interrupted") {
+  cpu_session session({.hz = 1000});
+  std::thread other([] {
+    const scoped_labels scope{{"cpu.handler", "/b"}};
+    compute_split(0.3);
+  });
+  {
+    const scoped_labels scope{{"cpu.handler", "/a"}, {"cpu.tenant", "x"}};
+    compute_split(0.3);
+  }
+  compute_split(0.3);
+  other.join();
+  session.stop();
+  if (!signals_are_prompt) return;
+  const profile_snapshot s = session.snapshot();
+  double a = 0;
+  double b = 0;
+  double none = 0;
+  for (const profile_row& row : s.rows) {
+    if (!goes_through(row, "compute_split")) continue;
+    const std::string handler = label_of(row, "cpu.handler");
+    (handler == "/a" ? a : handler == "/b" ? b : none) += static_cast<double>(row.values[1]) / 1e9;
+    CHECK(label_of(row, "cpu.tenant") == (handler == "/a" ? "x" : ""));
+  }
+  CHECK(std::abs(a - 0.3) < 0.05);
+  CHECK(std::abs(b - 0.3) < 0.05);
+  CHECK(std::abs(none - 0.3) < 0.05);
+}
+
+TEST_CASE("SIGPROF is shared: what is not ours goes to the program's handler, and kills nobody") {
+  CHECK(in_child([] {
+          cpu_session session({.hz = 1000});
+          ::kill(::getpid(), SIGPROF);  // the default action would end the process
+          compute_split(0.05);
+          session.stop();
+          ::raise(SIGPROF);
+          return session.error() ? 1 : 0;
+        }) == 0);
+  CHECK(in_child([] {
+          struct sigaction program {};
+          program.sa_handler = &count_signal;
+          ::sigaction(SIGPROF, &program, nullptr);
+          handled = 0;
+          cpu_session first({.hz = 1000});
+          compute_split(0.05);
+          if (handled != 0) return 1;
+          ::raise(SIGPROF);
+          if (handled != 1) return 2;
+          // It may be installed over ours; the next session takes its place again.
+          ::sigaction(SIGPROF, &program, nullptr);
+          compute_split(0.05);
+          bool said = false;
+          for (const std::string& c : first.snapshot().header.comments) {
+            said = said || c == "the program has replaced the handler of SIGPROF";
+          }
+          if (!said) return 3;
+          first.stop();
+          cpu_session again({.hz = 1000});
+          handled = 0;
+          compute_split(0.05);
+          again.stop();
+          ::raise(SIGPROF);
+          return handled == 1 ? 0 : 4;
+        }) == 0);
+}
+
+TEST_CASE("threads that sleep are not interrupted") {
+  cpu_session session({.hz = 1000});
+  std::atomic<int> interrupted{0};
+  std::atomic<bool> done{false};
+  std::vector<std::thread> sleepers;
+  for (int i = 0; i < 3; ++i) {
+    sleepers.emplace_back([&] {
+      while (!done) {
+        if (::poll(nullptr, 0, 1) != 0) ++interrupted;
+        const timespec t{0, 500'000};
+        if (::nanosleep(&t, nullptr) != 0) ++interrupted;
+      }
+    });
+  }
+  compute_split(0.7);
+  done = true;
+  for (auto& t : sleepers) t.join();
+  CHECK(interrupted == 0);
+}
+
+TEST_CASE("a child of fork has no session, and can begin its own") {
+  cpu_session session({.hz = 1000});
+  compute_split(0.05);
+  CHECK(in_child([&session] {
+          compute_split(0.05);
+          session.stop();
+          cpu_session own({.hz = 1000});
+          if (own.error()) return 1;
+          compute_split(0.2);
+          own.stop();
+          if (!signals_are_prompt) return 0;
+          const auto ns = time_through(own.snapshot(), "compute_split");
+          return ns > 150'000'000 && ns < 250'000'000 ? 0 : 2;
+        }) == 0);
+  const auto before = time_in_all(session.snapshot());
+  compute_split(0.1);
+  CHECK(time_in_all(session.snapshot()) - before >= 90'000'000);
+}
+
+TEST_CASE("where timers run out, the process's interval timer samples, and the profile says so") {
+  CHECK(in_child([] {
+          rlimit none{0, 0};
+          ::setrlimit(RLIMIT_SIGPENDING, &none);
+          cpu_session session({.hz = 100});
+          if (session.error()) return 1;
+          compute_split(0.5);
+          session.stop();
+          const profile_snapshot s = session.snapshot();
+          bool said = false;
+          for (const std::string& c : s.header.comments) {
+            said = said || c.find(
+                               "could have no timer (RLIMIT_SIGPENDING): they are sampled by "
+                               "ITIMER_PROF") != std::string::npos;
+          }
+          if (!said) return 2;
+          if (time_in_all(s) < 490'000'000) return 3;
+          if (!signals_are_prompt) return 0;
+          return time_through(s, "compute_split") > 250'000'000 ? 0 : 4;
+        }) == 0);
+}
+
+TEST_CASE("threads too short to be seen are in the total nevertheless") {
+  const std::int64_t before = clock_now(CLOCK_PROCESS_CPUTIME_ID);
+  cpu_session session;
+  for (int i = 0; i < 100; ++i) {
+    std::thread([] { compute_until(this_thread_ns() + 1'000'000); }).join();
+  }
+  session.stop();
+  const std::int64_t used = clock_now(CLOCK_PROCESS_CPUTIME_ID) - before;
+  const profile_snapshot s = session.snapshot();
+  CHECK(time_in_all(s) >= 100'000'000);
+  CHECK(std::abs(static_cast<double>(time_in_all(s)) / static_cast<double>(used) - 1) < 0.1);
+  CHECK(time_of_frame(s, stack::pseudo::unsampled) > 0);
+}
