@@ -19,5 +19,6 @@
 #include <whence/sync.hpp>
 #include <whence/tracked.hpp>
 #include <whence/version.hpp>
+#include <whence/wall.hpp>
 
 #endif  // WHENCE_WHENCE_HPP

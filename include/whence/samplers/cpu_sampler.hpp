@@ -54,15 +54,7 @@ class cpu_sampler {
 
   // The sampler of the process; nullptr where there is no memory.
   static cpu_sampler* get(core::process_state& s) noexcept {
-    cpu_sampler* it = s.samplers.cpu_sampler.load(std::memory_order_acquire);
-    if (it != nullptr) return it;
-    void* const memory = s.arena.allocate_always(sizeof(cpu_sampler));
-    if (memory == nullptr) return nullptr;
-    auto* const made = ::new (memory) cpu_sampler(s);
-    // The loser of a race leaves its copy behind: the arena takes nothing back.
-    return s.samplers.cpu_sampler.compare_exchange_strong(it, made, std::memory_order_acq_rel)
-               ? made
-               : it;
+    return made_once<cpu_sampler>(s, s.samplers.cpu_sampler);
   }
 
   static constexpr core::kind kind = core::kind::cpu;
@@ -74,7 +66,7 @@ class cpu_sampler {
   }
 
   std::error_code begin(wish& w) noexcept {
-    const guard hold(control_);
+    const sys::futex_guard hold(control_);
     const bool first = wishes_.empty();
     wishes_.add(w);
     if (!first) {
@@ -88,7 +80,7 @@ class cpu_sampler {
   }
 
   void end(wish& w) noexcept {
-    const guard hold(control_);
+    const sys::futex_guard hold(control_);
     wishes_.remove(w);
     state_.samplers.sessions.fetch_sub(1, std::memory_order_relaxed);
     wishes_.empty() ? stop() : change_rate();
@@ -112,7 +104,7 @@ class cpu_sampler {
     int threads = 0;
     int counters = 0;
     int without = 0;
-    const guard hold(entries_);
+    const sys::futex_guard hold(entries_);
     threads_.for_each([&](const cpu_thread& t) {
       ++threads;
       if (t.timer.load(std::memory_order_relaxed) == sys::no_timer) ++without;
@@ -134,23 +126,12 @@ class cpu_sampler {
     }
   }
 
-  class guard {
-   public:
-    explicit guard(sys::futex_mutex& m) noexcept : mutex_(m) { mutex_.lock(); }
-    ~guard() { mutex_.unlock(); }
-    guard(const guard&) = delete;
-    guard& operator=(const guard&) = delete;
-
-   private:
-    sys::futex_mutex& mutex_;
-  };
-
   // Requires: control_ is held.
   std::error_code start() noexcept {
     state_.samplers.forget_cpu.store(&forget, std::memory_order_release);
     if (const auto error = profiling_signal::install(state_, 0, &take)) return error;
     // Held while the thread starts: it finds the sampler set up.
-    const guard hold(entries_);
+    const sys::futex_guard hold(entries_);
     if (const auto error = state_.samplers.cpu_watcher.start(&watch, this, "whence-cpu")) {
       return error;
     }
@@ -164,7 +145,7 @@ class cpu_sampler {
   // Requires: control_ is held.
   void stop() noexcept {
     state_.samplers.cpu_watcher.stop();
-    const guard hold(entries_);
+    const sys::futex_guard hold(entries_);
     active_.store(false, std::memory_order_release);
     threads_.clear([this](cpu_thread& t) { end_thread(t); });
     set_interval_timer(0);
@@ -172,7 +153,7 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   void change_rate() noexcept {
-    const guard hold(entries_);
+    const sys::futex_guard hold(entries_);
     if (rate_.period_ns == wishes_.period_ns()) return;
     rate_.period_ns = wishes_.period_ns();
     threads_.for_each([this](cpu_thread& t) {
@@ -187,7 +168,7 @@ class cpu_sampler {
     auto& me = *static_cast<cpu_sampler*>(self);
     for (std::int64_t next = sys::monotonic_ns();
          me.state_.samplers.cpu_watcher.sleep_until(next);) {
-      const guard hold(me.entries_);
+      const sys::futex_guard hold(me.entries_);
       const std::int64_t now = sys::monotonic_ns();
       if (now >= me.watch_.next_ns()) me.watch_.look(now, [&me] { me.look(true); });
       next = me.watch_.next_ns();
@@ -206,16 +187,7 @@ class cpu_sampler {
 
   // False where there was no timer to be had.
   bool begin_thread(cpu_thread& t, ::pid_t tid, bool is_new) noexcept {
-    const auto depth = static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
-    if (t.capacity < depth) {
-      auto* const pcs =
-          static_cast<std::uintptr_t*>(state_.arena.allocate(depth * sizeof(std::uintptr_t)));
-      if (pcs == nullptr && t.pcs == nullptr) return true;
-      if (pcs != nullptr) {
-        t.pcs = pcs;
-        t.capacity = depth;
-      }
-    }
+    if (!give_frames(state_, t)) return true;
     // Release: a handler that finds the entry by its tid finds the rest.
     t.tid.store(tid, std::memory_order_release);
     const bool timed = t.begin(rate_, is_new, counters_ < most_counters());
@@ -273,7 +245,7 @@ class cpu_sampler {
   bool take_timer(const siginfo_t& info, const ucontext_t& at) noexcept {
     cpu_thread* const t = threads_.at(info.si_value.sival_ptr);
     if (t == nullptr) return false;
-    const cpu_thread::use in_use(*t);
+    const entry_in_use<cpu_thread> in_use(*t);
     // A late signal of a timer that is gone is ours nevertheless.
     if (info.si_timerid != t->timer.load(std::memory_order_acquire)) return true;
     cpu_thread_here = t;
@@ -288,7 +260,7 @@ class cpu_sampler {
   bool take_counter(const siginfo_t& info, const ucontext_t& at) noexcept {
     cpu_thread* const t = entry_here();
     if (t == nullptr) return false;
-    const cpu_thread::use in_use(*t);
+    const entry_in_use<cpu_thread> in_use(*t);
     if (t->counter.load(std::memory_order_acquire) != info.si_fd) return false;
     count(*t, t->counter_ns.load(std::memory_order_relaxed), at);
     return true;
@@ -299,7 +271,7 @@ class cpu_sampler {
     if (!interval_timer_.load(std::memory_order_relaxed)) return false;
     cpu_thread* const t = entry_here();
     if (t == nullptr) return true;
-    const cpu_thread::use in_use(*t);
+    const entry_in_use<cpu_thread> in_use(*t);
     if (t->timer.load(std::memory_order_relaxed) == sys::no_timer &&
         t->tid.load(std::memory_order_relaxed) != 0) {
       count(*t, rate_.period_ns, at);

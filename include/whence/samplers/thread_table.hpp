@@ -17,12 +17,52 @@
 #include <cstdint>
 #include <new>
 
+#include <whence/profile/process_state.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/task_list.hpp>
 
 namespace whence::inline v1::samplers {
 
-// Entry: has std::atomic<pid_t> tid, std::uint32_t seen, bool is_free().
+// A handler that was delayed may still use an entry when its thread is no longer sampled: until it
+// has gone, the entry is nobody else's.
+template <class Entry>
+class entry_in_use {
+ public:
+  explicit entry_in_use(Entry& e) noexcept : entry_(e) { entry_.in_handler.store(true); }
+  ~entry_in_use() { entry_.in_handler.store(false, std::memory_order_release); }
+  entry_in_use(const entry_in_use&) = delete;
+  entry_in_use& operator=(const entry_in_use&) = delete;
+
+ private:
+  Entry& entry_;
+};
+
+// Room for a stack of the depth that is in force, in the entry. False where there is no memory.
+template <class Entry>
+bool give_frames(core::process_state& s, Entry& e) noexcept {
+  const auto depth = static_cast<std::size_t>(s.stack_depth.load(std::memory_order_relaxed));
+  if (e.capacity >= depth) return true;
+  auto* const pcs = static_cast<std::uintptr_t*>(s.arena.allocate(depth * sizeof(std::uintptr_t)));
+  if (pcs == nullptr) return e.pcs != nullptr;
+  e.pcs = pcs;
+  e.capacity = depth;
+  return true;
+}
+
+// The sampler that hangs there, made if there is none; nullptr where there is no memory. The loser
+// of a race leaves its copy behind: the arena takes nothing back.
+template <class Sampler>
+Sampler* made_once(core::process_state& s, std::atomic<Sampler*>& place) noexcept {
+  Sampler* it = place.load(std::memory_order_acquire);
+  if (it != nullptr) return it;
+  void* const memory = s.arena.allocate_always(sizeof(Sampler));
+  if (memory == nullptr) return nullptr;
+  auto* const made = ::new (memory) Sampler(s);
+  return place.compare_exchange_strong(it, made, std::memory_order_acq_rel) ? made : it;
+}
+
+// Entry: std::atomic<pid_t> tid; std::atomic<bool> in_handler; bool is_free(); uint32_t seen;
+//        uintptr_t* pcs; size_t capacity.
 template <class Entry>
 class thread_table {
  public:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // When to look for new threads: every 10 ms, if anything in the system was started since the last
-// look, and never for more than a fiftieth of the time.
+// look, and never for more than a fiftieth of a processor.
 #ifndef WHENCE_SAMPLERS_THREAD_WATCH_HPP
 #define WHENCE_SAMPLERS_THREAD_WATCH_HPP
 
@@ -22,9 +22,11 @@ class thread_watch {
     next_ns_ = now_ns + interval_ns;
     const std::int64_t newest = sys::newest_task();
     if (newest >= 0 && newest == newest_) return;
+    // By the thread's own clock: it may have to wait for its processor, which is no cost.
+    const std::int64_t begin = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID);
     look_now();
     newest_ = newest;
-    const std::int64_t rest = share * (sys::monotonic_ns() - now_ns);
+    const std::int64_t rest = share * (sys::clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin);
     if (rest > interval_ns) next_ns_ = now_ns + rest;
   }
 

@@ -71,6 +71,8 @@ class service_thread {
     return false;
   }
 
+  bool runs() const noexcept { return tid() != 0; }
+
   // 0 while it does not run.
   ::pid_t tid() const noexcept { return tid_.load(std::memory_order_acquire); }
 

@@ -7,7 +7,7 @@
 // that jumps there. The first such word is taken, never one behind an indirect call, which stale
 // words satisfy too.
 //
-// Signal-safe. Never allocates. Time: a rule lookup for each of at most 256 words.
+// Signal-safe. Never allocates. Time: a rule lookup for each word looked at.
 #ifndef WHENCE_UNWIND_RECOVER_HPP
 #define WHENCE_UNWIND_RECOVER_HPP
 
@@ -19,8 +19,14 @@
 
 namespace whence::inline v1::unwind {
 
-inline constexpr int recovery_words = 256;
 inline constexpr int recovery_frames = 32;
+
+// What a function that begins at `start` keeps at least between sp and its return address: old
+// words there are no calls.
+inline std::uintptr_t own_room(std::uintptr_t start) noexcept {
+  unsigned char code[longest_prologue];
+  return sys::copy_memory(code, start, sizeof code) ? least_room_below_fp(code) : 0;
+}
 
 // `start`: of the frame's function; `own`: the frame's rule. rule_of(ra) yields the rule behind a
 // return address where call-frame information covers it. False: no caller was found, r is
@@ -40,7 +46,9 @@ bool recover_caller(registers& r, std::uintptr_t start, rule own, Stack& stack,
     }
     return q || caller.pc == 0;
   };
-  for (std::uintptr_t at = sp; at < sp + recovery_words * word; at += word) {
+  std::uintptr_t from = sp;
+  if constexpr (!Stack::takes_likely) from += own_room(start);
+  for (std::uintptr_t at = from; at < sp + Stack::recovery_words * word; at += word) {
     std::uintptr_t ra = 0;
     if (!load_above(sp, at, stack, ra)) return false;
     ra = plain_code_address(ra);
@@ -48,6 +56,7 @@ bool recover_caller(registers& r, std::uintptr_t start, rule own, Stack& stack,
     if (!q || !calls(ra, start)) continue;
     registers caller = caller_of(own, r, at, ra, stack);
     r = caller;
+    if constexpr (!Stack::takes_likely) return true;
     // Or it is among what the function pushed.
     for (std::uintptr_t pushed = sp; !leads_on(caller, q) && pushed < at; pushed += word) {
       caller.fp = stack.load(pushed);

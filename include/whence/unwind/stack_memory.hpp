@@ -52,6 +52,21 @@ WHENCE_THREAD_LOCAL known_stack this_stack{};
 
 class stack_memory {
  public:
+  // The stack as the common step of a walk sees it: what is beyond its end is for the slow one.
+  struct view {
+    std::uintptr_t limit;
+    std::uintptr_t end() const noexcept { return limit; }
+    static bool reach(std::uintptr_t) noexcept { return false; }
+    static bool can_read(std::uintptr_t) noexcept { return false; }
+    static std::uintptr_t load(std::uintptr_t address) noexcept { return load_word(address); }
+  };
+  [[gnu::always_inline]] view now() const noexcept { return {end_}; }
+
+  // A frame whose own registers do not lead on may be left by what the stack makes likely.
+  static constexpr bool takes_likely = true;
+  static constexpr std::uintptr_t recovery_words = 256;
+  static void recovered(std::uintptr_t, std::uintptr_t) noexcept {}
+
   [[gnu::always_inline]] explicit stack_memory(std::uintptr_t sp) noexcept { move_to(sp); }
 
   // Whether it is the thread's own.

@@ -39,6 +39,7 @@ class unwinder {
 
   const rule_cache& rules() const noexcept { return rules_; }
   const lasting_modules& lasting() const noexcept { return lasting_; }
+  plugins& loaded() noexcept { return plugins_; }
   const plugins& loaded() const noexcept { return plugins_; }
   memos& stacks() noexcept { return memos_; }
   walk_counts& counts() noexcept { return counts_; }

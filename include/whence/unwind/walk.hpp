@@ -21,13 +21,16 @@
 
 namespace whence::inline v1::unwind {
 
-// `Memory`: how plugins are read (module_memory.hpp).
-template <class Memory>
+// `Memory`: how plugins are read (module_memory.hpp). `Stack`: the calling thread's, or a copy of
+// another's (copied_stack.hpp).
+template <class Memory, class Stack = stack_memory>
 class walk {
  public:
   // Begins with the frame that has these registers, at `at`.
   [[gnu::always_inline]] walk(unwinder& u, const registers& r, pc at) noexcept
       : unwinder_(u), r_(r), leaf_(r), leaf_at_(at), stack_(r.sp) {}
+  walk(unwinder& u, const registers& r, pc at, const Stack& stack) noexcept
+      : unwinder_(u), r_(r), leaf_(r), leaf_at_(at), stack_(stack) {}
 
   // Takes the leaf in hand. False: needs_exact().
   [[gnu::always_inline]] bool start() noexcept {
@@ -48,7 +51,7 @@ class walk {
     registers r = r_;
     rule q = rule_;
     const rule_cache::reader rules = unwinder_.rules().read();
-    checked_stack stack{stack_.end()};
+    typename Stack::view stack = stack_.now();
     for (;;) {
       // Keeps the compiler from pairing them in a vector register, three cycles away.
       asm("" : "+r"(r.pc), "+r"(r.sp), "+r"(r.fp));
@@ -67,7 +70,7 @@ class walk {
       }
       r = r_;
       q = rule_;
-      stack.limit = stack_.end();
+      stack = stack_.now();
     }
     r_ = r;
     rule_ = q;
@@ -96,6 +99,8 @@ class walk {
     return rule_.is_frame() || settle(pc::return_address(r_.pc));
   }
 
+  const Stack& stack() const noexcept { return stack_; }
+
   // Of the thread's own stack; 0 on any other.
   std::uintptr_t own_stack_end() const noexcept { return stack_.is_own() ? stack_.end() : 0; }
 
@@ -104,15 +109,6 @@ class walk {
   bool needs_exact() const noexcept { return needs_exact_; }
 
  private:
-  // The stack as the common step sees it: what is beyond its end is for step_slowly().
-  struct checked_stack {
-    std::uintptr_t limit;
-    std::uintptr_t end() const noexcept { return limit; }
-    bool reach(std::uintptr_t) const noexcept { return false; }
-    bool can_read(std::uintptr_t) const noexcept { return false; }
-    std::uintptr_t load(std::uintptr_t address) const noexcept { return load_word(address); }
-  };
-
   bool finish(walk_end end) noexcept {
     end_ = end;
     return false;
@@ -217,6 +213,7 @@ class walk {
                         [this](std::uintptr_t ra) { return covering(ra); })) {
       return finish(end);
     }
+    stack_.recovered(f.start, from.sp);
     r_ = r;
     rule_ = covering(r.pc);
     return true;
@@ -238,7 +235,7 @@ class walk {
   bool needs_exact_ = false;
   registers leaf_;
   pc leaf_at_;
-  stack_memory stack_;
+  Stack stack_;
   [[no_unique_address]] Memory memory_;
   plugin plugin_;
 };

@@ -17,6 +17,9 @@
 
 namespace whence::inline v1::unwind {
 
+// A call leaves its return address in a register; the function saves it with others.
+inline constexpr bool return_address_is_pushed = false;
+
 namespace dwarf {
 inline constexpr unsigned frame_pointer = 29;   // x29
 inline constexpr unsigned return_address = 30;  // x30, the link register

@@ -15,6 +15,9 @@
 
 namespace whence::inline v1::unwind {
 
+// A call leaves its return address on the stack, just below the caller's frame.
+inline constexpr bool return_address_is_pushed = true;
+
 namespace dwarf {
 inline constexpr unsigned frame_pointer = 6;  // rbp
 inline constexpr unsigned stack_pointer = 7;  // rsp

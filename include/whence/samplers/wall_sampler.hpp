@@ -1,0 +1,310 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The one sampler of wall-clock time behind every session: a thread that looks, at one random
+// moment of each period, at all threads of the process, and counts the period for each where it is.
+//
+//   CPU clock as at the last look?     asleep as before: counted there           0.3 us
+//   asleep in the kernel?              its stack is read, not disturbed          10 to 30 us
+//   running, or ready to               it is asked for its stack at its next tick
+//
+// A moment drawn anew in each period keeps step with nothing, and every moment is as likely as any
+// other. What it may cost is bounded: where there are more threads than can be looked at in a
+// fiftieth of a processor, it looks at as many, in a random place of their list, and counts each
+// for the others.
+#ifndef WHENCE_SAMPLERS_WALL_SAMPLER_HPP
+#define WHENCE_SAMPLERS_WALL_SAMPLER_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <string>
+#include <system_error>
+
+#include <whence/profile/attach.hpp>
+#include <whence/profile/counters.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/thread_labels.hpp>
+#include <whence/samplers/profiling_signal.hpp>
+#include <whence/samplers/session.hpp>
+#include <whence/samplers/thread_table.hpp>
+#include <whence/samplers/thread_watch.hpp>
+#include <whence/samplers/wall_thread.hpp>
+#include <whence/samplers/wishes.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/stack/label_sets.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/random.hpp>
+#include <whence/sys/service_thread.hpp>
+#include <whence/sys/sleeping.hpp>
+#include <whence/sys/thread_clock.hpp>
+#include <whence/unwind/capture.hpp>
+#include <whence/unwind/sleeper.hpp>
+
+namespace whence::inline v1::samplers {
+
+class wall_sampler {
+ public:
+  explicit wall_sampler(core::process_state& s) noexcept : state_(s), threads_{s.arena} {}
+
+  // The sampler of the process; nullptr where there is no memory.
+  static wall_sampler* get(core::process_state& s) noexcept {
+    return made_once<wall_sampler>(s, s.samplers.wall_sampler);
+  }
+
+  static constexpr core::kind kind = core::kind::wall;
+  static const stack::bucket_list& list(const core::process_state& s) noexcept {
+    return s.samplers.wall;
+  }
+  static bool is_current(const core::process_state& s, const wall_sampler* it) noexcept {
+    return s.samplers.wall_sampler.load(std::memory_order_acquire) == it;
+  }
+
+  std::error_code begin(wish& w) noexcept {
+    const sys::futex_guard hold(control_);
+    wishes_.add(w);
+    period_ns_.store(wishes_.period_ns(), std::memory_order_relaxed);
+    if (!state_.samplers.wall_clock.runs()) {
+      if (const std::error_code error = start()) {
+        wishes_.remove(w);
+        return error;
+      }
+    }
+    state_.samplers.sessions.fetch_add(1, std::memory_order_relaxed);
+    return {};
+  }
+
+  void end(wish& w) noexcept {
+    const sys::futex_guard hold(control_);
+    wishes_.remove(w);
+    state_.samplers.sessions.fetch_sub(1, std::memory_order_relaxed);
+    if (wishes_.empty()) {
+      state_.samplers.wall_clock.stop();
+      active_.store(false, std::memory_order_release);
+      threads_.clear([this](wall_thread& t) { end_thread(t); });
+    } else {
+      period_ns_.store(wishes_.period_ns(), std::memory_order_relaxed);
+    }
+  }
+
+  void complete(profile_snapshot& p, const moment&, const moment&, const wish& asked) {
+    p.header.comments.push_back("asked for " + std::to_string(asked.hz) +
+                                " looks a second at every thread");
+    const std::int64_t share = seen_share_.load(std::memory_order_relaxed);
+    if (share < 1000) {
+      p.header.comments.push_back("at the end a look was at " + std::to_string(share) +
+                                  " of 1000 threads, counted for all");
+    }
+    const std::int64_t hidden = incomplete_.load(std::memory_order_relaxed);
+    if (hidden > 0) {
+      p.header.comments.push_back(std::to_string(hidden) +
+                                  " stacks of sleeping threads could not be had for certain: they "
+                                  "show the system call alone");
+    }
+  }
+
+ private:
+  // Requires: control_ is held.
+  std::error_code start() noexcept {
+    state_.samplers.forget_wall.store(&forget, std::memory_order_release);
+    if (room_ == nullptr) {
+      room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
+    }
+    if (room_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+    if (const auto error = profiling_signal::install(state_, 1, &take)) return error;
+    const auto set_of = [this](const char* value) {
+      const stack::label one{"state", value};
+      return state_.labels.intern({&one, 1});
+    };
+    running_ = set_of("running");
+    waiting_ = set_of("waiting");
+    disk_ = set_of("disk");
+    active_.store(true, std::memory_order_release);
+    watch_.start_over();
+    return state_.samplers.wall_clock.start(&run, this, "whence-wall");
+  }
+
+  static void run(void* self) noexcept { static_cast<wall_sampler*>(self)->run(); }
+
+  void run() noexcept {
+    std::int64_t begin = sys::monotonic_ns();  // of the period
+    for (;;) {
+      const std::int64_t period = period_ns_.load(std::memory_order_relaxed);
+      const auto at = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
+      if (!state_.samplers.wall_clock.sleep_until(begin + at)) return;
+      const std::int64_t now = sys::monotonic_ns();
+      // Periods that were slept through count with this one.
+      const std::int64_t periods = 1 + (now - begin) / period;
+      look(now, periods * period);
+      begin += periods * period;
+    }
+  }
+
+  // Counts `ns` for every thread.
+  void look(std::int64_t now, std::int64_t ns) noexcept {
+    if (now >= watch_.next_ns()) {
+      watch_.look(now, [this] { follow(); });
+    }
+    std::size_t count = 0;
+    threads_.for_each([&count](const wall_thread&) { ++count; });
+    if (count == 0) return;
+    const std::int64_t begin = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID);
+    const std::size_t chosen = affordable(count, ns);
+    const std::size_t first = sys::random_bits() % count;
+    const auto each =
+        static_cast<double>(ns) * static_cast<double>(count) / static_cast<double>(chosen);
+    std::size_t i = 0;
+    threads_.for_each([&](wall_thread& t) {
+      const std::size_t place = i >= first ? i - first : i + count - first;
+      ++i;
+      if (place < chosen) look_at(t, sys::round_randomly(each));
+    });
+    const auto used = static_cast<double>(sys::clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin);
+    cost_ns_ += (used / static_cast<double>(chosen) - cost_ns_) / 8;
+    seen_share_.store(static_cast<std::int64_t>(1000 * chosen / count), std::memory_order_relaxed);
+  }
+
+  // How many threads to look at in a period of `ns`.
+  std::size_t affordable(std::size_t count, std::int64_t ns) const noexcept {
+    constexpr double share = 0.015;
+    constexpr std::size_t least = 8;
+    const double most = share * static_cast<double>(ns) / cost_ns_;
+    if (most >= static_cast<double>(count)) return count;
+    const auto n = static_cast<std::size_t>(most);
+    return n > least ? n : count < least ? count : least;
+  }
+
+  void follow() noexcept {
+    threads_.follow([this](::pid_t tid) { return state_.samplers.is_own(tid); },
+                    [this](wall_thread& t, ::pid_t tid) {
+                      if (give_frames(state_, t)) t.tid.store(tid, std::memory_order_release);
+                    },
+                    [this](wall_thread& t) { end_thread(t); });
+  }
+
+  void look_at(wall_thread& t, std::int64_t ns) noexcept {
+    const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
+    // A thread may wake up while it is looked at: then once more.
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      const std::int64_t cpu = sys::thread_cpu_ns(tid);
+      if (cpu < 0) return;  // ended
+      if (cpu == t.cpu_ns && t.asleep != nullptr) return count(*t.asleep, 1, ns);
+      t.asleep = nullptr;
+      const sys::sleeping_task task = sys::read_syscall(tid);
+      if (task.state == sys::task_state::gone) return count_unseen(t, ns);
+      if (task.state == sys::task_state::running) break;
+      stack::bucket* const b = read_sleeper(t, tid, task);
+      if (sys::thread_cpu_ns(tid) != cpu) continue;
+      if (b == nullptr) return;
+      t.asleep = b;
+      t.cpu_ns = cpu;
+      return count(*b, 1, ns);
+    }
+    t.labels.store(state_.label_merges.over(labels_of(tid), running_), std::memory_order_relaxed);
+    t.pending_samples.fetch_add(1, std::memory_order_relaxed);
+    t.pending_ns.fetch_add(ns, std::memory_order_release);
+    if (!t.ask()) count_unseen(t, 0);
+  }
+
+  stack::bucket* read_sleeper(wall_thread& t, ::pid_t tid,
+                              const sys::sleeping_task& task) noexcept {
+    const auto depth = static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
+    auto* const pcs =
+        static_cast<std::uintptr_t*>(__builtin_alloca(depth * sizeof(std::uintptr_t)));
+    unwind::trace trace{pcs, depth};
+    unwind::sleeper_walk walk(state_.unwinder, task.pc, task.sp, *room_);
+    if (!walk.fill(trace)) {
+      incomplete_.fetch_add(1, std::memory_order_relaxed);
+      trace.pcs[0] = task.pc;
+      trace.depth = 1;
+      trace.leaf_is_ip = true;
+      trace.truncated = true;
+    }
+    (void)t;
+    const std::uint32_t state = sys::task_letter(tid) == 'D' ? disk_ : waiting_;
+    return record(trace, state_.label_merges.over(labels_of(tid), state));
+  }
+
+  std::uint32_t labels_of(::pid_t tid) const noexcept {
+    const core::thread_record* const r = state_.threads.find(tid);
+    return r == nullptr ? stack::label_sets::none : r->labels.load(std::memory_order_relaxed);
+  }
+
+  stack::bucket* record(const unwind::trace& t, std::uint32_t labels) noexcept {
+    return state_.stacks.record(state_.samplers.wall,
+                                {{t.pcs, t.depth, t.truncated, t.leaf_is_ip}, 0, 0, labels});
+  }
+
+  static void count(stack::bucket& b, std::int64_t samples, std::int64_t ns) noexcept {
+    b.add(core::sample_counter, samples);
+    b.add(core::time_counter, ns);
+  }
+
+  // Time of a thread whose stack nobody saw, and `ns` more.
+  void count_unseen(wall_thread& t, std::int64_t ns) noexcept {
+    const std::int64_t all = ns + t.pending_ns.exchange(0, std::memory_order_acquire);
+    const std::int64_t samples = t.pending_samples.exchange(0, std::memory_order_relaxed);
+    if (all == 0) return;
+    std::uintptr_t frame = stack::pseudo::unsampled;
+    const unwind::trace trace{&frame, 1, 1};
+    stack::bucket* const b = record(trace, t.labels.load(std::memory_order_relaxed));
+    if (b != nullptr) count(*b, samples + (ns > 0 ? 1 : 0), all);
+  }
+
+  void end_thread(wall_thread& t) noexcept {
+    count_unseen(t, 0);
+    t.end();
+  }
+
+  // ---- in the handler
+
+  static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
+    wall_sampler* const me = s.samplers.wall_sampler.load(std::memory_order_acquire);
+    if (me == nullptr || info.si_code != SI_TIMER) return false;
+    wall_thread* const t = me->threads_.at(info.si_value.sival_ptr);
+    if (t == nullptr) return false;
+    const entry_in_use<wall_thread> in_use(*t);
+    if (info.si_timerid == t->timer.load(std::memory_order_acquire)) me->count_running(*t, at);
+    return true;
+  }
+
+  void count_running(wall_thread& t, const ucontext_t& at) noexcept {
+    if (!active_.load(std::memory_order_acquire)) return;
+    const std::int64_t ns = t.pending_ns.exchange(0, std::memory_order_acquire);
+    if (ns == 0) return;
+    const std::int64_t samples = t.pending_samples.exchange(0, std::memory_order_relaxed);
+    unwind::trace trace{t.pcs, t.capacity};
+    unwind::capture_context(state_.unwinder, trace, at);
+    const std::uint32_t labels = state_.label_merges.known(
+        core::labels_of_this_thread(state_), running_, t.labels.load(std::memory_order_relaxed));
+    if (stack::bucket* const b = record(trace, labels)) count(*b, samples, ns);
+  }
+
+  // ---- fork
+
+  static void forget(core::process_state& s) noexcept {
+    if (wall_sampler* const me = s.samplers.wall_sampler.exchange(nullptr)) {
+      me->active_.store(false, std::memory_order_relaxed);
+    }
+  }
+
+  core::process_state& state_;
+  sys::futex_mutex control_;
+  wishes wishes_;
+  std::atomic<std::int64_t> period_ns_{0};
+  std::atomic<bool> active_{false};
+  std::uint32_t running_ = 0, waiting_ = 0, disk_ = 0;  // label sets
+
+  // The sampler's thread's own, but for what handlers use of the entries.
+  thread_table<wall_thread> threads_;
+  thread_watch watch_;
+  unwind::sleeper_room* room_ = nullptr;
+  double cost_ns_ = 2000;                       // of a look at one thread
+  std::atomic<std::int64_t> seen_share_{1000};  // of the threads, in thousandths
+  std::atomic<std::int64_t> incomplete_{0};
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_WALL_SAMPLER_HPP

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stack of another thread, copied piece by piece as a walk climbs. The kernel copies: a stack
+// that goes away meanwhile is an error, not a fault. What was read may be of different moments;
+// whoever asks for the walk finds out whether the thread has run.
+//
+//   sp ─> | copied | copied | not yet ...                    `room` bytes at most
+//
+// Interface as stack_memory. Never allocates. Some 2 us for each piece of 16 KiB.
+#ifndef WHENCE_UNWIND_COPIED_STACK_HPP
+#define WHENCE_UNWIND_COPIED_STACK_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+
+#include <whence/sys/errno_guard.hpp>
+#include <whence/sys/safe_read.hpp>
+#include <whence/unwind/walk_end.hpp>
+
+namespace whence::inline v1::unwind {
+
+class copied_stack {
+ public:
+  static constexpr std::size_t piece = 16 * 1024;
+
+  // `room`: where the copy goes; it must outlive the object.
+  copied_stack(std::uintptr_t sp, std::byte* room, std::size_t bytes) noexcept
+      : room_(room), room_bytes_(bytes) {
+    move_to(sp);
+  }
+
+  struct view {
+    std::uintptr_t begin, limit;
+    const std::byte* room;
+    std::uintptr_t end() const noexcept { return limit; }
+    static bool reach(std::uintptr_t) noexcept { return false; }
+    static bool can_read(std::uintptr_t) noexcept { return false; }
+    std::uintptr_t load(std::uintptr_t address) const noexcept {
+      std::uintptr_t word;
+      std::memcpy(&word, room + (address - begin), sizeof word);
+      return word;
+    }
+  };
+  view now() const noexcept { return {begin_, end_, room_}; }
+
+  static constexpr bool is_own() noexcept { return false; }
+  // On a thread's own stack, which is the only one to be trusted here, no frame returns to 0.
+  static constexpr walk_end end_of_null_return() noexcept { return walk_end::not_code; }
+
+  std::uintptr_t end() const noexcept { return end_; }
+  static constexpr bool can_read(std::uintptr_t) noexcept { return false; }
+  std::uintptr_t load(std::uintptr_t address) const noexcept { return now().load(address); }
+
+  void move_to(std::uintptr_t sp) noexcept {
+    begin_ = end_ = sp;
+    reach(sp + 1);
+  }
+
+  // Copies on, whole pages at a time, until [begin, to) is there.
+  bool reach(std::uintptr_t to) noexcept {
+    while (end_ < to) {
+      const std::uintptr_t next = (end_ + piece) & ~(sys::page_bytes - 1);
+      if (next <= end_ || next - begin_ > room_bytes_) return false;
+      const sys::errno_guard keep;
+      const ssize_t copied = sys::copy_by_kernel(room_ + (end_ - begin_), end_, next - end_);
+      if (copied <= 0) return false;
+      end_ += static_cast<std::uintptr_t>(copied) & ~std::uintptr_t{7};
+    }
+    return true;
+  }
+
+  // A frame pointer that is not known must not be guessed.
+  static constexpr bool takes_likely = false;
+  static constexpr std::uintptr_t recovery_words = 8192;
+
+  // Which functions were left by their call alone, and from where.
+  struct recovery {
+    std::uintptr_t function, sp;
+  };
+  static constexpr int most_recoveries = 8;
+  void recovered(std::uintptr_t function, std::uintptr_t sp) noexcept {
+    if (recoveries < most_recoveries) recovery_of[recoveries] = {function, sp};
+    ++recoveries;
+  }
+  int recoveries = 0;
+  recovery recovery_of[most_recoveries]{};
+
+ private:
+  std::byte* room_;
+  std::size_t room_bytes_;
+  std::uintptr_t begin_ = 0, end_ = 0;
+};
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_COPIED_STACK_HPP

@@ -1,0 +1,129 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stack of another thread, which sleeps in the kernel, from its stack pointer and the place of
+// its system call, which the kernel tells (sys/sleeping.hpp). Its frame pointer the kernel does not
+// tell:
+//
+//   libc's wrappers and most optimized code need none; a frame that saved it gives it back;
+//   a frame that needs it before is left by its call: the first word above that returns behind a
+//   direct call of just this function (recover.hpp).
+//
+// Old stacks leave such words behind in frames that do not use all of their room. So a stack counts
+// only if it ends at a root, and if every other word that could have been taken is the return
+// address of one of its own frames, as in a recursion; a wrong stack is worse than none.
+//
+// Signal-safe. Never allocates. 5 to 20 us, most of it the kernel's copying.
+#ifndef WHENCE_UNWIND_SLEEPER_HPP
+#define WHENCE_UNWIND_SLEEPER_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/unwind/arch.hpp>
+#include <whence/unwind/code_check.hpp>
+#include <whence/unwind/copied_stack.hpp>
+#include <whence/unwind/module_memory.hpp>
+#include <whence/unwind/pc.hpp>
+#include <whence/unwind/recover.hpp>
+#include <whence/unwind/trace.hpp>
+#include <whence/unwind/unwinder.hpp>
+#include <whence/unwind/walk.hpp>
+#include <whence/unwind/walk_end.hpp>
+
+namespace whence::inline v1::unwind {
+
+// Memory for the copy of a stack, and for where its frames end.
+struct sleeper_room {
+  static constexpr std::size_t stack_bytes = std::size_t{1} << 20;
+  std::byte stack[stack_bytes];
+  std::uintptr_t frames[max_depth + 1];  // sp of each
+};
+
+class sleeper_walk {
+ public:
+  sleeper_walk(unwinder& u, std::uintptr_t pc, std::uintptr_t sp, sleeper_room& room) noexcept
+      : unwinder_(u),
+        room_(room),
+        walk_(u, without_fp(pc, sp), pc::instruction(pc),
+              copied_stack(sp, room.stack, sizeof room.stack)) {}
+
+  // Fills `t` from the leaf on. True: all of the stack is there, and it is certain.
+  bool fill(trace& t) noexcept {
+    t.leaf_is_ip = true;
+    if (!walk_.start()) return false;
+    bool goes_on = true;
+    while (goes_on && t.depth < t.capacity) {
+      const std::uintptr_t sp = walk_.in_hand().sp;
+      moved_ = moved_ || (t.depth > 0 && sp < room_.frames[t.depth - 1]);
+      room_.frames[t.depth] = sp;
+      t.pcs[t.depth++] = walk_.in_hand().pc;
+      goes_on = walk_.step();
+    }
+    t.truncated = goes_on;
+    return (goes_on || walk_.end() == walk_end::root) && is_certain(t.depth);
+  }
+
+ private:
+  using stack_walk = walk<copied_memory, copied_stack>;
+
+  // No frame begins at 1.
+  static registers without_fp(std::uintptr_t pc, std::uintptr_t sp) noexcept {
+    registers r{};
+    r.pc = pc;
+    r.sp = sp;
+    r.fp = 1;
+    return r;
+  }
+
+  bool is_certain(std::size_t depth) noexcept {
+    const copied_stack& stack = walk_.stack();
+    if (stack.recoveries == 0) return true;
+    if (moved_ || stack.recoveries > copied_stack::most_recoveries) return false;
+    for (int i = 0; i < stack.recoveries; ++i) {
+      if (!is_certain(stack.recovery_of[i], depth)) return false;
+    }
+    return true;
+  }
+
+  // Whether each word that returns behind a call of the function belongs to a frame.
+  bool is_certain(const copied_stack::recovery& r, std::size_t depth) noexcept {
+    const copied_stack& stack = walk_.stack();
+    const std::uintptr_t root = room_.frames[depth - 1];
+    const std::uintptr_t end = root < stack.end() ? root : stack.end();
+    std::size_t frame = 0;
+    for (std::uintptr_t at = r.sp + own_room(r.function); at + word <= end; at += word) {
+      const std::uintptr_t ra = plain_code_address(stack.load(at));
+      if (!is_code(ra) || !calls(ra, r.function)) continue;
+      while (frame < depth && room_.frames[frame] <= at) ++frame;
+      if (frame == depth || !is_return_of(frame, at)) return false;
+    }
+    return true;
+  }
+
+  // Whether frame `above`, the first that begins above `at`, was returned to by the word there.
+  bool is_return_of(std::size_t above, std::uintptr_t at) const noexcept {
+    return above > 0 && room_.frames[above] - at <= longest_record && room_.frames[above - 1] <= at;
+  }
+
+  // Whether a module has code there.
+  bool is_code(std::uintptr_t ra) noexcept {
+    return ra > sys::page_bytes &&
+           (unwinder_.lasting().find(ra - 1) != nullptr || plugin_.holds(ra - 1) ||
+            unwinder_.loaded().find(ra - 1, memory_, plugin_));
+  }
+
+  static constexpr std::uintptr_t word = sizeof(std::uintptr_t);
+  // On x86-64 the word just below; on AArch64 it may be with the other saved registers.
+  static constexpr std::uintptr_t longest_record = return_address_is_pushed ? word : 16 * word;
+
+  unwinder& unwinder_;
+  sleeper_room& room_;
+  stack_walk walk_;
+  bool moved_ = false;  // to another stack, through a signal's frame
+  copied_memory memory_;
+  plugin plugin_;
+};
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_SLEEPER_HPP

@@ -1,0 +1,59 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Wall-clock profiles: where all threads are, running or waiting, by time.
+//
+//   whence::wall_session window;
+//   work();
+//   if (auto error = window.write_to("wall.pb.gz")) ...
+//
+//   $ go tool pprof -top wall.pb.gz
+//   $ go tool pprof -top -tagfocus=state=running wall.pb.gz
+//
+// At one random moment of each period every thread is looked at, and the period is counted where it
+// is, with the label
+//
+//   state=running    on a processor, or ready for one
+//   state=waiting    asleep: in poll, a lock, a sleep ...
+//   state=disk       asleep in what cannot be interrupted, mostly a disk
+//
+// A sleeping thread is not woken: the kernel tells where it sleeps, and its stack is read. A
+// running one is asked by SIGPROF, as by cpu.hpp, never in a system call.
+//
+//   samples/count       looks
+//   time/nanoseconds    the time they stand for            (the names of fgprof)
+//
+// Thread-safe; not for signal handlers. Cost while a session runs: at most a fiftieth of a
+// processor; with more threads than can be looked at in that, a random part of them counts for all.
+#ifndef WHENCE_WALL_HPP
+#define WHENCE_WALL_HPP
+
+#include <system_error>
+
+#include <whence/format/profile_writer.hpp>
+#include <whence/format/sink.hpp>
+#include <whence/samplers/session.hpp>
+#include <whence/samplers/wall_sampler.hpp>
+
+namespace whence::inline v1 {
+
+struct wall_options {
+  int hz = 99;  // looks a second, 1 to 10000
+};
+
+// The time from its construction to stop(), or to the moment it is asked; error(), stop() and
+// snapshot() are told in samplers/session.hpp. Its member functions: one thread at a time.
+class wall_session : public samplers::session<samplers::wall_sampler> {
+ public:
+  // Throws: std::invalid_argument for an hz out of range; std::bad_alloc.
+  explicit wall_session(wall_options options = {}) : session(options.hz) {}
+
+  // Writes the window, as far as it goes, as gzip-compressed profile.proto with symbols. The error
+  // of the write, or error().
+  [[nodiscard]] std::error_code write_to(sink out) const {
+    return error() ? error() : format::write_proto(out, snapshot());
+  }
+};
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_WALL_HPP
