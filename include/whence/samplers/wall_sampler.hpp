@@ -98,9 +98,10 @@ class wall_sampler {
     }
     const std::int64_t hidden = incomplete_.load(std::memory_order_relaxed);
     if (hidden > 0) {
-      p.header.comments.push_back(std::to_string(hidden) +
-                                  " stacks of sleeping threads could not be had for certain: they "
-                                  "show the system call alone");
+      p.header.comments.push_back(
+          std::to_string(hidden) +
+          " stacks of sleeping threads could not be had for certain to their "
+          "root");
     }
   }
 
@@ -194,7 +195,7 @@ class wall_sampler {
       const sys::sleeping_task task = sys::read_syscall(tid);
       if (task.state == sys::task_state::gone) return count_unseen(t, ns);
       if (task.state == sys::task_state::running) break;
-      stack::bucket* const b = read_sleeper(t, tid, task);
+      stack::bucket* const b = read_sleeper(tid, task);
       if (sys::thread_cpu_ns(tid) != cpu) continue;
       if (b == nullptr) return;
       t.asleep = b;
@@ -207,21 +208,16 @@ class wall_sampler {
     if (!t.ask()) count_unseen(t, 0);
   }
 
-  stack::bucket* read_sleeper(wall_thread& t, ::pid_t tid,
-                              const sys::sleeping_task& task) noexcept {
+  stack::bucket* read_sleeper(::pid_t tid, const sys::sleeping_task& task) noexcept {
     const auto depth = static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
     auto* const pcs =
-        static_cast<std::uintptr_t*>(__builtin_alloca(depth * sizeof(std::uintptr_t)));
+        static_cast<std::uintptr_t*>(__builtin_alloca((depth + 1) * sizeof(std::uintptr_t)));
     unwind::trace trace{pcs, depth};
     unwind::sleeper_walk walk(state_.unwinder, task.pc, task.sp, *room_);
     if (!walk.fill(trace)) {
       incomplete_.fetch_add(1, std::memory_order_relaxed);
-      trace.pcs[0] = task.pc;
-      trace.depth = 1;
-      trace.leaf_is_ip = true;
-      trace.truncated = true;
+      pcs[trace.depth++] = stack::pseudo::truncated;
     }
-    (void)t;
     const std::uint32_t state = sys::task_letter(tid) == 'D' ? disk_ : waiting_;
     return record(trace, state_.label_merges.over(labels_of(tid), state));
   }

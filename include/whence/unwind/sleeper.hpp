@@ -47,10 +47,13 @@ class sleeper_walk {
         walk_(u, without_fp(pc, sp), pc::instruction(pc),
               copied_stack(sp, room.stack, sizeof room.stack)) {}
 
-  // Fills `t` from the leaf on. True: all of the stack is there, and it is certain.
+  // Fills `t` from the leaf on with what is certain. True: that is all of the stack.
   bool fill(trace& t) noexcept {
     t.leaf_is_ip = true;
-    if (!walk_.start()) return false;
+    if (!walk_.start()) {
+      t.pcs[t.depth++] = walk_.in_hand().pc;
+      return false;
+    }
     bool goes_on = true;
     while (goes_on && t.depth < t.capacity) {
       const std::uintptr_t sp = walk_.in_hand().sp;
@@ -59,8 +62,17 @@ class sleeper_walk {
       t.pcs[t.depth++] = walk_.in_hand().pc;
       goes_on = walk_.step();
     }
-    t.truncated = goes_on;
-    return (goes_on || walk_.end() == walk_end::root) && is_certain(t.depth);
+    if ((goes_on || walk_.end() == walk_end::root) && is_certain(t.depth)) {
+      t.truncated = goes_on;
+      return true;
+    }
+    // What came before the first frame that was left by its call alone needed no more than rules.
+    const copied_stack& stack = walk_.stack();
+    while (stack.recoveries > 0 && t.depth > 1 &&
+           (moved_ || room_.frames[t.depth - 1] > stack.recovery_of[0].sp)) {
+      --t.depth;
+    }
+    return false;
   }
 
  private:
