@@ -27,7 +27,6 @@
 #include <cstdint>
 #include <memory>
 #include <type_traits>
-#include <utility>
 
 #include <whence/fwd.hpp>
 #include <whence/instruments/countdown.hpp>
@@ -117,10 +116,10 @@ class tracking_allocator {
 
   template <class U, class... Arguments>
   requires requires(Upstream& u, U* p, Arguments&&... a) {
-    u.construct(p, std::forward<Arguments>(a)...);
+    u.construct(p, static_cast<Arguments&&>(a)...);
   }
   constexpr void construct(U* p, Arguments&&... arguments) {
-    upstream_.construct(p, std::forward<Arguments>(arguments)...);
+    upstream_.construct(p, static_cast<Arguments&&>(arguments)...);
   }
   template <class U>
   requires requires(Upstream& u, U* p) { u.destroy(p); }

@@ -6,8 +6,9 @@
 #ifndef WHENCE_INSTRUMENTS_RELOCKING_HPP
 #define WHENCE_INSTRUMENTS_RELOCKING_HPP
 
+#include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <new>
 
 #include <whence/instruments/wait.hpp>
 #include <whence/profile/profile.hpp>
@@ -20,24 +21,33 @@ class relocking {
   relocking(Lock& lock, profile& block, std::uint32_t labels, const void* caller) noexcept
       : lock_(lock), block_(block), labels_(labels), caller_(caller) {}
 
+  ~relocking() { forget(); }
+  relocking(const relocking&) = delete;
+  relocking& operator=(const relocking&) = delete;
+
   void unlock() {
     lock_.unlock();
-    wait_.emplace(block_, labels_, caller_);
+    forget();
+    wait_ = ::new (place_) wait(block_, labels_, caller_);
   }
   void lock() {
-    if (wait_) {
-      wait_->end();
-      wait_.reset();
-    }
+    if (wait_ != nullptr) wait_->end();
+    forget();
     lock_.lock();
   }
 
  private:
+  void forget() noexcept {
+    if (wait_ != nullptr) wait_->~wait();
+    wait_ = nullptr;
+  }
+
   Lock& lock_;
   profile& block_;
   std::uint32_t labels_;
   const void* caller_;
-  std::optional<wait> wait_;
+  wait* wait_ = nullptr;  // std::optional, without its thousand lines
+  alignas(wait) std::byte place_[sizeof(wait)];
 };
 
 }  // namespace whence::inline v1::instruments

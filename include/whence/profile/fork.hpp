@@ -11,11 +11,8 @@
 #define WHENCE_PROFILE_FORK_HPP
 
 #include <pthread.h>
-#include <signal.h>
 
 #include <atomic>
-#include <initializer_list>
-#include <utility>
 
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/loader.hpp>
@@ -33,7 +30,6 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
  private:
   static void before() noexcept {
     process_state& s = own_state;
-    const bool samples = s.samplers.sessions.load(std::memory_order_relaxed) > 0;
     sys::loader_walk.lock();  // first: what walks the list may allocate, and so take others
     s.opening.lock();
     held_ = s.open;
@@ -45,18 +41,17 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     s.blocks.lock_all();
     s.values.lock_all();
     s.wide_values.lock_all();
-    // Old kernels make fork begin anew after each signal, so that it may never end.
-    if (samples) {
-      sigset_t profiling;
-      ::sigemptyset(&profiling);
-      ::sigaddset(&profiling, SIGPROF);
-      blocked_ = ::pthread_sigmask(SIG_BLOCK, &profiling, &signals_) == 0;
-    }
+    hooks_ = s.samplers.hooks.load(std::memory_order_acquire);
+    if (hooks_ != nullptr) hooks_->before(s);
   }
 
   static void in_parent() noexcept {
+    if (held_ && hooks_ != nullptr) hooks_->in_parent(own_state);
+    unlock();
+  }
+
+  static void unlock() noexcept {
     process_state& s = own_state;
-    if (std::exchange(blocked_, false)) ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
     if (held_) {
       s.wide_values.unlock_all();
       s.values.unlock_all();
@@ -77,26 +72,19 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
       own_state.heap.start_epoch();
       own_state.waits.forget_other_threads();
       own_state.threads.forget_other_threads();
-      own_state.samplers.sessions.store(0, std::memory_order_relaxed);
-      own_state.samplers.cpu_watcher.forget();
-      own_state.samplers.wall_clock.forget();
-      for (auto* const forget : {own_state.samplers.forget_cpu.load(std::memory_order_acquire),
-                                 own_state.samplers.forget_wall.load(std::memory_order_acquire)}) {
-        if (forget != nullptr) forget(own_state);
-      }
+      if (hooks_ != nullptr) hooks_->in_child(own_state);
     }
     if (const process_state* const s = root.load(std::memory_order_relaxed)) {
       own_state.own_gate.floor.store(s->heap.gate_floor(), std::memory_order_relaxed);
     }
     sys::forget_random();
-    in_parent();
+    unlock();
   }
 
   static inline constinit std::atomic<bool> installed_{false};
   // Of the fork under way; guarded by loader_walk.
   static inline constinit bool held_ = false;
-  static inline constinit bool blocked_ = false;
-  static inline sigset_t signals_{};
+  static inline constinit const fork_hooks* hooks_ = nullptr;
 };
 
 }  // namespace whence::inline v1::core

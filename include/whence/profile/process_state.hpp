@@ -27,7 +27,6 @@
 #include <whence/stack/table.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/once_root.hpp>
-#include <whence/sys/service_thread.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/unwind/unwinder.hpp>
 
@@ -35,12 +34,20 @@ namespace whence::inline v1::samplers {
 class profiling_signal;
 class cpu_sampler;
 class wall_sampler;
+struct own_threads;
 struct running_profile;
 }  // namespace whence::inline v1::samplers
 
 namespace whence::inline v1::core {
 
 struct process_state;
+
+// What a fork calls of those above.
+struct fork_hooks {
+  void (*before)(process_state&) noexcept;
+  void (*in_parent)(process_state&) noexcept;
+  void (*in_child)(process_state&) noexcept;
+};
 
 // What the samplers hang from the root: made when first needed, in the arena, never freed.
 struct sampling_root {
@@ -50,17 +57,11 @@ struct sampling_root {
   std::atomic<samplers::cpu_sampler*> cpu_sampler{nullptr};
   std::atomic<samplers::wall_sampler*> wall_sampler{nullptr};
   std::atomic<samplers::running_profile*> cpu_profile{nullptr};  // start_cpu_profile
-  sys::service_thread cpu_watcher, wall_clock;
-  std::atomic<int> sessions{0};
-  // For the child of a fork; the functions are of modules that are never unloaded.
+  std::atomic<samplers::own_threads*> own{nullptr};
+  // The functions are of modules that are never unloaded.
+  std::atomic<const fork_hooks*> hooks{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_cpu{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_wall{nullptr};
-
-  // Whether it is a thread of the samplers.
-  bool is_own(::pid_t tid) const noexcept {
-    return tid == cpu_watcher.tid() || tid == wall_clock.tid();
-  }
-  std::int64_t own_cpu_ns() const noexcept { return cpu_watcher.cpu_ns() + wall_clock.cpu_ns(); }
 };
 
 inline constexpr std::int64_t default_heap_rate = 512 * 1024;  // Go: runtime.MemProfileRate

@@ -29,6 +29,7 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/thread_labels.hpp>
 #include <whence/samplers/cpu_thread.hpp>
+#include <whence/samplers/own_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/thread_table.hpp>
@@ -75,14 +76,12 @@ class cpu_sampler {
       wishes_.remove(w);
       return error;
     }
-    state_.samplers.sessions.fetch_add(1, std::memory_order_relaxed);
     return {};
   }
 
   void end(wish& w) noexcept {
     const sys::futex_guard hold(control_);
     wishes_.remove(w);
-    state_.samplers.sessions.fetch_sub(1, std::memory_order_relaxed);
     wishes_.empty() ? stop() : change_rate();
   }
 
@@ -128,12 +127,15 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   std::error_code start() noexcept {
+    own_ = made_once(state_, state_.samplers.own);
+    if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     state_.samplers.forget_cpu.store(&forget, std::memory_order_release);
+    state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
     if (const auto error = profiling_signal::install(state_, 0, &take)) return error;
     // Held while the thread starts: it finds the sampler set up.
     const sys::futex_guard hold(entries_);
-    if (const auto error = state_.samplers.cpu_watcher.start(&watch, this, "whence-cpu")) {
-      return error;
+    if (const int error = own_->cpu_watcher.start(&watch, this, "whence-cpu")) {
+      return {error, std::generic_category()};
     }
     rate_ = {wishes_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};
     active_.store(true, std::memory_order_release);
@@ -144,7 +146,7 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   void stop() noexcept {
-    state_.samplers.cpu_watcher.stop();
+    own_->cpu_watcher.stop();
     const sys::futex_guard hold(entries_);
     active_.store(false, std::memory_order_release);
     threads_.clear([this](cpu_thread& t) { end_thread(t); });
@@ -166,8 +168,7 @@ class cpu_sampler {
 
   static void watch(void* self) noexcept {
     auto& me = *static_cast<cpu_sampler*>(self);
-    for (std::int64_t next = sys::monotonic_ns();
-         me.state_.samplers.cpu_watcher.sleep_until(next);) {
+    for (std::int64_t next = sys::monotonic_ns(); me.own_->cpu_watcher.sleep_until(next);) {
       const sys::futex_guard hold(me.entries_);
       const std::int64_t now = sys::monotonic_ns();
       if (now >= me.watch_.next_ns()) me.watch_.look(now, [&me] { me.look(true); });
@@ -179,7 +180,7 @@ class cpu_sampler {
   void look(bool are_new) noexcept {
     bool starved = false;
     threads_.follow(
-        [this](::pid_t tid) { return state_.samplers.is_own(tid); },
+        [this](::pid_t tid) { return own_->has(tid); },
         [&](cpu_thread& t, ::pid_t tid) { starved = !begin_thread(t, tid, are_new) || starved; },
         [this](cpu_thread& t) { end_thread(t); });
     if (starved) set_interval_timer(rate_.period_ns);
@@ -311,13 +312,13 @@ class cpu_sampler {
         if (open != sys::no_counter) ::close(open);
       });
     }
-    s.samplers.cpu_profile.store(nullptr);
     cpu_thread_here = nullptr;
   }
 
   core::process_state& state_;
   sys::futex_mutex control_;
   sys::futex_mutex entries_;
+  own_threads* own_ = nullptr;
   wishes wishes_;
   cpu_rate rate_;
   int counters_ = 0;

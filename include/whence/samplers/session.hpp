@@ -23,6 +23,7 @@
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/samplers/own_threads.hpp>
 #include <whence/samplers/window.hpp>
 #include <whence/samplers/wishes.hpp>
 #include <whence/sys/clock.hpp>
@@ -36,8 +37,9 @@ struct moment {
   std::int64_t wall_ns, monotonic_ns, process_ns, own_ns;  // own: of the samplers' threads
 
   static moment now(const core::process_state& s) noexcept {
+    const own_threads* const own = s.samplers.own.load(std::memory_order_acquire);
     return {sys::wall_time_ns(), sys::monotonic_ns(), sys::clock_ns(CLOCK_PROCESS_CPUTIME_ID),
-            s.samplers.own_cpu_ns()};
+            own == nullptr ? 0 : own->cpu_ns()};
   }
 };
 

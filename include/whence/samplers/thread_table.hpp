@@ -49,18 +49,6 @@ bool give_frames(core::process_state& s, Entry& e) noexcept {
   return true;
 }
 
-// The sampler that hangs there, made if there is none; nullptr where there is no memory. The loser
-// of a race leaves its copy behind: the arena takes nothing back.
-template <class Sampler>
-Sampler* made_once(core::process_state& s, std::atomic<Sampler*>& place) noexcept {
-  Sampler* it = place.load(std::memory_order_acquire);
-  if (it != nullptr) return it;
-  void* const memory = s.arena.allocate_always(sizeof(Sampler));
-  if (memory == nullptr) return nullptr;
-  auto* const made = ::new (memory) Sampler(s);
-  return place.compare_exchange_strong(it, made, std::memory_order_acq_rel) ? made : it;
-}
-
 // Entry: std::atomic<pid_t> tid; std::atomic<bool> in_handler; bool is_free(); uint32_t seen;
 //        uintptr_t* pcs; size_t capacity.
 template <class Entry>

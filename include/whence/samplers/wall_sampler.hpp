@@ -25,6 +25,7 @@
 #include <whence/profile/counters.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/thread_labels.hpp>
+#include <whence/samplers/own_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/thread_table.hpp>
@@ -65,22 +66,20 @@ class wall_sampler {
     const sys::futex_guard hold(control_);
     wishes_.add(w);
     period_ns_.store(wishes_.period_ns(), std::memory_order_relaxed);
-    if (!state_.samplers.wall_clock.runs()) {
+    if (own_ == nullptr || !own_->wall_clock.runs()) {
       if (const std::error_code error = start()) {
         wishes_.remove(w);
         return error;
       }
     }
-    state_.samplers.sessions.fetch_add(1, std::memory_order_relaxed);
     return {};
   }
 
   void end(wish& w) noexcept {
     const sys::futex_guard hold(control_);
     wishes_.remove(w);
-    state_.samplers.sessions.fetch_sub(1, std::memory_order_relaxed);
     if (wishes_.empty()) {
-      state_.samplers.wall_clock.stop();
+      own_->wall_clock.stop();
       active_.store(false, std::memory_order_release);
       threads_.clear([this](wall_thread& t) { end_thread(t); });
     } else {
@@ -108,7 +107,10 @@ class wall_sampler {
  private:
   // Requires: control_ is held.
   std::error_code start() noexcept {
+    own_ = made_once(state_, state_.samplers.own);
+    if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     state_.samplers.forget_wall.store(&forget, std::memory_order_release);
+    state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
     if (room_ == nullptr) {
       room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
     }
@@ -123,7 +125,7 @@ class wall_sampler {
     disk_ = set_of("disk");
     active_.store(true, std::memory_order_release);
     watch_.start_over();
-    return state_.samplers.wall_clock.start(&run, this, "whence-wall");
+    return {own_->wall_clock.start(&run, this, "whence-wall"), std::generic_category()};
   }
 
   static void run(void* self) noexcept { static_cast<wall_sampler*>(self)->run(); }
@@ -133,7 +135,7 @@ class wall_sampler {
     for (;;) {
       const std::int64_t period = period_ns_.load(std::memory_order_relaxed);
       const auto at = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
-      if (!state_.samplers.wall_clock.sleep_until(begin + at)) return;
+      if (!own_->wall_clock.sleep_until(begin + at)) return;
       const std::int64_t now = sys::monotonic_ns();
       // Periods that were slept through count with this one.
       const std::int64_t periods = 1 + (now - begin) / period;
@@ -177,7 +179,7 @@ class wall_sampler {
   }
 
   void follow() noexcept {
-    threads_.follow([this](::pid_t tid) { return state_.samplers.is_own(tid); },
+    threads_.follow([this](::pid_t tid) { return own_->has(tid); },
                     [this](wall_thread& t, ::pid_t tid) {
                       if (give_frames(state_, t)) t.tid.store(tid, std::memory_order_release);
                     },
@@ -287,6 +289,7 @@ class wall_sampler {
 
   core::process_state& state_;
   sys::futex_mutex control_;
+  own_threads* own_ = nullptr;
   wishes wishes_;
   std::atomic<std::int64_t> period_ns_{0};
   std::atomic<bool> active_{false};

@@ -17,7 +17,6 @@
 
 #include <atomic>
 #include <cstdint>
-#include <system_error>
 
 #include <whence/sys/clock.hpp>
 #include <whence/sys/thread_clock.hpp>
@@ -26,8 +25,8 @@ namespace whence::inline v1::sys {
 
 class service_thread {
  public:
-  // Runs `body(argument)` in a thread of that name, at most 15 characters.
-  std::error_code start(void (*body)(void*), void* argument, const char* name) noexcept {
+  // Runs `body(argument)` in a thread of that name, at most 15 characters. 0, or the system's error.
+  int start(void (*body)(void*), void* argument, const char* name) noexcept {
     body_ = body;
     argument_ = argument;
     name_ = name;
@@ -39,10 +38,10 @@ class service_thread {
     ::pthread_sigmask(SIG_SETMASK, &all, &before);
     const int error = ::pthread_create(&thread_, nullptr, &run, this);
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
-    if (error != 0) return {error, std::generic_category()};
+    if (error != 0) return error;
     // Whoever lists threads must know it as ours.
     while (tid_.load(std::memory_order_acquire) == 0) wait(tid_, 0, nullptr);
-    return {};
+    return 0;
   }
 
   // Asks it to end, and waits until it has.
@@ -51,12 +50,6 @@ class service_thread {
     wake(ending_);
     ::pthread_join(thread_, nullptr);
     tid_.store(0, std::memory_order_relaxed);
-  }
-
-  // For the child of a fork, which has no such thread.
-  void forget() noexcept {
-    tid_.store(0, std::memory_order_relaxed);
-    ended_ns_.store(0, std::memory_order_relaxed);
   }
 
   // In the thread: false, at once, when it is to end. Time as sys::monotonic_ns.

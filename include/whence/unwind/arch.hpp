@@ -7,13 +7,11 @@
 #if defined(__x86_64__)
 #include <whence/unwind/x86_64/call_site.hpp>
 #include <whence/unwind/x86_64/make_rule.hpp>
-#include <whence/unwind/x86_64/prologue.hpp>
 #include <whence/unwind/x86_64/registers.hpp>
 #include <whence/unwind/x86_64/rule.hpp>
 #elif defined(__aarch64__)
 #include <whence/unwind/aarch64/call_site.hpp>
 #include <whence/unwind/aarch64/make_rule.hpp>
-#include <whence/unwind/aarch64/prologue.hpp>
 #include <whence/unwind/aarch64/registers.hpp>
 #include <whence/unwind/aarch64/rule.hpp>
 #else

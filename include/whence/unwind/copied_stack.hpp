@@ -16,6 +16,7 @@
 
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/safe_read.hpp>
+#include <whence/unwind/prologue.hpp>
 #include <whence/unwind/walk_end.hpp>
 
 namespace whence::inline v1::unwind {
@@ -73,6 +74,14 @@ class copied_stack {
   // A frame pointer that is not known must not be guessed.
   static constexpr bool takes_likely = false;
   static constexpr std::uintptr_t recovery_words = 8192;
+
+  // Where the return address of a function's call can be at the lowest: what it keeps for itself
+  // above sp holds old words, which are no calls.
+  static std::uintptr_t first_return(std::uintptr_t sp, std::uintptr_t function) noexcept {
+    unsigned char code[longest_prologue];
+    const bool known = sys::copy_memory(code, function, sizeof code);
+    return known ? sp + least_room_below_fp(code) : sp;
+  }
 
   // Which functions were left by their call alone, and from where.
   struct recovery {

@@ -21,13 +21,6 @@ namespace whence::inline v1::unwind {
 
 inline constexpr int recovery_frames = 32;
 
-// What a function that begins at `start` keeps at least between sp and its return address: old
-// words there are no calls.
-inline std::uintptr_t own_room(std::uintptr_t start) noexcept {
-  unsigned char code[longest_prologue];
-  return sys::copy_memory(code, start, sizeof code) ? least_room_below_fp(code) : 0;
-}
-
 // `start`: of the frame's function; `own`: the frame's rule. rule_of(ra) yields the rule behind a
 // return address where call-frame information covers it. False: no caller was found, r is
 // unchanged.
@@ -46,8 +39,7 @@ bool recover_caller(registers& r, std::uintptr_t start, rule own, Stack& stack,
     }
     return q || caller.pc == 0;
   };
-  std::uintptr_t from = sp;
-  if constexpr (!Stack::takes_likely) from += own_room(start);
+  const std::uintptr_t from = stack.first_return(sp, start);
   for (std::uintptr_t at = from; at < sp + Stack::recovery_words * word; at += word) {
     std::uintptr_t ra = 0;
     if (!load_above(sp, at, stack, ra)) return false;

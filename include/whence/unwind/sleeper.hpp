@@ -24,7 +24,6 @@
 #include <whence/unwind/copied_stack.hpp>
 #include <whence/unwind/module_memory.hpp>
 #include <whence/unwind/pc.hpp>
-#include <whence/unwind/recover.hpp>
 #include <whence/unwind/trace.hpp>
 #include <whence/unwind/unwinder.hpp>
 #include <whence/unwind/walk.hpp>
@@ -103,7 +102,8 @@ class sleeper_walk {
     const std::uintptr_t root = room_.frames[depth - 1];
     const std::uintptr_t end = root < stack.end() ? root : stack.end();
     std::size_t frame = 0;
-    for (std::uintptr_t at = r.sp + own_room(r.function); at + word <= end; at += word) {
+    for (std::uintptr_t at = copied_stack::first_return(r.sp, r.function); at + word <= end;
+         at += word) {
       const std::uintptr_t ra = plain_code_address(stack.load(at));
       if (!is_code(ra) || !calls(ra, r.function)) continue;
       while (frame < depth && room_.frames[frame] <= at) ++frame;

@@ -65,6 +65,7 @@ class stack_memory {
   // A frame whose own registers do not lead on may be left by what the stack makes likely.
   static constexpr bool takes_likely = true;
   static constexpr std::uintptr_t recovery_words = 256;
+  static std::uintptr_t first_return(std::uintptr_t sp, std::uintptr_t) noexcept { return sp; }
   static void recovered(std::uintptr_t, std::uintptr_t) noexcept {}
 
   [[gnu::always_inline]] explicit stack_memory(std::uintptr_t sp) noexcept { move_to(sp); }

@@ -1,0 +1,69 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The samplers' own threads, which are in no profile but as what they cost, and what fork means for
+// the samplers: SIGPROF waits while it lasts, and the child has none of all this.
+#ifndef WHENCE_SAMPLERS_OWN_THREADS_HPP
+#define WHENCE_SAMPLERS_OWN_THREADS_HPP
+
+#include <pthread.h>
+#include <signal.h>
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstdint>
+#include <new>
+
+#include <whence/profile/process_state.hpp>
+#include <whence/sys/service_thread.hpp>
+
+namespace whence::inline v1::samplers {
+
+struct own_threads {
+  explicit own_threads(core::process_state&) noexcept {}
+
+  sys::service_thread cpu_watcher, wall_clock;
+
+  bool has(::pid_t tid) const noexcept {
+    return tid == cpu_watcher.tid() || tid == wall_clock.tid();
+  }
+  std::int64_t cpu_ns() const noexcept { return cpu_watcher.cpu_ns() + wall_clock.cpu_ns(); }
+};
+
+// What hangs there, made if there is nothing; nullptr where there is no memory. The loser of a race
+// leaves its copy behind: the arena takes nothing back.
+template <class T>
+T* made_once(core::process_state& s, std::atomic<T*>& place) noexcept {
+  T* it = place.load(std::memory_order_acquire);
+  if (it != nullptr) return it;
+  void* const memory = s.arena.allocate_always(sizeof(T));
+  if (memory == nullptr) return nullptr;
+  auto* const made = ::new (memory) T(s);
+  return place.compare_exchange_strong(it, made, std::memory_order_acq_rel) ? made : it;
+}
+
+// Around a fork, in the root's module; one fork at a time.
+class fork_rules {
+  static inline sigset_t signals_{};
+
+ public:
+  static constexpr core::fork_hooks hooks{
+      [](core::process_state&) noexcept {
+        // Old kernels make fork begin anew after each signal, so that it may never end.
+        sigset_t profiling;
+        ::sigemptyset(&profiling);
+        ::sigaddset(&profiling, SIGPROF);
+        ::pthread_sigmask(SIG_BLOCK, &profiling, &signals_);
+      },
+      [](core::process_state&) noexcept { ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr); },
+      [](core::process_state& s) noexcept {
+        if (auto* const forget = s.samplers.forget_cpu.load(std::memory_order_acquire)) forget(s);
+        if (auto* const forget = s.samplers.forget_wall.load(std::memory_order_acquire)) forget(s);
+        s.samplers.own.store(nullptr);
+        s.samplers.cpu_profile.store(nullptr);
+        ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
+      }};
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_OWN_THREADS_HPP
