@@ -51,7 +51,7 @@ raw_total() {
 kind_of() {
   case "$1" in
     heap.* | heap) echo heap ;;
-    allocs | block | mutex | mutex_hold | goroutine | threadcreate) echo "$1" ;;
+    allocs | block | mutex | mutex_hold | goroutine | threadcreate | cpu | wall) echo "$1" ;;
     files | shards) echo "custom:indexer.$1" ;;
     *) echo "custom:$(tr -c 'A-Za-z0-9_./\n' _ <<<"$1")" ;;  # as the writer makes a type of a name
   esac
@@ -65,10 +65,14 @@ for name in heap allocs block mutex mutex_hold goroutine threadcreate app.values
   [ -s "$kinds/$name.pb.gz" ] && [ -s "$kinds/$name.txt" ] || fail "no $name in $kinds"
 done
 
+for name in cpu wall; do
+  [ -s "$kinds/$name.pb.gz" ] || fail "no $name in $kinds"
+done
+
 for file in "${profiles[@]}"; do
   kind="$(kind_of "$(basename "$file" .pb.gz)")"
   options=(--kind "$kind")
-  case "$kind" in heap | allocs | custom:indexer.*) options+=(--nonempty) ;; esac
+  case "$kind" in heap | allocs | cpu | wall | custom:indexer.*) options+=(--nonempty) ;; esac
   summary="$(node "$here/validate.mjs" "${options[@]}" "$file")" || fail "$summary"
   ok
   mapfile -t types < <(grep -Eo '"sums":\{[^}]*' <<<"$summary" | grep -Eo '"[^"]+":"[0-9]+"' | cut -d'"' -f2)
@@ -130,6 +134,22 @@ for client in go standalone; do
   shows 'delay: Total' "$client -tags mutex: delay"
   run $client -top -tagfocus 'lock=orders' "$kinds/block.pb.gz"
   shows '^Showing nodes accounting for' "$client -tagfocus"
+  run $client -top "$kinds/cpu.pb.gz"
+  shows '^Type: cpu' "$client: the type cpu shows"
+  shows '^Duration: .*Total samples' "$client: the duration of cpu"
+  shows 'render' "$client -top cpu"
+  run $client -tags "$kinds/cpu.pb.gz"
+  shows 'handler: Total' "$client -tags cpu"
+  shows '/search' "$client -tags cpu"
+  run $client -top -tagfocus 'handler=/search' "$kinds/cpu.pb.gz"
+  shows 'render' "$client -tagfocus cpu"
+  run $client -top "$kinds/wall.pb.gz"
+  shows '^Type: time' "$client: the type wall shows"
+  run $client -tags "$kinds/wall.pb.gz"
+  shows 'waiting' "$client -tags wall"
+  shows 'running' "$client -tags wall"
+  run $client -top -tagfocus 'state=waiting' "$kinds/wall.pb.gz"
+  shows 'nanosleep' "$client -tagfocus wall"
   run $client -top -sample_index=hold "$kinds/mutex_hold.pb.gz"
   shows 'contend' "$client -top -hold mutex_hold"
 done

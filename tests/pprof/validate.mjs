@@ -3,7 +3,7 @@
 //
 // Says whether a profile file keeps every rule that some reader of pprof files relies on:
 //
-//   node validate.mjs --kind heap|allocs|block|mutex|mutex_hold|goroutine|threadcreate|custom:NAME FILE...
+//   node validate.mjs --kind heap|allocs|block|mutex|mutex_hold|goroutine|threadcreate|cpu|wall|custom:NAME FILE...
 //     --binary PATH   the first mapping must be this file
 //     --period N      the period must be N
 //     --nonempty      there must be samples
@@ -29,6 +29,8 @@ const kinds = {
   mutex_hold: { types: ['holds/count', 'hold/nanoseconds'], period: 'holds/count', defaults: [''] },
   goroutine: { types: ['goroutine/count'], period: 'goroutine/count', defaults: [''] },
   threadcreate: { types: ['threadcreate/count'], period: 'threadcreate/count', defaults: [''] },
+  cpu: { types: ['samples/count', 'cpu/nanoseconds'], period: 'cpu/nanoseconds', defaults: ['', 'cpu'] },
+  wall: { types: ['samples/count', 'time/nanoseconds'], period: 'wallclock/nanoseconds', defaults: ['', 'time'] },
 };
 
 export function kindOf(text) {
@@ -110,7 +112,8 @@ export function violations(file, { kind, binary, period, nonempty, anySize }, de
   check('type-names', names.every((n) => /^[A-Za-z0-9_./]+$/.test(n)), () => `${names}`);
   check('period-type', p.periodType && typeOf(p.periodType, 'period_type') === kind.period,
     () => `${p.periodType ? typeOf(p.periodType, 'period_type') : 'none'}, expected ${kind.period}`);
-  const expected = period ?? (kind.types === heapTypes ? undefined : 1);
+  const isWindow = kind === kinds.cpu || kind === kinds.wall;
+  const expected = period ?? (kind.types === heapTypes || isWindow ? undefined : 1);
   check('period', expected === undefined ? BigInt(p.period) > 0n : BigInt(p.period) === BigInt(expected),
     () => `${p.period}, expected ${expected ?? 'a positive rate'}`);
   check('default-sample-type', kind.defaults.includes(text(p.defaultSampleType, 'default_sample_type')),
@@ -118,7 +121,7 @@ export function violations(file, { kind, binary, period, nonempty, anySize }, de
   // Between 2020 and 2100: nanoseconds, not seconds or microseconds.
   const time = BigInt(p.timeNanos);
   check('time', time > 1577836800n * 10n ** 9n && time < 4102444800n * 10n ** 9n, () => `time_nanos = ${time}`);
-  check('duration', BigInt(p.durationNanos) === 0n, () => `duration_nanos = ${p.durationNanos} on a profile since start`);
+  check('duration', (BigInt(p.durationNanos) > 0n) === isWindow, () => `duration_nanos = ${p.durationNanos} on a ${isWindow ? 'window' : 'profile since start'}`);
   p.comment.forEach((c) => text(c, 'comment'));
   for (const [what, list] of [['mapping', p.mapping], ['location', p.location], ['function', p.function]]) {
     list.forEach((e, i) => check('sequential-ids', Number(e.id) === i + 1, () => `${what} ${i + 1} has id ${e.id}`));

@@ -33,6 +33,7 @@ function good(kindName = 'heap') {
     period: kind.period === 'space/bytes' ? 524288 : 1,
     defaultSampleType: str(kind.defaults.at(-1)),
     timeNanos: 1790000000n * 10n ** 9n,
+    durationNanos: kindName === 'cpu' || kindName === 'wall' ? 5n * 10n ** 9n : 0n,
     comment: [str('whence 1.0.0')],
     mapping: [
       new Mapping({ id: 1, memoryStart: 0x1000, memoryLimit: 0x2000, filename: str('/bin/a'), buildId: str('00ff'), ...flags }),
@@ -70,7 +71,7 @@ const damages = {
   'default-sample-type': [[(p) => { p.defaultSampleType = put(p, 'alloc_space'); }], [(p) => { p.defaultSampleType = 0; }, null, { kind: 'allocs' }],
     [(p) => { p.defaultSampleType = p.sampleType[1].type; }, null, { kind: 'mutex' }]],
   'time': [[(p) => { p.timeNanos = 0; }], [(p) => { p.timeNanos = 1790000000; }], [(p) => { p.timeNanos = 1790000000000000; }]],
-  'duration': [[(p) => { p.durationNanos = 1; }]],
+  'duration': [[(p) => { p.durationNanos = 1; }], [(p) => { p.durationNanos = 0; }, null, { kind: 'cpu' }]],
   'sequential-ids': [[(p) => p.function.reverse()], [(p) => { p.mapping[1].id = 7; }], [(p) => { p.location[2].id = 0; }]],
   'has-mapping': [[(p) => { p.mapping = []; }]],
   'mapping-file': [[(p) => { p.mapping[1].filename = 0; }]],
@@ -122,7 +123,7 @@ const expect = (holds, what) => {
 const rulesOf = (bytes, { kind = 'heap', ...rest } = {}) =>
   violations(bytes, { kind: kindOf(kind), ...rest }, decode).map((v) => v.rule);
 
-const names = ['heap', 'allocs', 'block', 'mutex', 'mutex_hold', 'goroutine', 'threadcreate', 'custom:app.files/open'];
+const names = ['heap', 'allocs', 'block', 'mutex', 'mutex_hold', 'goroutine', 'threadcreate', 'cpu', 'wall', 'custom:app.files/open'];
 for (const name of names) {
   for (const [how, pack] of [['plain', (b) => b], ['gzip', gzipSync]]) {
     const rules = rulesOf(pack(good(name).encode()), { kind: name, nonempty: true });

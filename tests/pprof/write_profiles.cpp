@@ -10,6 +10,7 @@
 #include <string>
 #include <system_error>
 #include <thread>
+#include <utility>
 #include <vector>
 
 #include <whence/whence.hpp>
@@ -37,6 +38,23 @@ template <class Lock>
   while (!held) std::this_thread::yield();
   { const std::lock_guard hold(lock); }
   holder.join();
+}
+
+[[gnu::noinline]] void render(double seconds) {
+  volatile double x = 1;
+  const auto end = std::chrono::steady_clock::now() + std::chrono::duration<double>(seconds);
+  while (std::chrono::steady_clock::now() < end) {
+    for (int i = 0; i < 1000; ++i) x = x * 1.0000001;
+  }
+}
+
+// Each handler computes for its part of the time; the rest they sleep.
+[[gnu::noinline]] void serve() {
+  for (const auto& [handler, part] : {std::pair{"/search", 0.3}, {"/login", 0.1}}) {
+    const whence::scoped_labels scope{{"handler", handler}, {"tenant", "a \"b\""}};
+    render(part);
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
 }
 
 bool save(const whence::profile& p, const std::string& folder, const char* suffix, int debug) {
@@ -67,7 +85,13 @@ int main(int argc, char** argv) {
   contend(plain);
   for (int i = 0; i < 20; ++i) contend(orders);
   contend(odd);
-  bool written = true;
+  whence::cpu_session cpu({.hz = 250});
+  whence::wall_session wall({.hz = 250});
+  serve();
+  cpu.stop();
+  wall.stop();
+  bool written = !cpu.write_to((std::string(argv[1]) + "/cpu.pb.gz").c_str()) &&
+                 !wall.write_to((std::string(argv[1]) + "/wall.pb.gz").c_str());
   for (const whence::profile* p : whence::profiles()) {
     written = save(*p, argv[1], ".pb.gz", 0) && save(*p, argv[1], ".txt", 1) && written;
   }
