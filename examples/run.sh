@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The main job, on a Debian 12 with nothing but bash and apt: `examples/run.sh [FOLDER]`. Builds the
-# examples, runs the indexer, and leaves its profiles in FOLDER (default: profiles/ here, where you
-# stand) together with what `go tool pprof` makes of them: the top of each, and a call graph.
+# examples, runs the indexer and the labelled requests, and leaves their profiles in FOLDER (default:
+# profiles/ here, where you stand) together with what `go tool pprof` makes of them: the top of each,
+# and call graphs.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 profiles="${1:-$PWD/profiles}"
@@ -28,5 +29,13 @@ for name in heap files block mutex; do
   go tool pprof -top "$name.pb.gz" | sed -n 1,20p
 done
 go tool pprof -svg -output heap.svg heap.pb.gz
+
+mkdir -p requests
+"$build/examples/requests" 2 requests
+printf '\n== go tool pprof -tags requests/cpu.pb.gz\n'
+go tool pprof -tags requests/cpu.pb.gz
+printf '== go tool pprof -top -tagfocus=handler=/search requests/cpu.pb.gz\n'
+go tool pprof -top -tagfocus=handler=/search requests/cpu.pb.gz | sed -n 1,14p
+go tool pprof -svg -output requests/cpu.svg requests/cpu.pb.gz
 printf '\nIn %s:\n' "$profiles"
-ls -l -- *.pb.gz heap.svg
+ls -l -- *.pb.gz *.svg requests/*
