@@ -97,6 +97,22 @@ class cpu_sampler {
     add_comments(p.header.comments, asked);
   }
 
+  // In the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
+  static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
+    cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
+    if (me == nullptr) return false;
+    switch (info.si_code) {
+      case SI_TIMER:
+        return me->take_timer(info, at);
+      case SI_KERNEL:
+        return me->take_interval(at);
+      case POLL_IN:
+        return me->take_counter(info, at);
+      default:
+        return false;
+    }
+  }
+
  private:
   void add_comments(std::vector<std::string>& lines, const wish& asked) {
     lines.push_back("asked for " + std::to_string(asked.hz) + " samples a second of CPU time");
@@ -227,21 +243,6 @@ class cpu_sampler {
   }
 
   // ---- in the handler
-
-  static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
-    cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
-    if (me == nullptr) return false;
-    switch (info.si_code) {
-      case SI_TIMER:
-        return me->take_timer(info, at);
-      case SI_KERNEL:
-        return me->take_interval(at);
-      case POLL_IN:
-        return me->take_counter(info, at);
-      default:
-        return false;
-    }
-  }
 
   bool take_timer(const siginfo_t& info, const ucontext_t& at) noexcept {
     cpu_thread* const t = threads_.at(info.si_value.sival_ptr);

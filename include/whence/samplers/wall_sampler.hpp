@@ -104,6 +104,17 @@ class wall_sampler {
     }
   }
 
+  // In the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
+  static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
+    wall_sampler* const me = s.samplers.wall_sampler.load(std::memory_order_acquire);
+    if (me == nullptr || info.si_code != SI_TIMER) return false;
+    wall_thread* const t = me->threads_.at(info.si_value.sival_ptr);
+    if (t == nullptr) return false;
+    const entry_in_use<wall_thread> in_use(*t);
+    if (info.si_timerid == t->timer.load(std::memory_order_acquire)) me->count_running(*t, at);
+    return true;
+  }
+
  private:
   // Requires: control_ is held.
   std::error_code start() noexcept {
@@ -256,16 +267,6 @@ class wall_sampler {
   }
 
   // ---- in the handler
-
-  static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
-    wall_sampler* const me = s.samplers.wall_sampler.load(std::memory_order_acquire);
-    if (me == nullptr || info.si_code != SI_TIMER) return false;
-    wall_thread* const t = me->threads_.at(info.si_value.sival_ptr);
-    if (t == nullptr) return false;
-    const entry_in_use<wall_thread> in_use(*t);
-    if (info.si_timerid == t->timer.load(std::memory_order_acquire)) me->count_running(*t, at);
-    return true;
-  }
 
   void count_running(wall_thread& t, const ucontext_t& at) noexcept {
     if (!active_.load(std::memory_order_acquire)) return;
