@@ -24,6 +24,8 @@ print(f"{'benchmark':58} {'ours ns':>14} {'Go ns':>14} {'ratio':>7}")
 for name, ns in ours:
     parts = dict(re.findall(r"(depth|live|threads|stacks):(\d+)", name))
     which = "write" if name.startswith("writer:") else "add_remove"
+    if name.startswith("labels:"):
+        which = name.partition(":")[2]
     if which == "add_remove" and "depth" in parts:
         parts.setdefault("threads", "1")
     peer = peers.get((which, tuple(sorted(parts.items()))))

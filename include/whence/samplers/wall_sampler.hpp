@@ -181,7 +181,7 @@ class wall_sampler {
 
   // How many threads to look at in a period of `ns`.
   std::size_t affordable(std::size_t count, std::int64_t ns) const noexcept {
-    constexpr double share = 0.015;
+    constexpr double share = 0.0125;  // and the rest for finding threads
     constexpr std::size_t least = 8;
     const double most = share * static_cast<double>(ns) / cost_ns_;
     if (most >= static_cast<double>(count)) return count;
