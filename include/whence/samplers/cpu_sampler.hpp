@@ -29,6 +29,7 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/thread_labels.hpp>
 #include <whence/samplers/cpu_thread.hpp>
+#include <whence/samplers/fork_rules.hpp>
 #include <whence/samplers/own_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/session.hpp>
@@ -132,7 +133,7 @@ class cpu_sampler {
                       " Hz, each sample with the time it stands for");
     }
     if (without > 0) {
-      lines.push_back(std::to_string(without) + " threads could have no timer (RLIMIT_SIGPENDING)" +
+      lines.push_back(std::to_string(without) + " threads could have no timer" +
                       (interval_timer_ ? ": they are sampled by ITIMER_PROF" : ""));
     }
     const profiling_signal* const signal = state_.samplers.signal.load(std::memory_order_acquire);

@@ -53,6 +53,7 @@ struct cpu_thread {
   std::uintptr_t* pcs = nullptr;            // for the handler, which has little stack
   std::size_t capacity = 0;
   std::uint32_t seen = 0;
+  std::int64_t last_cpu_ns = 0;
   std::atomic<bool> in_handler{false};
 
   bool is_free() const noexcept { return tid.load() == 0 && !in_handler.load(); }

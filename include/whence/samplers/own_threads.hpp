@@ -1,12 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The samplers' own threads, which are in no profile but as what they cost, and what fork means for
-// the samplers: SIGPROF waits while it lasts, and the child has none of all this.
+// The samplers' own threads, which are in no profile but as what they cost.
 #ifndef WHENCE_SAMPLERS_OWN_THREADS_HPP
 #define WHENCE_SAMPLERS_OWN_THREADS_HPP
 
-#include <pthread.h>
-#include <signal.h>
 #include <sys/types.h>
 
 #include <atomic>
@@ -40,29 +37,6 @@ T* made_once(core::process_state& s, std::atomic<T*>& place) noexcept {
   auto* const made = ::new (memory) T(s);
   return place.compare_exchange_strong(it, made, std::memory_order_acq_rel) ? made : it;
 }
-
-// Around a fork, in the root's module; one fork at a time.
-class fork_rules {
-  static inline sigset_t signals_{};
-
- public:
-  static constexpr core::fork_hooks hooks{
-      [](core::process_state&) noexcept {
-        // Old kernels make fork begin anew after each signal, so that it may never end.
-        sigset_t profiling;
-        ::sigemptyset(&profiling);
-        ::sigaddset(&profiling, SIGPROF);
-        ::pthread_sigmask(SIG_BLOCK, &profiling, &signals_);
-      },
-      [](core::process_state&) noexcept { ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr); },
-      [](core::process_state& s) noexcept {
-        if (auto* const forget = s.samplers.forget_cpu.load(std::memory_order_acquire)) forget(s);
-        if (auto* const forget = s.samplers.forget_wall.load(std::memory_order_acquire)) forget(s);
-        s.samplers.own.store(nullptr);
-        s.samplers.cpu_profile.store(nullptr);
-        ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
-      }};
-};
 
 }  // namespace whence::inline v1::samplers
 

@@ -55,6 +55,9 @@ class profiling_signal {
     return p->install(place, t);
   }
 
+  // For the child of a fork: whoever was installing is not there.
+  void forget_holder() noexcept { lock_.unlock(); }
+
   // Whether somebody else's handler has taken the place of ours.
   bool replaced() const noexcept {
     struct sigaction now {};

@@ -20,6 +20,7 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/task_list.hpp>
+#include <whence/sys/thread_clock.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -50,6 +51,7 @@ bool give_frames(core::process_state& s, Entry& e) noexcept {
 }
 
 // Entry: std::atomic<pid_t> tid; std::atomic<bool> in_handler; bool is_free(); uint32_t seen;
+//        std::int64_t last_cpu_ns;
 //        uintptr_t* pcs; size_t capacity.
 template <class Entry>
 class thread_table {
@@ -96,12 +98,18 @@ class thread_table {
     ++look_;
     const bool listed = sys::for_each_task([&](::pid_t tid) {
       if (skip(tid)) return;
+      const std::int64_t cpu = sys::thread_cpu_ns(tid);
       Entry* e = find_next(tid);
       if (e == nullptr) {
         e = take();
         if (e == nullptr) return;
         begins(*e, tid);
+      } else if (cpu < e->last_cpu_ns) {
+        // No clock goes back: another thread has the number now.
+        ends(*e);
+        begins(*e, tid);
       }
+      e->last_cpu_ns = cpu;
       e->seen = look_;
     });
     if (!listed) return false;

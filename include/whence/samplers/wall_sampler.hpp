@@ -25,6 +25,7 @@
 #include <whence/profile/counters.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/thread_labels.hpp>
+#include <whence/samplers/fork_rules.hpp>
 #include <whence/samplers/own_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/session.hpp>

@@ -25,6 +25,7 @@ namespace whence::inline v1::samplers {
 struct wall_thread {
   std::atomic<::pid_t> tid{0};
   std::uint32_t seen = 0;
+  std::int64_t last_cpu_ns = 0;
 
   stack::bucket* asleep = nullptr;
   std::int64_t cpu_ns = -1;

@@ -25,7 +25,8 @@ namespace whence::inline v1::sys {
 
 class service_thread {
  public:
-  // Runs `body(argument)` in a thread of that name, at most 15 characters. 0, or the system's error.
+  // Runs `body(argument)` in a thread of that name, at most 15 characters. 0, or the system's
+  // error.
   int start(void (*body)(void*), void* argument, const char* name) noexcept {
     body_ = body;
     argument_ = argument;

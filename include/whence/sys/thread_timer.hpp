@@ -32,8 +32,8 @@ namespace whence::inline v1::sys {
 
 inline constexpr int no_timer = -1;
 
-// no_timer where there is none to be had (`starved`: RLIMIT_SIGPENDING), or no such thread any
-// more.
+// no_timer where there is none to be had (`starved`: RLIMIT_SIGPENDING, a sandbox), or no such
+// thread any more.
 inline int make_thread_timer(::pid_t tid, int signal, void* carried, bool& starved) noexcept {
   const errno_guard keep;
   ::sigevent event{};
@@ -43,7 +43,7 @@ inline int make_thread_timer(::pid_t tid, int signal, void* carried, bool& starv
   event.WHENCE_SIGEV_TID = tid;
   int id = no_timer;
   if (::syscall(SYS_timer_create, thread_clock(tid), &event, &id) == 0) return id;
-  starved = errno == EAGAIN || errno == ENOMEM;
+  starved = errno != EINVAL && errno != ESRCH;
   return no_timer;
 }
 

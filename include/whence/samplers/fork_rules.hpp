@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What fork means for the samplers: SIGPROF waits while it lasts. The child has no timers, no
+// threads of theirs and no sessions, so it leaves them behind as they are, whoever held their
+// locks, and makes new ones when it needs them.
+#ifndef WHENCE_SAMPLERS_FORK_RULES_HPP
+#define WHENCE_SAMPLERS_FORK_RULES_HPP
+
+#include <pthread.h>
+#include <signal.h>
+
+#include <atomic>
+
+#include <whence/profile/process_state.hpp>
+#include <whence/samplers/own_threads.hpp>
+#include <whence/samplers/profiling_signal.hpp>
+
+namespace whence::inline v1::samplers {
+
+// Around a fork, in the root's module; one fork at a time.
+class fork_rules {
+  static inline sigset_t signals_{};
+
+ public:
+  static constexpr core::fork_hooks hooks{
+      [](core::process_state&) noexcept {
+        // Old kernels make fork begin anew after each signal, so that it may never end.
+        sigset_t profiling;
+        ::sigemptyset(&profiling);
+        ::sigaddset(&profiling, SIGPROF);
+        ::pthread_sigmask(SIG_BLOCK, &profiling, &signals_);
+      },
+      [](core::process_state&) noexcept { ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr); },
+      [](core::process_state& s) noexcept {
+        if (auto* const forget = s.samplers.forget_cpu.load(std::memory_order_acquire)) forget(s);
+        if (auto* const forget = s.samplers.forget_wall.load(std::memory_order_acquire)) forget(s);
+        s.samplers.own.store(nullptr);
+        if (auto* const signal = s.samplers.signal.load(std::memory_order_acquire)) {
+          signal->forget_holder();
+        }
+        s.samplers.cpu_profile.store(nullptr);
+        ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
+      }};
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_FORK_RULES_HPP
