@@ -112,7 +112,7 @@ class wall_sampler {
     wall_thread* const t = me->threads_.at(info.si_value.sival_ptr);
     if (t == nullptr) return false;
     const entry_in_use<wall_thread> in_use(*t);
-    if (info.si_timerid == t->timer.load(std::memory_order_acquire)) me->count_running(*t, at);
+    if (info.si_timerid == t->timer.load(std::memory_order_acquire)) me->leave_stack(*t, at);
     return true;
   }
 
@@ -162,7 +162,10 @@ class wall_sampler {
       watch_.look(now, [this] { follow(); });
     }
     std::size_t count = 0;
-    threads_.for_each([&count](const wall_thread&) { ++count; });
+    threads_.for_each([&](wall_thread& t) {
+      ++count;
+      collect(t);
+    });
     if (count == 0) return;
     const std::int64_t begin = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID);
     const std::size_t chosen = affordable(count, ns);
@@ -216,21 +219,41 @@ class wall_sampler {
       t.cpu_ns = cpu;
       return count(*b, 1, ns);
     }
-    t.labels.store(state_.label_merges.over(labels_of(tid), running_), std::memory_order_relaxed);
-    t.pending_samples.fetch_add(1, std::memory_order_relaxed);
-    t.pending_ns.fetch_add(ns, std::memory_order_release);
+    t.pending_labels = state_.label_merges.over(labels_of(tid), running_);
+    t.pending_samples += 1;
+    t.pending_ns += ns;
     if (!t.ask()) count_unseen(t, 0);
+  }
+
+  // Counts the time a thread was met running at the stack it has left since.
+  void collect(wall_thread& t) noexcept {
+    if (!t.has_stack.load(std::memory_order_acquire)) return;
+    count_pending(t, record(t.stack, state_.label_merges.over(t.labels, running_)));
+    t.has_stack.store(false, std::memory_order_release);
+  }
+
+  // Counts it where nobody saw the stack, and `ns` more.
+  void count_unseen(wall_thread& t, std::int64_t ns) noexcept {
+    t.pending_ns += ns;
+    t.pending_samples += ns > 0 ? 1 : 0;
+    if (t.pending_ns == 0) return;
+    std::uintptr_t frame = stack::pseudo::unsampled;
+    count_pending(t, record({&frame, 1, 1}, t.pending_labels));
+  }
+
+  static void count_pending(wall_thread& t, stack::bucket* b) noexcept {
+    if (b != nullptr) count(*b, t.pending_samples, t.pending_ns);
+    t.pending_samples = 0;
+    t.pending_ns = 0;
   }
 
   stack::bucket* read_sleeper(::pid_t tid, const sys::sleeping_task& task) noexcept {
     const auto depth = static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
-    auto* const pcs =
-        static_cast<std::uintptr_t*>(__builtin_alloca((depth + 1) * sizeof(std::uintptr_t)));
-    unwind::trace trace{pcs, depth};
+    unwind::trace trace{room_->pcs, depth};
     unwind::sleeper_walk walk(state_.unwinder, task.pc, task.sp, *room_);
     if (!walk.fill(trace)) {
       incomplete_.fetch_add(1, std::memory_order_relaxed);
-      pcs[trace.depth++] = stack::pseudo::truncated;
+      trace.pcs[trace.depth++] = stack::pseudo::truncated;
     }
     const std::uint32_t state = sys::task_letter(tid) == 'D' ? disk_ : waiting_;
     return record(trace, state_.label_merges.over(labels_of(tid), state));
@@ -251,34 +274,22 @@ class wall_sampler {
     b.add(core::time_counter, ns);
   }
 
-  // Time of a thread whose stack nobody saw, and `ns` more.
-  void count_unseen(wall_thread& t, std::int64_t ns) noexcept {
-    const std::int64_t all = ns + t.pending_ns.exchange(0, std::memory_order_acquire);
-    const std::int64_t samples = t.pending_samples.exchange(0, std::memory_order_relaxed);
-    if (all == 0) return;
-    std::uintptr_t frame = stack::pseudo::unsampled;
-    const unwind::trace trace{&frame, 1, 1};
-    stack::bucket* const b = record(trace, t.labels.load(std::memory_order_relaxed));
-    if (b != nullptr) count(*b, samples + (ns > 0 ? 1 : 0), all);
-  }
-
   void end_thread(wall_thread& t) noexcept {
+    collect(t);
     count_unseen(t, 0);
     t.end();
   }
 
   // ---- in the handler
 
-  void count_running(wall_thread& t, const ucontext_t& at) noexcept {
-    if (!active_.load(std::memory_order_acquire)) return;
-    const std::int64_t ns = t.pending_ns.exchange(0, std::memory_order_acquire);
-    if (ns == 0) return;
-    const std::int64_t samples = t.pending_samples.exchange(0, std::memory_order_relaxed);
-    unwind::trace trace{t.pcs, t.capacity};
-    unwind::capture_context(state_.unwinder, trace, at);
-    const std::uint32_t labels = state_.label_merges.known(
-        core::labels_of_this_thread(state_), running_, t.labels.load(std::memory_order_relaxed));
-    if (stack::bucket* const b = record(trace, labels)) count(*b, samples, ns);
+  void leave_stack(wall_thread& t, const ucontext_t& at) noexcept {
+    if (!active_.load(std::memory_order_acquire) || t.has_stack.load(std::memory_order_acquire)) {
+      return;
+    }
+    t.stack = {t.pcs, t.capacity};
+    unwind::capture_context(state_.unwinder, t.stack, at);
+    t.labels = core::labels_of_this_thread(state_);
+    t.has_stack.store(true, std::memory_order_release);
   }
 
   // ---- fork

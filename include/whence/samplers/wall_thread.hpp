@@ -19,6 +19,7 @@
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/thread_timer.hpp>
+#include <whence/unwind/trace.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -30,11 +31,18 @@ struct wall_thread {
   stack::bucket* asleep = nullptr;
   std::int64_t cpu_ns = -1;
 
+  // Time it was met running, whose stack is not there yet. The sampler's own.
+  std::int64_t pending_ns = 0;
+  std::int64_t pending_samples = 0;
+  std::uint32_t pending_labels = 0;  // if no stack comes
+
+  // The stack, as its handler leaves it for the sampler.
   std::atomic<int> timer{sys::no_timer};
-  std::atomic<std::int64_t> pending_ns{0};
-  std::atomic<std::int64_t> pending_samples{0};
-  std::atomic<std::uint32_t> labels{0};  // of a running sample, if its own are not known merged
-  std::uintptr_t* pcs = nullptr;         // for the handler, which has little stack
+  std::atomic<bool> has_stack{false};
+  unwind::trace stack{nullptr, 0};
+  std::uint32_t labels = 0;
+
+  std::uintptr_t* pcs = nullptr;
   std::size_t capacity = 0;
   std::atomic<bool> in_handler{false};
 
@@ -60,8 +68,9 @@ struct wall_thread {
     if (id != sys::no_timer) sys::delete_timer(id);
     asleep = nullptr;
     cpu_ns = -1;
-    pending_ns.store(0, std::memory_order_relaxed);
-    pending_samples.store(0, std::memory_order_relaxed);
+    has_stack.store(false, std::memory_order_relaxed);
+    pending_ns = 0;
+    pending_samples = 0;
   }
 };
 

@@ -36,14 +36,6 @@ class label_merges {
     return (word >> bits) == pair(below, above) ? id_in(word) : merge(below, above);
   }
 
-  // The same if it is kept, else `otherwise`. Signal-safe.
-  std::uint32_t known(std::uint32_t below, std::uint32_t above,
-                      std::uint32_t otherwise) const noexcept {
-    if (below == label_sets::none) return above;
-    const std::uint64_t word = word_of(below, above);
-    return (word >> bits) == pair(below, above) ? id_in(word) : otherwise;
-  }
-
  private:
   static constexpr int bits = 20;
   static constexpr std::size_t size = 4096;

@@ -31,11 +31,12 @@
 
 namespace whence::inline v1::unwind {
 
-// Memory for the copy of a stack, and for where its frames end.
+// Memory for the copy of a stack, its frames, and where they end.
 struct sleeper_room {
   static constexpr std::size_t stack_bytes = std::size_t{1} << 20;
   std::byte stack[stack_bytes];
-  std::uintptr_t frames[max_depth + 1];  // sp of each
+  std::uintptr_t pcs[max_depth + 1];  // for the caller's trace
+  std::uintptr_t frames[max_depth];   // sp of each
 };
 
 class sleeper_walk {
