@@ -23,6 +23,7 @@ done
 for source in "$root"/bench/peers/*.go; do
   echo "== $(basename "$source")" >&2
   go build -o "$build/peer_$(basename "$source" .go)" "$source"
+  [ "$(basename "$source")" = cpu_profile.go ] && continue # by bench/cpu.py
   "$build/peer_$(basename "$source" .go)" | tee -a "$build/peers.txt"
 done
 for program in capture_depth capture_depth_by_frame_pointers capture_handler lock_contended; do
@@ -30,5 +31,8 @@ for program in capture_depth capture_depth_by_frame_pointers capture_handler loc
   printf '\n== %s\n' "$program"
   "$build/bench/$program"
 done
+printf '\n== cpu\n'
+cp "$build/peer_cpu_profile" "$build/bench/"
+python3 "$root/bench/cpu.py" "$build/bench"
 printf '\n'
 python3 "$root/bench/table.py" "$build/ours.csv" "$build/peers.txt"
