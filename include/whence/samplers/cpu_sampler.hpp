@@ -325,7 +325,7 @@ class cpu_sampler {
   cpu_rate rate_;
   int counters_ = 0;
   thread_table<cpu_thread> threads_;
-  thread_watch watch_;
+  thread_watch watch_{10'000'000, 50};
   std::atomic<bool> active_{false};
   std::atomic<bool> interval_timer_{false};
 };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// When to look for new threads: every 10 ms, if anything in the system was started since the last
-// look, and never for more than a fiftieth of a processor.
+// When to look for new threads: after each interval, if anything in the system was started since
+// the last look, and never for more than a given part of a processor.
 #ifndef WHENCE_SAMPLERS_THREAD_WATCH_HPP
 #define WHENCE_SAMPLERS_THREAD_WATCH_HPP
 
@@ -14,20 +14,22 @@ namespace whence::inline v1::samplers {
 
 class thread_watch {
  public:
-  static constexpr std::int64_t interval_ns = 10'000'000;
+  // `part`: looks take at most 1 / part of a processor.
+  thread_watch(std::int64_t interval_ns, int part) noexcept
+      : interval_ns_(interval_ns), part_(part) {}
 
   // Calls look() if it is time to, and sets when it will be. Requires: one caller at a time.
   template <class Look>
   void look(std::int64_t now_ns, Look look_now) noexcept {
-    next_ns_ = now_ns + interval_ns;
+    next_ns_ = now_ns + interval_ns_;
     const std::int64_t newest = sys::newest_task();
     if (newest >= 0 && newest == newest_) return;
     // By the thread's own clock: it may have to wait for its processor, which is no cost.
     const std::int64_t begin = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID);
     look_now();
     newest_ = newest;
-    const std::int64_t rest = share * (sys::clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin);
-    if (rest > interval_ns) next_ns_ = now_ns + rest;
+    const std::int64_t rest = part_ * (sys::clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin);
+    if (rest > interval_ns_) next_ns_ = now_ns + rest;
   }
 
   std::int64_t next_ns() const noexcept { return next_ns_; }
@@ -38,8 +40,8 @@ class thread_watch {
   }
 
  private:
-  static constexpr std::int64_t share = 50;
-
+  std::int64_t interval_ns_;
+  int part_;
   std::int64_t newest_ = -1;
   std::int64_t next_ns_ = 0;
 };

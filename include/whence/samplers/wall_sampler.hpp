@@ -185,7 +185,7 @@ class wall_sampler {
 
   // How many threads to look at in a period of `ns`.
   std::size_t affordable(std::size_t count, std::int64_t ns) const noexcept {
-    constexpr double share = 0.0125;  // and the rest for finding threads
+    constexpr double share = 0.01;  // and the rest for finding threads
     constexpr std::size_t least = 8;
     const double most = share * static_cast<double>(ns) / cost_ns_;
     if (most >= static_cast<double>(count)) return count;
@@ -310,7 +310,7 @@ class wall_sampler {
 
   // The sampler's thread's own, but for what handlers use of the entries.
   thread_table<wall_thread> threads_;
-  thread_watch watch_;
+  thread_watch watch_{50'000'000, 400};
   unwind::sleeper_room* room_ = nullptr;
   double cost_ns_ = 2000;                       // of a look at one thread
   std::atomic<std::int64_t> seen_share_{1000};  // of the threads, in thousandths

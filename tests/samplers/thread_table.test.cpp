@@ -1,0 +1,136 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <set>
+#include <thread>
+#include <vector>
+
+#include <whence/samplers/thread_table.hpp>
+#include <whence/samplers/thread_watch.hpp>
+#include <whence/sys/task_list.hpp>
+
+using namespace whence;
+
+namespace {
+
+struct entry {
+  std::atomic<pid_t> tid{0};
+  std::atomic<bool> in_handler{false};
+  std::uint32_t seen = 0;
+  std::int64_t last_cpu_ns = 0;
+  bool is_free() const { return tid == 0 && !in_handler; }
+};
+
+struct workplace {
+  sys::memory_budget budget{std::size_t{256} << 20};
+  sys::arena arena{budget};
+  samplers::thread_table<entry> table{arena};
+  int begun = 0;
+  int ended = 0;
+
+  bool follow(pid_t without = 0) {
+    return table.follow([without](pid_t tid) { return tid == without; },
+                        [this](entry& e, pid_t tid) {
+                          ++begun;
+                          e.tid = tid;
+                        },
+                        [this](entry&) { ++ended; });
+  }
+  std::set<pid_t> tids() {
+    std::set<pid_t> all;
+    table.for_each([&all](const entry& e) { all.insert(e.tid); });
+    return all;
+  }
+};
+
+// Threads that wait until they are let go.
+class crowd {
+ public:
+  explicit crowd(std::size_t size) {
+    for (std::size_t i = 0; i < size; ++i) {
+      threads_.emplace_back([this] {
+        ++here_;
+        while (!go_) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      });
+    }
+    while (here_ < size) std::this_thread::yield();
+  }
+  ~crowd() {
+    go_ = true;
+    for (auto& t : threads_) t.join();
+  }
+
+ private:
+  std::atomic<bool> go_{false};
+  std::atomic<std::size_t> here_{0};
+  std::vector<std::thread> threads_;
+};
+
+}  // namespace
+
+TEST_CASE("the entries are those of the threads there are") {
+  workplace w;
+  REQUIRE(w.follow());
+  const int before = w.begun;
+  CHECK(w.tids().contains(::gettid()));
+  {
+    const crowd others(200);  // more than the first segment
+    REQUIRE(w.follow());
+    CHECK(w.begun == before + 200);
+    REQUIRE(w.follow());
+    CHECK(w.begun == before + 200);
+    CHECK(w.tids().size() == static_cast<std::size_t>(before) + 200);
+    std::set<pid_t> listed;
+    REQUIRE(sys::for_each_task([&listed](pid_t tid) { listed.insert(tid); }));
+    CHECK(w.tids() == listed);
+  }
+  // The kernel may list a thread for a moment after it was joined.
+  for (int i = 0; i < 1000 && w.ended < 200; ++i) {
+    REQUIRE(w.follow());
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
+  CHECK(w.ended == 200);
+  REQUIRE(w.follow(::gettid()));
+  CHECK_FALSE(w.tids().contains(::gettid()));
+}
+
+TEST_CASE("an entry is found by its address and by its tid, and is not reused while it is in use") {
+  workplace w;
+  REQUIRE(w.follow());
+  entry* const mine = w.table.find(::gettid());
+  REQUIRE(mine != nullptr);
+  CHECK(w.table.at(mine) == mine);
+  CHECK(w.table.at(reinterpret_cast<char*>(mine) + 1) == nullptr);
+  CHECK(w.table.at(nullptr) == nullptr);
+  CHECK(w.table.at(&w) == nullptr);
+  const samplers::entry_in_use<entry> use(*mine);
+  w.table.clear([](entry&) {});
+  CHECK(w.tids().empty());
+  REQUIRE(w.follow());
+  CHECK(w.table.find(::gettid()) != nullptr);
+  CHECK(w.table.find(::gettid()) != mine);
+}
+
+TEST_CASE("a number that another thread has now begins anew") {
+  workplace w;
+  REQUIRE(w.follow());
+  const int begun = w.begun;
+  w.table.find(::gettid())->last_cpu_ns = INT64_MAX;  // as if the thread before had used more
+  REQUIRE(w.follow());
+  CHECK(w.begun == begun + 1);
+  CHECK(w.ended == 1);
+}
+
+TEST_CASE("a new thread changes what tells of new threads") {
+  samplers::thread_watch watch(1000, 50);
+  watch.start_over();
+  int looks = 0;
+  watch.look(5, [&looks] { ++looks; });
+  CHECK(looks == 1);
+  CHECK(watch.next_ns() >= 1005);
+  std::thread([] {}).join();
+  watch.look(1, [&looks] { ++looks; });
+  CHECK(looks == 2);
+}
