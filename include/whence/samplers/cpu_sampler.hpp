@@ -41,6 +41,7 @@
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/service_thread.hpp>
+#include <whence/sys/stack_room.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/code_check.hpp>
@@ -206,6 +207,7 @@ class cpu_sampler {
   // False where there was no timer to be had.
   bool begin_thread(cpu_thread& t, ::pid_t tid, bool is_new) noexcept {
     if (!give_frames(state_, t)) return true;
+    t.is_main = tid == ::getpid();
     // Release: a handler that finds the entry by its tid finds the rest.
     t.tid.store(tid, std::memory_order_release);
     const bool timed = t.begin(rate_, is_new, counters_ < most_counters());
@@ -290,7 +292,7 @@ class cpu_sampler {
   }
 
   void count(cpu_thread& t, std::int64_t ns, const ucontext_t& at) noexcept {
-    if (!active_.load(std::memory_order_acquire)) return;
+    if (!active_.load(std::memory_order_acquire) || !(t.is_main || sys::has_stack_room())) return;
     unwind::trace trace{t.pcs, t.capacity};
     unwind::capture_context(state_.unwinder, trace, at);
     const stack::key k{{trace.pcs, trace.depth, trace.truncated, trace.leaf_is_ip},

@@ -52,6 +52,7 @@ struct cpu_thread {
   std::atomic<std::int64_t> missed_ns{0};   // CPU time from before it was found
   std::uintptr_t* pcs = nullptr;            // for the handler, which has little stack
   std::size_t capacity = 0;
+  bool is_main = false;
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
   std::atomic<bool> in_handler{false};

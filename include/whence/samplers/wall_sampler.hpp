@@ -14,6 +14,8 @@
 #ifndef WHENCE_SAMPLERS_WALL_SAMPLER_HPP
 #define WHENCE_SAMPLERS_WALL_SAMPLER_HPP
 
+#include <unistd.h>
+
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -40,6 +42,7 @@
 #include <whence/sys/random.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/sleeping.hpp>
+#include <whence/sys/stack_room.hpp>
 #include <whence/sys/thread_clock.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/sleeper.hpp>
@@ -196,6 +199,7 @@ class wall_sampler {
   void follow() noexcept {
     threads_.follow([this](::pid_t tid) { return own_->has(tid); },
                     [this](wall_thread& t, ::pid_t tid) {
+                      t.is_main = tid == ::getpid();
                       if (give_frames(state_, t)) t.tid.store(tid, std::memory_order_release);
                     },
                     [this](wall_thread& t) { end_thread(t); });
@@ -283,7 +287,8 @@ class wall_sampler {
   // ---- in the handler
 
   void leave_stack(wall_thread& t, const ucontext_t& at) noexcept {
-    if (!active_.load(std::memory_order_acquire) || t.has_stack.load(std::memory_order_acquire)) {
+    if (!active_.load(std::memory_order_acquire) || t.has_stack.load(std::memory_order_acquire) ||
+        !(t.is_main || sys::has_stack_room())) {
       return;
     }
     t.stack = {t.pcs, t.capacity};

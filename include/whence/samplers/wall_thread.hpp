@@ -25,6 +25,7 @@ namespace whence::inline v1::samplers {
 
 struct wall_thread {
   std::atomic<::pid_t> tid{0};
+  bool is_main = false;
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
 
