@@ -97,7 +97,7 @@ std::size_t login(std::uint32_t seed) {
 
 std::size_t report(std::uint32_t seed) {
   text page;
-  for (int i = 0; i < 8'000; ++i) page += std::to_string(std::sqrt(seed + i)) + "\n";
+  for (std::uint32_t i = 0; i < 8'000; ++i) page += std::to_string(std::sqrt(seed + i)) + "\n";
   return page.size();
 }
 
