@@ -18,7 +18,9 @@
 #ifndef WHENCE_INSTRUMENTS_WAIT_HPP
 #define WHENCE_INSTRUMENTS_WAIT_HPP
 
+#include <atomic>
 #include <cstdint>
+#include <new>
 
 #include <whence/profile/attach.hpp>
 #include <whence/profile/counters.hpp>
@@ -71,6 +73,23 @@ bool is_over(const Time& t) {
   }
 }
 
+// The slots of all waits; nullptr where there is no memory for them.
+inline core::wait_slots* slots_of(core::process_state& s) noexcept {
+  core::wait_slots* slots = s.waits.load(std::memory_order_acquire);
+  if (slots == nullptr) {
+    void* const memory = s.arena.allocate_always(sizeof(core::wait_slots));
+    if (memory == nullptr) return nullptr;
+    auto* const made = ::new (memory) core::wait_slots(s.arena);
+    if (s.waits.compare_exchange_strong(slots, made, std::memory_order_acq_rel)) slots = made;
+  }
+  if (core::forget_waits.load(std::memory_order_relaxed) == nullptr) {
+    core::forget_waits.store(+[](core::process_state& root) noexcept {
+      root.waits.load(std::memory_order_relaxed)->forget_other_threads();
+    });
+  }
+  return slots;
+}
+
 class wait {
  public:
   // Begins a wait at the stack that begins at the frame returning to `caller`, on `queue` if it is
@@ -88,7 +107,8 @@ class wait {
     if (counts) w.bucket = core::record_stack(*s, block.rows(), {0, 0, labels}, caller);
     if (charges) w.queue = queue;
     // In this order: whoever is in the queue has a slot, by which a child of fork finds the queue.
-    slot_ = s->waits.take();
+    core::wait_slots* const slots = slots_of(*s);
+    if (slots != nullptr) slot_ = slots->take();
     if (slot_ != nullptr) {
       const std::uint32_t sequence = slot_->begin(w);
       if (counts) last_counted_wait = {slot_, sequence};

@@ -70,11 +70,12 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
   static void in_child() noexcept {
     if (held_) {
       own_state.heap.start_epoch();
-      own_state.waits.forget_other_threads();
       own_state.threads.forget_other_threads();
       if (hooks_ != nullptr) hooks_->in_child(own_state);
     }
-    if (const process_state* const s = root.load(std::memory_order_relaxed)) {
+    if (process_state* const s = root.load(std::memory_order_relaxed)) {
+      const auto forget = forget_waits.load(std::memory_order_relaxed);
+      if (forget != nullptr) forget(*s);
       own_state.own_gate.floor.store(s->heap.gate_floor(), std::memory_order_relaxed);
     }
     sys::forget_random();

@@ -20,7 +20,6 @@
 #include <whence/profile/profile_directory.hpp>
 #include <whence/profile/settings.hpp>
 #include <whence/profile/thread_records.hpp>
-#include <whence/profile/wait_slots.hpp>
 #include <whence/stack/label_merges.hpp>
 #include <whence/stack/label_sets.hpp>
 #include <whence/stack/losses.hpp>
@@ -41,6 +40,7 @@ struct running_profile;
 namespace whence::inline v1::core {
 
 struct process_state;
+class wait_slots;
 
 // What a fork calls of those above.
 struct fork_hooks {
@@ -88,7 +88,7 @@ struct process_state {
   live_map<std::uint64_t> values{budget};  // custom: values of up to 8 bytes
   live_map<wide_key> wide_values{budget};  // custom: wider ones
   block_filter filter;
-  wait_slots waits{arena};
+  std::atomic<wait_slots*> waits{nullptr};  // made by the first wait, never freed
   thread_records threads{arena};
 
   sampling_root samplers;
@@ -113,6 +113,9 @@ struct process_state {
 [[gnu::visibility("hidden"),
   gnu::used]] inline constinit process_state own_state asm("whence_root_v1"){};
 [[gnu::visibility("hidden")]] inline constinit std::atomic<process_state*> root{nullptr};
+// Lets a child of fork forget the waits of threads it does not have. Of a module whose code waits.
+[[gnu::visibility("hidden")]] inline constinit std::atomic<void (*)(process_state&) noexcept>
+    forget_waits{nullptr};
 
 process_state* attach() noexcept;
 

@@ -24,9 +24,11 @@ namespace whence::inline v1::core {
 
 class waits_in_progress {
  public:
-  explicit waits_in_progress(const wait_slots& slots) {
+  // nullptr: nobody has waited yet.
+  explicit waits_in_progress(const wait_slots* slots) {
+    if (slots == nullptr) return;
     const std::int64_t now = sys::monotonic_ns();
-    slots.for_each([&](const wait_slot& s, std::uint32_t sequence, const wait_in_progress& w) {
+    slots->for_each([&](const wait_slot& s, std::uint32_t sequence, const wait_in_progress& w) {
       const std::int64_t length = now - w.since_ns;
       if (w.bucket == nullptr || length < w.rate_ns || length <= 0) return;
       waits_.push_back({w.bucket, &s, sequence, length});
