@@ -298,7 +298,8 @@ TEST_CASE("where timers run out, the process's interval timer samples, and the p
           if (!said) return 2;
           if (time_in_all(s) < 490'000'000) return 3;
           if (!signals_are_prompt) return 0;
-          // It counts no overruns, so on a busy machine much is lost: it is in the total, unsampled.
+          // It counts no overruns, so on a busy machine much is lost: it is in the total,
+          // unsampled.
           return time_through(s, "compute_split") > 50'000'000 ? 0 : 4;
         }) == 0);
 }

@@ -137,7 +137,8 @@ int main() {
            std::string(WHENCE_INCLUDE_DIR) + "' p.cpp -o p -pthread && ./p");
 }
 
-TEST_CASE("a child finds no thread waiting, and locks that others waited for are as free") {
+// To valgrind a child has lost what only the stacks of its parent's threads held.
+TEST_CASE("a child of fork finds no thread waiting, and locks that others waited for are as free") {
   const whence_tests::wait_rates every(1);
   using r = prefixed_registry<"fork.waits">;
   tracked_mutex<std::timed_mutex, r> m;

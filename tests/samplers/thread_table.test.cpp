@@ -71,6 +71,7 @@ class crowd {
 }  // namespace
 
 TEST_CASE("the entries are those of the threads there are") {
+  std::thread([] {}).join();  // a sanitizer starts one of its own with the first
   workplace w;
   REQUIRE(w.follow());
   const int before = w.begun;

@@ -34,7 +34,7 @@ inline std::uintptr_t least_room_below_fp(const unsigned char* code) noexcept {
   }
   std::int32_t n = 0;
   if (is({0x48, 0x83, 0xec})) {
-    n = static_cast<signed char>(*code);
+    n = *code < 0x80 ? *code : 0;  // what is negative makes no room
   } else if (is({0x48, 0x81, 0xec})) {
     std::memcpy(&n, code, sizeof n);
   }
