@@ -32,16 +32,23 @@
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text.hpp>
+#include <whence/format/thread_text.hpp>
 #include <whence/format/top.hpp>
 #include <whence/fwd.hpp>
 #include <whence/knobs.hpp>
 #include <whence/profile/attach.hpp>
+#include <whence/profile/counters.hpp>
 #include <whence/profile/custom.hpp>
 #include <whence/profile/header.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/profile.hpp>
 #include <whence/profile/rows.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/profile/thread_groups.hpp>
+#include <whence/profile/thread_state.hpp>
+#include <whence/samplers/thread_dumper.hpp>
+#include <whence/sys/as_error.hpp>
+#include <whence/sys/keep_frame.hpp>
 #include <whence/sys/raise.hpp>
 #include <whence/sys/sequence.hpp>
 
@@ -82,18 +89,65 @@ inline profile& new_profile(std::string name, std::string description = {}) {
   return *made.it;
 }
 
-inline profile_snapshot profile::snapshot() const {
+inline std::size_t profile::count() const noexcept {
+  if (kind_ == core::kind::goroutine) return samplers::count_threads();
+  if (kind_ != core::kind::custom) return rows_->size.load(std::memory_order_relaxed);
+  std::int64_t live = 0;
+  rows_->for_each([&live](const stack::bucket& b) {
+    live += b.counters[core::live_counter].load(std::memory_order_relaxed);
+  });
+  return static_cast<std::size_t>(live < 0 ? 0 : live);
+}
+
+namespace core {
+
+// Of `goroutine`. Throws: std::bad_alloc.
+inline thread_dump dump_threads(process_state& s, const profile& p, const void* caller,
+                                samplers::thread_dumper::detail how) {
+  samplers::thread_dumper* const dumper = samplers::thread_dumper::get(s);
+  if (dumper == nullptr) sys::raise<std::bad_alloc>();
+  return dumper->take(p, caller, how);
+}
+
+inline std::error_code write_threads(process_state& s, const profile& p, sink& out, int debug,
+                                     const void* caller) {
+  using samplers::thread_dumper;
+  if (debug > 1) {
+    const thread_dump dump = dump_threads(s, p, caller, thread_dumper::detail::everything);
+    return format::thread_text_writer<>(out).write(dump);
+  }
+  const profile_snapshot now = grouped(dump_threads(s, p, caller, thread_dumper::detail::stacks));
+  if (debug > 0) return format::write_text(out, now);
+  format::profile_writer writer(out, now.header);
+  for (const profile_row& row : now.rows) writer.add(row);
+  return writer.finish();
+}
+
+}  // namespace core
+
+// Not inlined: the calling thread's own stack in `goroutine` begins at the caller.
+[[gnu::noinline]] inline profile_snapshot profile::snapshot() const {
   profile_snapshot result;
-  const core::process_state* const s = core::state();
+  core::process_state* const s = core::state();
   if (s == nullptr) return result;
+  if (kind_ == core::kind::goroutine) {
+    result = core::grouped(core::dump_threads(*s, *this, __builtin_return_address(0),
+                                              samplers::thread_dumper::detail::stacks));
+    sys::keep_frame();
+    return result;
+  }
   result.header = core::header_of(*this, *s);
   core::for_each_row(*s, *this, [&](const profile_row& row) { result.rows.push_back(row); });
   return result;
 }
 
-inline std::error_code profile::write_to(sink out, int debug) const {
-  const core::process_state* const s = core::state();
+[[gnu::noinline]] inline std::error_code profile::write_to(sink out, int debug) const {
+  core::process_state* const s = core::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+  if (kind_ == core::kind::goroutine) {
+    const void* const caller = __builtin_return_address(0);
+    return sys::as_error([&] { return core::write_threads(*s, *this, out, debug, caller); });
+  }
   if (debug > 0) return format::write_text(out, snapshot());
   format::profile_writer writer(out, core::header_of(*this, *s));
   core::for_each_row(*s, *this, [&](const profile_row& row) { writer.add(row); });

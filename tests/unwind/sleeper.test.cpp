@@ -228,7 +228,7 @@ TEST_CASE("the stack of a thread that sleeps is read without waking it") {
         if (!certain) CHECK(begins_in(t, s.own));
       }
       CHECK(done);
-      CHECK(sys::task_letter(s.tid) == 'S');
+      CHECK(sys::read_stat(s.tid).letter == 'S');
       CHECK(::write(s.ends[1], "x", 1) == 1);
       {
         const std::lock_guard hold(s.m);
@@ -244,7 +244,7 @@ TEST_CASE("the stack of a thread that sleeps is read without waking it") {
     }
   }
   MESSAGE(complete, " complete, ", incomplete, " incomplete");
-  // Not those whose frame needs a frame pointer and was called through a pointer.
+  // Not those that sleep above a frame that grows.
   CHECK(complete >= (complete + incomplete) * 4 / 5);
 }
 
@@ -258,7 +258,7 @@ TEST_CASE("what the kernel says of threads that run, are gone, or never were") {
   });
   while (tid == 0) std::this_thread::yield();
   CHECK(sys::read_syscall(tid).state == sys::task_state::running);
-  CHECK(sys::task_letter(tid) == 'R');
+  CHECK(sys::read_stat(tid).letter == 'R');
   CHECK(sys::thread_cpu_ns(tid) > 0);
   done = true;
   busy.join();
@@ -267,7 +267,7 @@ TEST_CASE("what the kernel says of threads that run, are gone, or never were") {
   }
   CHECK(sys::thread_cpu_ns(tid) == -1);
   CHECK(sys::read_syscall(tid).state == sys::task_state::gone);
-  CHECK(sys::task_letter(tid) == 0);
+  CHECK(sys::read_stat(tid).letter == 0);
 }
 
 TEST_CASE("a stack that is not there is an error, not a fault") {

@@ -27,12 +27,11 @@
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/tabwriter.hpp>
-#include <whence/format/utf8.hpp>
+#include <whence/format/text_parts.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/sys/as_error.hpp>
-#include <whence/sys/digits.hpp>
 #include <whence/sys/max_rss.hpp>
 #include <whence/sys/sequence.hpp>
 
@@ -156,7 +155,7 @@ class text_writer {
   std::string labels(const profile_row& row) const {
     std::string text;
     const auto add = [&text](std::string_view key, std::string_view value) {
-      append(text, text.empty() ? "# labels: {" : ", ", quoted(key), ":", quoted(value));
+      append(text, text.empty() ? "# labels: {" : ", ", in_quotes(key), ":", in_quotes(value));
     };
     for (const stack::label& l : row.labels) add(l.key, l.value);
     if (kind_ == core::kind::mutex && row.number != 0) {
@@ -164,23 +163,6 @@ class text_writer {
       add(number.type, std::to_string(row.number) + " " + number.unit);
     }
     return text.empty() ? text : text + "}\n";
-  }
-
-  static std::string quoted(std::string_view text) {
-    std::string result = "\"";
-    for (const char c : to_utf8(text)) {
-      if (c == '\n') {
-        result += "\\n";
-      } else if (c == '\t') {
-        result += "\\t";
-      } else if (static_cast<unsigned char>(c) < 0x20) {
-        append(result, "\\x", c < 0x10 ? "0" : "", sys::to_hex(static_cast<unsigned char>(c)));
-      } else {
-        if (c == '"' || c == '\\') result += '\\';
-        result += c;
-      }
-    }
-    return result + "\"";
   }
 
   void write_frames(const profile_row& row) {
@@ -207,35 +189,11 @@ class text_writer {
     }
   }
 
-  struct hex {
-    std::uintptr_t value;
-  };
-
-  static void append_one(std::string& to, std::string_view text) { to += text; }
-  static void append_one(std::string& to, std::int64_t number) { to += std::to_string(number); }
-  static void append_one(std::string& to, hex h) {
-    to += "0x";
-    to += sys::to_hex(h.value);
-  }
-  template <class... Parts>
-  static void append(std::string& to, const Parts&... parts) {
-    (append_one(to, parts), ...);
-  }
-
   template <class... Parts>
   void put(const Parts&... parts) {
     line_.clear();
     append(line_, parts...);
     table_.write(line_);
-  }
-
-  // A name may not end a cell or a line.
-  static std::string clean(std::string_view name) {
-    std::string text = to_utf8(name);
-    for (char& c : text) {
-      if (static_cast<unsigned char>(c) < 0x20) c = '?';
-    }
-    return text;
   }
 
   static constexpr std::size_t spill_size = 64 * 1024;

@@ -72,15 +72,6 @@ inline bool profile::remove(profile_key value) {
   return true;
 }
 
-inline std::size_t profile::count() const noexcept {
-  if (kind_ != core::kind::custom) return rows_->size.load(std::memory_order_relaxed);
-  std::int64_t live = 0;
-  rows_->for_each([&live](const stack::bucket& b) {
-    live += b.counters[core::live_counter].load(std::memory_order_relaxed);
-  });
-  return static_cast<std::size_t>(live < 0 ? 0 : live);
-}
-
 }  // namespace whence::inline v1
 
 #endif  // WHENCE_PROFILE_CUSTOM_HPP

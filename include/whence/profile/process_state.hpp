@@ -33,6 +33,7 @@ namespace whence::inline v1::samplers {
 class profiling_signal;
 class cpu_sampler;
 class wall_sampler;
+class thread_dumper;
 struct own_threads;
 struct running_profile;
 }  // namespace whence::inline v1::samplers
@@ -56,12 +57,14 @@ struct sampling_root {
   std::atomic<samplers::profiling_signal*> signal{nullptr};
   std::atomic<samplers::cpu_sampler*> cpu_sampler{nullptr};
   std::atomic<samplers::wall_sampler*> wall_sampler{nullptr};
+  std::atomic<samplers::thread_dumper*> dumper{nullptr};
   std::atomic<samplers::running_profile*> cpu_profile{nullptr};  // start_cpu_profile
   std::atomic<samplers::own_threads*> own{nullptr};
   // The functions are of modules that are never unloaded.
   std::atomic<const fork_hooks*> hooks{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_cpu{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_wall{nullptr};
+  std::atomic<void (*)(process_state&) noexcept> forget_dumper{nullptr};
 };
 
 inline constexpr std::int64_t default_heap_rate = 512 * 1024;  // Go: runtime.MemProfileRate

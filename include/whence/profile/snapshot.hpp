@@ -3,14 +3,15 @@
 // What a profile says at one moment: the header and rows of a stack with its values. Writers and
 // tests read this and nothing else, so neither needs a live profile.
 //
-// A row's stack points into the table of stacks, whose memory is never freed: rows stay valid for
-// the life of the process and may be copied freely.
+// A row's stack points into the table of stacks, whose memory is never freed, or into memory that
+// the snapshot and its copies share.
 #ifndef WHENCE_PROFILE_SNAPSHOT_HPP
 #define WHENCE_PROFILE_SNAPSHOT_HPP
 
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <span>
 #include <string>
 #include <vector>
@@ -50,6 +51,7 @@ struct profile_header {
 struct profile_snapshot {
   profile_header header;
   std::vector<profile_row> rows;  // no two with the same stack, labels and number
+  std::shared_ptr<const std::vector<std::uintptr_t>> memory;  // of stacks that are in no table
 };
 
 }  // namespace whence::inline v1

@@ -71,6 +71,12 @@ class thread_records {
     return nullptr;
   }
 
+  // The labels in force on a thread. Signal-safe.
+  std::uint32_t labels_of(::pid_t tid) const noexcept {
+    const thread_record* const r = find(tid);
+    return r == nullptr ? 0 : r->labels.load(std::memory_order_relaxed);
+  }
+
   // Of the calling thread. The functions are the root module's.
   own_record& own() const noexcept { return own_(); }
 

@@ -34,6 +34,8 @@ class fork_rules {
       [](core::process_state& s) noexcept {
         if (auto* const forget = s.samplers.forget_cpu.load(std::memory_order_acquire)) forget(s);
         if (auto* const forget = s.samplers.forget_wall.load(std::memory_order_acquire)) forget(s);
+        if (auto* const forget = s.samplers.forget_dumper.load(std::memory_order_acquire))
+          forget(s);
         s.samplers.own.store(nullptr);
         if (auto* const signal = s.samplers.signal.load(std::memory_order_acquire)) {
           signal->forget_holder();

@@ -4,11 +4,11 @@
 // and left there for good, since a signal may come after its timer is gone, and would kill the
 // process by default. What is not ours goes to the handler that was there before.
 //
-//   signal ─> on_signal ─> cpu sampler?   ─> wall sampler?   ─> the program's handler, if any
+//   signal ─> on_signal ─> cpu sampler?   ─> wall sampler? ─> thread dump? ─> the program's, if any
 //
-// Who asks for the signal is told by what it carries, so neither sampler can mistake the other's,
-// nor a kill(SIGPROF). Ours runs on the alternate stack where the thread has one, restarts system
-// calls, and keeps errno.
+// Who asks for the signal is told by what it carries, so none can mistake another's, nor a
+// kill(SIGPROF). Ours runs on the alternate stack where the thread has one, restarts system calls,
+// and keeps errno.
 #ifndef WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
 #define WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
 
@@ -40,7 +40,7 @@ class profiling_signal {
   // True: the signal was the sampler's. Signal-safe.
   using taker = bool (*)(core::process_state&, const siginfo_t&, const ucontext_t&) noexcept;
 
-  static constexpr int takers = 2;
+  static constexpr int takers = 3;
   std::atomic<taker> take[takers]{};
 
   // Sees to it that the process has our handler. Thread-safe; not for signal handlers.

@@ -42,9 +42,7 @@
 #include <whence/sys/random.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/sleeping.hpp>
-#include <whence/sys/stack_room.hpp>
 #include <whence/sys/thread_clock.hpp>
-#include <whence/unwind/capture.hpp>
 #include <whence/unwind/sleeper.hpp>
 
 namespace whence::inline v1::samplers {
@@ -115,7 +113,10 @@ class wall_sampler {
     wall_thread* const t = me->threads_.at(info.si_value.sival_ptr);
     if (t == nullptr) return false;
     const entry_in_use<wall_thread> in_use(*t);
-    if (info.si_timerid == t->timer.load(std::memory_order_acquire)) me->leave_stack(*t, at);
+    if (info.si_timerid == t->timer.load(std::memory_order_acquire) &&
+        me->active_.load(std::memory_order_acquire)) {
+      t->leave(s, at);
+    }
     return true;
   }
 
@@ -200,6 +201,7 @@ class wall_sampler {
     threads_.follow([this](::pid_t tid) { return own_->has(tid); },
                     [this](wall_thread& t, ::pid_t tid) {
                       t.is_main = tid == ::getpid();
+                      t.has_stack.store(false, std::memory_order_relaxed);
                       if (give_frames(state_, t)) t.tid.store(tid, std::memory_order_release);
                     },
                     [this](wall_thread& t) { end_thread(t); });
@@ -223,7 +225,7 @@ class wall_sampler {
       t.cpu_ns = cpu;
       return count(*b, 1, ns);
     }
-    t.pending_labels = state_.label_merges.over(labels_of(tid), running_);
+    t.pending_labels = state_.label_merges.over(state_.threads.labels_of(tid), running_);
     t.pending_samples += 1;
     t.pending_ns += ns;
     if (!t.ask()) count_unseen(t, 0);
@@ -259,13 +261,8 @@ class wall_sampler {
       incomplete_.fetch_add(1, std::memory_order_relaxed);
       trace.pcs[trace.depth++] = stack::pseudo::truncated;
     }
-    const std::uint32_t state = sys::task_letter(tid) == 'D' ? disk_ : waiting_;
-    return record(trace, state_.label_merges.over(labels_of(tid), state));
-  }
-
-  std::uint32_t labels_of(::pid_t tid) const noexcept {
-    const core::thread_record* const r = state_.threads.find(tid);
-    return r == nullptr ? stack::label_sets::none : r->labels.load(std::memory_order_relaxed);
+    const std::uint32_t state = sys::read_stat(tid).letter == 'D' ? disk_ : waiting_;
+    return record(trace, state_.label_merges.over(state_.threads.labels_of(tid), state));
   }
 
   stack::bucket* record(const unwind::trace& t, std::uint32_t labels) noexcept {
@@ -282,19 +279,6 @@ class wall_sampler {
     collect(t);
     count_unseen(t, 0);
     t.end();
-  }
-
-  // ---- in the handler
-
-  void leave_stack(wall_thread& t, const ucontext_t& at) noexcept {
-    if (!active_.load(std::memory_order_acquire) || t.has_stack.load(std::memory_order_acquire) ||
-        !(t.is_main || sys::has_stack_room())) {
-      return;
-    }
-    t.stack = {t.pcs, t.capacity};
-    unwind::capture_context(state_.unwinder, t.stack, at);
-    t.labels = core::labels_of_this_thread(state_);
-    t.has_stack.store(true, std::memory_order_release);
   }
 
   // ---- fork

@@ -10,7 +10,6 @@
 #define WHENCE_SYS_CPU_COUNTER_HPP
 
 #include <fcntl.h>
-#include <linux/perf_event.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
@@ -24,10 +23,27 @@ namespace whence::inline v1::sys {
 
 inline constexpr int no_counter = -1;
 
+// What the kernel asks for, in its first version (linux/perf_event.h, PERF_ATTR_SIZE_VER0), whose
+// header is a thousand lines.
+namespace perf {
+struct attributes {
+  std::uint32_t type, size;
+  std::uint64_t config, sample_period, sample_type, read_format, flags;
+  std::uint32_t wakeup_events, breakpoint_type;
+  std::uint64_t breakpoint_address;
+};
+static_assert(sizeof(attributes) == 64);
+inline constexpr std::uint32_t type_software = 1;
+inline constexpr std::uint64_t task_clock = 1;
+inline constexpr std::uint64_t disabled = 1, exclude_kernel = 1 << 5, exclude_hypervisor = 1 << 6;
+inline constexpr unsigned long close_on_exec = 1 << 3;
+inline constexpr unsigned long enable = 0x2400, disable = 0x2401;  // ioctl
+}  // namespace perf
+
 inline void close_counter(int counter) noexcept {
   const errno_guard keep;
   // A child of fork may hold it open: it must be quiet nevertheless.
-  ::ioctl(counter, PERF_EVENT_IOC_DISABLE, 0);
+  ::ioctl(counter, perf::disable, 0);
   ::close(counter);
 }
 
@@ -35,24 +51,22 @@ inline void close_counter(int counter) noexcept {
 // where the kernel, a sandbox or the limit of descriptors does not permit it.
 inline int open_counter(::pid_t tid, int signal, std::int64_t period_ns) noexcept {
   const errno_guard keep;
-  ::perf_event_attr what{};
-  what.type = PERF_TYPE_SOFTWARE;
+  perf::attributes what{};
+  what.type = perf::type_software;
   what.size = sizeof what;
-  what.config = PERF_COUNT_SW_TASK_CLOCK;
+  what.config = perf::task_clock;
   what.sample_period = static_cast<std::uint64_t>(period_ns);
+  what.flags = perf::disabled | perf::exclude_kernel | perf::exclude_hypervisor;
   what.wakeup_events = 1;
-  what.disabled = 1;
-  what.exclude_kernel = 1;
-  what.exclude_hv = 1;
   const int counter =
-      static_cast<int>(::syscall(SYS_perf_event_open, &what, tid, -1, -1, PERF_FLAG_FD_CLOEXEC));
+      static_cast<int>(::syscall(SYS_perf_event_open, &what, tid, -1, -1, perf::close_on_exec));
   if (counter < 0) return no_counter;
   ::f_owner_ex owner{};
   owner.type = F_OWNER_TID;
   owner.pid = tid;
   if (::fcntl(counter, F_SETFL, O_ASYNC | O_NONBLOCK) == 0 &&
       ::fcntl(counter, F_SETSIG, signal) == 0 && ::fcntl(counter, F_SETOWN_EX, &owner) == 0 &&
-      ::ioctl(counter, PERF_EVENT_IOC_ENABLE, 0) == 0) {
+      ::ioctl(counter, perf::enable, 0) == 0) {
     return counter;
   }
   close_counter(counter);

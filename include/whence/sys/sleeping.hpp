@@ -86,14 +86,63 @@ inline sleeping_task read_syscall(::pid_t tid) noexcept {
   return result;
 }
 
-// R running or ready, S sleeping, D waiting for a disk or the like, T stopped, t traced, Z ended;
-// 0 where it cannot be had.
-inline char task_letter(::pid_t tid) noexcept {
+struct task_stat {
+  // R running or ready, S sleeping, D waiting for a disk or the like, T stopped, t traced, Z ended;
+  // 0 where it cannot be had.
+  char letter = '\0';
+  char name[16]{};  // that the kernel knows it by
+};
+
+inline task_stat read_stat(::pid_t tid) noexcept {
+  task_stat result;
   char text[512];
-  if (!read_task_file(tid, "stat", text)) return 0;
+  if (!read_task_file(tid, "stat", text)) return result;
   // "4711 (a name) S ...", and the name may hold anything.
-  const char* const after = std::strrchr(text, ')');
-  return after != nullptr && after[1] == ' ' ? after[2] : '\0';
+  const char* const name = std::strchr(text, '(');
+  const char* const end = std::strrchr(text, ')');
+  if (name == nullptr || end == nullptr || end[1] != ' ') return result;
+  result.letter = end[2];
+  const auto length = static_cast<std::size_t>(end - name - 1);
+  std::memcpy(result.name, name + 1, length < 15 ? length : 15);
+  return result;
+}
+
+// Whether a thread blocks a signal.
+inline bool blocks_signal(::pid_t tid, int signal) noexcept {
+  char text[2048];
+  if (!read_task_file(tid, "status", text)) return false;
+  const char* const line = std::strstr(text, "\nSigBlk:\t");
+  if (line == nullptr) return false;
+  // 16 hexadecimal digits, bit 0 is signal 1.
+  const int bit = signal - 1;
+  const char digit = line[std::strlen("\nSigBlk:\t") + 15 - static_cast<std::size_t>(bit / 4)];
+  const int value = digit >= 'a' ? digit - 'a' + 10 : digit - '0';
+  return (value >> bit % 4 & 1) != 0;
+}
+
+// When the thread last was on a processor, in nanoseconds of the scheduler's clock; -1 where the
+// kernel does not tell (CONFIG_SCHED_DEBUG). The difference of two threads is true to a tick.
+inline std::int64_t last_run_ns(::pid_t tid) noexcept {
+  char text[512];
+  if (!read_task_file(tid, "sched", text)) return -1;
+  // "se.exec_start   :   50084260.185710", in milliseconds
+  const char* c = std::strstr(text, "se.exec_start");
+  c = c == nullptr ? nullptr : std::strchr(c, ':');
+  if (c == nullptr) return -1;
+  for (++c; *c == ' '; ++c) {
+  }
+  std::int64_t ns = 0;
+  int decimals = -1;
+  for (; (*c >= '0' && *c <= '9') || *c == '.'; ++c) {
+    if (*c == '.') {
+      decimals = 0;
+      continue;
+    }
+    ns = 10 * ns + (*c - '0');
+    if (decimals >= 0) ++decimals;
+  }
+  for (; decimals < 6; ++decimals) ns = decimals < 0 ? ns : 10 * ns;
+  return ns;
 }
 
 }  // namespace whence::inline v1::sys

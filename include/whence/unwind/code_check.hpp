@@ -31,6 +31,12 @@ inline bool calls(std::uintptr_t ra, std::uintptr_t function) noexcept {
          destination == function;
 }
 
+// Whether the call before `ra` is one to `function` or an indirect one, which may be.
+inline bool may_call(std::uintptr_t ra, std::uintptr_t function) noexcept {
+  const call_site site = site_before(ra);
+  return site.is_call && (site.target == 0 || calls(ra, function));
+}
+
 inline bool follows_call(std::uintptr_t ra) noexcept {
   return site_before(ra).is_call;
 }

@@ -16,6 +16,8 @@
 
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/safe_read.hpp>
+#include <whence/unwind/eh_frame.hpp>
+#include <whence/unwind/fixed_frame.hpp>
 #include <whence/unwind/prologue.hpp>
 #include <whence/unwind/walk_end.hpp>
 
@@ -74,6 +76,9 @@ class copied_stack {
   // A frame pointer that is not known must not be guessed.
   static constexpr bool takes_likely = false;
   static constexpr std::uintptr_t recovery_words = 8192;
+  static std::uintptr_t fp_of(const fde& f, std::uintptr_t lookup, std::uintptr_t sp) noexcept {
+    return fixed_fp(f, lookup, sp);
+  }
 
   // Where the return address of a function's call can be at the lowest: what it keeps for itself
   // above sp holds old words, which are no calls.

@@ -208,14 +208,35 @@ class walk {
   bool recover(const registers& from, pc at, walk_end end) noexcept {
     registers r = from;
     fde f;
-    if (unwinder_.entry_for(at.lookup(), memory_, plugin_, f) != lookup_result::found ||
-        !recover_caller(r, f.start, unwinder_.rule_for(at.lookup(), memory_, plugin_), stack_,
+    if (unwinder_.entry_for(at.lookup(), memory_, plugin_, f) != lookup_result::found) {
+      return finish(end);
+    }
+    if constexpr (!Stack::takes_likely) {
+      if (climb_fixed_frame(from, at, f)) return true;
+    }
+    if (!recover_caller(r, f.start, unwinder_.rule_for(at.lookup(), memory_, plugin_), stack_,
                         [this](std::uintptr_t ra) { return covering(ra); })) {
       return finish(end);
     }
     stack_.recovered(f.start, from.sp);
     r_ = r;
     rule_ = covering(r.pc);
+    return true;
+  }
+
+  // By the frame pointer that the function must have there. Sure, if a call of it returns to what
+  // is above.
+  bool climb_fixed_frame(const registers& from, pc at, const fde& f) noexcept {
+    registers r = from;
+    r.fp = Stack::fp_of(f, at.lookup(), from.sp);
+    if (r.fp == 0 || !climb(unwinder_.rule_for(at.lookup(), memory_, plugin_), r, stack_)) {
+      return false;
+    }
+    r.pc = plain_code_address(r.pc);
+    const rule q = covering(r.pc);
+    if (!q || !may_call(r.pc, f.start)) return false;
+    r_ = r;
+    rule_ = q;
     return true;
   }
 

@@ -1,0 +1,125 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A dump of threads as Go writes one of goroutines (debug=2), which is also how its crashes read:
+//
+//   goroutine 4711 [poll, 3 minutes, thread "worker 3"] {handler: "/search"}:
+//   shop::serve(...)
+//   	/src/shop.cpp:39 +0x1b
+//   created by shop::start(...)
+//   	/src/shop.cpp:61 +0x96
+//
+// The number is the thread's. (Go: runtime/traceback.go, goroutineheader)
+#ifndef WHENCE_FORMAT_THREAD_TEXT_HPP
+#define WHENCE_FORMAT_THREAD_TEXT_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <whence/format/process_code.hpp>
+#include <whence/format/profile_writer.hpp>
+#include <whence/format/sink.hpp>
+#include <whence/format/text_parts.hpp>
+#include <whence/profile/pseudo_frames.hpp>
+#include <whence/profile/thread_state.hpp>
+#include <whence/sys/as_error.hpp>
+
+namespace whence::inline v1::format {
+
+template <class Code = process_code>
+class thread_text_writer {
+ public:
+  explicit thread_text_writer(sink& out, Code code = {}) : out_(out), code_(std::move(code)) {}
+
+  [[nodiscard]] std::error_code write(const core::thread_dump& dump) {
+    return error_ = sys::as_error([&] {
+             for (const core::thread_state& t : dump.threads) {
+               if (&t != &dump.threads.front()) text_ += '\n';
+               write_thread(t);
+               spill(spill_size);
+             }
+             spill(1);
+             return error_ ? error_ : out_.finish();
+           });
+  }
+
+ private:
+  void write_thread(const core::thread_state& t) {
+    append(text_, "goroutine ", std::int64_t{t.tid}, " [", clean(t.state));
+    if (t.waited_ns >= 0) append(text_, ", ", duration(t.waited_ns));
+    if (!t.name.empty()) append(text_, ", thread ", in_quotes(t.name));
+    text_ += ']';
+    std::string_view before = " {";
+    for (const stack::label& l : t.labels) {
+      append(text_, before, word(l.key), ": ", in_quotes(l.value));
+      before = ", ";
+    }
+    append(text_, t.labels.empty() ? "" : "}", ":\n");
+    write_frames(t.stack);
+    if (t.stack.truncated) text_ += "...additional frames elided...\n";
+    if (!t.note.empty()) append(text_, "\t", clean(t.note), "\n");
+    if (!t.created_at.empty()) {
+      profile_row creation;
+      creation.stack = t.created_at.first(1);
+      text_ += "created by ";
+      write_frames(creation);
+    }
+  }
+
+  void write_frames(const profile_row& row) {
+    for (std::size_t i = 0; i < row.stack.size(); ++i) {
+      const std::uintptr_t pc = lookup_address(row, i);
+      if (core::is_pseudo(pc)) {
+        append(text_, core::pseudo_name(pc), "\n");
+        continue;
+      }
+      const symbols::location& at = code_.resolve(pc);
+      const bool known = at.function_start != 0;
+      for (const symbols::frame& f : at.frames) {
+        const bool whole = f.name.find_first_of("([") != std::string_view::npos;
+        append(text_, clean(f.name), whole ? "\n\t" : "(...)\n\t");
+        append(text_, f.file.empty() ? "?" : clean(f.file), ":", std::int64_t{f.line}, " +",
+               hex{known ? row.stack[i] - at.function_start : row.stack[i]}, "\n");
+      }
+    }
+  }
+
+  // Minutes as Go writes them, and seconds where it writes nothing.
+  static std::string duration(std::int64_t ns) {
+    const std::int64_t tenths = ns / 100'000'000;
+    if (tenths >= 600) return std::to_string(tenths / 600) + " minutes";
+    if (tenths >= 100) return std::to_string(tenths / 10) + " seconds";
+    return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " seconds";
+  }
+
+  // Go quotes a key only where it is more than a word.
+  static std::string word(std::string_view text) {
+    for (const char c : text) {
+      const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||
+                         (c >= '0' && c <= '9') || c == '.' || c == '/' || c == '_';
+      if (!plain) return in_quotes(text);
+    }
+    return text.empty() ? "\"\"" : std::string(text);
+  }
+
+  static constexpr std::size_t spill_size = 64 * 1024;
+
+  void spill(std::size_t least) {
+    if (text_.size() < least) return;
+    if (!error_) error_ = out_.write(std::as_bytes(std::span(text_)));
+    text_.clear();
+  }
+
+  sink& out_;
+  Code code_;
+  std::string text_;
+  std::error_code error_;
+};
+
+}  // namespace whence::inline v1::format
+
+#endif  // WHENCE_FORMAT_THREAD_TEXT_HPP

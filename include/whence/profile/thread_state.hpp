@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is known of each thread of the process at one moment. Writers and tests read this and
+// nothing else, so neither needs a live thread.
+#ifndef WHENCE_PROFILE_THREAD_STATE_HPP
+#define WHENCE_PROFILE_THREAD_STATE_HPP
+
+#include <sys/types.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <span>
+#include <string>
+#include <vector>
+
+#include <whence/profile/snapshot.hpp>
+#include <whence/stack/label_sets.hpp>
+
+namespace whence::inline v1::core {
+
+struct thread_state {
+  ::pid_t tid = 0;
+  std::string name;
+  std::string state;            // "running", or what it waits in: "futex", "poll"
+  std::int64_t waited_ns = -1;  // -1: not known
+  std::uint32_t label_set = 0;  // the number of `labels`
+  stack::label_list labels;
+  profile_row stack;  // its frames alone
+  std::string note;   // why there is no stack, or not all of it; empty: there is
+  std::span<const std::uintptr_t> created_at;  // return addresses; empty: not known
+};
+
+struct thread_dump {
+  profile_header header;
+  std::vector<thread_state> threads;  // the calling thread first, then as they were made
+  std::vector<std::string> deadlocks;
+  std::shared_ptr<const std::vector<std::uintptr_t>> frames;  // which the stacks point into
+};
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_THREAD_STATE_HPP

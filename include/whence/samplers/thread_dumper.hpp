@@ -1,0 +1,298 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Every thread's stack at this moment, without stopping any.
+//
+//   asleep in the kernel      its stack is read, and holds if its CPU clock has not moved   20 us
+//   running, or ready to      it is asked, and answers at its next tick                    1-4 ms
+//   the calling thread        takes its own
+//
+// A thread that falls asleep before it answers is read; one that does not answer in a tenth of a
+// second is in the dump without a stack. One dump at a time. (Go: runtime.GoroutineProfile stops
+// the world twice for a moment, and has each goroutine record itself before it runs on.)
+#ifndef WHENCE_SAMPLERS_THREAD_DUMPER_HPP
+#define WHENCE_SAMPLERS_THREAD_DUMPER_HPP
+
+#include <unistd.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <whence/profile/header.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/thread_labels.hpp>
+#include <whence/profile/thread_state.hpp>
+#include <whence/samplers/asked_stack.hpp>
+#include <whence/samplers/fork_rules.hpp>
+#include <whence/samplers/own_threads.hpp>
+#include <whence/samplers/profiling_signal.hpp>
+#include <whence/samplers/thread_table.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/nap.hpp>
+#include <whence/sys/no_cancel.hpp>
+#include <whence/sys/pages.hpp>
+#include <whence/sys/sleeping.hpp>
+#include <whence/sys/syscall_names.hpp>
+#include <whence/sys/task_list.hpp>
+#include <whence/sys/thread_clock.hpp>
+#include <whence/unwind/capture.hpp>
+#include <whence/unwind/sleeper.hpp>
+
+namespace whence::inline v1::samplers {
+
+class thread_dumper {
+ public:
+  explicit thread_dumper(core::process_state& s) noexcept : state_(s) {}
+
+  // The one of the process; nullptr where there is no memory.
+  static thread_dumper* get(core::process_state& s) noexcept {
+    return made_once<thread_dumper>(s, s.samplers.dumper);
+  }
+
+  enum class detail : bool { stacks, everything };
+
+  // The calling thread's stack begins at the frame that returns to `caller`. Requires: as
+  // unwind::capture. Throws: std::bad_alloc.
+  core::thread_dump take(const profile& shown, const void* caller, detail how) {
+    const sys::no_cancel uncancelled;
+    const sys::futex_guard hold(control_);
+    core::thread_dump dump;
+    dump.header = core::header_of(shown, state_);
+    frames_ = std::make_shared<std::vector<std::uintptr_t>>();
+    if (!ready_) ready_ = get_ready();
+    if (!ready_) dump.header.comments.emplace_back("threads that run cannot be asked for stacks");
+    std::vector<place> places = find_threads(dump);
+    take_own(places.front(), caller);
+    look(places);
+    std::erase_if(places, [](const place& p) { return p.it.tid == 0; });
+    if (how == detail::everything) describe(places);
+    return finished(std::move(dump), std::move(places));
+  }
+
+  // In the handler of SIGPROF: true if the signal is for a dump. Signal-safe.
+  static bool answer(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
+    thread_dumper* const me = s.samplers.dumper.load(std::memory_order_acquire);
+    if (me == nullptr || info.si_code != SI_TIMER) return false;
+    for (asked_stack& asked : me->asked_) {
+      if (&asked != info.si_value.sival_ptr) continue;
+      const entry_in_use<asked_stack> in_use(asked);
+      if (info.si_timerid == asked.timer.load()) asked.leave(s, at);
+      return true;
+    }
+    return false;
+  }
+
+ private:
+  // A thread, while the dump is being made.
+  struct place {
+    core::thread_state it;
+    std::size_t first_frame = 0, depth = 0;
+    std::int64_t cpu_ns = -1;  // when it was asked
+    asked_stack* asked = nullptr;
+  };
+  enum class found : unsigned char { stack, nothing, running };
+
+  // Requires: control_ is held.
+  bool get_ready() noexcept {
+    state_.samplers.forget_dumper.store(&forget, std::memory_order_release);
+    state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
+    if (room_ == nullptr) {
+      room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
+    }
+    return room_ != nullptr && !profiling_signal::install(state_, 2, &answer);
+  }
+
+  // The calling one first, then in the order of their creation.
+  std::vector<place> find_threads(core::thread_dump& dump) {
+    const ::pid_t self = ::gettid();
+    const own_threads* const own = state_.samplers.own.load(std::memory_order_acquire);
+    std::vector<::pid_t> tids{self};
+    bool listed = false;
+    for (bool all = false; !all;) {
+      tids.resize(1);
+      tids.reserve(2 * tids.capacity() + 64);
+      all = true;
+      listed = sys::for_each_task([&](::pid_t tid) {
+        if (tid == self || (own != nullptr && own->has(tid))) return;
+        all = all && tids.size() < tids.capacity();
+        if (all) tids.push_back(tid);
+      });
+    }
+    if (!listed) dump.header.comments.emplace_back("threads could not be listed");
+    std::vector<place> places(tids.size());
+    for (std::size_t i = 0; i < tids.size(); ++i) places[i].it.tid = tids[i];
+    return places;
+  }
+
+  void take_own(place& p, const void* caller) {
+    std::uintptr_t pcs[unwind::max_depth];
+    unwind::trace trace{pcs, depth()};
+    unwind::capture(state_.unwinder, trace, caller);
+    p.it.state = "running";
+    p.it.label_set = core::labels_of_this_thread(state_);
+    keep(p, trace);
+  }
+
+  void look(std::vector<place>& places) {
+    std::vector<place*> running;
+    for (std::size_t i = 1; i < places.size(); ++i) {
+      place& p = places[i];
+      switch (read(p)) {
+        case found::stack:
+          break;
+        case found::nothing:
+          p.it.tid = 0;
+          break;
+        case found::running:
+          running.push_back(&p);
+          break;
+      }
+    }
+    for (std::size_t first = 0; first < running.size(); first += most_asked) {
+      const std::size_t left = running.size() - first;
+      ask(running.data() + first, left < most_asked ? left : most_asked);
+    }
+  }
+
+  // If it sleeps, its stack. It may wake up meanwhile: then once more.
+  found read(place& p) {
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      const std::int64_t cpu = sys::thread_cpu_ns(p.it.tid);
+      if (cpu < 0) return found::nothing;
+      const sys::sleeping_task task = sys::read_syscall(p.it.tid);
+      if (task.state != sys::task_state::sleeping || room_ == nullptr) return found::running;
+      unwind::trace trace{room_->pcs, depth()};
+      const bool whole =
+          unwind::sleeper_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
+      if (sys::thread_cpu_ns(p.it.tid) != cpu) continue;
+      if (!whole) {
+        trace.truncated = true;
+        p.it.note = "the rest of its stack cannot be had for certain while it sleeps";
+      }
+      const char* const name = sys::syscall_name(task.number);
+      p.it.state = name != nullptr   ? name
+                   : task.number < 0 ? "stopped"
+                                     : "system call " + std::to_string(task.number);
+      p.it.label_set = state_.threads.labels_of(p.it.tid);
+      keep(p, trace);
+      return found::stack;
+    }
+    return found::running;
+  }
+
+  // Asks threads that run, as many as there are places at most, and waits for the answers.
+  void ask(place* const* running, std::size_t count) {
+    for (std::size_t i = 0; i < count; ++i) begin_asking(*running[i], asked_[i]);
+    const std::int64_t begin = sys::monotonic_ns();
+    std::size_t left = count;
+    for (std::int64_t naps = 1; left > 0; ++naps) {
+      sys::nap();
+      const std::int64_t passed = sys::monotonic_ns() - begin;
+      left = 0;
+      for (std::size_t i = 0; i < count; ++i) {
+        place& p = *running[i];
+        if (p.asked != nullptr && !is_answered(p, naps % 16 == 0, passed)) ++left;
+      }
+    }
+  }
+
+  void begin_asking(place& p, asked_stack& asked) noexcept {
+    p.it.state = "running";
+    p.it.label_set = state_.threads.labels_of(p.it.tid);
+    p.cpu_ns = sys::thread_cpu_ns(p.it.tid);
+    // The one asked here last may be answering late.
+    asked.take_back();
+    while (asked.in_handler.load()) sys::nap();
+    asked.has_stack.store(false, std::memory_order_relaxed);
+    asked.is_main = p.it.tid == ::getpid();
+    if (ready_ && give_frames(state_, asked) && asked.ask(p.it.tid, &asked)) {
+      p.asked = &asked;
+    } else {
+      p.it.note = "it runs, and cannot be asked for its stack";
+    }
+  }
+
+  // Whether there is nothing more to wait for.
+  bool is_answered(place& p, bool look_again, std::int64_t passed) {
+    if (p.asked->has_stack.load(std::memory_order_acquire)) {
+      p.it.label_set = p.asked->labels;
+      keep(p, p.asked->stack);
+    } else if (look_again && passed < patience_ns) {
+      const found f = read(p);
+      if (f == found::running) return false;
+      if (f == found::nothing) p.it.tid = 0;
+    } else if (passed < patience_ns) {
+      return false;
+    } else if (passed < longest_patience_ns && sys::thread_cpu_ns(p.it.tid) == p.cpu_ns) {
+      return false;  // it could not answer, because it did not get a processor
+    } else {
+      p.it.note = sys::blocks_signal(p.it.tid, profiling_signal_number)
+                      ? "no answer: it blocks SIGPROF"
+                      : "no answer";
+    }
+    p.asked->take_back();
+    p.asked = nullptr;
+    return true;
+  }
+
+  void keep(place& p, const unwind::trace& t) {
+    p.first_frame = frames_->size();
+    frames_->insert(frames_->end(), t.pcs, t.pcs + t.depth);
+    p.depth = t.depth;
+    p.it.stack.leaf_is_ip = t.leaf_is_ip;
+    p.it.stack.truncated = t.truncated;
+  }
+
+  // Names, and since when they sleep.
+  void describe(std::vector<place>& places) {
+    const std::int64_t now = sys::last_run_ns(places.front().it.tid);
+    for (place& p : places) {
+      const sys::task_stat stat = sys::read_stat(p.it.tid);
+      p.it.name = stat.name;
+      if (p.it.state == "running") continue;
+      const std::int64_t slept_at = now < 0 ? -1 : sys::last_run_ns(p.it.tid);
+      if (slept_at >= 0) p.it.waited_ns = now > slept_at ? now - slept_at : 0;
+      if (stat.letter == 'D') p.it.state += ", uninterruptible";
+      if (stat.letter == 'T' || stat.letter == 't') p.it.state = "stopped";
+    }
+  }
+
+  core::thread_dump finished(core::thread_dump dump, std::vector<place> places) {
+    for (place& p : places) {
+      p.it.labels = state_.labels.of(p.it.label_set);
+      p.it.stack.stack = {frames_->data() + p.first_frame, p.depth};
+      p.it.stack.labels = p.it.labels;
+      p.it.stack.values[0] = p.it.stack.raw[0] = 1;
+      dump.threads.push_back(std::move(p.it));
+    }
+    dump.frames = std::move(frames_);
+    return dump;
+  }
+
+  std::size_t depth() const noexcept {
+    return static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
+  }
+
+  static void forget(core::process_state& s) noexcept { s.samplers.dumper.store(nullptr); }
+
+  static constexpr std::size_t most_asked = 64;
+  static constexpr std::int64_t patience_ns = 100'000'000;
+  static constexpr std::int64_t longest_patience_ns = 1'000'000'000;
+
+  core::process_state& state_;
+  sys::futex_mutex control_;
+  bool ready_ = false;
+  unwind::sleeper_room* room_ = nullptr;
+  std::shared_ptr<std::vector<std::uintptr_t>> frames_;  // of the dump that is being made
+  asked_stack asked_[most_asked];
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_THREAD_DUMPER_HPP
