@@ -223,12 +223,10 @@ class thread_dumper {
     if (p.asked->has_stack.load(std::memory_order_acquire)) {
       p.it.label_set = p.asked->labels;
       keep(p, p.asked->stack);
-    } else if (look_again && passed < patience_ns) {
-      const found f = read(p);
+    } else if (passed < patience_ns) {
+      const found f = look_again ? read(p) : found::running;
       if (f == found::running) return false;
       if (f == found::nothing) p.it.tid = 0;
-    } else if (passed < patience_ns) {
-      return false;
     } else if (passed < longest_patience_ns && sys::thread_cpu_ns(p.it.tid) == p.cpu_ns) {
       return false;  // it could not answer, because it did not get a processor
     } else {
