@@ -135,8 +135,8 @@ class label_scope {
   label_scope(labels l, mode how) noexcept {
     process_state* const s = state();
     if (s == nullptr) return;
-    thread_ = this_thread(*s);
-    if (thread_ == nullptr && (thread_ = s->threads.take()) == nullptr) return;
+    thread_ = record_of_this_thread(*s);
+    if (thread_ == nullptr) return;
     before_ = thread_->labels.load(std::memory_order_relaxed);
     thread_->labels.store(how == mode::alone ? l.id() : s->label_merges.over(before_, l.id()),
                           std::memory_order_relaxed);

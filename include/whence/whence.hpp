@@ -17,6 +17,7 @@
 #include <whence/profile.hpp>
 #include <whence/registry.hpp>
 #include <whence/sync.hpp>
+#include <whence/thread.hpp>
 #include <whence/tracked.hpp>
 #include <whence/version.hpp>
 #include <whence/wall.hpp>

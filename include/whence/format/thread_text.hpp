@@ -62,11 +62,20 @@ class thread_text_writer {
     write_frames(t.stack);
     if (t.stack.truncated) text_ += "...additional frames elided...\n";
     if (!t.note.empty()) append(text_, "\t", clean(t.note), "\n");
-    if (!t.created_at.empty()) {
-      profile_row creation;
-      creation.stack = t.created_at.first(1);
-      text_ += "created by ";
-      write_frames(creation);
+    if (!t.created_at.empty()) write_creation(t.created_at);
+  }
+
+  // As Go, one frame: the first that is not the standard library's, if there is one.
+  void write_creation(std::span<const std::uintptr_t> stack) {
+    profile_row row;
+    for (std::size_t i = 0; i < stack.size(); ++i) {
+      row.stack = stack.subspan(i, 1);
+      const symbols::location& at = code_.resolve(lookup_address(row, 0));
+      for (const symbols::frame& f : at.frames) {
+        if (f.name.starts_with("std::") || f.name.starts_with("[libstdc++")) continue;
+        text_ += "created by ";
+        return write_frame(f, at, stack[i]);
+      }
     }
   }
 
@@ -78,14 +87,15 @@ class thread_text_writer {
         continue;
       }
       const symbols::location& at = code_.resolve(pc);
-      const bool known = at.function_start != 0;
-      for (const symbols::frame& f : at.frames) {
-        const bool whole = f.name.find_first_of("([") != std::string_view::npos;
-        append(text_, clean(f.name), whole ? "\n\t" : "(...)\n\t");
-        append(text_, f.file.empty() ? "?" : clean(f.file), ":", std::int64_t{f.line}, " +",
-               hex{known ? row.stack[i] - at.function_start : row.stack[i]}, "\n");
-      }
+      for (const symbols::frame& f : at.frames) write_frame(f, at, row.stack[i]);
     }
+  }
+
+  void write_frame(const symbols::frame& f, const symbols::location& at, std::uintptr_t address) {
+    const bool whole = f.name.find_first_of("([") != std::string_view::npos;
+    append(text_, clean(f.name), whole ? "\n\t" : "(...)\n\t");
+    append(text_, f.file.empty() ? "?" : clean(f.file), ":", std::int64_t{f.line}, " +",
+           hex{address - at.function_start}, "\n");
   }
 
   // Minutes as Go writes them, and seconds where it writes nothing.

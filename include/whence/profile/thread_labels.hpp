@@ -21,6 +21,12 @@ inline thread_record* this_thread(const process_state& s) noexcept {
   return own.load(std::memory_order_relaxed);
 }
 
+// The same, taken where there is none; nullptr where there is no memory. Not signal-safe.
+inline thread_record* record_of_this_thread(process_state& s) noexcept {
+  thread_record* const r = this_thread(s);
+  return r != nullptr ? r : s.threads.take();
+}
+
 // Signal-safe.
 inline std::uint32_t labels_of_this_thread(const process_state& s) noexcept {
   const thread_record* const r = this_thread(s);

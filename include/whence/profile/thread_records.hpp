@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is known of a thread that other threads may ask for: a record of one cache line, taken when
-// the thread first has something to say (its labels), given back when it ends.
+// the thread first has something to say (labels, a name, where it was made), given back when it
+// ends.
 //
 //   this thread ──> its record          one thread-local pointer, in the root's module
 //   any thread  ──> all records         a chain that only grows; a record without a tid is free
@@ -20,6 +21,7 @@
 #include <cstdint>
 #include <new>
 
+#include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/sys/thread_local.hpp>
@@ -27,9 +29,22 @@
 namespace whence::inline v1::core {
 
 struct alignas(sys::cache_line) thread_record {
-  std::atomic<::pid_t> tid{0};           // 0: free
-  std::atomic<std::uint32_t> labels{0};  // the set in force: stack::label_sets
+  std::atomic<::pid_t> tid{0};                   // 0: free
+  std::atomic<std::uint32_t> labels{0};          // the set in force: stack::label_sets
+  std::atomic<std::uint32_t> name{0};            // a set of the label `thread` alone; 0: none
+  std::atomic<bool> starts_known{false};         // a thread it is starting has its birth already
+  std::atomic<stack::bucket*> created{nullptr};  // of threadcreate, which counts living threads
   thread_record* next = nullptr;
+
+  // The thread is no more.
+  void forget() noexcept {
+    stack::bucket* const b = created.exchange(nullptr, std::memory_order_relaxed);
+    if (b != nullptr) b->add(0, -1);
+    labels.store(0, std::memory_order_relaxed);
+    name.store(0, std::memory_order_relaxed);
+    starts_known.store(false, std::memory_order_relaxed);
+    tid.store(0, std::memory_order_release);
+  }
 };
 
 using own_record = std::atomic<thread_record*>;
@@ -43,9 +58,7 @@ WHENCE_THREAD_LOCAL own_record record_in_this_module{nullptr};
 // What a thread's end does to its record, in the same module.
 [[gnu::visibility("hidden")]] inline void end_of_thread(void* record) noexcept {
   record_in_this_module.store(nullptr, std::memory_order_relaxed);
-  auto* const r = static_cast<thread_record*>(record);
-  r->labels.store(0, std::memory_order_relaxed);
-  r->tid.store(0, std::memory_order_release);
+  static_cast<thread_record*>(record)->forget();
 }
 
 class thread_records {
@@ -87,8 +100,7 @@ class thread_records {
       if (r == mine) {
         r->tid.store(::gettid(), std::memory_order_relaxed);
       } else {
-        r->labels.store(0, std::memory_order_relaxed);
-        r->tid.store(0, std::memory_order_relaxed);
+        r->forget();
       }
     }
   }

@@ -152,7 +152,7 @@ class cpu_sampler {
     if (const auto error = profiling_signal::install(state_, 0, &take)) return error;
     // Held while the thread starts: it finds the sampler set up.
     const sys::futex_guard hold(entries_);
-    if (const int error = own_->cpu_watcher.start(&watch, this, "whence-cpu")) {
+    if (const int error = own_->start(own_->cpu_watcher, &watch, this, "whence-cpu")) {
       return {error, std::generic_category()};
     }
     rate_ = {wishes_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};

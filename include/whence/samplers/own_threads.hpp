@@ -11,6 +11,7 @@
 #include <cstdint>
 #include <new>
 
+#include <whence/profile/known_start.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/task_list.hpp>
@@ -21,6 +22,13 @@ struct own_threads {
   explicit own_threads(core::process_state&) noexcept {}
 
   sys::service_thread cpu_watcher, wall_clock;
+
+  // 0, or the system's error.
+  static int start(sys::service_thread& thread, void (*body)(void*), void* argument,
+                   const char* name) noexcept {
+    const core::known_start ours;
+    return thread.start(body, argument, name);
+  }
 
   bool has(::pid_t tid) const noexcept {
     return tid == cpu_watcher.tid() || tid == wall_clock.tid();

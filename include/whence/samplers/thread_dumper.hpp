@@ -253,6 +253,12 @@ class thread_dumper {
     for (place& p : places) {
       const sys::task_stat stat = sys::read_stat(p.it.tid);
       p.it.name = stat.name;
+      if (const core::thread_record* const r = state_.threads.find(p.it.tid)) {
+        const stack::label_list name = state_.labels.of(r->name.load(std::memory_order_relaxed));
+        if (!name.empty()) p.it.name = name[0].value;
+        const stack::bucket* const b = r->created.load(std::memory_order_acquire);
+        if (b != nullptr) p.it.created_at = {b->pcs(), b->depth()};
+      }
       if (p.it.state == "running") continue;
       const std::int64_t slept_at = now < 0 ? -1 : sys::last_run_ns(p.it.tid);
       if (slept_at >= 0) p.it.waited_ns = now > slept_at ? now - slept_at : 0;

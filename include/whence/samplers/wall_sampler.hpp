@@ -141,7 +141,7 @@ class wall_sampler {
     disk_ = set_of("disk");
     active_.store(true, std::memory_order_release);
     watch_.start_over();
-    return {own_->wall_clock.start(&run, this, "whence-wall"), std::generic_category()};
+    return {own_->start(own_->wall_clock, &run, this, "whence-wall"), std::generic_category()};
   }
 
   static void run(void* self) noexcept { static_cast<wall_sampler*>(self)->run(); }

@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Included in one source file of a program: every thread that it or a library starts is known as a
+// tracked_thread is: where it was made, and with which labels (<whence/thread.hpp>).
+//
+// It defines pthread_create, which the dynamic linker then takes for everybody's, and calls libc's.
+// Not for a program that is linked statically, nor with a sanitizer, which does the same.
+#ifndef WHENCE_PTHREAD_HPP
+#define WHENCE_PTHREAD_HPP
+
+#include <dlfcn.h>
+#include <errno.h>
+#include <pthread.h>
+
+#include <new>
+
+#include <whence/config.hpp>
+#include <whence/fwd.hpp>
+#include <whence/instruments/birth.hpp>
+#include <whence/profile/thread_labels.hpp>
+#include <whence/registry.hpp>
+#include <whence/sys/keep_frame.hpp>
+
+namespace whence::inline v1::instruments {
+
+using thread_body = void* (*)(void*);
+
+struct thread_start {
+  birth b;
+  thread_body body;
+  void* argument;
+
+  static void* run(void* start) {
+    auto* const me = static_cast<thread_start*>(start);
+    const thread_body body = me->body;
+    void* const argument = me->argument;
+    me->b.adopt();
+    delete me;
+    return body(argument);
+  }
+};
+
+using create_function = int (*)(::pthread_t*, const ::pthread_attr_t*, thread_body, void*);
+
+// Whether somebody else keeps the birth of the threads that the calling thread starts now.
+inline bool starts_known() noexcept {
+  core::process_state* const s = core::state();
+  const core::thread_record* const r = s == nullptr ? nullptr : core::this_thread(*s);
+  return s == nullptr || (r != nullptr && r->starts_known.load(std::memory_order_relaxed));
+}
+
+[[gnu::noinline]] inline int create(create_function libc, ::pthread_t* thread,
+                                    const ::pthread_attr_t* attributes, thread_body body,
+                                    void* argument, const void* caller) {
+  if (starts_known()) return libc(thread, attributes, body, argument);
+  birth b(predefined_registry::threadcreate(), {}, caller);
+  auto* const start = new (std::nothrow) thread_start{b, body, argument};
+  const int error = start == nullptr ? EAGAIN : libc(thread, attributes, &thread_start::run, start);
+  if (error != 0) {
+    b.cancel();
+    delete start;
+  }
+  return error;
+}
+
+}  // namespace whence::inline v1::instruments
+
+extern "C" [[gnu::noinline]] int pthread_create(::pthread_t* thread,
+                                                const ::pthread_attr_t* attributes,
+                                                void* (*body)(void*), void* argument) noexcept {
+  static const auto libc =
+      reinterpret_cast<whence::instruments::create_function>(::dlsym(RTLD_NEXT, "pthread_create"));
+  if (libc == nullptr) return ENOSYS;
+  if constexpr (whence::config::disabled) return libc(thread, attributes, body, argument);
+  const int error = whence::instruments::create(libc, thread, attributes, body, argument,
+                                                __builtin_return_address(0));
+  whence::sys::keep_frame();
+  return error;
+}
+
+#endif  // WHENCE_PTHREAD_HPP

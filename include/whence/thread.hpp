@@ -1,0 +1,163 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Threads that are known: where they were made, what they are called, for whom they work.
+//
+//   whence::tracked_jthread worker(whence::thread_name{"worker 3"}, [] { serve(); });
+//
+//   $ go tool pprof -top threadcreate.pb.gz         the living threads by the stack that made them
+//   goroutine?debug=2                               ... [poll, 3 minutes, thread "worker 3"] ...
+//                                                   created by shop::start
+//
+// tracked_thread and tracked_jthread are std::thread and std::jthread with that, and with the
+// labels in force where they are made. join() is a wait in `block`. Threads that something else
+// makes: <whence/pthread.hpp>. A start costs 1 us more, a thread's life nothing.
+#ifndef WHENCE_THREAD_HPP
+#define WHENCE_THREAD_HPP
+
+#include <concepts>
+#include <stop_token>
+#include <string_view>
+#include <thread>
+#include <tuple>
+#include <type_traits>
+#include <utility>
+
+#include <whence/config.hpp>
+#include <whence/fwd.hpp>
+#include <whence/instruments/birth.hpp>
+#include <whence/instruments/wait.hpp>
+#include <whence/profile/known_start.hpp>
+#include <whence/registry.hpp>
+#include <whence/sys/keep_frame.hpp>
+
+namespace whence::inline v1 {
+
+// Names the calling thread: in `goroutine`, as the label `thread` of its samples (over the labels
+// in force, so best where the thread begins), and, its first 15 bytes, to the system. Thread-safe.
+inline void set_thread_name(std::string_view name) noexcept {
+  if constexpr (!config::disabled) {
+    core::process_state* const s = core::state();
+    if (s != nullptr) instruments::name_this_thread(*s, instruments::name_set(*s, name));
+  }
+}
+
+// The name of a tracked thread, given as its first argument.
+struct thread_name {
+  std::string_view text;
+};
+
+namespace instruments {
+
+// What a new thread runs. Constrained, because std::jthread asks whether it takes a stop_token.
+template <class F>
+struct adopted {
+  birth b;
+  F f;
+
+  template <class... Arguments>
+  requires std::invocable<F, Arguments...>
+  void operator()(Arguments&&... arguments) && {
+    b.adopt();
+    // std::invoke, without the ten thousand lines of <functional>.
+    std::apply(std::move(f), std::forward_as_tuple(std::forward<Arguments>(arguments)...));
+  }
+};
+
+// Takes a birth back unless its thread has started.
+class start_guard {
+ public:
+  explicit start_guard(birth& b) noexcept : birth_(&b) {}
+  ~start_guard() {
+    if (birth_ != nullptr) birth_->cancel();
+  }
+  void started() noexcept { birth_ = nullptr; }
+  start_guard(const start_guard&) = delete;
+  start_guard& operator=(const start_guard&) = delete;
+
+ private:
+  birth* birth_;
+  core::known_start known_;
+};
+
+template <class Thread, class F, class... Arguments>
+Thread start_thread(birth b, F&& f, Arguments&&... arguments) {
+  start_guard guard(b);
+  Thread t(adopted<std::decay_t<F>>{b, std::forward<F>(f)}, std::forward<Arguments>(arguments)...);
+  guard.started();
+  return t;
+}
+
+}  // namespace instruments
+
+// Thread: std::thread or std::jthread.
+template <class Thread, profile_registry R>
+class basic_tracked_thread {
+ public:
+  using id = typename Thread::id;
+  using native_handle_type = typename Thread::native_handle_type;
+
+  basic_tracked_thread() noexcept = default;
+  // Throws: as Thread's.
+  template <class F, class... Arguments>
+  requires(!std::same_as<std::remove_cvref_t<F>, basic_tracked_thread> &&
+           !std::same_as<std::remove_cvref_t<F>, thread_name>)
+      [[gnu::noinline]] explicit basic_tracked_thread(F&& f, Arguments&&... arguments)
+      : thread_(instruments::start_thread<Thread>(
+            instruments::birth(R::threadcreate(), {}, __builtin_return_address(0)),
+            std::forward<F>(f), std::forward<Arguments>(arguments)...)) {}
+  template <class F, class... Arguments>
+  [[gnu::noinline]] basic_tracked_thread(thread_name name, F&& f, Arguments&&... arguments)
+      : thread_(instruments::start_thread<Thread>(
+            instruments::birth(R::threadcreate(), name.text, __builtin_return_address(0)),
+            std::forward<F>(f), std::forward<Arguments>(arguments)...)) {}
+
+  void swap(basic_tracked_thread& other) noexcept { thread_.swap(other.thread_); }
+  friend void swap(basic_tracked_thread& a, basic_tracked_thread& b) noexcept { a.swap(b); }
+
+  [[nodiscard]] bool joinable() const noexcept { return thread_.joinable(); }
+  // Throws: as Thread's.
+  void join() {
+    instruments::waited(R::block(), 0, [this] {
+      thread_.join();
+      return true;
+    });
+    sys::keep_frame();
+  }
+  void detach() { thread_.detach(); }
+  [[nodiscard]] id get_id() const noexcept { return thread_.get_id(); }
+  [[nodiscard]] native_handle_type native_handle() { return thread_.native_handle(); }
+  [[nodiscard]] static unsigned hardware_concurrency() noexcept {
+    return Thread::hardware_concurrency();
+  }
+
+  [[nodiscard]] auto get_stop_source() noexcept requires requires(Thread& t) {
+    t.get_stop_source();
+  }
+  { return thread_.get_stop_source(); }
+  [[nodiscard]] auto get_stop_token() const noexcept requires requires(const Thread& t) {
+    t.get_stop_token();
+  }
+  { return thread_.get_stop_token(); }
+  bool request_stop() noexcept requires requires(Thread& t) { t.request_stop(); }
+  { return thread_.request_stop(); }
+
+ private:
+  Thread thread_;
+};
+
+// With nothing recorded: Thread, and a name that nobody sees.
+template <class Thread, profile_registry R>
+requires(!R::enabled) class basic_tracked_thread<Thread, R> : public Thread {
+ public:
+  using Thread::Thread;
+  template <class F, class... Arguments>
+  basic_tracked_thread(thread_name, F&& f, Arguments&&... arguments)
+      : Thread(std::forward<F>(f), std::forward<Arguments>(arguments)...) {}
+};
+
+using tracked_thread = basic_tracked_thread<std::thread, default_registry>;
+using tracked_jthread = basic_tracked_thread<std::jthread, default_registry>;
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_THREAD_HPP
