@@ -129,7 +129,7 @@ static_assert(as_upstream<std::mutex> && as_upstream<std::timed_mutex> &&
               as_upstream<basic_lockable> && as_upstream<failing> && as_upstream<final_mutex> &&
               as_upstream<untried> && as_upstream<final_basic>);
 static_assert(as_upstream<sys::futex_mutex>);
-static_assert(sizeof(tracked_mutex<>) == sizeof(std::mutex) + 56 && sizeof(mutex) == 64);
+static_assert(sizeof(tracked_mutex<>) == sizeof(std::mutex) + 72 && sizeof(mutex) == 80);
 static_assert(!std::is_copy_constructible_v<tracked_mutex<>> &&
               !std::is_move_constructible_v<tracked_mutex<>>);
 

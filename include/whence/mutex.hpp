@@ -95,7 +95,7 @@ class tracked_mutex {
 
   void lock() {
     if (!lock_at_once()) [[unlikely]] {
-      late([this] {
+      late<false>([this] {
         if constexpr (instruments::knows_waiters<M>) {
           m_.sleep();
         } else {
@@ -175,7 +175,7 @@ class tracked_mutex {
     if constexpr (shared_lockable) {
       if (m_.try_lock_shared()) [[likely]]
         return;
-      late_shared([this] {
+      late_shared<false>([this] {
         m_.lock_shared();
         return true;
       });
@@ -263,14 +263,14 @@ class tracked_mutex {
       if (timed) m_.mark();
     }
   }
-  template <class Take>
+  template <bool MayGiveUp = true, class Take>
   [[gnu::noinline, gnu::cold]] bool late(Take take) {
-    return free_in_a_moment() || watch_.take_late(__builtin_return_address(0), take);
+    return free_in_a_moment() || watch_.take_late(__builtin_return_address(0), take, MayGiveUp);
   }
-  template <class Take>
+  template <bool MayGiveUp = true, class Take>
   [[gnu::noinline, gnu::cold]] bool late_shared(Take take) {
     sys::relax_for_a_moment();
-    return m_.try_lock_shared() || watch_.take_late(__builtin_return_address(0), take);
+    return m_.try_lock_shared() || watch_.take_late(__builtin_return_address(0), take, MayGiveUp);
   }
 
   // Takes the lock if it is free within half a microsecond. Looking is no waiting: Go does not
@@ -296,6 +296,7 @@ class tracked_mutex {
       if (++depth_ > 1) return;
     }
     if constexpr (guesses) held_.store(true, std::memory_order_relaxed);
+    watch_.note_holder();
     if (watch_.hold_is_due()) [[unlikely]]
       begin_hold();
   }

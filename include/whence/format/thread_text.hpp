@@ -19,6 +19,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
@@ -37,9 +38,12 @@ class thread_text_writer {
 
   [[nodiscard]] std::error_code write(const core::thread_dump& dump) {
     return error_ = sys::as_error([&] {
-             for (const core::thread_state& t : dump.threads) {
-               if (&t != &dump.threads.front()) text_ += '\n';
-               write_thread(t);
+             for (const std::vector<std::size_t>& circle : dump.deadlocks) {
+               write_deadlock(dump, circle);
+             }
+             for (std::size_t i = 0; i < dump.threads.size(); ++i) {
+               if (i > 0) text_ += '\n';
+               write_thread(dump, i);
                spill(spill_size);
              }
              spill(1);
@@ -48,10 +52,70 @@ class thread_text_writer {
   }
 
  private:
-  void write_thread(const core::thread_state& t) {
+  // Each thread of the circle: where it took the lock that the one before waits for, and where it
+  // waits itself.
+  void write_deadlock(const core::thread_dump& dump, const std::vector<std::size_t>& circle) {
+    append(
+        text_, "deadlock: ", static_cast<std::int64_t>(circle.size()),
+        circle.size() == 1 ? " thread waits for itself\n\n" : " threads wait for each other\n\n");
+    for (const std::size_t w : circle) {
+      const core::lock_wait& wait = dump.waits[w];
+      append(text_, "thread ", tid_of(dump, wait.waiter), " waits for lock ", in_quotes(wait.lock),
+             " held by thread ", tid_of(dump, wait.holder), ":\n");
+      write_frames(dump.threads[wait.waiter].stack);
+      append(text_, "\nthread ", tid_of(dump, wait.holder), " took lock ", in_quotes(wait.lock),
+             ":\n");
+      write_taken(wait.taken);
+      text_ += '\n';
+    }
+  }
+
+  // What the lock itself is made of is left out.
+  void write_taken(const profile_row& row) {
+    if (row.stack.empty()) return;
+    const symbols::location& at = code_.resolve(lookup_address(row, 0));
+    bool begun = false;
+    for (const symbols::frame& f : at.frames) {
+      const bool ours = f.name.starts_with("whence::") && f.name.find("lock()") == f.name.npos;
+      begun = begun || !(ours || f.name.starts_with("std::__atomic"));
+      if (begun || &f == &at.frames.back()) write_frame(f, at, row.stack[0]);
+    }
+    profile_row callers;
+    callers.stack = row.stack.subspan(1);
+    write_frames(callers);
+  }
+
+  static std::int64_t tid_of(const core::thread_dump& dump, std::size_t thread) {
+    return dump.threads[thread].tid;
+  }
+
+  void write_wait(const core::thread_dump& dump, std::size_t thread) {
+    for (const core::lock_wait& w : dump.waits) {
+      if (w.waiter != thread) continue;
+      text_ += ", waiting for lock";
+      if (!w.lock.empty()) append(text_, " ", in_quotes(w.lock));
+      if (w.holder == core::lock_wait::nobody) return;
+      append(text_, " held by thread ", tid_of(dump, w.holder));
+      return write_place(w.taken);
+    }
+  }
+
+  // The first frame that is neither ours nor the standard library's.
+  void write_place(const profile_row& row) {
+    for (std::size_t i = 0; i < row.stack.size(); ++i) {
+      for (const symbols::frame& f : code_.resolve(lookup_address(row, i)).frames) {
+        if (f.name.starts_with("std::") || f.name.starts_with("whence::")) continue;
+        return append(text_, " at ", clean(f.name), " ", clean(f.file), ":", std::int64_t{f.line});
+      }
+    }
+  }
+
+  void write_thread(const core::thread_dump& dump, std::size_t i) {
+    const core::thread_state& t = dump.threads[i];
     append(text_, "goroutine ", std::int64_t{t.tid}, " [", clean(t.state));
     if (t.waited_ns >= 0) append(text_, ", ", duration(t.waited_ns));
     if (!t.name.empty()) append(text_, ", thread ", in_quotes(t.name));
+    write_wait(dump, i);
     text_ += ']';
     std::string_view before = " {";
     for (const stack::label& l : t.labels) {

@@ -24,6 +24,7 @@
 #include <whence/instruments/wait_name.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/counters.hpp>
+#include <whence/profile/lock_holder.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/profile.hpp>
 #include <whence/profile/record.hpp>
@@ -85,10 +86,14 @@ class lock_watch {
     return true;
   }
 
-  // Takes the lock, which somebody else has. `take` tells whether it got it before it gave up.
+  // Whoever calls has the lock now, and took it where this is inlined.
+  [[gnu::always_inline]] void note_holder() noexcept { holder_.note(); }
+
+  // Takes the lock, which somebody else has. `take` tells whether it got it before it gave up,
+  // which it does only if it `may_give_up`.
   template <class Take>
-  bool take_late(const void* caller, Take take) {
-    wait w(R::block(), name_.labels(), caller, &queue_);
+  bool take_late(const void* caller, Take take, bool may_give_up) {
+    wait w(R::block(), name_.labels(), caller, &queue_, may_give_up ? nullptr : &holder_);
     const bool got = take();
     w.end(got);
     return got;
@@ -134,6 +139,7 @@ class lock_watch {
   }
 
   // What every lock touches comes first, to share the lock's own cache line.
+  core::lock_holder holder_;
   std::int32_t holds_left_ = 0;
   std::uint32_t hold_rate_ = 0;  // by which they were drawn; 0: not drawn
   [[no_unique_address]] core::wait_queue queue_;
@@ -147,10 +153,11 @@ struct no_watch {
   constexpr no_watch() noexcept = default;
   constexpr explicit no_watch(const char*) noexcept {}
   static constexpr bool hold_is_due() noexcept { return false; }
+  static constexpr void note_holder() noexcept {}
   static constexpr bool begin_hold() noexcept { return false; }
   static constexpr bool idle() noexcept { return true; }
   template <class Take>
-  static bool take_late(const void*, Take take) {
+  static bool take_late(const void*, Take take, bool) {
     return take();
   }
   template <class Release>

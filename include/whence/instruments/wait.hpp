@@ -93,9 +93,10 @@ inline core::wait_slots* slots_of(core::process_state& s) noexcept {
 class wait {
  public:
   // Begins a wait at the stack that begins at the frame returning to `caller`, on `queue` if it is
-  // for a lock. Requires: `caller` as unwind::capture.
-  wait(profile& block, std::uint32_t labels, const void* caller,
-       core::wait_queue* queue = nullptr) noexcept {
+  // for a lock, which is `lock` if the wait ends only with it. Requires: `caller` as
+  // unwind::capture.
+  wait(profile& block, std::uint32_t labels, const void* caller, core::wait_queue* queue = nullptr,
+       const core::lock_holder* lock = nullptr) noexcept {
     core::process_state* const s = core::state();
     if (s == nullptr) return;
     core::wait_in_progress w;
@@ -106,6 +107,8 @@ class wait {
     w.since_ns = sys::monotonic_ns();
     if (counts) w.bucket = core::record_stack(*s, block.rows(), {0, 0, labels}, caller);
     if (charges) w.queue = queue;
+    w.lock = lock;
+    w.sp = reinterpret_cast<std::uintptr_t>(this);
     // In this order: whoever is in the queue has a slot, by which a child of fork finds the queue.
     core::wait_slots* const slots = slots_of(*s);
     if (slots != nullptr) slot_ = slots->take();

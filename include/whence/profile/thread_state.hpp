@@ -31,10 +31,19 @@ struct thread_state {
   std::span<const std::uintptr_t> created_at;  // return addresses; empty: not known
 };
 
+// A thread that waits for a tracked lock, and who has it.
+struct lock_wait {
+  static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
+  std::size_t waiter = nobody, holder = nobody;  // places in thread_dump::threads
+  std::string lock;                              // its name; may be empty
+  profile_row taken;                             // where the holder took it: its frames alone
+};
+
 struct thread_dump {
   profile_header header;
   std::vector<thread_state> threads;  // the calling thread first, then as they were made
-  std::vector<std::string> deadlocks;
+  std::vector<lock_wait> waits;
+  std::vector<std::vector<std::size_t>> deadlocks;            // each a circle: places in `waits`
   std::shared_ptr<const std::vector<std::uintptr_t>> frames;  // which the stacks point into
 };
 

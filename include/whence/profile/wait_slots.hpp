@@ -23,6 +23,7 @@
 #include <cstdint>
 #include <new>
 
+#include <whence/profile/lock_holder.hpp>
 #include <whence/profile/wait_queue.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
@@ -33,10 +34,12 @@ namespace whence::inline v1::core {
 
 // What a wait is made of.
 struct wait_in_progress {
-  stack::bucket* bucket = nullptr;  // where it will be counted; nullptr: nowhere
-  std::int64_t since_ns = 0;        // sys::monotonic_ns
-  std::int64_t rate_ns = 0;         // it counts for certain from this length on
-  wait_queue* queue = nullptr;      // of the lock waited for
+  stack::bucket* bucket = nullptr;    // where it will be counted; nullptr: nowhere
+  std::int64_t since_ns = 0;          // sys::monotonic_ns
+  std::int64_t rate_ns = 0;           // it counts for certain from this length on
+  wait_queue* queue = nullptr;        // of the lock waited for
+  const lock_holder* lock = nullptr;  // that is waited for; nullptr: none, or not for ever
+  std::uintptr_t sp = 0;              // an address on the waiting thread's stack
 };
 
 struct alignas(sys::cache_line) wait_slot {
@@ -47,6 +50,8 @@ struct alignas(sys::cache_line) wait_slot {
   std::atomic<std::int64_t> since_ns{0};
   std::atomic<std::int64_t> rate_ns{0};
   std::atomic<wait_queue*> queue{nullptr};
+  std::atomic<const lock_holder*> lock{nullptr};
+  std::atomic<std::uintptr_t> sp{0};
 
   // The number of the wait that begins.
   std::uint32_t begin(const wait_in_progress& w) noexcept {
@@ -56,6 +61,8 @@ struct alignas(sys::cache_line) wait_slot {
     since_ns.store(w.since_ns, std::memory_order_release);
     rate_ns.store(w.rate_ns, std::memory_order_release);
     queue.store(w.queue, std::memory_order_release);
+    lock.store(w.lock, std::memory_order_release);
+    sp.store(w.sp, std::memory_order_release);
     return move(goes_on);
   }
   // It is over; `end` follows when it is counted.
@@ -95,8 +102,9 @@ class wait_slots {
       if (wait_slot::state(sequence) == wait_slot::none) return;
       // Acquire: none of them is read after the sequence is read again.
       const wait_in_progress w{
-          s.bucket.load(std::memory_order_acquire), s.since_ns.load(std::memory_order_acquire),
-          s.rate_ns.load(std::memory_order_acquire), s.queue.load(std::memory_order_acquire)};
+          s.bucket.load(std::memory_order_acquire),  s.since_ns.load(std::memory_order_acquire),
+          s.rate_ns.load(std::memory_order_acquire), s.queue.load(std::memory_order_acquire),
+          s.lock.load(std::memory_order_acquire),    s.sp.load(std::memory_order_acquire)};
       if (s.sequence.load(std::memory_order_relaxed) == sequence) {
         visit(s, sequence - wait_slot::state(sequence) + wait_slot::goes_on, w);
       }

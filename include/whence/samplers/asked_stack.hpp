@@ -32,6 +32,7 @@ struct asked_stack {
   bool is_main = false;  // its stack grows
   unwind::trace stack{nullptr, 0};
   std::uint32_t labels = 0;
+  std::uintptr_t sp = 0;
 
   std::uintptr_t* pcs = nullptr;  // room for the stack
   std::size_t capacity = 0;
@@ -64,6 +65,7 @@ struct asked_stack {
     stack = {pcs, capacity};
     unwind::capture_context(s.unwinder, stack, at);
     labels = core::labels_of_this_thread(s);
+    sp = unwind::interrupted(at).sp;
     has_stack.store(true, std::memory_order_release);
   }
 };

@@ -28,11 +28,14 @@
 #include <whence/profile/thread_labels.hpp>
 #include <whence/profile/thread_state.hpp>
 #include <whence/samplers/asked_stack.hpp>
+#include <whence/samplers/dumped_thread.hpp>
 #include <whence/samplers/fork_rules.hpp>
+#include <whence/samplers/lock_waits.hpp>
 #include <whence/samplers/own_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/thread_table.hpp>
 #include <whence/sys/clock.hpp>
+#include <whence/sys/code_place.hpp>
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/nap.hpp>
 #include <whence/sys/no_cancel.hpp>
@@ -71,7 +74,12 @@ class thread_dumper {
     take_own(places.front(), caller);
     look(places);
     std::erase_if(places, [](const place& p) { return p.it.tid == 0; });
-    if (how == detail::everything) describe(places);
+    if (how == detail::everything) {
+      describe(places);
+      const lock_waits waits(state_, places, *frames_);
+      dump.deadlocks = waits.deadlocks();
+      dump.waits = waits.take();
+    }
     return finished(std::move(dump), std::move(places));
   }
 
@@ -89,13 +97,7 @@ class thread_dumper {
   }
 
  private:
-  // A thread, while the dump is being made.
-  struct place {
-    core::thread_state it;
-    std::size_t first_frame = 0, depth = 0;
-    std::int64_t cpu_ns = -1;  // when it was asked
-    asked_stack* asked = nullptr;
-  };
+  using place = dumped_thread;
   enum class found : unsigned char { stack, nothing, running };
 
   // Requires: control_ is held.
@@ -134,6 +136,7 @@ class thread_dumper {
     std::uintptr_t pcs[unwind::max_depth];
     unwind::trace trace{pcs, depth()};
     unwind::capture(state_.unwinder, trace, caller);
+    p.sp = sys::stack_pointer();
     p.it.state = "running";
     p.it.label_set = core::labels_of_this_thread(state_);
     keep(p, trace);
@@ -180,6 +183,9 @@ class thread_dumper {
                    : task.number < 0 ? "stopped"
                                      : "system call " + std::to_string(task.number);
       p.it.label_set = state_.threads.labels_of(p.it.tid);
+      p.sp = task.sp;
+      p.cpu_ns = cpu;
+      p.frame_sps.assign(room_->frames, room_->frames + trace.depth);
       keep(p, trace);
       return found::stack;
     }
@@ -222,6 +228,7 @@ class thread_dumper {
   bool is_answered(place& p, bool look_again, std::int64_t passed) {
     if (p.asked->has_stack.load(std::memory_order_acquire)) {
       p.it.label_set = p.asked->labels;
+      p.sp = p.asked->sp;
       keep(p, p.asked->stack);
     } else if (passed < patience_ns) {
       const found f = look_again ? read(p) : found::running;

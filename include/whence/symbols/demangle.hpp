@@ -6,11 +6,16 @@
 #ifndef WHENCE_SYMBOLS_DEMANGLE_HPP
 #define WHENCE_SYMBOLS_DEMANGLE_HPP
 
-#include <cxxabi.h>
-
+#include <cstddef>
 #include <cstdlib>
 #include <string>
 #include <string_view>
+
+// As <cxxabi.h> declares it, without the rest. (Itanium C++ ABI, 3.4 Demangler API)
+namespace __cxxabiv1 {
+extern "C" char* __cxa_demangle(const char* mangled, char* buffer, std::size_t* length,
+                                int* status);
+}
 
 namespace whence::inline v1::symbols {
 
@@ -19,7 +24,7 @@ inline std::string demangle(std::string_view mangled) {
   if (!mangled.starts_with("_Z")) return std::string(mangled.substr(0, mangled.find(".cold")));
   const std::string base(mangled.substr(0, mangled.find('.')));
   int status = 0;
-  char* const plain = abi::__cxa_demangle(base.c_str(), nullptr, nullptr, &status);
+  char* const plain = __cxxabiv1::__cxa_demangle(base.c_str(), nullptr, nullptr, &status);
   if (plain == nullptr) return std::string(mangled);
   std::string name(plain);
   std::free(plain);

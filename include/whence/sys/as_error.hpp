@@ -10,7 +10,7 @@
 #include <system_error>
 
 #if defined(__cpp_exceptions) && defined(__GLIBCXX__)
-#include <cxxabi.h>
+#include <bits/cxxabi_forced.h>
 #endif
 
 namespace whence::inline v1::sys {
@@ -30,9 +30,8 @@ std::error_code as_error(F&& f, [[maybe_unused]] std::error_code unknown = std::
   } catch (const std::bad_alloc&) {
     return std::make_error_code(std::errc::not_enough_memory);
 #if defined(__GLIBCXX__)
-  } catch (
-      const abi::__forced_unwind&) {  // the thread is cancelled; glibc aborts if this ends here
-    throw;
+  } catch (const __cxxabiv1::__forced_unwind&) {
+    throw;  // the thread is cancelled; glibc aborts if this ends here
 #endif
   } catch (...) {
     return unknown;

@@ -1,0 +1,191 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which threads of a dump wait for tracked locks, who has those, and whether they wait in a circle.
+//
+// Threads are told by their stacks: an address belongs to the one whose stack pointer is the
+// nearest below it. What a lock says of its taker may be of the one before, for the moment of a
+// handover: so a circle is a deadlock only if all of it is still there after a while in which none
+// of its threads has run.
+#ifndef WHENCE_SAMPLERS_LOCK_WAITS_HPP
+#define WHENCE_SAMPLERS_LOCK_WAITS_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/thread_state.hpp>
+#include <whence/profile/wait_slots.hpp>
+#include <whence/samplers/dumped_thread.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/stack/label_sets.hpp>
+#include <whence/sys/nap.hpp>
+#include <whence/sys/safe_read.hpp>
+#include <whence/sys/thread_clock.hpp>
+
+namespace whence::inline v1::samplers {
+
+class lock_waits {
+ public:
+  using threads = std::vector<dumped_thread>;
+
+  // Throws: std::bad_alloc.
+  lock_waits(const core::process_state& s, const threads& all, std::vector<std::uintptr_t>& frames)
+      : threads_(all), frames_(frames) {
+    const core::wait_slots* const slots = s.waits.load(std::memory_order_acquire);
+    if (slots == nullptr) return;
+    std::vector<seen> found;
+    found.reserve(all.size() + 64);  // nothing is allocated while slots are visited
+    slots->for_each(
+        [&](const core::wait_slot& slot, std::uint32_t sequence, const core::wait_in_progress& w) {
+          if (w.lock != nullptr && found.size() < found.capacity())
+            found.push_back({&slot, sequence, w, {}});
+        });
+    for (seen& f : found) {
+      // The lock may be gone with its wait.
+      std::uintptr_t words[2]{};
+      if (!sys::copy_memory(words, reinterpret_cast<std::uintptr_t>(f.wait.lock), sizeof words)) {
+        continue;
+      }
+      if (f.slot->sequence.load(std::memory_order_acquire) != f.sequence) continue;
+      f.holder = {words[0], words[1]};
+      add(s, f);
+    }
+  }
+
+  // Circles that are there to stay; waits some milliseconds to be sure, if there is one at all.
+  std::vector<std::vector<std::size_t>> deadlocks() const {
+    std::vector<std::vector<std::size_t>> found = circles();
+    if (found.empty()) return found;
+    for (int i = 0; i < 500; ++i) sys::nap();
+    std::erase_if(found, [this](const std::vector<std::size_t>& circle) {
+      for (const std::size_t w : circle) {
+        if (!stays(w)) return true;
+      }
+      return false;
+    });
+    return found;
+  }
+
+  // The waits, the frames of whose stacks are in `frames` from now on.
+  std::vector<core::lock_wait> take() const {
+    std::vector<core::lock_wait> all = waits_;
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      all[i].taken.stack = {frames_.data() + taken_[i].first, taken_[i].depth};
+    }
+    return all;
+  }
+
+ private:
+  struct taker {
+    std::uintptr_t sp = 0, pc = 0;
+    friend bool operator==(const taker&, const taker&) = default;
+  };
+  struct seen {
+    const core::wait_slot* slot;
+    std::uint32_t sequence;
+    core::wait_in_progress wait;
+    taker holder;
+  };
+  struct part {
+    std::size_t first, depth;
+  };
+  static constexpr std::size_t nobody = core::lock_wait::nobody;
+  static constexpr std::uintptr_t longest_stack = std::uintptr_t{8} << 20;
+  static constexpr std::uintptr_t returned = std::uintptr_t{64} << 10;
+
+  void add(const core::process_state& s, const seen& f) {
+    core::lock_wait w;
+    w.waiter = owner_of(f.wait.sp);
+    if (w.waiter == nobody) return;
+    w.holder = f.holder.sp == 0 ? nobody : owner_of(f.holder.sp);
+    if (f.wait.bucket != nullptr) {
+      for (const stack::label& l : s.labels.of(f.wait.bucket->labels)) {
+        if (l.key == "lock") w.lock = l.value;
+      }
+    }
+    part taken{frames_.size(), 0};
+    if (w.holder != nobody) {
+      frames_.push_back(f.holder.pc);
+      const dumped_thread& t = threads_[w.holder];
+      for (std::size_t i = 0; i < t.frame_sps.size(); ++i) {
+        if (t.frame_sps[i] > f.holder.sp) frames_.push_back(frames_[t.first_frame + i]);
+      }
+      taken.depth = frames_.size() - taken.first;
+      w.taken.leaf_is_ip = true;
+    }
+    waits_.push_back(w);
+    taken_.push_back(taken);
+    seen_.push_back(f);
+  }
+
+  // Of an address on its stack: at or above its stack pointer, or, if it was of a function that has
+  // returned since, not far below.
+  std::size_t owner_of(std::uintptr_t address) const noexcept {
+    std::size_t below = nobody;  // whose stack pointer is the nearest
+    std::size_t above = nobody;
+    for (std::size_t i = 0; i < threads_.size(); ++i) {
+      const std::uintptr_t sp = threads_[i].sp;
+      if (sp == 0) continue;
+      std::size_t& nearest = sp <= address ? below : above;
+      if (nearest == nobody || (sp <= address) == (sp > threads_[nearest].sp)) nearest = i;
+    }
+    if (below != nobody && address <= end_of(threads_[below])) return below;
+    return above != nobody && threads_[above].sp - address < returned ? above : nobody;
+  }
+
+  // Of its stack, about.
+  static std::uintptr_t end_of(const dumped_thread& t) noexcept {
+    const bool whole = !t.frame_sps.empty() && !t.it.stack.truncated;
+    return whole ? t.frame_sps.back() + sys::page_bytes : t.sp + longest_stack;
+  }
+
+  std::size_t wait_of(std::size_t thread) const noexcept {
+    for (std::size_t i = 0; i < waits_.size(); ++i) {
+      if (waits_[i].waiter == thread) return i;
+    }
+    return nobody;
+  }
+
+  std::vector<std::vector<std::size_t>> circles() const {
+    std::vector<std::vector<std::size_t>> found;
+    std::vector<std::size_t> met(waits_.size(), nobody);  // by the walk that began at
+    for (std::size_t start = 0; start < waits_.size(); ++start) {
+      std::size_t w = start;
+      while (w != nobody && met[w] == nobody) {
+        met[w] = start;
+        w = waits_[w].holder == nobody ? nobody : wait_of(waits_[w].holder);
+      }
+      if (w == nobody || met[w] != start) continue;
+      std::vector<std::size_t> circle;
+      for (std::size_t i = w; circle.empty() || i != w; i = wait_of(waits_[i].holder)) {
+        circle.push_back(i);
+      }
+      found.push_back(std::move(circle));
+    }
+    return found;
+  }
+
+  bool stays(std::size_t w) const noexcept {
+    const seen& f = seen_[w];
+    std::uintptr_t words[2]{};
+    if (!sys::copy_memory(words, reinterpret_cast<std::uintptr_t>(f.wait.lock), sizeof words)) {
+      return false;
+    }
+    const dumped_thread& t = threads_[waits_[w].waiter];
+    return f.slot->sequence.load(std::memory_order_acquire) == f.sequence &&
+           taker{words[0], words[1]} == f.holder && t.cpu_ns >= 0 &&
+           sys::thread_cpu_ns(t.it.tid) == t.cpu_ns;
+  }
+
+  const threads& threads_;
+  std::vector<std::uintptr_t>& frames_;
+  std::vector<core::lock_wait> waits_;
+  std::vector<part> taken_;
+  std::vector<seen> seen_;
+};
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_LOCK_WAITS_HPP
