@@ -60,6 +60,7 @@ struct sampling_root {
   std::atomic<samplers::thread_dumper*> dumper{nullptr};
   std::atomic<samplers::running_profile*> cpu_profile{nullptr};  // start_cpu_profile
   std::atomic<samplers::own_threads*> own{nullptr};
+  std::atomic<::pid_t> process{0};  // whose the samplers are
   // The functions are of modules that are never unloaded.
   std::atomic<const fork_hooks*> hooks{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_cpu{nullptr};

@@ -61,7 +61,7 @@ struct asked_stack {
 
   // In the handler, of the thread that was asked.
   void leave(core::process_state& s, const ucontext_t& at) noexcept {
-    if (has_stack.load(std::memory_order_acquire) || !(is_main || sys::has_stack_room())) return;
+    if (has_stack.load(std::memory_order_acquire) || !sys::has_stack_room(is_main)) return;
     stack = {pcs, capacity};
     unwind::capture_context(s.unwinder, stack, at);
     labels = core::labels_of_this_thread(s);

@@ -57,6 +57,7 @@ class cpu_sampler {
 
   // The sampler of the process; nullptr where there is no memory.
   static cpu_sampler* get(core::process_state& s) noexcept {
+    fork_rules::meet_process(s);
     return made_once<cpu_sampler>(s, s.samplers.cpu_sampler);
   }
 
@@ -65,7 +66,8 @@ class cpu_sampler {
     return s.samplers.cpu;
   }
   static bool is_current(const core::process_state& s, const cpu_sampler* it) noexcept {
-    return s.samplers.cpu_sampler.load(std::memory_order_acquire) == it;
+    return s.samplers.cpu_sampler.load(std::memory_order_acquire) == it &&
+           s.samplers.process.load(std::memory_order_relaxed) == ::getpid();
   }
 
   std::error_code begin(wish& w) noexcept {
@@ -117,6 +119,9 @@ class cpu_sampler {
 
  private:
   void add_comments(std::vector<std::string>& lines, const wish& asked) {
+    if (!listed_.load(std::memory_order_relaxed)) {
+      lines.emplace_back("threads could not be listed (/proc/self/task)");
+    }
     lines.push_back("asked for " + std::to_string(asked.hz) + " samples a second of CPU time");
     int threads = 0;
     int counters = 0;
@@ -197,10 +202,11 @@ class cpu_sampler {
   // Requires: entries_ is held. `are_new`: threads not known yet have begun since the last look.
   void look(bool are_new) noexcept {
     bool starved = false;
-    threads_.follow(
+    const bool listed = threads_.follow(
         [this](::pid_t tid) { return own_->has(tid); },
         [&](cpu_thread& t, ::pid_t tid) { starved = !begin_thread(t, tid, are_new) || starved; },
         [this](cpu_thread& t) { end_thread(t); });
+    listed_.store(listed, std::memory_order_relaxed);
     if (starved) set_interval_timer(rate_.period_ns);
   }
 
@@ -267,6 +273,9 @@ class cpu_sampler {
     if (t == nullptr) return false;
     const entry_in_use<cpu_thread> in_use(*t);
     if (t->counter.load(std::memory_order_acquire) != info.si_fd) return false;
+    // An interrupt that the kernel held back on its way out: time of the call, which the tick
+    // counts.
+    if (unwind::in_syscall(unwind::interrupted(at).pc)) return true;
     count(*t, t->counter_ns.load(std::memory_order_relaxed), at);
     return true;
   }
@@ -292,7 +301,7 @@ class cpu_sampler {
   }
 
   void count(cpu_thread& t, std::int64_t ns, const ucontext_t& at) noexcept {
-    if (!active_.load(std::memory_order_acquire) || !(t.is_main || sys::has_stack_room())) return;
+    if (!active_.load(std::memory_order_acquire) || !sys::has_stack_room(t.is_main)) return;
     unwind::trace trace{t.pcs, t.capacity};
     unwind::capture_context(state_.unwinder, trace, at);
     const stack::key k{{trace.pcs, trace.depth, trace.truncated, trace.leaf_is_ip},
@@ -320,6 +329,7 @@ class cpu_sampler {
   }
 
   core::process_state& state_;
+  std::atomic<bool> listed_{true};
   sys::futex_mutex control_;
   sys::futex_mutex entries_;
   own_threads* own_ = nullptr;

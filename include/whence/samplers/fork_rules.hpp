@@ -8,8 +8,11 @@
 
 #include <pthread.h>
 #include <signal.h>
+#include <sys/types.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <initializer_list>
 
 #include <whence/profile/process_state.hpp>
 #include <whence/samplers/own_threads.hpp>
@@ -22,6 +25,20 @@ class fork_rules {
   static inline sigset_t signals_{};
 
  public:
+  // The calling process has no samplers, sessions or threads of ours, whatever it inherited.
+  static void forget(core::process_state& s) noexcept {
+    for (const auto* const place :
+         {&s.samplers.forget_cpu, &s.samplers.forget_wall, &s.samplers.forget_dumper}) {
+      if (auto* const forget_one = place->load(std::memory_order_acquire)) forget_one(s);
+    }
+    s.samplers.own.store(nullptr);
+    if (auto* const signal = s.samplers.signal.load(std::memory_order_acquire)) {
+      signal->forget_holder();
+    }
+    s.samplers.cpu_profile.store(nullptr);
+    s.samplers.process.store(::getpid());
+  }
+
   static constexpr core::fork_hooks hooks{
       [](core::process_state&) noexcept {
         // Old kernels make fork begin anew after each signal, so that it may never end.
@@ -32,17 +49,17 @@ class fork_rules {
       },
       [](core::process_state&) noexcept { ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr); },
       [](core::process_state& s) noexcept {
-        if (auto* const forget = s.samplers.forget_cpu.load(std::memory_order_acquire)) forget(s);
-        if (auto* const forget = s.samplers.forget_wall.load(std::memory_order_acquire)) forget(s);
-        if (auto* const forget = s.samplers.forget_dumper.load(std::memory_order_acquire))
-          forget(s);
-        s.samplers.own.store(nullptr);
-        if (auto* const signal = s.samplers.signal.load(std::memory_order_acquire)) {
-          signal->forget_holder();
-        }
-        s.samplers.cpu_profile.store(nullptr);
+        forget(s);
         ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
       }};
+
+  // A child of _Fork or of the bare system call ran no handlers of fork's: it is noticed when it
+  // first asks for a sampler.
+  static void meet_process(core::process_state& s) noexcept {
+    ::pid_t none = 0;
+    const ::pid_t now = ::getpid();
+    if (!s.samplers.process.compare_exchange_strong(none, now) && none != now) forget(s);
+  }
 };
 
 }  // namespace whence::inline v1::samplers

@@ -12,10 +12,15 @@
 #ifndef WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
 #define WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
 
+#include <dlfcn.h>
 #include <signal.h>
+#include <sys/mman.h>
 #include <ucontext.h>
+#include <unistd.h>
 
 #include <atomic>
+#include <cstddef>
+#include <cstdint>
 #include <cstring>
 #include <new>
 #include <system_error>
@@ -24,8 +29,11 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/once_root.hpp>
+#include <whence/sys/pages.hpp>
+#include <whence/sys/safe_read.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/sys/thread_local.hpp>
+#include <whence/unwind/code_check.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -52,7 +60,7 @@ class profiling_signal {
       auto* const made = ::new (memory) profiling_signal;
       p = s.samplers.signal.compare_exchange_strong(p, made, std::memory_order_acq_rel) ? made : p;
     }
-    return p->install(place, t);
+    return p->install_here(place, t);
   }
 
   // For the child of a fork: whoever was installing is not there.
@@ -68,7 +76,38 @@ class profiling_signal {
  private:
   using handler = void (*)(int, siginfo_t*, void*);
 
-  std::error_code install(int place, taker t) noexcept {
+  // A thread that is cancelled asynchronously would unwind through the handler, which C++ does not
+  // let it. glibc's signal for it is no sigaddset's.
+  static void block_cancellation(sigset_t& mask) noexcept {
+    constexpr int cancellation = 32;  // SIGCANCEL (nptl/internal-signals.h)
+    unsigned long word = 0;
+    std::memcpy(&word, &mask, sizeof word);
+    word |= 1UL << (cancellation - 1);
+    std::memcpy(&mask, &word, sizeof word);
+  }
+
+  // What a handler calls is bound now: binding is not for handlers, and takes more of the stack
+  // than they do. (tests/handler_symbols.sh knows them all.)
+  static void bind_symbols() noexcept {
+    const sys::errno_guard keep;
+    std::uintptr_t words[4]{};
+    volatile std::size_t bytes = sizeof(std::uintptr_t);  // not to be done in line
+    std::memcpy(words, words + 1, bytes);
+    std::memmove(words, words + 1, bytes);
+    std::memset(words, 0, bytes);
+    words[0] = static_cast<std::uintptr_t>(std::memcmp(words, words + 1, bytes));
+    const auto address = reinterpret_cast<std::uintptr_t>(words);
+    sys::copy_by_kernel(words + 2, address, sizeof words[0]);
+    sys::is_readable(address);
+    ::dl_find_object found{};
+    ::_dl_find_object(words, &found);
+    void* const page = sys::map_pages(sys::page_bytes);
+    if (page != nullptr) ::munmap(page, sys::page_bytes);
+    (void)::gettid();
+    (void)::getpid();
+  }
+
+  std::error_code install_here(int place, taker t) noexcept {
     const sys::scoped_lock hold(lock_);
     take[place].store(t, std::memory_order_release);
     struct sigaction before {};
@@ -85,6 +124,8 @@ class profiling_signal {
     ours.sa_sigaction = &on_signal;
     ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
     ours.sa_mask = before.sa_mask;
+    block_cancellation(ours.sa_mask);
+    bind_symbols();
     handler_.store(&on_signal, std::memory_order_relaxed);
     return ::sigaction(profiling_signal_number, &ours, nullptr) == 0 ? std::error_code{}
                                                                      : last_error();
@@ -102,15 +143,19 @@ class profiling_signal {
       const taker t = place.load(std::memory_order_acquire);
       if (t != nullptr && t(*s, *info, *static_cast<const ucontext_t*>(context))) return;
     }
-    p->pass_on(number, info, context);
+    p->pass_on(number, info, context, __builtin_return_address(0));
   }
 
   // What the program had there: nothing and SIG_IGN are both nothing, because a process that was
   // profiled must not die of a profiling signal. (Go: runtime/signal_unix.go,
   // setProcessCPUProfiler)
-  void pass_on(int number, siginfo_t* info, void* context) const {
+  //
+  // It may call ours, if it was installed over it: that call comes from code, not from the kernel.
+  // (That it runs is no sign: it may have been left by siglongjmp.)
+  void pass_on(int number, siginfo_t* info, void* context, const void* caller) const {
     const struct sigaction* const program = program_.load(std::memory_order_acquire);
-    if (program == nullptr || in_program_handler) return;
+    const bool from_kernel = unwind::ends_signal(reinterpret_cast<std::uintptr_t>(caller));
+    if (program == nullptr || (in_program_handler && !from_kernel)) return;
     in_program_handler = true;
     if ((program->sa_flags & SA_SIGINFO) != 0) {
       program->sa_sigaction(number, info, context);

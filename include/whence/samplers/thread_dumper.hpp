@@ -55,6 +55,7 @@ class thread_dumper {
 
   // The one of the process; nullptr where there is no memory.
   static thread_dumper* get(core::process_state& s) noexcept {
+    fork_rules::meet_process(s);
     return made_once<thread_dumper>(s, s.samplers.dumper);
   }
 

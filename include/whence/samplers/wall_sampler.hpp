@@ -53,6 +53,7 @@ class wall_sampler {
 
   // The sampler of the process; nullptr where there is no memory.
   static wall_sampler* get(core::process_state& s) noexcept {
+    fork_rules::meet_process(s);
     return made_once<wall_sampler>(s, s.samplers.wall_sampler);
   }
 
@@ -61,7 +62,8 @@ class wall_sampler {
     return s.samplers.wall;
   }
   static bool is_current(const core::process_state& s, const wall_sampler* it) noexcept {
-    return s.samplers.wall_sampler.load(std::memory_order_acquire) == it;
+    return s.samplers.wall_sampler.load(std::memory_order_acquire) == it &&
+           s.samplers.process.load(std::memory_order_relaxed) == ::getpid();
   }
 
   std::error_code begin(wish& w) noexcept {
@@ -96,6 +98,9 @@ class wall_sampler {
     if (share < 1000) {
       p.header.comments.push_back("at the end a look was at " + std::to_string(share) +
                                   " of 1000 threads, counted for all");
+    }
+    if (!listed_.load(std::memory_order_relaxed)) {
+      p.header.comments.emplace_back("threads could not be listed (/proc/self/task)");
     }
     const std::int64_t hidden = incomplete_.load(std::memory_order_relaxed);
     if (hidden > 0) {
@@ -198,13 +203,15 @@ class wall_sampler {
   }
 
   void follow() noexcept {
-    threads_.follow([this](::pid_t tid) { return own_->has(tid); },
-                    [this](wall_thread& t, ::pid_t tid) {
-                      t.is_main = tid == ::getpid();
-                      t.has_stack.store(false, std::memory_order_relaxed);
-                      if (give_frames(state_, t)) t.tid.store(tid, std::memory_order_release);
-                    },
-                    [this](wall_thread& t) { end_thread(t); });
+    const bool listed = threads_.follow([this](::pid_t tid) { return own_->has(tid); },
+                                        [this](wall_thread& t, ::pid_t tid) {
+                                          t.is_main = tid == ::getpid();
+                                          t.has_stack.store(false, std::memory_order_relaxed);
+                                          if (give_frames(state_, t))
+                                            t.tid.store(tid, std::memory_order_release);
+                                        },
+                                        [this](wall_thread& t) { end_thread(t); });
+    listed_.store(listed, std::memory_order_relaxed);
   }
 
   void look_at(wall_thread& t, std::int64_t ns) noexcept {
@@ -228,7 +235,8 @@ class wall_sampler {
     t.pending_labels = state_.label_merges.over(state_.threads.labels_of(tid), running_);
     t.pending_samples += 1;
     t.pending_ns += ns;
-    if (!t.ask()) count_unseen(t, 0);
+    // It may be that it cannot answer: it blocks the signal, or never gets a processor.
+    if (!t.ask() || t.pending_ns > most_pending_ns) count_unseen(t, 0);
   }
 
   // Counts the time a thread was met running at the stack it has left since.
@@ -289,6 +297,8 @@ class wall_sampler {
     }
   }
 
+  static constexpr std::int64_t most_pending_ns = 250'000'000;
+
   core::process_state& state_;
   sys::futex_mutex control_;
   own_threads* own_ = nullptr;
@@ -304,6 +314,7 @@ class wall_sampler {
   double cost_ns_ = 2000;                       // of a look at one thread
   std::atomic<std::int64_t> seen_share_{1000};  // of the threads, in thousandths
   std::atomic<std::int64_t> incomplete_{0};
+  std::atomic<bool> listed_{true};
 };
 
 }  // namespace whence::inline v1::samplers

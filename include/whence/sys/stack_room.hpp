@@ -8,13 +8,20 @@
 
 #include <cstdint>
 
+#include <whence/sys/first_stack.hpp>
 #include <whence/sys/safe_read.hpp>
 
 namespace whence::inline v1::sys {
 
-// Whether a page lies below the caller's frame. Not for the main thread, whose stack grows.
-[[gnu::always_inline]] inline bool has_stack_room() noexcept {
-  return is_readable(reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0)) - page_bytes);
+// Whether a page lies below the caller's frame, or comes there when it is needed, as on the first
+// stack: `is_main` tells that it may be that one. (A fibre's it may be, too.)
+[[gnu::always_inline]] inline bool has_stack_room(bool is_main) noexcept {
+  constexpr std::uintptr_t usual_bytes = std::uintptr_t{8} << 20;
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  if (is_main && reinterpret_cast<std::uintptr_t>(__libc_stack_end) - here < usual_bytes) {
+    return true;
+  }
+  return is_readable(here - page_bytes);
 }
 
 }  // namespace whence::inline v1::sys

@@ -17,12 +17,11 @@
 #include <atomic>
 #include <cstdint>
 
+#include <whence/sys/first_stack.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/unwind/arch.hpp>
 #include <whence/unwind/walk_end.hpp>
-
-extern "C" void* __libc_stack_end;  // NOLINT(bugprone-reserved-identifier): glibc's own
 
 namespace whence::inline v1::unwind {
 
