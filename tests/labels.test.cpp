@@ -84,6 +84,11 @@ TEST_CASE("more than 64 labels are refused, and more than 64 together are [overf
   };
   CHECK(made(0, 64).size() == 64);
   CHECK(text(made(0, 65)) == "labels=[overflow] ");
+  // What a sampler says has its own place.
+  core::process_state& all = *core::state();
+  const std::uint32_t with_state =
+      all.label_merges.over(made(0, 64).id(), labels{{"state", "x"}}.id(), stack::most_with_state);
+  CHECK(all.labels.of(with_state).size() == 65);
   using p = std::pair<std::string_view, std::string_view>;
   const p v{"k", "v"};
   CHECK(labels{v, v, v}.size() == 1);

@@ -21,9 +21,15 @@
 //   samples/count     stacks taken
 //   cpu/nanoseconds   the time they stand for
 //
-// SIGPROF is shared with the program: signals that are not ours go to the handler it had, and
-// a program that installs one during a session takes the samples away, which the profile then says.
+// SIGPROF is shared with the program: signals that are not ours go to the handler it had (which no
+// longer ends system calls with EINTR, whatever its flags), and a program that installs one during
+// a session takes the samples away, which the profile then says. One that puts SIG_DFL there is
+// killed by the next sample, and one that waits for SIGPROF in sigwait is given ours.
 // A child of fork has no session; those it inherited count nothing.
+//
+// Where a thread can have no timer (RLIMIT_SIGPENDING), the process's ITIMER_PROF serves it, and
+// the profile says so. That one the kernel gives to whoever takes signals, so a sleep may end with
+// EINTR, and it outlives exec: stop before it.
 //
 // Thread-safe; not for signal handlers. Cost while a session runs: below 1 % at 100 Hz; above the
 // kernel's tick rate (250 Hz, mostly) some 20 us a sample in virtual machines.

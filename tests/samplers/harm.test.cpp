@@ -5,17 +5,23 @@
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <chrono>
+#include <cstdint>
+#include <string>
 #include <thread>
 
 #include "../cpu_probe.hpp"
 #include "../sanitizers.hpp"
 #include <whence/cpu.hpp>
+#include <whence/labels.hpp>
+#include <whence/profile.hpp>
 #include <whence/wall.hpp>
 
 using namespace whence;
@@ -69,6 +75,66 @@ TEST_CASE("a program's handler that leaves by siglongjmp is called every time") 
     CHECK(handled == 5);
   }
   ::sigaction(SIGPROF, &before, nullptr);
+}
+
+TEST_CASE("a program's handler that is for one signal is called once") {
+  if (thread_sanitized) return;
+  struct sigaction program {};
+  struct sigaction before {};
+  program.sa_handler = [](int) { ++handled; };
+  program.sa_flags = static_cast<int>(SA_RESETHAND);
+  REQUIRE(::sigaction(SIGPROF, &program, &before) == 0);
+  {
+    const cpu_session session;
+    handled = 0;
+    for (int i = 0; i < 3; ++i) ::raise(SIGPROF);
+    CHECK(handled == 1);
+  }
+  ::sigaction(SIGPROF, &before, nullptr);
+}
+
+TEST_CASE(
+    "where the kernel does not tell where a thread sleeps, its time is there, and it sleeps on") {
+  // A process of its own, which gives up what it may read of itself.
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    if (::getuid() == 0 && ::setuid(65534) != 0) ::_exit(1);
+    ::prctl(PR_SET_DUMPABLE, 0);
+    std::atomic<bool> slept{false};
+    std::atomic<int> result{-1};
+    std::thread sleeper([&] {
+      const scoped_labels names{{"who", "sleeper"}};
+      timespec t{1, 0};
+      slept = true;
+      result = ::nanosleep(&t, nullptr);
+    });
+    while (!slept) std::this_thread::yield();
+    const wall_session session;
+    std::string text;
+    const bool dumped = !lookup("goroutine")->write_to(text, 2);
+    sleeper.join();
+    const profile_snapshot s = session.snapshot();
+    std::int64_t waiting = 0;
+    for (const profile_row& row : s.rows) {
+      bool its = false, waits = false;
+      for (const label& l : row.labels) {
+        its = its || l.value == "sleeper";
+        waits = waits || l.value == "waiting";
+      }
+      if (its && waits) waiting += row.values[1];
+    }
+    bool said = false;
+    for (const std::string& c : s.header.comments) {
+      said = said || c.find("might not read /proc/self/task") != c.npos;
+    }
+    const bool shown =
+        text.find("[waiting, ") != text.npos && text.find("may not be read") != text.npos;
+    ::_exit(result == 0 && dumped && shown && said && waiting > 700'000'000 ? 0 : 1);
+  }
+  int status = 0;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(WIFEXITED(status));
+  CHECK(WEXITSTATUS(status) == 0);
 }
 
 TEST_CASE("threads that are cancelled at any instruction are cancelled") {

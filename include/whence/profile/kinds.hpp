@@ -40,17 +40,22 @@ struct kind_info {
   value_type number;                // the numeric label, if any
 };
 
+// heap and allocs differ in what clients show first.
+constexpr kind_info memory_kind(const char* name, const char* description, const char* shown) {
+  return {name,
+          description,
+          4,
+          {{"alloc_objects", "count"},
+           {"alloc_space", "bytes"},
+           {"inuse_objects", "count"},
+           {"inuse_space", "bytes"}},
+          {"space", "bytes"},
+          shown,
+          {"bytes", "bytes"}};
+}
+
 inline constexpr kind_info kinds[kind_count] = {
-    {"allocs",
-     "A sampling of all past memory allocations",
-     4,
-     {{"alloc_objects", "count"},
-      {"alloc_space", "bytes"},
-      {"inuse_objects", "count"},
-      {"inuse_space", "bytes"}},
-     {"space", "bytes"},
-     "alloc_space",
-     {"bytes", "bytes"}},
+    memory_kind("allocs", "A sampling of all past memory allocations", "alloc_space"),
     {"block",
      "Stack traces that led to blocking on synchronization primitives",
      2,
@@ -65,16 +70,7 @@ inline constexpr kind_info kinds[kind_count] = {
      {"goroutine", "count"},
      "",
      {}},
-    {"heap",
-     "A sampling of memory allocations of live objects",
-     4,
-     {{"alloc_objects", "count"},
-      {"alloc_space", "bytes"},
-      {"inuse_objects", "count"},
-      {"inuse_space", "bytes"}},
-     {"space", "bytes"},
-     "inuse_space",
-     {"bytes", "bytes"}},
+    memory_kind("heap", "A sampling of memory allocations of live objects", "inuse_space"),
     {"mutex",
      "Stack traces of holders of contended mutexes",
      2,

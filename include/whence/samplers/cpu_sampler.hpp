@@ -12,7 +12,6 @@
 #ifndef WHENCE_SAMPLERS_CPU_SAMPLER_HPP
 #define WHENCE_SAMPLERS_CPU_SAMPLER_HPP
 
-#include <sys/resource.h>
 #include <sys/time.h>
 #include <unistd.h>
 
@@ -139,8 +138,11 @@ class cpu_sampler {
                       " Hz, each sample with the time it stands for");
     }
     if (without > 0) {
-      lines.push_back(std::to_string(without) + " threads could have no timer" +
-                      (interval_timer_ ? ": they are sampled by ITIMER_PROF" : ""));
+      lines.push_back(
+          std::to_string(without) + " threads could have no timer" +
+          (interval_timer_
+               ? ": they are sampled by ITIMER_PROF, which may end sleeps and outlives exec"
+               : ""));
     }
     const profiling_signal* const signal = state_.samplers.signal.load(std::memory_order_acquire);
     if (signal != nullptr && signal->replaced()) {
@@ -228,10 +230,9 @@ class cpu_sampler {
 
   // Descriptors are the program's: an eighth of its limit at most.
   static int most_counters() noexcept {
-    ::rlimit files{};
-    if (::getrlimit(RLIMIT_NOFILE, &files) != 0) return 0;
+    const long share = ::sysconf(_SC_OPEN_MAX) / 8;
     constexpr int most = 256;
-    return files.rlim_cur / 8 < most ? static_cast<int>(files.rlim_cur / 8) : most;
+    return share < most ? static_cast<int>(share) : most;
   }
 
   // The process's one interval timer, for threads that could have none of their own; not where the

@@ -152,10 +152,13 @@ class profiling_signal {
   //
   // It may call ours, if it was installed over it: that call comes from code, not from the kernel.
   // (That it runs is no sign: it may have been left by siglongjmp.)
-  void pass_on(int number, siginfo_t* info, void* context, const void* caller) const {
+  void pass_on(int number, siginfo_t* info, void* context, const void* caller) {
     const struct sigaction* const program = program_.load(std::memory_order_acquire);
     const bool from_kernel = unwind::ends_signal(reinterpret_cast<std::uintptr_t>(caller));
     if (program == nullptr || (in_program_handler && !from_kernel)) return;
+    if ((program->sa_flags & static_cast<int>(SA_RESETHAND)) != 0) {
+      program_.store(nullptr, std::memory_order_relaxed);
+    }
     in_program_handler = true;
     if ((program->sa_flags & SA_SIGINFO) != 0) {
       program->sa_sigaction(number, info, context);

@@ -170,7 +170,9 @@ class thread_dumper {
       const std::int64_t cpu = sys::thread_cpu_ns(p.it.tid);
       if (cpu < 0) return found::nothing;
       const sys::sleeping_task task = sys::read_syscall(p.it.tid);
-      if (task.state != sys::task_state::sleeping || room_ == nullptr) return found::running;
+      if (task.state == sys::task_state::gone) return found::nothing;
+      if (task.state == sys::task_state::running || room_ == nullptr) return found::running;
+      if (task.state == sys::task_state::hidden) return hide(p);
       unwind::trace trace{room_->pcs, depth()};
       const bool whole =
           unwind::sleeper_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
@@ -191,6 +193,15 @@ class thread_dumper {
       return found::stack;
     }
     return found::running;
+  }
+
+  // Not asked for its stack, since that would end its sleep.
+  found hide(place& p) {
+    p.it.state = "waiting";
+    p.it.label_set = state_.threads.labels_of(p.it.tid);
+    p.it.note = "it sleeps, and its stack may not be read (/proc/self/task/*/syscall)";
+    p.first_frame = frames_->size();
+    return found::stack;
   }
 
   // Asks threads that run, as many as there are places at most, and waits for the answers.

@@ -102,13 +102,13 @@ class wall_sampler {
     if (!listed_.load(std::memory_order_relaxed)) {
       p.header.comments.emplace_back("threads could not be listed (/proc/self/task)");
     }
-    const std::int64_t hidden = incomplete_.load(std::memory_order_relaxed);
-    if (hidden > 0) {
-      p.header.comments.push_back(
-          std::to_string(hidden) +
-          " stacks of sleeping threads could not be had for certain to their "
-          "root");
-    }
+    const auto say = [&](const std::atomic<std::int64_t>& count, const char* what) {
+      const std::int64_t n = count.load(std::memory_order_relaxed);
+      if (n > 0) p.header.comments.push_back(std::to_string(n) + what);
+    };
+    say(incomplete_, " stacks of sleeping threads could not be had for certain to their root");
+    say(hidden_, " looks at sleeping threads might not read /proc/self/task/*/syscall");
+    say(unasked_, " looks at running threads had no timer to ask them for their stack");
   }
 
   // In the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
@@ -225,6 +225,7 @@ class wall_sampler {
       const sys::sleeping_task task = sys::read_syscall(tid);
       if (task.state == sys::task_state::gone) return count_unseen(t, ns);
       if (task.state == sys::task_state::running) break;
+      if (task.state == sys::task_state::hidden) return count_hidden(t, tid, ns);
       stack::bucket* const b = read_sleeper(tid, task);
       if (sys::thread_cpu_ns(tid) != cpu) continue;
       if (b == nullptr) return;
@@ -232,17 +233,33 @@ class wall_sampler {
       t.cpu_ns = cpu;
       return count(*b, 1, ns);
     }
-    t.pending_labels = state_.label_merges.over(state_.threads.labels_of(tid), running_);
+    t.pending_labels = with_state(state_.threads.labels_of(tid), running_);
     t.pending_samples += 1;
     t.pending_ns += ns;
     // It may be that it cannot answer: it blocks the signal, or never gets a processor.
-    if (!t.ask() || t.pending_ns > most_pending_ns) count_unseen(t, 0);
+    if (!t.ask()) {
+      unasked_.fetch_add(1, std::memory_order_relaxed);
+      count_unseen(t, 0);
+    } else if (t.pending_ns > most_pending_ns) {
+      count_unseen(t, 0);
+    }
+  }
+
+  std::uint32_t with_state(std::uint32_t labels, std::uint32_t state) noexcept {
+    return state_.label_merges.over(labels, state, stack::most_with_state);
+  }
+
+  // Of one that sleeps no more is known than that.
+  void count_hidden(wall_thread& t, ::pid_t tid, std::int64_t ns) noexcept {
+    hidden_.fetch_add(1, std::memory_order_relaxed);
+    t.pending_labels = with_state(state_.threads.labels_of(tid), waiting_);
+    count_unseen(t, ns);
   }
 
   // Counts the time a thread was met running at the stack it has left since.
   void collect(wall_thread& t) noexcept {
     if (!t.has_stack.load(std::memory_order_acquire)) return;
-    count_pending(t, record(t.stack, state_.label_merges.over(t.labels, running_)));
+    count_pending(t, record(t.stack, with_state(t.labels, running_)));
     t.has_stack.store(false, std::memory_order_release);
   }
 
@@ -270,7 +287,7 @@ class wall_sampler {
       trace.pcs[trace.depth++] = stack::pseudo::truncated;
     }
     const std::uint32_t state = sys::read_stat(tid).letter == 'D' ? disk_ : waiting_;
-    return record(trace, state_.label_merges.over(state_.threads.labels_of(tid), state));
+    return record(trace, with_state(state_.threads.labels_of(tid), state));
   }
 
   stack::bucket* record(const unwind::trace& t, std::uint32_t labels) noexcept {
@@ -314,6 +331,8 @@ class wall_sampler {
   double cost_ns_ = 2000;                       // of a look at one thread
   std::atomic<std::int64_t> seen_share_{1000};  // of the threads, in thousandths
   std::atomic<std::int64_t> incomplete_{0};
+  std::atomic<std::int64_t> hidden_{0};
+  std::atomic<std::int64_t> unasked_{0};
   std::atomic<bool> listed_{true};
 };
 

@@ -19,8 +19,9 @@
 
 namespace whence::inline v1::stack {
 
-// The most labels of one set.
+// The most labels of one set of a program's, and of one with what a sampler adds.
 inline constexpr std::size_t most_labels = 64;
+inline constexpr std::size_t most_with_state = most_labels + 1;
 
 class label_merges {
  public:
@@ -29,11 +30,12 @@ class label_merges {
 
   // The set of `above` over `below`. label_sets::overflow, and counted so, where there is no room
   // for it. Not for signal handlers.
-  std::uint32_t over(std::uint32_t below, std::uint32_t above) noexcept {
+  std::uint32_t over(std::uint32_t below, std::uint32_t above,
+                     std::size_t most = most_labels) noexcept {
     if (below == label_sets::none) return above;
     if (above == label_sets::none) return below;
     const std::uint64_t word = word_of(below, above);
-    return (word >> bits) == pair(below, above) ? id_in(word) : merge(below, above);
+    return (word >> bits) == pair(below, above) ? id_in(word) : merge(below, above, most);
   }
 
  private:
@@ -57,9 +59,9 @@ class label_merges {
     return kept == nullptr ? 0 : (*kept)[place(below, above)].load(std::memory_order_relaxed);
   }
 
-  [[gnu::noinline, gnu::cold]] std::uint32_t merge(std::uint32_t below,
-                                                   std::uint32_t above) noexcept {
-    const std::uint32_t id = merge(sets_.of(below), sets_.of(above));
+  [[gnu::noinline, gnu::cold]] std::uint32_t merge(std::uint32_t below, std::uint32_t above,
+                                                   std::size_t most) noexcept {
+    const std::uint32_t id = merge(sets_.of(below), sets_.of(above), most);
     words* kept = kept_.load(std::memory_order_acquire);
     if (kept == nullptr) {
       auto* const made = static_cast<words*>(arena_.allocate(sizeof(words)));
@@ -71,13 +73,13 @@ class label_merges {
     return id;
   }
 
-  std::uint32_t merge(label_list below, label_list above) noexcept {
-    label both[most_labels];
+  std::uint32_t merge(label_list below, label_list above, std::size_t most) noexcept {
+    label both[most_with_state];
     std::size_t n = 0;
     std::size_t b = 0;
     std::size_t a = 0;
     for (; b < below.size() || a < above.size(); ++n) {
-      if (n == most_labels) {
+      if (n == most) {
         losses_.count(loss::labels);
         return label_sets::overflow;
       }

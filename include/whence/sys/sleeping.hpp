@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the kernel tells of a thread that sleeps, without waking it. /proc/self/task/TID/syscall
-// reads, for one's own threads always permitted:
+// reads, unless the process is not dumpable, as after setuid (prctl, PR_SET_DUMPABLE):
 //
 //   "running"                                                  on a processor, or ready for one
 //   "7 0x1 0x2 0x3 0x4 0x5 0x6 0x7ffd4c8 0x7f2a1b3\n"           number, six arguments, sp, pc
@@ -43,7 +43,37 @@ bool read_task_file(::pid_t tid, const char* name, char (&text)[Size]) noexcept 
   return n > 0;
 }
 
-enum class task_state : unsigned char { gone, running, sleeping };
+struct task_stat {
+  // R running or ready, S sleeping, D waiting for a disk or the like, T stopped, t traced, Z ended;
+  // 0 where it cannot be had.
+  char letter = '\0';
+  char name[16]{};  // that the kernel knows it by
+};
+
+inline task_stat read_stat(::pid_t tid) noexcept {
+  task_stat result;
+  char text[512];
+  if (!read_task_file(tid, "stat", text)) return result;
+  // "4711 (a name) S ...", and the name may hold anything.
+  const char* const name = std::strchr(text, '(');
+  const char* const end = std::strrchr(text, ')');
+  if (name == nullptr || end == nullptr || end[1] != ' ') return result;
+  result.letter = end[2];
+  const auto length = static_cast<std::size_t>(end - name - 1);
+  std::memcpy(result.name, name + 1, length < 15 ? length : 15);
+  return result;
+}
+
+// hidden: it sleeps, and the kernel does not tell where.
+enum class task_state : unsigned char { gone, running, sleeping, hidden };
+
+// What every process may know of every thread.
+inline task_state state_by_stat(::pid_t tid) noexcept {
+  const char letter = read_stat(tid).letter;
+  return letter == '\0' ? task_state::gone
+         : letter == 'R' ? task_state::running
+                         : task_state::hidden;
+}
 
 struct sleeping_task {
   task_state state = task_state::gone;
@@ -55,7 +85,10 @@ struct sleeping_task {
 inline sleeping_task read_syscall(::pid_t tid) noexcept {
   sleeping_task result;
   char text[256];
-  if (!read_task_file(tid, "syscall", text)) return result;
+  if (!read_task_file(tid, "syscall", text)) {
+    result.state = state_by_stat(tid);
+    return result;
+  }
   if (text[0] == 'r') {
     result.state = task_state::running;
     return result;
@@ -83,27 +116,6 @@ inline sleeping_task read_syscall(::pid_t tid) noexcept {
   for (int i = 0; !none && i < 6; ++i) result.arguments[i] = values[i];
   result.sp = values[count - 2];
   result.pc = values[count - 1];
-  return result;
-}
-
-struct task_stat {
-  // R running or ready, S sleeping, D waiting for a disk or the like, T stopped, t traced, Z ended;
-  // 0 where it cannot be had.
-  char letter = '\0';
-  char name[16]{};  // that the kernel knows it by
-};
-
-inline task_stat read_stat(::pid_t tid) noexcept {
-  task_stat result;
-  char text[512];
-  if (!read_task_file(tid, "stat", text)) return result;
-  // "4711 (a name) S ...", and the name may hold anything.
-  const char* const name = std::strchr(text, '(');
-  const char* const end = std::strrchr(text, ')');
-  if (name == nullptr || end == nullptr || end[1] != ' ') return result;
-  result.letter = end[2];
-  const auto length = static_cast<std::size_t>(end - name - 1);
-  std::memcpy(result.name, name + 1, length < 15 ? length : 15);
   return result;
 }
 

@@ -74,9 +74,23 @@ class eh_frame {
   lookup_result find(std::uintptr_t address, fde& found) noexcept {
     const std::uintptr_t entry = search(address);
     if (entry == 0) return damaged_ ? lookup_result::damaged : lookup_result::no_entry;
-    if (!read_fde(entry, found)) return lookup_result::damaged;
+    if (!read(entry, found)) return lookup_result::damaged;
     return address >= found.start && address < found.limit ? lookup_result::found
                                                            : lookup_result::no_entry;
+  }
+
+  // The entry at `address`; false where that is a CIE, or damaged.
+  bool read(std::uintptr_t address, fde& f) noexcept {
+    byte_cursor c = entry(address, view_slot::function_entry);
+    const std::uintptr_t field = c.address();
+    const auto back = c.fixed<std::uint32_t>();
+    if (!c.ok() || back == 0 || !read_cie(field - back, f.common)) return false;
+    f.start = c.pointer(f.common.pointers);
+    // A size has the format of a pointer, but is relative to nothing.
+    f.limit = f.start + c.pointer(f.common.pointers & encoding::format_bits);
+    if (f.common.has_augmentation) c.skip(c.uleb());
+    f.program = c;
+    return c.ok();
   }
 
  private:
@@ -130,7 +144,7 @@ class eh_frame {
     while (count > 0) {
       const std::uintptr_t half = count / 2;
       table_row middle;
-      if (!read(table + half * sizeof middle, middle)) return damage();
+      if (!load(table + half * sizeof middle, middle)) return damage();
       if (middle.function <= relative) {
         best = middle;
         any = true;
@@ -144,7 +158,7 @@ class eh_frame {
   }
 
   template <class T>
-  bool read(std::uintptr_t address, T& value) noexcept {
+  bool load(std::uintptr_t address, T& value) noexcept {
     const std::byte* const bytes = memory_.view(address, sizeof value, view_slot::number);
     if (bytes == nullptr) return false;
     std::memcpy(&value, bytes, sizeof value);
@@ -154,25 +168,12 @@ class eh_frame {
   // An entry, from the field after its length on.
   byte_cursor entry(std::uintptr_t address, view_slot slot) noexcept {
     std::uint32_t length = 0;
-    if (!section_.holds(address, sizeof length) || !read(address, length)) return {};
+    if (!section_.holds(address, sizeof length) || !load(address, length)) return {};
     address += sizeof length;
     // 0 ends the section; 0xffffffff says that 8 bytes of length follow, which no compiler writes.
     if (length == 0 || length == 0xffffffff || !section_.holds(address, length)) return {};
     const std::byte* const bytes = memory_.view(address, length, slot);
     return bytes == nullptr ? byte_cursor{} : byte_cursor(bytes, length, address);
-  }
-
-  bool read_fde(std::uintptr_t address, fde& f) noexcept {
-    byte_cursor c = entry(address, view_slot::function_entry);
-    const std::uintptr_t field = c.address();
-    const auto back = c.fixed<std::uint32_t>();
-    if (!c.ok() || back == 0 || !read_cie(field - back, f.common)) return false;
-    f.start = c.pointer(f.common.pointers);
-    // A size has the format of a pointer, but is relative to nothing.
-    f.limit = f.start + c.pointer(f.common.pointers & encoding::format_bits);
-    if (f.common.has_augmentation) c.skip(c.uleb());
-    f.program = c;
-    return c.ok();
   }
 
   bool read_cie(std::uintptr_t address, cie& common) noexcept {

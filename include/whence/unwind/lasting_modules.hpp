@@ -21,6 +21,7 @@
 #include <whence/sys/loader.hpp>
 #include <whence/unwind/module.hpp>
 #include <whence/unwind/needed_names.hpp>
+#include <whence/unwind/search_table.hpp>
 
 namespace whence::inline v1::unwind {
 
@@ -46,10 +47,12 @@ class lasting_modules {
       before = found->size;
       bool executable = true;
       sys::for_each_module([&](const dl_phdr_info& info) {
-        const module m = describe(info);
+        module m = describe(info);
         const dynamic_names names(info);
         if (!found->starts(m.start) &&
             (executable || is_vdso(m) || names.is_in(needed, info.dlpi_name))) {
+          if (executable && m.frames.header == 0)
+            m.frames = search_table::make(info.dlpi_addr, arena_);
           found->insert(m);
           names.add_needed(needed);
         }
