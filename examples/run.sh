@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The main job, on a Debian 12 with nothing but bash and apt: `examples/run.sh [FOLDER]`. Builds the
-# examples, runs the indexer and the labelled requests, and leaves their profiles in FOLDER (default:
+# examples, runs the indexer, the labelled requests, coroutines and leaks, and leaves their profiles in FOLDER (default:
 # profiles/ here, where you stand) together with what `go tool pprof` makes of them: the top of each,
 # and call graphs.
 set -euo pipefail
@@ -37,5 +37,13 @@ go tool pprof -tags requests/cpu.pb.gz
 printf '== go tool pprof -top -tagfocus=handler=/search requests/cpu.pb.gz\n'
 go tool pprof -top -tagfocus=handler=/search requests/cpu.pb.gz | sed -n 1,14p
 go tool pprof -svg -output requests/cpu.svg requests/cpu.pb.gz
+mkdir -p coroutines
+printf '\n== coroutines, suspended\n'
+(cd coroutines && "$build/examples/coroutines" | sed -n '/coroutine\]/,/^created by/p' | head -n 8)
+mkdir -p leaks
+printf '\n== leaks: '
+(cd leaks && "$build/examples/leaks")
+printf '== go tool pprof -top -base leaks/sessions.1.pb.gz leaks/sessions.2.pb.gz\n'
+go tool pprof -top -base leaks/sessions.1.pb.gz leaks/sessions.2.pb.gz | sed -n '/flat%/,$p' | head -n 8
 printf '\nIn %s:\n' "$profiles"
-ls -l -- *.pb.gz *.svg requests/*
+ls -l -- *.pb.gz *.svg requests/* coroutines/* leaks/*

@@ -57,9 +57,12 @@ inline std::vector<std::string> names_of(const whence::profile_row& row) {
   std::vector<std::string> names;
   const whence::format::process_code code;
   for (std::size_t i = 0; i < row.stack.size(); ++i) {
-    for (const auto& f : code.resolve(whence::format::lookup_address(row, i)).frames) {
-      names.emplace_back(f.name);
+    const std::uintptr_t pc = whence::format::lookup_address(row, i);
+    if (whence::core::is_pseudo(pc)) {
+      names.emplace_back(whence::core::pseudo_name(pc));
+      continue;
     }
+    for (const auto& f : code.resolve(pc).frames) names.emplace_back(f.name);
   }
   return names;
 }

@@ -37,6 +37,7 @@
 #include <whence/fwd.hpp>
 #include <whence/knobs.hpp>
 #include <whence/profile/attach.hpp>
+#include <whence/profile/coroutine_root.hpp>
 #include <whence/profile/counters.hpp>
 #include <whence/profile/custom.hpp>
 #include <whence/profile/header.hpp>
@@ -89,8 +90,24 @@ inline profile& new_profile(std::string name, std::string description = {}) {
   return *made.it;
 }
 
+namespace core {
+// And coroutines. 0 of these where there is no memory.
+inline std::size_t count_threads() noexcept {
+  std::size_t coroutines = 0;
+  const process_state* const s = root.load(std::memory_order_acquire);
+  const coroutine_root* const r = s == nullptr ? nullptr : s->coroutines.load();
+  if (r != nullptr) {
+    (void)sys::as_error([&] {
+      coroutines = r->count(*s);
+      return std::error_code{};
+    });
+  }
+  return samplers::count_threads() + coroutines;
+}
+}  // namespace core
+
 inline std::size_t profile::count() const noexcept {
-  if (kind_ == core::kind::goroutine) return samplers::count_threads();
+  if (kind_ == core::kind::goroutine) return core::count_threads();
   if (kind_ != core::kind::custom) return rows_->size.load(std::memory_order_relaxed);
   std::int64_t live = 0;
   rows_->for_each([&live](const stack::bucket& b) {

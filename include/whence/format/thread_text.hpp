@@ -114,6 +114,7 @@ class thread_text_writer {
     const core::thread_state& t = dump.threads[i];
     append(text_, "goroutine ", std::int64_t{t.tid}, " [", clean(t.state));
     if (t.waited_ns >= 0) append(text_, ", ", duration(t.waited_ns));
+    if (t.is_coroutine) text_ += ", coroutine";
     if (!t.name.empty()) append(text_, ", thread ", in_quotes(t.name));
     write_wait(dump, i);
     text_ += ']';
@@ -146,6 +147,10 @@ class thread_text_writer {
   void write_frames(const profile_row& row) {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       const std::uintptr_t pc = lookup_address(row, i);
+      if (pc == stack::pseudo::created) {
+        text_ += "created by ";
+        continue;
+      }
       if (core::is_pseudo(pc)) {
         append(text_, core::pseudo_name(pc), "\n");
         continue;

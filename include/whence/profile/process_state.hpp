@@ -42,6 +42,7 @@ namespace whence::inline v1::core {
 
 struct process_state;
 class wait_slots;
+struct coroutine_root;
 
 // What a fork calls of those above.
 struct fork_hooks {
@@ -92,7 +93,9 @@ struct process_state {
   live_map<std::uint64_t> values{budget};  // custom: values of up to 8 bytes
   live_map<wide_key> wide_values{budget};  // custom: wider ones
   block_filter filter;
-  std::atomic<wait_slots*> waits{nullptr};  // made by the first wait, never freed
+  // Each made by the first of its kind, never freed.
+  std::atomic<wait_slots*> waits{nullptr};
+  std::atomic<coroutine_root*> coroutines{nullptr};
   thread_records threads{arena};
 
   sampling_root samplers;

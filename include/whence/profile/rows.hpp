@@ -107,7 +107,7 @@ void for_each_row(const process_state& s, const profile& p, F&& visit) {
   };
   const auto read = [&](const stack::bucket& b) { return row_of(p.kind(), b, s.labels); };
   if (p.kind() != kind::block) return visit_all(read);
-  const waits_in_progress now(s.waits.load(std::memory_order_acquire));
+  const waits_in_progress now(s);
   visit_all([&](const stack::bucket& b) {
     profile_row row = now.row(b, [&] { return read(b); });
     row.raw = row.values;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of each thread of the process at one moment. Writers and tests read this and
+// What is known of each thread of the process, and of each coroutine that is suspended, at one
+// moment. Writers and tests read this and
 // nothing else, so neither needs a live thread.
 #ifndef WHENCE_PROFILE_THREAD_STATE_HPP
 #define WHENCE_PROFILE_THREAD_STATE_HPP
@@ -21,6 +22,7 @@ namespace whence::inline v1::core {
 
 struct thread_state {
   ::pid_t tid = 0;
+  bool is_coroutine = false;  // then the number is no thread's
   std::string name;
   std::string state;            // "running", or what it waits in: "futex", "poll"
   std::int64_t waited_ns = -1;  // -1: not known
@@ -29,6 +31,18 @@ struct thread_state {
   profile_row stack;  // its frames alone
   std::string note;   // why there is no stack, or not all of it; empty: there is
   std::span<const std::uintptr_t> created_at;  // return addresses; empty: not known
+};
+
+// While a dump is made, when its frames are still added to.
+struct placed_thread {
+  thread_state it;
+  std::size_t first_frame = 0, depth = 0;  // of the frames of the dump
+};
+
+struct dump_parts {
+  std::size_t most_frames;              // of one stack
+  std::vector<std::uintptr_t>& frames;  // of all, one after the other
+  std::vector<placed_thread>& threads;
 };
 
 // A thread that waits for a tracked lock, and who has it.
@@ -41,7 +55,7 @@ struct lock_wait {
 
 struct thread_dump {
   profile_header header;
-  std::vector<thread_state> threads;  // the calling thread first, then as they were made
+  std::vector<thread_state> threads;  // the calling one first, then as they were made
   std::vector<lock_wait> waits;
   std::vector<std::vector<std::size_t>> deadlocks;            // each a circle: places in `waits`
   std::shared_ptr<const std::vector<std::uintptr_t>> frames;  // which the stacks point into

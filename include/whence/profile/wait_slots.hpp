@@ -72,6 +72,20 @@ struct alignas(sys::cache_line) wait_slot {
     taken.store(0, std::memory_order_release);
   }
 
+  // Calls see(slot, sequence, wait) if a wait goes on or is being counted; the sequence is that of
+  // its going on.
+  template <class F>
+  void visit(F& see) const {
+    const std::uint32_t now = sequence.load(std::memory_order_acquire);
+    if (state(now) == none) return;
+    // Acquire: none of them is read after the sequence is read again.
+    const wait_in_progress w{
+        bucket.load(std::memory_order_acquire),  since_ns.load(std::memory_order_acquire),
+        rate_ns.load(std::memory_order_acquire), queue.load(std::memory_order_acquire),
+        lock.load(std::memory_order_acquire),    sp.load(std::memory_order_acquire)};
+    if (sequence.load(std::memory_order_relaxed) == now) see(*this, now - state(now) + goes_on, w);
+  }
+
   static constexpr std::uint32_t none = 0, goes_on = 1, is_counted = 2;
   static constexpr std::uint32_t state(std::uint32_t sequence) noexcept { return sequence % 4; }
 
@@ -93,22 +107,10 @@ class wait_slots {
   // nullptr where there is no memory.
   wait_slot* take() noexcept;
 
-  // Calls visit(slot, sequence, wait) for every wait that goes on or is being counted; the sequence
-  // is that of its going on.
+  // As wait_slot::visit, for every one.
   template <class F>
   void for_each(F&& visit) const {
-    for_each_slot([&visit](wait_slot& s) {
-      const std::uint32_t sequence = s.sequence.load(std::memory_order_acquire);
-      if (wait_slot::state(sequence) == wait_slot::none) return;
-      // Acquire: none of them is read after the sequence is read again.
-      const wait_in_progress w{
-          s.bucket.load(std::memory_order_acquire),  s.since_ns.load(std::memory_order_acquire),
-          s.rate_ns.load(std::memory_order_acquire), s.queue.load(std::memory_order_acquire),
-          s.lock.load(std::memory_order_acquire),    s.sp.load(std::memory_order_acquire)};
-      if (s.sequence.load(std::memory_order_relaxed) == sequence) {
-        visit(s, sequence - wait_slot::state(sequence) + wait_slot::goes_on, w);
-      }
-    });
+    for_each_slot([&visit](const wait_slot& s) { s.visit(visit); });
   }
 
   // For the child of a fork: nobody but the calling thread is there.

@@ -12,7 +12,9 @@
 #include <cstdint>
 #include <vector>
 
+#include <whence/profile/coroutine_root.hpp>
 #include <whence/profile/counters.hpp>
+#include <whence/profile/process_state.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/profile/wait_slots.hpp>
 #include <whence/stack/bucket.hpp>
@@ -24,16 +26,20 @@ namespace whence::inline v1::core {
 
 class waits_in_progress {
  public:
-  // nullptr: nobody has waited yet.
-  explicit waits_in_progress(const wait_slots* slots) {
-    if (slots == nullptr) return;
-    const std::int64_t now = sys::monotonic_ns();
-    slots->for_each([&](const wait_slot& s, std::uint32_t sequence, const wait_in_progress& w) {
-      const std::int64_t length = now - w.since_ns;
-      if (w.bucket == nullptr || length < w.rate_ns || length <= 0) return;
-      waits_.push_back({w.bucket, &s, sequence, length});
-    });
+  // Throws: std::bad_alloc.
+  explicit waits_in_progress(const process_state& s) {
+    const wait_slots* const slots = s.waits.load(std::memory_order_acquire);
+    if (slots != nullptr) slots->for_each(*this);
+    const coroutine_root* const coroutines = s.coroutines.load(std::memory_order_acquire);
+    if (coroutines != nullptr) coroutines->add_waits(s, *this);
     sys::sort(waits_, [](const item& a, const item& b) { return a.bucket < b.bucket; });
+  }
+
+  // Adds one, while this is made. Throws: std::bad_alloc.
+  void operator()(const wait_slot& slot, std::uint32_t sequence, const wait_in_progress& w) {
+    const std::int64_t length = now_ns_ - w.since_ns;
+    if (w.bucket == nullptr || length < w.rate_ns || length <= 0) return;
+    waits_.push_back({w.bucket, &slot, sequence, length});
   }
 
   // Reads a bucket by `read`, which returns its row (counters by acquire), and adds the waits that
@@ -92,6 +98,7 @@ class waits_in_progress {
     return t;
   }
 
+  std::int64_t now_ns_ = sys::monotonic_ns();
   std::vector<item> waits_;
 };
 

@@ -13,12 +13,10 @@
 
 namespace whence::inline v1::samplers {
 
-struct dumped_thread {
-  core::thread_state it;
-  std::size_t first_frame = 0, depth = 0;  // of the frames of the dump
-  std::vector<std::uintptr_t> frame_sps;   // of a thread that sleeps: the stack pointer of each
-  std::uintptr_t sp = 0;                   // 0: not known
-  std::int64_t cpu_ns = -1;                // of a thread that sleeps, or when it was asked
+struct dumped_thread : core::placed_thread {
+  std::vector<std::uintptr_t> frame_sps;  // of a thread that sleeps: the stack pointer of each
+  std::uintptr_t sp = 0;                  // 0: not known
+  std::int64_t cpu_ns = -1;               // of a thread that sleeps, or when it was asked
   asked_stack* asked = nullptr;
 };
 

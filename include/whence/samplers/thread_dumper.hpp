@@ -5,6 +5,7 @@
 //   asleep in the kernel      its stack is read, and holds if its CPU clock has not moved   20 us
 //   running, or ready to      it is asked, and answers at its next tick                    1-4 ms
 //   the calling thread        takes its own
+//   coroutines, suspended     are read like any other memory                               0.3 us
 //
 // A thread that falls asleep before it answers is read; one that does not answer in a tenth of a
 // second is in the dump without a stack. One dump at a time. (Go: runtime.GoroutineProfile stops
@@ -22,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <whence/profile/coroutine_root.hpp>
 #include <whence/profile/header.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/profile.hpp>
@@ -81,7 +83,14 @@ class thread_dumper {
       dump.deadlocks = waits.deadlocks();
       dump.waits = waits.take();
     }
-    return finished(std::move(dump), std::move(places));
+    std::vector<core::placed_thread> suspended;
+    const core::coroutine_root* const coroutines =
+        state_.coroutines.load(std::memory_order_acquire);
+    if (coroutines != nullptr) coroutines->add_stacks(state_, {depth(), *frames_, suspended});
+    for (place& p : places) finish(dump, p);
+    for (core::placed_thread& p : suspended) finish(dump, p);
+    dump.frames = std::move(frames_);
+    return dump;
   }
 
   // In the handler of SIGPROF: true if the signal is for a dump. Signal-safe.
@@ -286,16 +295,13 @@ class thread_dumper {
     }
   }
 
-  core::thread_dump finished(core::thread_dump dump, std::vector<place> places) {
-    for (place& p : places) {
-      p.it.labels = state_.labels.of(p.it.label_set);
-      p.it.stack.stack = {frames_->data() + p.first_frame, p.depth};
-      p.it.stack.labels = p.it.labels;
-      p.it.stack.values[0] = p.it.stack.raw[0] = 1;
-      dump.threads.push_back(std::move(p.it));
-    }
-    dump.frames = std::move(frames_);
-    return dump;
+  // Once all frames are there.
+  void finish(core::thread_dump& dump, core::placed_thread& p) const {
+    p.it.labels = state_.labels.of(p.it.label_set);
+    p.it.stack.stack = {frames_->data() + p.first_frame, p.depth};
+    p.it.stack.labels = p.it.labels;
+    p.it.stack.values[0] = p.it.stack.raw[0] = 1;
+    dump.threads.push_back(std::move(p.it));
   }
 
   std::size_t depth() const noexcept {

@@ -14,10 +14,11 @@ inline constexpr std::uintptr_t truncated = 2;  // the root end of a stack deepe
 inline constexpr std::uintptr_t unknown = 3;    // a stack without a frame
 inline constexpr std::uintptr_t unsampled = 4;  // time of the program that no sample explains
 inline constexpr std::uintptr_t profiler = 5;   // what the profiler's own threads took
-inline constexpr std::uintptr_t end = 6;        // no pseudo-frame from here on
+inline constexpr std::uintptr_t created = 6;    // between a coroutine and the stack that made it
+inline constexpr std::uintptr_t end = 7;        // no pseudo-frame from here on
 
-inline constexpr const char* names[end] = {"",          "[overflow]",  "[truncated]",
-                                           "[unknown]", "[unsampled]", "[profiler]"};
+inline constexpr const char* names[end] = {
+    "", "[overflow]", "[truncated]", "[unknown]", "[unsampled]", "[profiler]", "[created by]"};
 
 }  // namespace whence::inline v1::stack::pseudo
 

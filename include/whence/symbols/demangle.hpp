@@ -8,6 +8,7 @@
 
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <string>
 #include <string_view>
 
@@ -19,8 +20,29 @@ extern "C" char* __cxa_demangle(const char* mangled, char* buffer, std::size_t* 
 
 namespace whence::inline v1::symbols {
 
+// g++ runs the body of a coroutine f in another function, of which only the type of the argument
+// tells: "_Z1fPZ1fiE9_Z1fi.Frame.actor". The mangled name of f; empty: it is no such function.
+inline std::string_view coroutine_in(std::string_view mangled) {
+  const std::size_t end = mangled.find(".Frame");
+  if (end == std::string_view::npos) return {};
+  // "9_Z1fi.Frame": the type's name is preceded by its length.
+  for (std::size_t at = mangled.find("_Z", 1); at < end; at = mangled.find("_Z", at + 1)) {
+    std::size_t length = 0;
+    std::size_t unit = 1;
+    for (std::size_t i = at; i > 0 && mangled[i - 1] >= '0' && mangled[i - 1] <= '9'; --i) {
+      length += unit * static_cast<std::size_t>(mangled[i - 1] - '0');
+      unit *= 10;
+      if (length == end + std::strlen(".Frame") - at) return mangled.substr(at, end - at);
+    }
+  }
+  return {};
+}
+
 // The name itself where it is not mangled.
 inline std::string demangle(std::string_view mangled) {
+  if (const std::string_view coroutine = coroutine_in(mangled); !coroutine.empty()) {
+    return demangle(coroutine);
+  }
   if (!mangled.starts_with("_Z")) return std::string(mangled.substr(0, mangled.find(".cold")));
   const std::string base(mangled.substr(0, mangled.find('.')));
   int status = 0;

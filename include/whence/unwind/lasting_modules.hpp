@@ -45,18 +45,17 @@ class lasting_modules {
     name_set needed;
     for (std::size_t before = loaded; before != found->size && found->size < loaded;) {
       before = found->size;
-      bool executable = true;
+      bool first = true;  // the executable
       sys::for_each_module([&](const dl_phdr_info& info) {
         module m = describe(info);
         const dynamic_names names(info);
         if (!found->starts(m.start) &&
-            (executable || is_vdso(m) || names.is_in(needed, info.dlpi_name))) {
-          if (executable && m.frames.header == 0)
-            m.frames = search_table::make(info.dlpi_addr, arena_);
+            (first || is_vdso(m) || names.is_in(needed, info.dlpi_name))) {
+          if (first && m.frames.header == 0) m.frames = search_table::make(info.dlpi_addr, arena_);
           found->insert(m);
           names.add_needed(needed);
         }
-        executable = false;
+        first = false;
         return found->size == loaded;
       });
     }

@@ -4,7 +4,8 @@
 // and with it the only way from the loaded program to .eh_frame. Its section header, which is in
 // the file alone, is the other one.
 //
-// Not for signal handlers. Some 3 ms for the 5000 functions of a small static program, once.
+// Not for signal handlers; may change errno. Some 3 ms for the 5000 functions of a small static
+// program, once.
 #ifndef WHENCE_UNWIND_SEARCH_TABLE_HPP
 #define WHENCE_UNWIND_SEARCH_TABLE_HPP
 
@@ -18,7 +19,6 @@
 #include <new>
 
 #include <whence/sys/arena.hpp>
-#include <whence/sys/errno_guard.hpp>
 #include <whence/unwind/byte_cursor.hpp>
 #include <whence/unwind/eh_frame.hpp>
 
@@ -34,15 +34,14 @@ inline bool find_section(const char* name, ElfW(Shdr) & found) noexcept {
   };
   ElfW(Ehdr) elf;
   ElfW(Shdr) names;
+  const bool has_names = read(0, elf) && elf.e_shentsize == sizeof found &&
+                         read(elf.e_shoff + elf.e_shstrndx * sizeof names, names);
   bool is_found = false;
-  if (read(0, elf) && elf.e_shentsize == sizeof found &&
-      read(elf.e_shoff + elf.e_shstrndx * sizeof names, names)) {
-    for (unsigned i = 0; i < elf.e_shnum && !is_found; ++i) {
-      char text[16]{};
-      is_found = read(elf.e_shoff + i * sizeof found, found) &&
-                 read(names.sh_offset + found.sh_name, text) &&
-                 std::strncmp(text, name, sizeof text) == 0;
-    }
+  for (unsigned i = 0; has_names && i < elf.e_shnum && !is_found; ++i) {
+    char text[16]{};
+    is_found = read(elf.e_shoff + i * sizeof found, found) &&
+               read(names.sh_offset + found.sh_name, text) &&
+               std::strncmp(text, name, sizeof text) == 0;
   }
   std::fclose(file);
   return is_found;
@@ -52,7 +51,6 @@ class search_table {
  public:
   // Nothing where the executable has no .eh_frame, or there is no memory.
   static frame_section make(std::uintptr_t load_bias, sys::arena& arena) noexcept {
-    const sys::errno_guard keep;
     ElfW(Shdr) section;
     if (!find_section(".eh_frame", section) || section.sh_addr == 0) return {};
     const std::uintptr_t begin = load_bias + section.sh_addr;

@@ -1,0 +1,272 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Coroutines that are known: one that is suspended shows in `goroutine` as a thread does, with its
+// logical stack, which is on no thread's stack: where it is suspended, the coroutines that await it
+// one by one, and the stack that made the first of them.
+//
+//   struct task::promise_type : whence::tracked_promise { ... };
+//
+//   // in task's awaiter: who awaits whom
+//   auto await_suspend(std::coroutine_handle<P> caller) {
+//     own.promise().awaited_by(caller);
+//     own.promise().continuation = caller;
+//     return own;
+//   }
+//
+//   co_await socket.read();                                  // a wait in `block`, while it lasts
+//   co_await whence::tracked_await(socket.read(), "redis");  // with the label wait=redis
+//
+//   goroutine 4194305 [waiting, 1.2 seconds, coroutine] {handler: "/search"}:
+//   shop::fetch(int)
+//   	/src/shop.cpp:39 +0x1b
+//   shop::answer(request)
+//   	/src/shop.cpp:61 +0x96
+//   created by shop::serve()
+//   	/src/shop.cpp:80 +0x22
+//
+// How it is suspended: `waiting` for what it awaits; `not started`; `idle`, as a generator that has
+// yielded. The profile `coroutine` counts the living ones by the stack that made them.
+//
+// tracked_await needs no promise of ours, and then knows neither who awaits the coroutine nor who
+// made it. Labels are the thread's: take them along with scoped_labels_of (labels.hpp).
+//
+// Thread-safe as coroutines are. Never throws, never allocates from the heap. Cost: 128 bytes and a
+// stack for a coroutine, a stack and two clock readings for a wait; what is ready costs nothing.
+// With null_registry all of it is nothing.
+#ifndef WHENCE_COROUTINE_HPP
+#define WHENCE_COROUTINE_HPP
+
+#include <concepts>
+#include <coroutine>
+#include <cstdint>
+#include <type_traits>
+#include <utility>
+
+#include <whence/fwd.hpp>
+#include <whence/instruments/suspension.hpp>
+#include <whence/instruments/wait_name.hpp>
+#include <whence/profile/coroutine_records.hpp>
+#include <whence/registry.hpp>
+#include <whence/sys/keep_frame.hpp>
+#include <whence/tracked.hpp>
+
+namespace whence::inline v1 {
+
+namespace instruments {
+
+// What is known of a coroutine through its promise.
+class promise_life {
+ public:
+  core::coroutine_record* record() const noexcept { return life_.record(); }
+
+ protected:
+  coroutine_life life_;
+};
+
+// Something that is a coroutine itself: waiting for it is no wait of its own.
+template <class A>
+concept tracked_task =
+    std::derived_from<typename std::remove_cvref_t<A>::promise_type, promise_life>;
+
+// What co_await makes of an awaitable. (C++20, [expr.await] 3.2)
+template <class A>
+decltype(auto) awaiter_of(A&& a) {
+  if constexpr (requires { std::forward<A>(a).operator co_await(); }) {
+    return std::forward<A>(a).operator co_await();
+  } else if constexpr (requires { operator co_await(std::forward<A>(a)); }) {
+    return operator co_await(std::forward<A>(a));
+  } else {
+    return std::forward<A>(a);
+  }
+}
+
+}  // namespace instruments
+
+// Awaits an A, an object or a reference, and notes meanwhile that the coroutine is suspended.
+template <class A, profile_registry R = default_registry>
+class tracked_awaitable {
+ public:
+  // `how`: waiting is a wait in R::block().
+  template <class B>
+  tracked_awaitable(B&& awaitable, core::suspended how, std::uint32_t labels = 0)
+      : awaitable_(std::forward<B>(awaitable)),
+        awaiter_(instruments::awaiter_of(static_cast<A&&>(awaitable_))),
+        labels_(labels),
+        how_(how) {}
+  tracked_awaitable(const tracked_awaitable&) = delete;
+  tracked_awaitable& operator=(const tracked_awaitable&) = delete;
+
+  bool await_ready() { return static_cast<bool>(awaiter_.await_ready()); }
+
+  // Not inlined: it returns to where the coroutine is suspended. And never void, since a call in
+  // tail position would return elsewhere.
+  template <class Promise>
+  [[gnu::noinline]] auto await_suspend(std::coroutine_handle<Promise> coroutine) {
+    begin(coroutine, reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)));
+    unless_left left{&suspension_};
+    using result = decltype(awaiter_.await_suspend(coroutine));
+    // Once the coroutine can be resumed, this may be gone.
+    if constexpr (std::is_void_v<result>) {
+      awaiter_.await_suspend(coroutine);
+      left.suspension = nullptr;
+      return true;
+    } else if constexpr (std::same_as<result, bool>) {
+      const bool is_suspended = awaiter_.await_suspend(coroutine);
+      if (is_suspended) left.suspension = nullptr;
+      return is_suspended;
+    } else {
+      auto next = awaiter_.await_suspend(coroutine);
+      left.suspension = nullptr;
+      return next;
+    }
+  }
+
+  decltype(auto) await_resume() {
+    suspension_.end();
+    return awaiter_.await_resume();
+  }
+
+ private:
+  struct unless_left {
+    instruments::suspension* suspension;
+    ~unless_left() {
+      if (suspension != nullptr) suspension->cancel();
+    }
+  };
+
+  template <class Promise>
+  void begin(std::coroutine_handle<Promise> coroutine, std::uintptr_t pc) noexcept {
+    core::coroutine_record* record = nullptr;
+    if constexpr (std::derived_from<Promise, instruments::promise_life>) {
+      record = coroutine.promise().record();
+    } else {
+      life_.begin();
+      record = life_.record();
+    }
+    if (record == nullptr) return;
+    const bool waits = how_ == core::suspended::waiting && !instruments::tracked_task<A>;
+    suspension_.begin(*record, {pc, 0, how_}, waits ? &R::block() : nullptr, labels_);
+  }
+
+  A awaitable_;
+  decltype(instruments::awaiter_of(std::declval<A>())) awaiter_;
+  instruments::coroutine_life life_;  // where the promise has none
+  instruments::suspension suspension_;
+  std::uint32_t labels_;
+  core::suspended how_;
+};
+
+// With nothing to note. Not the awaitable itself, because g++ 12 awaits a copy of what a function
+// returns by reference.
+template <class A, profile_registry R>
+requires(!R::enabled) class tracked_awaitable<A, R> {
+ public:
+  template <class B>
+  explicit tracked_awaitable(B&& awaitable, core::suspended = {}, std::uint32_t = 0)
+      : awaitable_(std::forward<B>(awaitable)),
+        awaiter_(instruments::awaiter_of(static_cast<A&&>(awaitable_))) {}
+  tracked_awaitable(const tracked_awaitable&) = delete;
+  tracked_awaitable& operator=(const tracked_awaitable&) = delete;
+
+  bool await_ready() { return static_cast<bool>(awaiter_.await_ready()); }
+  template <class Promise>
+  auto await_suspend(std::coroutine_handle<Promise> coroutine) {
+    return awaiter_.await_suspend(coroutine);
+  }
+  decltype(auto) await_resume() { return awaiter_.await_resume(); }
+
+ private:
+  A awaitable_;
+  decltype(instruments::awaiter_of(std::declval<A>())) awaiter_;
+};
+
+// What tracked_await makes: an A, an object or a reference, to be awaited by a name.
+template <class A, profile_registry R>
+struct [[nodiscard]] named_awaitable {
+  A awaitable;
+  std::uint32_t labels;
+
+  tracked_awaitable<A&&, R> operator co_await() && {
+    return tracked_awaitable<A&&, R>(std::forward<A>(awaitable), core::suspended::waiting, labels);
+  }
+};
+
+// The awaitable, as a wait with the label wait=`name`. An object is moved in, and awaited there.
+template <profile_registry R = default_registry, class A>
+[[nodiscard]] named_awaitable<A, R> tracked_await(A&& awaitable, const char* name = nullptr) {
+  std::uint32_t labels = 0;
+  if constexpr (R::enabled) labels = instruments::wait_name<"wait">(name).labels();
+  return {std::forward<A>(awaitable), labels};
+}
+
+// A base of promise_type. One that has an await_transform of its own returns
+// awaited(what it makes of the awaitable).
+template <profile_registry R>
+class basic_tracked_promise : public instruments::promise_life {
+ public:
+  // Not inlined: it returns into the coroutine's function.
+  [[gnu::noinline]] basic_tracked_promise() noexcept {
+    life_.begin(basic_custom_profile<"coroutine", true>::get(), __builtin_return_address(0));
+    sys::keep_frame();
+  }
+
+  template <class A>
+  static tracked_awaitable<A, R> awaited(A&& awaitable) {
+    return {std::forward<A>(awaitable), core::suspended::waiting};
+  }
+  template <class A>
+  tracked_awaitable<A&&, R> await_transform(A&& awaitable) {
+    return {std::forward<A>(awaitable), core::suspended::waiting};
+  }
+  template <class A, profile_registry S>
+  tracked_awaitable<A&&, S> await_transform(named_awaitable<A, S>&& named) {
+    return std::move(named).operator co_await();
+  }
+
+  // For initial_suspend and yield_value: a suspension that waits for nothing.
+  //   auto initial_suspend() noexcept { return at_start(std::suspend_always{}); }
+  //   auto yield_value(int v) noexcept { value = v; return idle(std::suspend_always{}); }
+  template <class A>
+  static tracked_awaitable<A, R> at_start(A awaitable) noexcept {
+    return {std::move(awaitable), core::suspended::at_start};
+  }
+  template <class A>
+  static tracked_awaitable<A, R> idle(A awaitable) noexcept {
+    return {std::move(awaitable), core::suspended::idly};
+  }
+
+  // This coroutine is awaited by that one from now on. Any handle; one without a promise of ours
+  // is nobody that is known.
+  template <class Promise>
+  void awaited_by(std::coroutine_handle<Promise> caller) noexcept {
+    if constexpr (std::derived_from<Promise, instruments::promise_life>) {
+      if (life_.record() == nullptr || caller.promise().record() == nullptr) return;
+      life_.record()->await_from(*caller.promise().record());
+    }
+  }
+};
+
+template <profile_registry R>
+requires(!R::enabled) class basic_tracked_promise<R> {
+ public:
+  template <class A>
+  static tracked_awaitable<A, R> awaited(A&& awaitable) {
+    return tracked_awaitable<A, R>(std::forward<A>(awaitable));
+  }
+  template <class A>
+  static A at_start(A awaitable) noexcept {
+    return awaitable;
+  }
+  template <class A>
+  static A idle(A awaitable) noexcept {
+    return awaitable;
+  }
+  template <class Promise>
+  void awaited_by(std::coroutine_handle<Promise>) noexcept {}
+};
+
+using tracked_promise = basic_tracked_promise<default_registry>;
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_COROUTINE_HPP

@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The coroutines of a dump: those that are suspended and that no suspended coroutine awaits, since
+// the others are in the stack of the one that they wait for.
+#ifndef WHENCE_PROFILE_COROUTINE_STACKS_HPP
+#define WHENCE_PROFILE_COROUTINE_STACKS_HPP
+
+#include <sys/types.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <utility>
+#include <vector>
+
+#include <whence/profile/coroutine_records.hpp>
+#include <whence/profile/coroutine_root.hpp>
+#include <whence/profile/logical_stack.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/thread_state.hpp>
+#include <whence/profile/waits_in_progress.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/sequence.hpp>
+#include <whence/unwind/trace.hpp>
+
+namespace whence::inline v1::core {
+
+// No thread has a number as high (kernel: PID_MAX_LIMIT).
+inline constexpr ::pid_t first_coroutine = 1 << 22;
+
+// Requires: there is a root of coroutines. Throws: std::bad_alloc.
+inline std::vector<suspended_coroutine> suspended_leaves(const process_state& s) {
+  std::vector<suspended_coroutine> all;
+  std::vector<const coroutine_record*> awaiting;
+  s.coroutines.load(std::memory_order_acquire)->records->for_each([&](const coroutine_record& r) {
+    suspended_coroutine c;
+    if (!c.read(r)) return;
+    all.push_back(c);
+    if (c.awaiter.record != nullptr && c.awaiter.record->ref() == c.awaiter) {
+      awaiting.push_back(c.awaiter.record);
+    }
+  });
+  sys::sort(awaiting, [](const auto* a, const auto* b) { return a < b; });
+  std::erase_if(all, [&](const suspended_coroutine& c) {
+    const std::size_t after =
+        sys::first_after(awaiting, [&](const auto* a) { return a > c.self.record; });
+    return after > 0 && awaiting[after - 1] == c.self.record;
+  });
+  return all;
+}
+
+// As coroutine_root.
+inline std::size_t count_coroutines(const process_state& s) {
+  return suspended_leaves(s).size();
+}
+
+inline void add_coroutine_waits(const process_state& s, waits_in_progress& waits) {
+  s.coroutines.load(std::memory_order_acquire)->records->for_each([&](const coroutine_record& r) {
+    r.suspension.visit(waits);
+  });
+}
+
+inline void add_coroutines(const process_state& s, const dump_parts& dump) {
+  std::vector<std::uintptr_t> pcs(dump.most_frames);
+  const std::int64_t now = sys::monotonic_ns();
+  for (const suspended_coroutine& c : suspended_leaves(s)) {
+    unwind::trace t{pcs.data(), pcs.size()};
+    append_stack(c, t);
+    if (!c.goes_on()) continue;
+    placed_thread p;
+    p.it.tid = first_coroutine + static_cast<::pid_t>(c.self.record->number);
+    p.it.is_coroutine = true;
+    p.it.state = c.place.how == suspended::waiting ? "waiting"
+                 : c.place.how == suspended::idly  ? "idle"
+                                                   : "not started";
+    p.it.waited_ns = now > c.since_ns ? now - c.since_ns : 0;
+    p.it.label_set = c.place.labels;
+    p.it.stack.truncated = t.truncated;
+    p.first_frame = dump.frames.size();
+    p.depth = t.depth;
+    dump.frames.insert(dump.frames.end(), t.pcs, t.pcs + t.depth);
+    dump.threads.push_back(std::move(p));
+  }
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_COROUTINE_STACKS_HPP

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The stack of a coroutine that is suspended, which is on no thread's stack:
+//
+//   where it is suspended
+//   where the coroutine that awaits it is, and the one that awaits that ...
+//   [created by]
+//   the stack that made the last of them
+//
+// A coroutine that awaits one that runs just now has the frames up to itself.
+#ifndef WHENCE_PROFILE_LOGICAL_STACK_HPP
+#define WHENCE_PROFILE_LOGICAL_STACK_HPP
+
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/profile/coroutine_records.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/stack/pseudo_frames.hpp>
+#include <whence/unwind/trace.hpp>
+
+namespace whence::inline v1::core {
+
+// Appends the stack of `c` to `t`. Thread-safe; if `c` goes on afterwards, that was its stack.
+inline void append_stack(suspended_coroutine c, unwind::trace& t) noexcept {
+  const auto push = [&t](std::uintptr_t pc) {
+    t.truncated = t.truncated || t.depth == t.capacity;
+    if (!t.truncated) t.pcs[t.depth++] = pc;
+  };
+  // One that was not started yet is where it was made.
+  bool started = c.place.how != suspended::at_start;
+  while (started && !t.truncated) {
+    push(c.place.pc);
+    suspended_coroutine next;
+    if (c.awaiter.record == nullptr || !next.read(*c.awaiter.record) || next.self != c.awaiter)
+      break;
+    c = next;
+  }
+  if (c.created == nullptr) return;
+  if (started) push(stack::pseudo::created);
+  for (std::size_t i = 0; i < c.created->depth(); ++i) push(c.created->pcs()[i]);
+  t.truncated = t.truncated || c.created->truncated();
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_PROFILE_LOGICAL_STACK_HPP
