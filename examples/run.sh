@@ -2,9 +2,9 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # The main job, on a Debian 12 with nothing but bash and apt: `examples/run.sh [FOLDER]`. Builds the
-# examples, runs the indexer, the labelled requests, coroutines and leaks, and leaves their profiles in FOLDER (default:
-# profiles/ here, where you stand) together with what `go tool pprof` makes of them: the top of each,
-# and call graphs.
+# examples, runs the indexer, the labelled requests, coroutines and leaks, and leaves their profiles
+# in FOLDER (default: profiles/ here, where you stand) together with what `go tool pprof` makes of
+# them: the top of each, and call graphs.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 profiles="${1:-$PWD/profiles}"

@@ -25,6 +25,8 @@
 // longer ends system calls with EINTR, whatever its flags), and a program that installs one during
 // a session takes the samples away, which the profile then says. One that puts SIG_DFL there is
 // killed by the next sample, and one that waits for SIGPROF in sigwait is given ours.
+// Handlers run on a thread's alternate stack where it has one, which then needs room for what the
+// kernel puts there (sysconf(_SC_MINSIGSTKSZ)) and 4 KiB: with less, any such signal kills.
 // A child of fork has no session; those it inherited count nothing.
 //
 // Where a thread can have no timer (RLIMIT_SIGPENDING), the process's ITIMER_PROF serves it, and

@@ -242,6 +242,7 @@ class basic_profile_writer {
     encoder_.int64(proto::profile::duration_nanos, sys::most<std::int64_t>(header_.duration_ns, 0));
     std::vector<std::int64_t> comments;
     for (const std::string& c : header_.comments) comments.push_back(strings_.id(c));
+    for (const std::string& c : header_.warnings) comments.push_back(strings_.id(c));
     encoder_.packed(proto::profile::comment, comments);
     encoder_.int64(proto::profile::default_sample_type, strings_.id(kind_.default_sample_type));
   }

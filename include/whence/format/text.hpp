@@ -129,6 +129,7 @@ class text_writer {
       put(g.count, " ", g.stack);
       write_frames(*g.row);
     }
+    for (const std::string& w : snapshot.header.warnings) put("# ", clean(w), "\n");
   }
 
   // The largest first.

@@ -38,6 +38,7 @@ class thread_text_writer {
 
   [[nodiscard]] std::error_code write(const core::thread_dump& dump) {
     return error_ = sys::as_error([&] {
+             for (const std::string& w : dump.header.warnings) append(text_, "# ", clean(w), "\n");
              for (const std::vector<std::size_t>& circle : dump.deadlocks) {
                write_deadlock(dump, circle);
              }
@@ -137,7 +138,11 @@ class thread_text_writer {
       row.stack = stack.subspan(i, 1);
       const symbols::location& at = code_.resolve(lookup_address(row, 0));
       for (const symbols::frame& f : at.frames) {
-        if (f.name.starts_with("std::") || f.name.starts_with("[libstdc++")) continue;
+        // An inlined function's name may lack its namespace.
+        if (f.name.starts_with("std::") || f.name.starts_with("[libstdc++") ||
+            f.file.find("/include/c++/") != std::string_view::npos) {
+          continue;
+        }
         text_ += "created by ";
         return write_frame(f, at, stack[i]);
       }

@@ -93,7 +93,7 @@ class lock_watch {
   // which it does only if it `may_give_up`.
   template <class Take>
   bool take_late(const void* caller, Take take, bool may_give_up) {
-    wait w(R::block(), name_.labels(), caller, &queue_, may_give_up ? nullptr : &holder_);
+    wait w(R::block(), name_.labels(), caller, &queue_, &holder_, may_give_up);
     const bool got = take();
     w.end(got);
     return got;

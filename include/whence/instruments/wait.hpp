@@ -93,10 +93,9 @@ inline core::wait_slots* slots_of(core::process_state& s) noexcept {
 class wait {
  public:
   // Begins a wait at the stack that begins at the frame returning to `caller`, on `queue` if it is
-  // for a lock, which is `lock` if the wait ends only with it. Requires: `caller` as
-  // unwind::capture.
+  // for a lock, which is `lock`. Requires: `caller` as unwind::capture.
   wait(profile& block, std::uint32_t labels, const void* caller, core::wait_queue* queue = nullptr,
-       const core::lock_holder* lock = nullptr) noexcept {
+       const core::lock_holder* lock = nullptr, bool may_give_up = false) noexcept {
     core::process_state* const s = core::state();
     if (s == nullptr) return;
     core::wait_in_progress w;
@@ -108,6 +107,7 @@ class wait {
     if (counts) w.bucket = core::record_stack(*s, block.rows(), {0, 0, labels}, caller);
     if (charges) w.queue = queue;
     w.lock = lock;
+    w.may_give_up = may_give_up;
     w.sp = reinterpret_cast<std::uintptr_t>(this);
     // In this order: whoever is in the queue has a slot, by which a child of fork finds the queue.
     core::wait_slots* const slots = slots_of(*s);

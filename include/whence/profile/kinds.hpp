@@ -54,30 +54,27 @@ constexpr kind_info memory_kind(const char* name, const char* description, const
           {"bytes", "bytes"}};
 }
 
+constexpr kind_info contention_kind(const char* name, const char* description, value_type number) {
+  return {name,
+          description,
+          2,
+          {{"contentions", "count"}, {"delay", "nanoseconds"}},
+          {"contentions", "count"},
+          "",
+          number};
+}
+
+constexpr kind_info count_kind(const char* name, const char* description) {
+  return {name, description, 1, {{name, "count"}}, {name, "count"}, "", {}};
+}
+
 inline constexpr kind_info kinds[kind_count] = {
     memory_kind("allocs", "A sampling of all past memory allocations", "alloc_space"),
-    {"block",
-     "Stack traces that led to blocking on synchronization primitives",
-     2,
-     {{"contentions", "count"}, {"delay", "nanoseconds"}},
-     {"contentions", "count"},
-     "",
-     {}},
-    {"goroutine",
-     "Stack traces of all current threads",
-     1,
-     {{"goroutine", "count"}},
-     {"goroutine", "count"},
-     "",
-     {}},
+    contention_kind("block", "Stack traces that led to blocking on synchronization primitives", {}),
+    count_kind("goroutine", "Stack traces of all current threads"),
     memory_kind("heap", "A sampling of memory allocations of live objects", "inuse_space"),
-    {"mutex",
-     "Stack traces of holders of contended mutexes",
-     2,
-     {{"contentions", "count"}, {"delay", "nanoseconds"}},
-     {"contentions", "count"},
-     "",
-     {"delay", "nanoseconds"}},
+    contention_kind("mutex", "Stack traces of holders of contended mutexes",
+                    {"delay", "nanoseconds"}),
     {"mutex_hold",
      "A sampling of how long mutexes were held",
      2,
@@ -85,13 +82,7 @@ inline constexpr kind_info kinds[kind_count] = {
      {"holds", "count"},
      "",
      {}},
-    {"threadcreate",
-     "Stack traces that led to the creation of new OS threads",
-     1,
-     {{"threadcreate", "count"}},
-     {"threadcreate", "count"},
-     "",
-     {}},
+    count_kind("threadcreate", "Stack traces that led to the creation of new OS threads"),
     // Seen by sessions alone, never by name. (fgprof names the second so.)
     {"cpu",
      "Stack traces of threads on the CPU, by time",
@@ -107,7 +98,7 @@ inline constexpr kind_info kinds[kind_count] = {
      {"wallclock", "nanoseconds"},
      "time",
      {}},
-    {"", "", 1, {{"", "count"}}, {"", "count"}, "", {}},
+    count_kind("", ""),
 };
 
 constexpr const kind_info& info(kind k) {

@@ -46,6 +46,7 @@ struct profile_header {
   std::int64_t time_ns = 0;
   std::int64_t duration_ns = 0;  // windows and sessions only
   std::vector<std::string> comments;
+  std::vector<std::string> warnings;  // what is missing: said in every form
 };
 
 struct profile_snapshot {

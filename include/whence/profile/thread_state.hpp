@@ -50,6 +50,7 @@ struct lock_wait {
   static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
   std::size_t waiter = nobody, holder = nobody;  // places in thread_dump::threads
   std::string lock;                              // its name; may be empty
+  bool may_give_up = false;                      // after a while
   profile_row taken;                             // where the holder took it: its frames alone
 };
 

@@ -38,8 +38,9 @@ struct wait_in_progress {
   std::int64_t since_ns = 0;          // sys::monotonic_ns
   std::int64_t rate_ns = 0;           // it counts for certain from this length on
   wait_queue* queue = nullptr;        // of the lock waited for
-  const lock_holder* lock = nullptr;  // that is waited for; nullptr: none, or not for ever
-  std::uintptr_t sp = 0;              // an address on the waiting thread's stack
+  const lock_holder* lock = nullptr;  // that is waited for; nullptr: none
+  std::uintptr_t sp = 0;              // an even address on the waiting thread's stack
+  bool may_give_up = false;
 };
 
 struct alignas(sys::cache_line) wait_slot {
@@ -62,7 +63,7 @@ struct alignas(sys::cache_line) wait_slot {
     rate_ns.store(w.rate_ns, std::memory_order_release);
     queue.store(w.queue, std::memory_order_release);
     lock.store(w.lock, std::memory_order_release);
-    sp.store(w.sp, std::memory_order_release);
+    sp.store(w.sp | (w.may_give_up ? 1U : 0U), std::memory_order_release);
     return move(goes_on);
   }
   // It is over; `end` follows when it is counted.
@@ -79,10 +80,11 @@ struct alignas(sys::cache_line) wait_slot {
     const std::uint32_t now = sequence.load(std::memory_order_acquire);
     if (state(now) == none) return;
     // Acquire: none of them is read after the sequence is read again.
-    const wait_in_progress w{
+    wait_in_progress w{
         bucket.load(std::memory_order_acquire),  since_ns.load(std::memory_order_acquire),
         rate_ns.load(std::memory_order_acquire), queue.load(std::memory_order_acquire),
         lock.load(std::memory_order_acquire),    sp.load(std::memory_order_acquire)};
+    w.may_give_up = (w.sp & 1) != 0;
     if (sequence.load(std::memory_order_relaxed) == now) see(*this, now - state(now) + goes_on, w);
   }
 

@@ -203,6 +203,7 @@ class cpu_sampler {
 
   // Requires: entries_ is held. `are_new`: threads not known yet have begun since the last look.
   void look(bool are_new) noexcept {
+    profiling_signal::restore(state_);
     bool starved = false;
     const bool listed = threads_.follow(
         [this](::pid_t tid) { return own_->has(tid); },

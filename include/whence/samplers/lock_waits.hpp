@@ -99,6 +99,7 @@ class lock_waits {
     core::lock_wait w;
     w.waiter = owner_of(f.wait.sp);
     if (w.waiter == nobody) return;
+    w.may_give_up = f.wait.may_give_up;
     w.holder = f.holder.sp == 0 ? nobody : owner_of(f.holder.sp);
     if (f.wait.bucket != nullptr) {
       for (const stack::label& l : s.labels.of(f.wait.bucket->labels)) {
@@ -148,6 +149,12 @@ class lock_waits {
     return nobody;
   }
 
+  // The wait of whoever has the lock; nobody: it goes on, or the waiter does after a while.
+  std::size_t next(std::size_t w) const noexcept {
+    const core::lock_wait& wait = waits_[w];
+    return wait.holder == nobody || wait.may_give_up ? nobody : wait_of(wait.holder);
+  }
+
   std::vector<std::vector<std::size_t>> circles() const {
     std::vector<std::vector<std::size_t>> found;
     std::vector<std::size_t> met(waits_.size(), nobody);  // by the walk that began at
@@ -155,11 +162,11 @@ class lock_waits {
       std::size_t w = start;
       while (w != nobody && met[w] == nobody) {
         met[w] = start;
-        w = waits_[w].holder == nobody ? nobody : wait_of(waits_[w].holder);
+        w = next(w);
       }
       if (w == nobody || met[w] != start) continue;
       std::vector<std::size_t> circle;
-      for (std::size_t i = w; circle.empty() || i != w; i = wait_of(waits_[i].holder)) {
+      for (std::size_t i = w; circle.empty() || i != w; i = next(i)) {
         circle.push_back(i);
       }
       found.push_back(std::move(circle));

@@ -48,14 +48,14 @@ T* made_once(core::process_state& s, std::atomic<T*>& place) noexcept {
   return place.compare_exchange_strong(it, made, std::memory_order_acq_rel) ? made : it;
 }
 
-// The threads of the process that are the program's; 0 where they cannot be listed.
+// The threads of the process that are the program's; 1 where they cannot be listed.
 inline std::size_t count_threads() noexcept {
   const core::process_state* const s = core::root.load(std::memory_order_acquire);
   const own_threads* const own =
       s == nullptr ? nullptr : s->samplers.own.load(std::memory_order_acquire);
   std::size_t count = 0;
   sys::for_each_task([&](::pid_t tid) { count += own == nullptr || !own->has(tid) ? 1 : 0; });
-  return count;
+  return count > 0 ? count : 1;
 }
 
 }  // namespace whence::inline v1::samplers

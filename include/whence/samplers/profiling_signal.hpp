@@ -63,6 +63,17 @@ class profiling_signal {
     return p->install_here(place, t);
   }
 
+  // Where the program has put SIG_DFL in its place, our handler is put back, since the next signal
+  // would kill the process.
+  static void restore(core::process_state& s) noexcept {
+    profiling_signal* const p = s.samplers.signal.load(std::memory_order_acquire);
+    struct sigaction now {};
+    if (p != nullptr && ::sigaction(profiling_signal_number, nullptr, &now) == 0 &&
+        now.sa_handler == SIG_DFL) {
+      (void)p->install_here(no_place, nullptr);
+    }
+  }
+
   // For the child of a fork: whoever was installing is not there.
   void forget_holder() noexcept { lock_.unlock(); }
 
@@ -75,6 +86,7 @@ class profiling_signal {
 
  private:
   using handler = void (*)(int, siginfo_t*, void*);
+  static constexpr int no_place = -1;
 
   // A thread that is cancelled asynchronously would unwind through the handler, which C++ does not
   // let it. glibc's signal for it is no sigaddset's.
@@ -109,7 +121,7 @@ class profiling_signal {
 
   std::error_code install_here(int place, taker t) noexcept {
     const sys::scoped_lock hold(lock_);
-    take[place].store(t, std::memory_order_release);
+    if (place != no_place) take[place].store(t, std::memory_order_release);
     struct sigaction before {};
     if (::sigaction(profiling_signal_number, nullptr, &before) != 0) return last_error();
     // Some module of the process installed its copy: any is as good.

@@ -71,8 +71,9 @@ class thread_dumper {
     core::thread_dump dump;
     dump.header = core::header_of(shown, state_);
     frames_ = std::make_shared<std::vector<std::uintptr_t>>();
-    if (!ready_) ready_ = get_ready();
-    if (!ready_) dump.header.comments.emplace_back("threads that run cannot be asked for stacks");
+    // Each time: the program may have put another handler there.
+    ready_ = get_ready();
+    if (!ready_) dump.header.warnings.emplace_back("threads that run cannot be asked for stacks");
     std::vector<place> places = find_threads(dump);
     take_own(places.front(), caller);
     look(places);
@@ -136,7 +137,7 @@ class thread_dumper {
         if (all) tids.push_back(tid);
       });
     }
-    if (!listed) dump.header.comments.emplace_back("threads could not be listed");
+    if (!listed) dump.header.warnings.emplace_back("threads could not be listed (/proc/self/task)");
     std::vector<place> places(tids.size());
     for (std::size_t i = 0; i < tids.size(); ++i) places[i].it.tid = tids[i];
     return places;
@@ -238,7 +239,10 @@ class thread_dumper {
     while (asked.in_handler.load()) sys::nap();
     asked.has_stack.store(false, std::memory_order_relaxed);
     asked.is_main = p.it.tid == ::getpid();
-    if (ready_ && give_frames(state_, asked) && asked.ask(p.it.tid, &asked)) {
+    // A signal it blocks would be for whatever of its own waits for signals.
+    if (sys::blocks_signal(p.it.tid, profiling_signal_number)) {
+      p.it.note = "it runs, and blocks SIGPROF";
+    } else if (ready_ && give_frames(state_, asked) && asked.ask(p.it.tid, &asked)) {
       p.asked = &asked;
     } else {
       p.it.note = "it runs, and cannot be asked for its stack";
@@ -251,12 +255,10 @@ class thread_dumper {
       p.it.label_set = p.asked->labels;
       p.sp = p.asked->sp;
       keep(p, p.asked->stack);
-    } else if (passed < patience_ns) {
+    } else if (passed < patience_ns || !had_its_chance(p, passed)) {
       const found f = look_again ? read(p) : found::running;
       if (f == found::running) return false;
       if (f == found::nothing) p.it.tid = 0;
-    } else if (passed < longest_patience_ns && sys::thread_cpu_ns(p.it.tid) == p.cpu_ns) {
-      return false;  // it could not answer, because it did not get a processor
     } else {
       p.it.note = sys::blocks_signal(p.it.tid, profiling_signal_number)
                       ? "no answer: it blocks SIGPROF"
@@ -265,6 +267,12 @@ class thread_dumper {
     p.asked->take_back();
     p.asked = nullptr;
     return true;
+  }
+
+  // A thread can answer only at a tick on a processor, which it may be waiting for.
+  static bool had_its_chance(const place& p, std::int64_t passed) noexcept {
+    const std::int64_t tick_ns = 1'000'000'000 / sys::ticks_per_second();
+    return passed >= longest_patience_ns || sys::thread_cpu_ns(p.it.tid) - p.cpu_ns > 3 * tick_ns;
   }
 
   void keep(place& p, const unwind::trace& t) {

@@ -203,6 +203,7 @@ class wall_sampler {
   }
 
   void follow() noexcept {
+    profiling_signal::restore(state_);
     const bool listed = threads_.follow([this](::pid_t tid) { return own_->has(tid); },
                                         [this](wall_thread& t, ::pid_t tid) {
                                           t.is_main = tid == ::getpid();

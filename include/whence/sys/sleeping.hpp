@@ -70,9 +70,8 @@ enum class task_state : unsigned char { gone, running, sleeping, hidden };
 // What every process may know of every thread.
 inline task_state state_by_stat(::pid_t tid) noexcept {
   const char letter = read_stat(tid).letter;
-  return letter == '\0' ? task_state::gone
-         : letter == 'R' ? task_state::running
-                         : task_state::hidden;
+  if (letter == '\0') return task_state::gone;
+  return letter == 'R' ? task_state::running : task_state::hidden;
 }
 
 struct sleeping_task {

@@ -32,9 +32,11 @@ inline call_site call_before(const unsigned char* before, std::uintptr_t ra) noe
     return mod == 3 || ((modrm & 7) == 4) == sib;
   };
   const bool relative_to_rip = at(6) == 0xff && at(5) == 0x15;
-  const bool found = indirect(2, 3, false) || indirect(2, 0, false) || indirect(3, 1, false) ||
-                     indirect(3, 0, true) || indirect(4, 1, true) || indirect(6, 2, false) ||
-                     indirect(7, 2, true) || relative_to_rip;
+  // call *address or call *%fs:address: a SIB byte without a base.
+  const bool absolute = indirect(7, 0, true) && (at(5) & 7) == 5;
+  const bool found = absolute || indirect(2, 3, false) || indirect(2, 0, false) ||
+                     indirect(3, 1, false) || indirect(3, 0, true) || indirect(4, 1, true) ||
+                     indirect(6, 2, false) || indirect(7, 2, true) || relative_to_rip;
   return {found, 0};
 }
 
