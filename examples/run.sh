@@ -12,7 +12,8 @@ mkdir -p "$profiles"
 profiles="$(cd "$profiles" && pwd)"
 build="${WHENCE_BUILD_FOLDER:-$root/build/examples}"
 
-packages=(g++ cmake ninja-build zlib1g-dev libgcc-12-dev golang-go graphviz)
+packages=(g++ cmake ninja-build pkg-config zlib1g-dev libgcc-12-dev libcpp-httplib-dev libboost-dev
+  golang-go graphviz)
 source "$root/tests/install.sh"
 install_missing "${packages[@]}"
 

@@ -68,12 +68,20 @@ inline bool is_shortened(const symbols::frame& f) {
           f.name.find("::") != std::string_view::npos);
 }
 
+enum class names : unsigned char {
+  of_locations,  // each address one location, with all its inlined frames
+  of_frames,     // each frame a location of its own, for viewers that show one line a location
+  none,          // addresses alone: the reader asks /debug/pprof/symbol
+};
+
 // Gzip: zlib_gzip or stored. Code: as process_code. Throws: std::bad_alloc from the constructor.
 template <class Gzip = default_gzip, class Code = process_code>
 class basic_profile_writer {
  public:
-  basic_profile_writer(sink& out, profile_header header, Code code = {})
+  basic_profile_writer(sink& out, profile_header header, Code code = {},
+                       names wanted = names::of_locations)
       : header_(std::move(header)),
+        names_(wanted),
         kind_(core::info(header_.kind)),
         code_(std::move(code)),
         output_(out) {}
@@ -119,11 +127,11 @@ class basic_profile_writer {
     if (sys::all_of(values, [](std::int64_t v) { return v == 0; })) return;
     ids_.clear();
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
-      ids_.push_back(addresses_.id(lookup_address(row, i)));
+      add_location(lookup_address(row, i));
     }
-    if (row.truncated) ids_.push_back(addresses_.id(core::truncated_frame));
+    if (row.truncated) add_location(core::truncated_frame);
     // A sample without a location is dropped by some readers and refused by others.
-    if (ids_.empty()) ids_.push_back(addresses_.id(core::unknown_frame));
+    if (ids_.empty()) add_location(core::unknown_frame);
 
     const bool numbered = row.number != 0 && kind_.number.type != nullptr;
     if (numbered && number_key_ == 0) {
@@ -151,27 +159,56 @@ class basic_profile_writer {
     });
   }
 
+  // To the sample at hand.
+  void add_location(std::uintptr_t address) {
+    const std::uint32_t id = addresses_.id(address);
+    if (names_ != names::of_frames) return ids_.push_back(id);
+    if (id > first_ids_.size()) {
+      first_ids_.push_back(next_id_);
+      next_id_ += static_cast<std::uint32_t>(frames_of(address).size());
+    }
+    const std::uint32_t first = first_ids_[id - 1];
+    const std::uint32_t end = id < first_ids_.size() ? first_ids_[id] : next_id_;
+    for (std::uint32_t i = first; i < end; ++i) ids_.push_back(i);
+  }
+
+  // Good until the next call.
+  std::span<const symbols::frame> frames_of(std::uintptr_t address) {
+    if (names_ == names::none) return {};
+    if (!core::is_pseudo(address)) return code_.resolve(address).frames;
+    pseudo_ = {core::pseudo_name(address), {}, {}, 0};
+    return {&pseudo_, 1};
+  }
+
   void write_locations(const mapping_table& mappings) {
     std::uint64_t id = 0;
     for (const std::uintptr_t address : addresses_.addresses()) {
-      const symbols::frame pseudo{core::pseudo_name(address), {}, {}, 0};
-      const std::span<const symbols::frame> frames =
-          core::is_pseudo(address) ? std::span(&pseudo, 1) : code_.resolve(address).frames;
-      lines_.clear();
-      for (const symbols::frame& f : frames) lines_.push_back({function_id(f), f.line});
-      encoder_.message(proto::profile::location, [&] {
-        encoder_.uint64(proto::location::id, ++id);
-        encoder_.uint64(proto::location::mapping_id, mappings.id(address));
-        encoder_.uint64(proto::location::address, address);
-        for (const line& l : lines_) {
-          encoder_.message(proto::location::line, [&] {
-            encoder_.uint64(proto::line::function_id, l.function_id);
-            encoder_.int64(proto::line::line, l.number);
-          });
-        }
-      });
-      spill(spill_size);
+      const std::span<const symbols::frame> frames = frames_of(address);
+      const std::size_t step =
+          names_ == names::of_frames ? 1 : sys::most<std::size_t>(frames.size(), 1);
+      for (std::size_t i = 0; i == 0 || i < frames.size(); i += step) {
+        write_location(++id, mappings.id(address), address,
+                       frames.subspan(i, sys::least(step, frames.size() - i)));
+      }
     }
+  }
+
+  void write_location(std::uint64_t id, std::uint64_t mapping, std::uintptr_t address,
+                      std::span<const symbols::frame> frames) {
+    lines_.clear();
+    for (const symbols::frame& f : frames) lines_.push_back({function_id(f), f.line});
+    encoder_.message(proto::profile::location, [&] {
+      encoder_.uint64(proto::location::id, id);
+      encoder_.uint64(proto::location::mapping_id, mapping);
+      encoder_.uint64(proto::location::address, address);
+      for (const line& l : lines_) {
+        encoder_.message(proto::location::line, [&] {
+          encoder_.uint64(proto::line::function_id, l.function_id);
+          encoder_.int64(proto::line::line, l.number);
+        });
+      }
+    });
+    spill(spill_size);
   }
 
   // Writes the function where it is new; the numbers so are in the order of the file.
@@ -211,6 +248,7 @@ class basic_profile_writer {
         encoder_.uint64(proto::mapping::file_offset, m.offset);
         encoder_.int64(proto::mapping::filename, file);
         encoder_.int64(proto::mapping::build_id, build_id);
+        if (names_ == names::none) return;
         // All true: a reader then does not try to find names by itself, and complain.
         encoder_.boolean(proto::mapping::has_functions, true);
         encoder_.boolean(proto::mapping::has_filenames, true);
@@ -253,6 +291,7 @@ class basic_profile_writer {
   };
 
   const profile_header header_;  // strings_ points into it
+  const names names_;
   const core::kind_info& kind_;
   Code code_;
   Gzip output_;
@@ -262,8 +301,11 @@ class basic_profile_writer {
   std::vector<std::uint64_t> functions_;  // system_name << 32 | file
   sys::flat_index by_key_;                // of functions_
   std::vector<std::uint32_t> ids_;        // of the row at hand
-  std::vector<line> lines_;               // of the location at hand
-  std::int64_t number_key_ = 0;           // texts of the numeric label
+  std::vector<std::uint32_t> first_ids_;  // of the locations of each address: of_frames
+  std::uint32_t next_id_ = 1;
+  symbols::frame pseudo_;
+  std::vector<line> lines_;      // of the location at hand
+  std::int64_t number_key_ = 0;  // texts of the numeric label
   std::int64_t number_unit_ = 0;
   std::error_code error_;
 };

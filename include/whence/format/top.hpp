@@ -21,11 +21,10 @@
 #include <utility>
 #include <vector>
 
+#include <whence/format/frames.hpp>
 #include <whence/format/process_code.hpp>
-#include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/profile/kinds.hpp>
-#include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/sys/as_error.hpp>
 #include <whence/sys/flat_index.hpp>
@@ -75,17 +74,7 @@ class function_sums {
       if (std::exchange(leaf, false)) s.flat += value;
       if (std::exchange(s.last_row, rows_) != rows_) s.cumulative += value;
     };
-    const process_code code;
-    for (std::size_t i = 0; i < row.stack.size(); ++i) {
-      const std::uintptr_t address = lookup_address(row, i);
-      if (core::is_pseudo(address)) {
-        count(core::pseudo_name(address));
-        continue;
-      }
-      for (const symbols::frame& f : code.resolve(address).frames) count(f.name);
-    }
-    if (row.truncated) count(core::pseudo_name(core::truncated_frame));
-    if (row.stack.empty()) count(core::pseudo_name(core::unknown_frame));
+    for_each_frame(code_, row, [&](const symbols::frame& f, bool) { count(f.name); });
   }
 
   // The `most` largest, by flat and then by cumulative value.
@@ -109,6 +98,7 @@ class function_sums {
     return all_[at];
   }
 
+  const process_code code_;
   std::vector<sums> all_;
   sys::flat_index index_;
   std::size_t rows_ = 0;

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The samplers' own threads, which are in no profile but as what they cost.
+// The threads of the library's own, samplers' and servers', which are in no profile but as what
+// they cost.
 #ifndef WHENCE_SAMPLERS_OWN_THREADS_HPP
 #define WHENCE_SAMPLERS_OWN_THREADS_HPP
 
 #include <sys/types.h>
+#include <time.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
@@ -13,8 +16,10 @@
 
 #include <whence/profile/known_start.hpp>
 #include <whence/profile/process_state.hpp>
+#include <whence/sys/clock.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/task_list.hpp>
+#include <whence/sys/thread_clock.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -31,9 +36,46 @@ struct own_threads {
   }
 
   bool has(::pid_t tid) const noexcept {
-    return tid == cpu_watcher.tid() || tid == wall_clock.tid();
+    if (tid == cpu_watcher.tid() || tid == wall_clock.tid()) return true;
+    for (const auto& other : others_) {
+      if (other.load(std::memory_order_acquire) == tid) return true;
+    }
+    return false;
   }
-  std::int64_t cpu_ns() const noexcept { return cpu_watcher.cpu_ns() + wall_clock.cpu_ns(); }
+
+  std::int64_t cpu_ns() const noexcept {
+    std::int64_t sum = cpu_watcher.cpu_ns() + wall_clock.cpu_ns() +
+                       others_ended_ns_.load(std::memory_order_relaxed);
+    for (const auto& other : others_) {
+      const ::pid_t tid = other.load(std::memory_order_acquire);
+      const std::int64_t one = tid == 0 ? 0 : sys::thread_cpu_ns(tid);
+      sum += one > 0 ? one : 0;
+    }
+    return sum;
+  }
+
+  // The calling thread, from now on and until it leaves. False: there is no room, and it is seen.
+  bool join() noexcept {
+    const ::pid_t self = ::gettid();
+    for (auto& other : others_) {
+      ::pid_t none = 0;
+      if (other.compare_exchange_strong(none, self, std::memory_order_acq_rel)) return true;
+    }
+    return false;
+  }
+  void leave() noexcept {
+    const ::pid_t self = ::gettid();
+    for (auto& other : others_) {
+      if (other.load(std::memory_order_relaxed) != self) continue;
+      const std::int64_t mine = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID);
+      other.store(0, std::memory_order_release);
+      others_ended_ns_.fetch_add(mine, std::memory_order_relaxed);
+    }
+  }
+
+ private:
+  std::atomic<::pid_t> others_[64]{};
+  std::atomic<std::int64_t> others_ended_ns_{0};
 };
 
 // What hangs there, made if there is nothing; nullptr where there is no memory. The loser of a race

@@ -77,6 +77,7 @@ class thread_dumper {
     std::vector<place> places = find_threads(dump);
     take_own(places.front(), caller);
     look(places);
+    if (is_own(places.front().it.tid)) places.front().it.tid = 0;
     std::erase_if(places, [](const place& p) { return p.it.tid == 0; });
     if (how == detail::everything) {
       describe(places);
@@ -124,7 +125,6 @@ class thread_dumper {
   // The calling one first, then in the order of their creation.
   std::vector<place> find_threads(core::thread_dump& dump) {
     const ::pid_t self = ::gettid();
-    const own_threads* const own = state_.samplers.own.load(std::memory_order_acquire);
     std::vector<::pid_t> tids{self};
     bool listed = false;
     for (bool all = false; !all;) {
@@ -132,7 +132,7 @@ class thread_dumper {
       tids.reserve(2 * tids.capacity() + 64);
       all = true;
       listed = sys::for_each_task([&](::pid_t tid) {
-        if (tid == self || (own != nullptr && own->has(tid))) return;
+        if (tid == self || is_own(tid)) return;
         all = all && tids.size() < tids.capacity();
         if (all) tids.push_back(tid);
       });
@@ -141,6 +141,11 @@ class thread_dumper {
     std::vector<place> places(tids.size());
     for (std::size_t i = 0; i < tids.size(); ++i) places[i].it.tid = tids[i];
     return places;
+  }
+
+  bool is_own(::pid_t tid) const noexcept {
+    const own_threads* const own = state_.samplers.own.load(std::memory_order_acquire);
+    return own != nullptr && own->has(tid);
   }
 
   void take_own(place& p, const void* caller) {
@@ -285,7 +290,7 @@ class thread_dumper {
 
   // Names, and since when they sleep.
   void describe(std::vector<place>& places) {
-    const std::int64_t now = sys::last_run_ns(places.front().it.tid);
+    const std::int64_t now = sys::last_run_ns(::gettid());
     for (place& p : places) {
       const sys::task_stat stat = sys::read_stat(p.it.tid);
       p.it.name = stat.name;

@@ -8,6 +8,24 @@
 
 #include <cstdint>
 
+// Lists, and not a line for each: every program that includes us reads the lines.
+// clang-format off
+#define WHENCE_SYSCALLS(F) \
+  F(accept) F(accept4) F(clock_nanosleep) F(close) F(connect) F(epoll_pwait) F(fallocate) \
+  F(fcntl) F(fdatasync) F(flock) F(fsync) F(futex) F(getrandom) F(io_getevents) \
+  F(io_uring_enter) F(ioctl) F(madvise) F(mmap) F(mprotect) F(mq_timedreceive) F(mq_timedsend) \
+  F(msgrcv) F(msgsnd) F(msync) F(munmap) F(nanosleep) F(openat) F(ppoll) F(pread64) F(preadv) \
+  F(pselect6) F(pwrite64) F(pwritev) F(read) F(readv) F(recvfrom) F(recvmmsg) F(recvmsg) \
+  F(rt_sigsuspend) F(rt_sigtimedwait) F(semop) F(semtimedop) F(sendfile) F(sendmmsg) F(sendmsg) \
+  F(sendto) F(splice) F(sync) F(wait4) F(waitid) F(write) F(writev)
+#if defined(SYS_epoll_wait)  // not in the newer architectures
+#define WHENCE_OLD_SYSCALLS(F) \
+  F(epoll_wait) F(open) F(pause) F(poll) F(select) F(vfork)
+#else
+#define WHENCE_OLD_SYSCALLS(F)
+#endif
+// clang-format on
+
 namespace whence::inline v1::sys {
 
 // nullptr for one that is not known to sleep.
@@ -16,66 +34,8 @@ constexpr const char* syscall_name(std::int64_t number) noexcept {
 #define WHENCE_SYSCALL(name) \
   case SYS_##name:           \
     return #name;
-    WHENCE_SYSCALL(accept)
-    WHENCE_SYSCALL(accept4)
-    WHENCE_SYSCALL(clock_nanosleep)
-    WHENCE_SYSCALL(close)
-    WHENCE_SYSCALL(connect)
-    WHENCE_SYSCALL(epoll_pwait)
-    WHENCE_SYSCALL(fallocate)
-    WHENCE_SYSCALL(fcntl)
-    WHENCE_SYSCALL(fdatasync)
-    WHENCE_SYSCALL(flock)
-    WHENCE_SYSCALL(fsync)
-    WHENCE_SYSCALL(futex)
-    WHENCE_SYSCALL(getrandom)
-    WHENCE_SYSCALL(io_getevents)
-    WHENCE_SYSCALL(io_uring_enter)
-    WHENCE_SYSCALL(ioctl)
-    WHENCE_SYSCALL(madvise)
-    WHENCE_SYSCALL(mmap)
-    WHENCE_SYSCALL(mprotect)
-    WHENCE_SYSCALL(mq_timedreceive)
-    WHENCE_SYSCALL(mq_timedsend)
-    WHENCE_SYSCALL(msgrcv)
-    WHENCE_SYSCALL(msgsnd)
-    WHENCE_SYSCALL(msync)
-    WHENCE_SYSCALL(munmap)
-    WHENCE_SYSCALL(nanosleep)
-    WHENCE_SYSCALL(openat)
-    WHENCE_SYSCALL(ppoll)
-    WHENCE_SYSCALL(pread64)
-    WHENCE_SYSCALL(preadv)
-    WHENCE_SYSCALL(pselect6)
-    WHENCE_SYSCALL(pwrite64)
-    WHENCE_SYSCALL(pwritev)
-    WHENCE_SYSCALL(read)
-    WHENCE_SYSCALL(readv)
-    WHENCE_SYSCALL(recvfrom)
-    WHENCE_SYSCALL(recvmmsg)
-    WHENCE_SYSCALL(recvmsg)
-    WHENCE_SYSCALL(rt_sigsuspend)
-    WHENCE_SYSCALL(rt_sigtimedwait)
-    WHENCE_SYSCALL(semop)
-    WHENCE_SYSCALL(semtimedop)
-    WHENCE_SYSCALL(sendfile)
-    WHENCE_SYSCALL(sendmmsg)
-    WHENCE_SYSCALL(sendmsg)
-    WHENCE_SYSCALL(sendto)
-    WHENCE_SYSCALL(splice)
-    WHENCE_SYSCALL(sync)
-    WHENCE_SYSCALL(wait4)
-    WHENCE_SYSCALL(waitid)
-    WHENCE_SYSCALL(write)
-    WHENCE_SYSCALL(writev)
-#if defined(SYS_epoll_wait)  // not in the newer architectures
-    WHENCE_SYSCALL(epoll_wait)
-    WHENCE_SYSCALL(open)
-    WHENCE_SYSCALL(pause)
-    WHENCE_SYSCALL(poll)
-    WHENCE_SYSCALL(select)
-    WHENCE_SYSCALL(vfork)
-#endif
+    WHENCE_SYSCALLS(WHENCE_SYSCALL)
+    WHENCE_OLD_SYSCALLS(WHENCE_SYSCALL)
 #if defined(SYS_epoll_pwait2)
     WHENCE_SYSCALL(epoll_pwait2)
 #endif
@@ -83,6 +43,8 @@ constexpr const char* syscall_name(std::int64_t number) noexcept {
     WHENCE_SYSCALL(futex_waitv)
 #endif
 #undef WHENCE_SYSCALL
+#undef WHENCE_SYSCALLS
+#undef WHENCE_OLD_SYSCALLS
     default:
       return nullptr;
   }

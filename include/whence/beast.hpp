@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// /debug/pprof/ for servers by Boost.Beast: requests and responses translated, nothing else, since
+// such a server's loop is its own.
+//
+//   blocking     auto r = whence::beast::handle(request, options, peer);
+//                boost::beast::http::write(socket, r);
+//
+//   event loop   auto it = whence::beast::begin(request, options, peer);
+//                timer.expires_after(it.delay());
+//                timer.async_wait(... { r = whence::beast::finish(it, request); async_write(r) });
+//
+// peer: the client's address, socket.remote_endpoint().address().to_string(); without it everyone
+// is answered. examples/beast_server.cpp is a whole one, which also sees clients go away.
+#ifndef WHENCE_BEAST_HPP
+#define WHENCE_BEAST_HPP
+
+#include <boost/beast/http/field.hpp>
+#include <boost/beast/http/message.hpp>
+#include <boost/beast/http/status.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <string>
+#include <string_view>
+#include <type_traits>
+#include <utility>
+
+#include <whence/http.hpp>
+#include <whence/http/operation.hpp>
+#include <whence/http/request.hpp>
+
+namespace whence::inline v1::beast {
+
+using response = boost::beast::http::response<boost::beast::http::string_body>;
+
+// Body: string_body, or one without content, such as empty_body, where POST is not served.
+template <class Body, class Fields>
+http::request to_request(const boost::beast::http::request<Body, Fields>& asked,
+                         std::string_view peer) {
+  const auto view = [](auto text) { return std::string_view(text.data(), text.size()); };
+  http::request r{.method = view(asked.method_string()),
+                  .target = view(asked.target()),
+                  .authorization = view(asked[boost::beast::http::field::authorization]),
+                  .host = view(asked[boost::beast::http::field::host]),
+                  .peer = peer};
+  if constexpr (std::is_convertible_v<const typename Body::value_type&, std::string_view>) {
+    r.body = asked.body();
+  }
+  return r;
+}
+
+// To HEAD, the headers that GET would have.
+template <class Body, class Fields>
+response to_response(http::response from, const boost::beast::http::request<Body, Fields>& asked) {
+  response r(static_cast<boost::beast::http::status>(from.status), asked.version());
+  for (const auto& [name, value] : from.headers) r.set(name, value);
+  r.keep_alive(asked.keep_alive());
+  r.content_length(from.body.size());
+  if (asked.method() != boost::beast::http::verb::head) r.body() = std::move(from.body);
+  return r;
+}
+
+// As http::begin; `asked` may go when it returns.
+template <class Body, class Fields>
+http::operation begin(const boost::beast::http::request<Body, Fields>& asked,
+                      const http::options& o = {}, std::string_view peer = {}) {
+  return http::begin(to_request(asked, peer), o);
+}
+
+template <class Body, class Fields>
+response finish(http::operation& it, const boost::beast::http::request<Body, Fields>& asked) {
+  return to_response(it.finish(), asked);
+}
+
+// As http::handle; a window holds the calling thread.
+template <class Body, class Fields>
+response handle(const boost::beast::http::request<Body, Fields>& asked, const http::options& o = {},
+                std::string_view peer = {}) {
+  return to_response(http::handle(to_request(asked, peer), o), asked);
+}
+
+}  // namespace whence::inline v1::beast
+
+#endif  // WHENCE_BEAST_HPP

@@ -1,0 +1,150 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A profile as JSON, for scripts and for the page in the browser:
+//
+//   {"profile": "heap", "sample_types": [{"type": "inuse_space", "unit": "bytes"}, ...], "shown":
+//   3,
+//    "period_type": {...}, "period": 524288, "time": 1763960000.123, "duration": 0,    seconds
+//    "comments": [...],
+//    "frames": [{"name": "f(int)", "file": "/src/f.cpp", "line": 3, "inlined": true}, ...],
+//    "samples": [{"stack": [2, 1, 0], "values": [1, 2, 3, 4], "labels": {"key": "value"}}, ...]}
+//
+// stack: places in `frames`, leaf first; an inlined frame is followed by the one it was inlined
+// into. shown: the sample type that clients show first. Labels are left out where there are none.
+#ifndef WHENCE_FORMAT_JSON_HPP
+#define WHENCE_FORMAT_JSON_HPP
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstdio>
+#include <functional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <whence/format/frames.hpp>
+#include <whence/format/process_code.hpp>
+#include <whence/format/profile_writer.hpp>
+#include <whence/format/text_parts.hpp>
+#include <whence/format/top.hpp>
+#include <whence/format/utf8.hpp>
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/sys/flat_index.hpp>
+#include <whence/sys/spread.hpp>
+
+namespace whence::inline v1::format {
+
+// With quotes. `<` is escaped, so that a page may hold it in a script element.
+inline std::string json_string(std::string_view text) {
+  std::string result = "\"";
+  for (const char c : to_utf8(text)) {
+    if (c == '"' || c == '\\') {
+      result += '\\';
+      result += c;
+    } else if (static_cast<unsigned char>(c) < 0x20 || c == '<') {
+      append(result, "\\u00", static_cast<unsigned char>(c) < 0x10 ? "0" : "",
+             sys::to_hex(static_cast<unsigned char>(c)));
+    } else {
+      result += c;
+    }
+  }
+  return result + "\"";
+}
+
+class json_writer {
+ public:
+  // Throws: std::bad_alloc.
+  std::string write(const profile_snapshot& snapshot) {
+    const core::kind_info& kind = core::info(snapshot.header.kind);
+    std::string samples;
+    for (const profile_row& row : snapshot.rows) append_sample(samples, row, kind);
+    std::string text = "{\"profile\":" + json_string(snapshot.header.name) + ",\"sample_types\":[";
+    for (int i = 0; i < kind.value_count; ++i) {
+      text += i == 0 ? "" : ",";
+      append_type(text, kind.values[i], snapshot.header);
+    }
+    append(text, "],\"shown\":", static_cast<std::int64_t>(shown_value(kind)), ",\"period_type\":");
+    append_type(text, kind.period_type, snapshot.header);
+    append(text, ",\"period\":", snapshot.header.period,
+           ",\"time\":", seconds(snapshot.header.time_ns),
+           ",\"duration\":", seconds(snapshot.header.duration_ns), ",\"comments\":[");
+    std::string_view comma;
+    for (const auto* const lines : {&snapshot.header.comments, &snapshot.header.warnings}) {
+      for (const std::string& line : *lines) {
+        append(text, comma, json_string(line));
+        comma = ",";
+      }
+    }
+    append(text, "],\"frames\":[", frames_, "],\"samples\":[", samples, "]}\n");
+    return text;
+  }
+
+ private:
+  struct known_frame {
+    symbols::frame it;
+    bool inlined;
+  };
+
+  static std::string seconds(std::int64_t ns) {
+    std::array<char, 40> text;
+    std::snprintf(text.data(), text.size(), "%.3f", static_cast<double>(ns) / 1e9);
+    return text.data();
+  }
+
+  static void append_type(std::string& text, const core::value_type& t, const profile_header& h) {
+    append(text, "{\"type\":", json_string(*t.type == '\0' ? sample_type_name(h.name) : t.type),
+           ",\"unit\":", json_string(t.unit), "}");
+  }
+
+  void append_sample(std::string& text, const profile_row& row, const core::kind_info& kind) {
+    append(text, text.empty() ? "" : ",", "\n{\"stack\":[");
+    std::string_view comma;
+    for_each_frame(code_, row, [&](const symbols::frame& f, bool inlined) {
+      append(text, comma, static_cast<std::int64_t>(place_of({f, inlined})));
+      comma = ",";
+    });
+    text += "],\"values\":[";
+    for (std::size_t i = 0; i < static_cast<std::size_t>(kind.value_count); ++i) {
+      append(text, i == 0 ? "" : ",", row.values[i]);
+    }
+    text += "]";
+    comma = ",\"labels\":{";
+    for (const stack::label& l : row.labels) {
+      append(text, comma, json_string(l.key), ":", json_string(l.value));
+      comma = ",";
+    }
+    text += row.labels.empty() ? "}" : "}}";
+  }
+
+  // Frames are the same where their texts are, which symbols keep once.
+  std::size_t place_of(known_frame f) {
+    const auto same = [&f](const known_frame& other) {
+      return f.it.name == other.it.name && f.it.file == other.it.file &&
+             f.it.line == other.it.line && f.inlined == other.inlined;
+    };
+    const std::uint64_t hash = sys::spread(std::hash<std::string_view>{}(f.it.name) ^
+                                           f.it.line * 2 ^ (f.inlined ? 1U : 0U));
+    std::uint32_t at = index_.find(hash, [&](std::uint32_t i) { return same(known_[i]); });
+    if (at == sys::flat_index::none) {
+      at = static_cast<std::uint32_t>(known_.size());
+      index_.insert(hash, at);
+      known_.push_back(f);
+      append(frames_, at == 0 ? "\n" : ",\n", "{\"name\":", json_string(f.it.name),
+             ",\"file\":", json_string(f.it.file),
+             ",\"line\":", static_cast<std::int64_t>(f.it.line),
+             f.inlined ? ",\"inlined\":true}" : "}");
+    }
+    return at;
+  }
+
+  const process_code code_;
+  std::vector<known_frame> known_;
+  sys::flat_index index_;  // of known_
+  std::string frames_;     // as JSON
+};
+
+}  // namespace whence::inline v1::format
+
+#endif  // WHENCE_FORMAT_JSON_HPP

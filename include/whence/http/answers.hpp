@@ -1,0 +1,51 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The headers of each kind of answer. (Go: net/http/pprof; what scrapers check: Content-Type)
+#ifndef WHENCE_HTTP_ANSWERS_HPP
+#define WHENCE_HTTP_ANSWERS_HPP
+
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <whence/http/request.hpp>
+
+namespace whence::inline v1::http {
+
+inline constexpr const char* plain_text = "text/plain; charset=utf-8";
+
+inline response answer(std::string body, const char* content_type) {
+  return {200,
+          {{"Content-Type", content_type}, {"X-Content-Type-Options", "nosniff"}},
+          std::move(body)};
+}
+
+// A profile to be saved. The name is made one that no header or file system is broken by.
+inline response attachment(std::string body, std::string_view name) {
+  std::string file;
+  for (const char c : name) {
+    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                       c == '.' || c == '-' || c == '_';
+    file += plain ? c : '_';
+  }
+  response r = answer(std::move(body), "application/octet-stream");
+  r.headers.emplace_back("Content-Disposition", "attachment; filename=\"" + file + "\"");
+  return r;
+}
+
+// `go tool pprof` shows the text where X-Go-Pprof says that it is one. Never holds what was asked.
+inline response failure(int status, std::string_view text) {
+  response r = answer(std::string(text) + "\n", plain_text);
+  r.status = status;
+  r.headers.emplace_back("X-Go-Pprof", "1");
+  return r;
+}
+
+inline response failure(std::error_code error) {
+  return failure(500, "failed to collect profile: " + error.message());
+}
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_ANSWERS_HPP

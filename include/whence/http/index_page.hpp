@@ -1,0 +1,181 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What there is under /debug/pprof/, as a page like Go's or as JSON. Names and descriptions are the
+// program's: they are escaped.
+#ifndef WHENCE_HTTP_INDEX_PAGE_HPP
+#define WHENCE_HTTP_INDEX_PAGE_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include <whence/format/json.hpp>
+#include <whence/format/text_parts.hpp>
+#include <whence/format/top.hpp>
+#include <whence/format/utf8.hpp>
+#include <whence/profile.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/header.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/sys/sequence.hpp>
+
+namespace whence::inline v1::http {
+
+struct listed {
+  std::string name;
+  std::string description;
+  std::int64_t count = 0;
+  std::string state;       // at what rate it records
+  bool is_window = false;  // it needs ?seconds=
+  bool is_profile = true;
+};
+
+inline std::string rate_of(const profile& p, const core::process_state& s) {
+  const auto one_per = [](std::int64_t rate, const char* unit) {
+    return rate <= 0   ? std::string("off")
+           : rate == 1 ? std::string("all are recorded")
+                       : "one sample in " + format::human(rate, unit);
+  };
+  switch (p.kind()) {
+    case core::kind::heap:
+    case core::kind::allocs:
+      return one_per(s.heap.rate.load(), "bytes");
+    case core::kind::block:
+      return one_per(s.block_rate.load(), "nanoseconds");
+    case core::kind::mutex:
+      return one_per(s.mutex_fraction.load(), "count");
+    case core::kind::mutex_hold:
+      return one_per(s.hold_rate.load(), "count");
+    default:
+      return "all are recorded";
+  }
+}
+
+// Sorted by name.
+inline std::vector<listed> list_profiles(bool with_cmdline) {
+  std::vector<listed> all;
+  const core::process_state* const s = core::state();
+  if (s == nullptr) return all;
+  for (const profile* p : profiles()) {
+    all.push_back({std::string(p->name()), std::string(p->description()),
+                   static_cast<std::int64_t>(p->count()), rate_of(*p, *s)});
+  }
+  if (with_cmdline) {
+    all.push_back(
+        {"cmdline", "The command line invocation of the current program", 0, "", false, false});
+  }
+  all.push_back(
+      {"profile",
+       "CPU profile. You can specify the duration in the seconds GET parameter. After you "
+       "get the profile file, use the go tool pprof command to investigate the profile.",
+       0, "while it is asked for", true});
+  all.push_back(
+      {"symbol",
+       "Maps given program counters to function names. Counters can be specified in a GET "
+       "raw query or POST body, multiple counters are separated by '+'.",
+       0, "", false, false});
+  all.push_back({"wall",
+                 "Wall-clock profile of all threads, running or waiting. You can specify the "
+                 "duration in the seconds GET parameter.",
+                 0, "while it is asked for", true});
+  sys::sort(all, [](const listed& a, const listed& b) { return a.name < b.name; });
+  return all;
+}
+
+inline std::string html_escaped(std::string_view text) {
+  std::string result;
+  for (const char c : format::to_utf8(text)) {
+    switch (c) {
+      case '<':
+        result += "&lt;";
+        break;
+      case '>':
+        result += "&gt;";
+        break;
+      case '&':
+        result += "&amp;";
+        break;
+      case '"':
+        result += "&#34;";
+        break;
+      case '\'':
+        result += "&#39;";
+        break;
+      default:
+        result += c;
+    }
+  }
+  return result;
+}
+
+// Of a path; slashes stay.
+inline std::string percent_encoded(std::string_view text) {
+  std::string result;
+  for (const char c : text) {
+    const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
+                       c == '-' || c == '.' || c == '_' || c == '~' || c == '/';
+    const auto byte = static_cast<unsigned char>(c);
+    if (plain) {
+      result += c;
+    } else {
+      format::append(result, byte < 0x10 ? "%0" : "%", sys::to_hex(byte));
+    }
+  }
+  return result;
+}
+
+inline std::string index_html(std::string_view prefix, bool with_cmdline) {
+  const std::vector<listed> all = list_profiles(with_cmdline);
+  const std::string title = html_escaped(prefix);
+  std::string text;
+  format::append(
+      text, "<!doctype html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>", title,
+      "</title>\n<style>\n.profile-name{display:inline-block;width:8rem}\n"
+      "td{padding-right:1rem}\n</style>\n</head>\n<body>\n",
+      title,
+      "\n<br>\n<p>Set debug=1 as a query parameter to export in legacy text format</p>\n"
+      "<p><a href=\"ui\">flame graphs</a></p>\n<br>\nTypes of profiles available:\n<table>\n"
+      "<thead><td>Count</td><td>Profile</td><td>Recorded</td></thead>\n");
+  for (const listed& l : all) {
+    const std::string_view query = l.is_window ? "?seconds=5" : l.is_profile ? "?debug=1" : "";
+    format::append(text, "<tr><td>", l.count, "</td><td><a href='", percent_encoded(l.name), query,
+                   "'>", html_escaped(l.name), "</a></td><td>", html_escaped(l.state),
+                   "</td></tr>\n");
+  }
+  text +=
+      "</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n<br>\n<p>\n"
+      "Profile Descriptions:\n<ul>\n";
+  for (const listed& l : all) {
+    format::append(text, "<li><div class=profile-name>", html_escaped(l.name), ": </div> ",
+                   html_escaped(l.description), "</li>\n");
+  }
+  text += "</ul>\n</p>\n<p>\nState:\n<ul>\n";
+  if (const core::process_state* const s = core::state()) {
+    format::append(text, "<li>tables use ", static_cast<std::int64_t>(s->budget.used()), " of ",
+                   static_cast<std::int64_t>(s->budget.limit()), " bytes</li>\n");
+    for (const std::string& line : core::comments(*s)) {
+      format::append(text, "<li>", html_escaped(line), "</li>\n");
+    }
+  }
+  return text + "</ul>\n</p>\n</body>\n</html>\n";
+}
+
+inline std::string index_json(bool with_cmdline) {
+  std::string text = "{\"profiles\":[";
+  std::string_view comma;
+  for (const listed& l : list_profiles(with_cmdline)) {
+    if (!l.is_profile) continue;
+    format::append(text, comma, "\n{\"name\":", format::json_string(l.name),
+                   ",\"description\":", format::json_string(l.description), ",\"count\":", l.count,
+                   ",\"recorded\":", format::json_string(l.state),
+                   ",\"window\":", l.is_window ? "true}" : "false}");
+    comma = ",";
+  }
+  return text + "]}\n";
+}
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_INDEX_PAGE_HPP

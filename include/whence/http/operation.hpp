@@ -1,0 +1,87 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A request on its way: what is answered at once, or a window that is open until finish().
+#ifndef WHENCE_HTTP_OPERATION_HPP
+#define WHENCE_HTTP_OPERATION_HPP
+
+#include <atomic>
+#include <chrono>
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <whence/http/answers.hpp>
+#include <whence/http/request.hpp>
+#include <whence/sys/as_error.hpp>
+
+namespace whence::inline v1::http {
+
+// One of the windows that may be open at once in the process.
+class window_slot {
+ public:
+  explicit window_slot(int most) noexcept : has_(open_.fetch_add(1) < most) {
+    if (!has_) open_.fetch_sub(1);
+  }
+  window_slot(window_slot&& other) noexcept : has_(std::exchange(other.has_, false)) {}
+  window_slot& operator=(window_slot&&) = delete;
+  ~window_slot() {
+    if (has_) open_.fetch_sub(1);
+  }
+  explicit operator bool() const noexcept { return has_; }
+
+ private:
+  static inline std::atomic<int> open_{0};
+  bool has_;
+};
+
+// An open window. Its destructor ends it.
+struct pending {
+  pending() = default;
+  pending(const pending&) = delete;
+  pending& operator=(const pending&) = delete;
+  virtual ~pending() = default;
+  virtual response finish() = 0;
+};
+
+// Movable. Thread-safety: one thread at a time, but any.
+class operation {
+ public:
+  operation(response ready) : ready_(std::move(ready)) {}
+  // `head`: has the headers its answer will have.
+  operation(std::unique_ptr<pending> window, window_slot slot, std::chrono::seconds length,
+            response head)
+      : ready_(std::move(head)),
+        window_(std::move(window)),
+        slot_(std::move(slot)),
+        delay_(length) {}
+
+  // How long to wait before finish(), which never blocks. 0: it is answered at once.
+  std::chrono::nanoseconds delay() const noexcept { return delay_; }
+
+  // Status and headers of the answer, for servers that send them before its body; a window that
+  // then cannot be shown has no body.
+  const response& head() const noexcept { return ready_; }
+
+  // The answer; a window that is finished early is as long as it was. Requires: called once. Where
+  // the client has gone, destroy the operation instead.
+  response finish() {
+    if (window_ == nullptr) return std::move(ready_);
+    response result;
+    const std::error_code error = sys::as_error([&] {
+      result = window_->finish();
+      return std::error_code{};
+    });
+    window_.reset();
+    return error ? failure(error) : result;
+  }
+
+ private:
+  response ready_;
+  std::unique_ptr<pending> window_;
+  window_slot slot_{0};
+  std::chrono::nanoseconds delay_{0};
+};
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_OPERATION_HPP

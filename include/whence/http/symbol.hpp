@@ -1,0 +1,61 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What /debug/pprof/symbol answers: names of addresses, for profiles that have none.
+//
+//   0x401010+0x401210   ->   num_symbols: 1
+//                            0x401010 main
+//
+// (Go: net/http/pprof.Symbol. The 1 tells the client only that there are symbols.)
+#ifndef WHENCE_HTTP_SYMBOL_HPP
+#define WHENCE_HTTP_SYMBOL_HPP
+
+#include <charconv>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <whence/format/process_code.hpp>
+#include <whence/format/text_parts.hpp>
+#include <whence/profile/pseudo_frames.hpp>
+
+namespace whence::inline v1::http {
+
+// As strconv.ParseUint with base 0; 0: it is no number.
+inline std::uintptr_t to_address(std::string_view text) {
+  int base = 10;
+  if (text.starts_with("0x") || text.starts_with("0X")) {
+    base = 16;
+    text.remove_prefix(2);
+  } else if (text.starts_with('0')) {
+    base = 8;
+  }
+  std::uintptr_t value = 0;
+  const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), value, base);
+  return error == std::errc{} && end == text.data() + text.size() ? value : 0;
+}
+
+// The function an address is in: not one inlined there, since the client knows of one alone.
+inline std::string name_of(const format::process_code& code, std::uintptr_t address) {
+  if (core::is_pseudo(address)) return core::pseudo_name(address);
+  const std::string_view name = code.resolve(address).frames.back().name;
+  // [module+0x123] and [unknown] are no names.
+  return name.starts_with('[') ? std::string{} : format::clean(name);
+}
+
+inline std::string names_of(std::string_view addresses) {
+  const format::process_code code;
+  std::string text = "num_symbols: 1\n";
+  while (!addresses.empty()) {
+    const std::string_view one = addresses.substr(0, addresses.find('+'));
+    addresses.remove_prefix(one.size() < addresses.size() ? one.size() + 1 : one.size());
+    const std::uintptr_t address = to_address(one);
+    const std::string name = address == 0 ? std::string{} : name_of(code, address);
+    if (!name.empty()) format::append(text, format::hex{address}, " ", name, "\n");
+  }
+  return text;
+}
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_SYMBOL_HPP

@@ -1,0 +1,149 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// How a profile is shown: the parameters that say so, and the answer made of a snapshot.
+//
+//   debug=N                the text of that profile, N > 0; every other value is 0
+//   format=pprof|folded|json
+//   sample_type=TYPE       of format=folded; without it the one that clients show first
+//   label=KEY:VALUE        only samples with that label; all of them where there are several
+//   inline=expand          each inlined frame a location of its own (speedscope shows no others)
+//   symbolize=0            addresses alone, for clients that ask /debug/pprof/symbol
+//   signed=1               in a window: what went below zero stays so, as in Go
+#ifndef WHENCE_HTTP_VIEW_HPP
+#define WHENCE_HTTP_VIEW_HPP
+
+#include <cstddef>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <whence/format/folded.hpp>
+#include <whence/format/json.hpp>
+#include <whence/format/profile_writer.hpp>
+#include <whence/format/sink.hpp>
+#include <whence/format/text.hpp>
+#include <whence/format/top.hpp>
+#include <whence/http/answers.hpp>
+#include <whence/http/parameters.hpp>
+#include <whence/profile/difference.hpp>
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/stack/label_sets.hpp>
+
+namespace whence::inline v1::http {
+
+class view {
+ public:
+  enum class form { pprof, text, folded, json };
+
+  explicit view(const parameters& p)
+      : debug_(p.number("debug")),
+        sample_type_(p["sample_type"]),
+        names_(p["inline"] == "expand" ? format::names::of_frames
+               : p["symbolize"] == "0" ? format::names::none
+                                       : format::names::of_locations),
+        negative_(p["signed"] == "1" ? core::below_zero::is_kept : core::below_zero::is_zero) {
+    const std::string_view f = p["format"];
+    form_ = f == "folded" ? form::folded
+            : f == "json" ? form::json
+            : debug_ > 0  ? form::text
+                          : form::pprof;
+    if (!f.empty() && f != "folded" && f != "json" && f != "pprof") {
+      mistake_ = "invalid value for \"format\" - must be pprof, folded or json";
+    }
+    p.for_each("label", [this](std::string_view pair) {
+      const std::size_t colon = pair.find(':');
+      if (colon == std::string_view::npos || colon == 0) {
+        mistake_ = "invalid value for \"label\" - must be KEY:VALUE";
+        return;
+      }
+      labels_.emplace_back(pair.substr(0, colon), pair.substr(colon + 1));
+    });
+  }
+
+  // What is wrong with the parameters; nullptr: nothing.
+  const char* mistake() const noexcept { return mistake_; }
+
+  form shown_as() const noexcept { return form_; }
+  long debug() const noexcept { return debug_; }
+  bool has_labels() const noexcept { return !labels_.empty(); }
+  core::below_zero negative() const noexcept { return negative_; }
+
+  // Whether it is what profile::write_to writes: then no snapshot is needed.
+  bool is_plain() const noexcept {
+    return labels_.empty() && names_ == format::names::of_locations &&
+           (form_ == form::pprof || form_ == form::text);
+  }
+
+  // `name`: of the file. Throws: std::bad_alloc.
+  response show(profile_snapshot snapshot, std::string_view name) const {
+    if (has_labels()) {
+      std::erase_if(snapshot.rows, [this](const profile_row& row) { return !matches(row); });
+    }
+    switch (form_) {
+      case form::folded:
+        return show_folded(snapshot);
+      case form::json:
+        return answer(format::json_writer().write(snapshot), "application/json");
+      case form::text:
+        return written([&](sink& out) { return format::write_text(out, snapshot); },
+                       [](std::string body) { return answer(std::move(body), plain_text); });
+      case form::pprof:
+        break;
+    }
+    const auto write = [&](sink& out) {
+      format::profile_writer writer(out, snapshot.header, {}, names_);
+      for (const profile_row& row : snapshot.rows) writer.add(row);
+      return writer.finish();
+    };
+    return written(write, [&](std::string body) { return attachment(std::move(body), name); });
+  }
+
+  template <class Write, class Answer>
+  static response written(Write write, Answer answer_with) {
+    std::string body;
+    sink out(body);
+    const std::error_code error = write(out);
+    return error ? failure(error) : answer_with(std::move(body));
+  }
+
+ private:
+  bool matches(const profile_row& row) const {
+    for (const auto& [key, value] : labels_) {
+      bool found = false;
+      for (const stack::label& l : row.labels) found = found || (l.key == key && l.value == value);
+      if (!found) return false;
+    }
+    return true;
+  }
+
+  response show_folded(const profile_snapshot& snapshot) const {
+    const core::kind_info& kind = core::info(snapshot.header.kind);
+    std::size_t value = format::shown_value(kind);
+    if (!sample_type_.empty()) {
+      const auto count = static_cast<std::size_t>(kind.value_count);
+      for (value = 0; value < count; ++value) {
+        const char* const type = kind.values[value].type;
+        if (sample_type_ == (*type == '\0' ? format::sample_type_name(snapshot.header.name) : type))
+          break;
+      }
+      if (value == count) return failure(400, "the profile has no such sample_type");
+    }
+    return answer(format::folded(snapshot, value), plain_text);
+  }
+
+  long debug_;
+  std::string sample_type_;
+  format::names names_;
+  core::below_zero negative_;
+  form form_ = form::pprof;
+  std::vector<std::pair<std::string, std::string>> labels_;
+  const char* mistake_ = nullptr;
+};
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_VIEW_HPP

@@ -1,0 +1,103 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The windows a request may open: a session of a sampler, or any profile less what it was.
+#ifndef WHENCE_HTTP_WINDOWS_HPP
+#define WHENCE_HTTP_WINDOWS_HPP
+
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <mutex>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <whence/http/answers.hpp>
+#include <whence/http/operation.hpp>
+#include <whence/http/view.hpp>
+#include <whence/profile.hpp>
+#include <whence/profile/difference.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/snapshot.hpp>
+
+namespace whence::inline v1::http {
+
+// Session: cpu_session or wall_session.
+template <class Session>
+class session_window final : public pending {
+ public:
+  session_window(int hz, view how, const char* name)
+      : session_({.hz = hz}), view_(std::move(how)), name_(name) {}
+
+  std::error_code error() const noexcept { return session_.error(); }
+
+  response finish() override {
+    session_.stop();
+    return view_.show(session_.snapshot(), name_);
+  }
+
+ private:
+  Session session_;
+  const view view_;
+  const char* const name_;
+};
+
+// What a profile says now, less what it said.
+inline profile_snapshot since(core::earlier_rows& before, profile_snapshot now,
+                              core::subtracted which, core::below_zero negative) {
+  for (profile_row& row : now.rows) before.subtract_from(row, which, negative);
+  if (negative == core::below_zero::is_kept) {
+    before.for_each_gone([&now](const profile_row& row) { now.rows.push_back(row); });
+  }
+  // A row without a value would be a sample, or a group, of nothing.
+  std::erase_if(now.rows, core::is_zero);
+  now.header.duration_ns = now.header.time_ns - before.time_ns();
+  return now;
+}
+
+// (Go: net/http/pprof's delta profiles, which hold two profiles and keep what is negative)
+class difference_window final : public pending {
+ public:
+  difference_window(const profile& shown, view how)
+      : profile_(shown), view_(std::move(how)), before_(shown.snapshot()) {}
+
+  response finish() override {
+    profile_snapshot delta =
+        since(before_, profile_.snapshot(), core::subtracted::all, view_.negative());
+    return view_.show(std::move(delta), std::string(profile_.name()) + "-delta");
+  }
+
+ private:
+  const profile& profile_;
+  const view view_;
+  core::earlier_rows before_;
+};
+
+// delta_heap, delta_block ...: what was added since the last request for the same, whoever made it;
+// the first time, since the process began. (godeltaprof)
+class last_rows {
+ public:
+  // Throws: std::bad_alloc.
+  static profile_snapshot advance(const profile& shown) {
+    const std::lock_guard hold(mutex_);
+    profile_snapshot now = shown.snapshot();
+    for (auto& [known, before] : all_) {
+      if (known != &shown) continue;
+      auto next = std::make_unique<core::earlier_rows>(now);
+      profile_snapshot delta =
+          since(*before, std::move(now), core::subtracted::sums, core::below_zero::is_zero);
+      before = std::move(next);
+      return delta;
+    }
+    all_.emplace_back(&shown, std::make_unique<core::earlier_rows>(now));
+    return now;
+  }
+
+ private:
+  static inline std::mutex mutex_;
+  static inline std::vector<std::pair<const profile*, std::unique_ptr<core::earlier_rows>>> all_;
+};
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_WINDOWS_HPP

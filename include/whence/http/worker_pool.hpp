@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The threads of a server of our own: in no profile, deaf to signals, made when they are needed.
+// Where all are busy and as many connections wait, submit() blocks, so that the kernel's queue is
+// what fills up, and no memory of the program's.
+#ifndef WHENCE_HTTP_WORKER_POOL_HPP
+#define WHENCE_HTTP_WORKER_POOL_HPP
+
+#include <condition_variable>
+#include <cstddef>
+#include <deque>
+#include <functional>
+#include <memory>
+#include <mutex>
+#include <utility>
+#include <vector>
+
+#include <whence/profile/attach.hpp>
+#include <whence/samplers/own_threads.hpp>
+#include <whence/sys/service_thread.hpp>
+
+namespace whence::inline v1::http {
+
+// The calling thread is one of the library's own, as long as this lives.
+class own_thread_scope {
+ public:
+  own_thread_scope() noexcept {
+    core::process_state* const s = core::state();
+    own_ = s == nullptr ? nullptr : samplers::made_once(*s, s->samplers.own);
+    if (own_ != nullptr && !own_->join()) own_ = nullptr;
+  }
+  ~own_thread_scope() {
+    if (own_ != nullptr) own_->leave();
+  }
+  own_thread_scope(const own_thread_scope&) = delete;
+  own_thread_scope& operator=(const own_thread_scope&) = delete;
+
+ private:
+  samplers::own_threads* own_;
+};
+
+class worker_pool {
+ public:
+  using job = std::function<void()>;
+
+  explicit worker_pool(std::size_t most) : most_(most) {}
+  ~worker_pool() { shut_down(); }
+  worker_pool(const worker_pool&) = delete;
+  worker_pool& operator=(const worker_pool&) = delete;
+
+  // Where there can be no thread at all, the job is run here.
+  void submit(job j) {
+    std::unique_lock hold(mutex_);
+    taken_.wait(hold, [this] { return waiting_.size() < most_ || is_over_; });
+    if (idle_ <= waiting_.size() && workers_.size() < most_ && !is_over_) add_worker();
+    if (workers_.empty() || is_over_) {
+      hold.unlock();
+      return j();
+    }
+    waiting_.push_back(std::move(j));
+    hold.unlock();
+    come_.notify_one();
+  }
+
+  // Returns once every job is done.
+  void shut_down() {
+    {
+      const std::lock_guard hold(mutex_);
+      is_over_ = true;
+    }
+    come_.notify_all();
+    taken_.notify_all();
+    for (const auto& worker : workers_) worker->stop();
+    workers_.clear();
+  }
+
+ private:
+  // Requires: mutex_ is held.
+  void add_worker() {
+    auto worker = std::make_unique<sys::service_thread>();
+    const auto body = [](void* pool) {
+      const own_thread_scope ours;
+      static_cast<worker_pool*>(pool)->work();
+    };
+    if (samplers::own_threads::start(*worker, body, this, "whence-http") == 0) {
+      workers_.push_back(std::move(worker));
+    }
+  }
+
+  void work() {
+    for (std::unique_lock hold(mutex_);;) {
+      ++idle_;
+      come_.wait(hold, [this] { return !waiting_.empty() || is_over_; });
+      --idle_;
+      if (waiting_.empty()) return;
+      const job j = std::move(waiting_.front());
+      waiting_.pop_front();
+      hold.unlock();
+      taken_.notify_one();
+      j();
+      hold.lock();
+    }
+  }
+
+  const std::size_t most_;  // workers, and jobs that wait for one
+  std::mutex mutex_;
+  std::condition_variable come_, taken_;
+  std::deque<job> waiting_;
+  std::vector<std::unique_ptr<sys::service_thread>> workers_;
+  std::size_t idle_ = 0;
+  bool is_over_ = false;
+};
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_WORKER_POOL_HPP

@@ -1,0 +1,354 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The statuses, headers and texts are those of Go's net/http/pprof (spec: its pprof.go), but where
+// http.hpp says otherwise. That clients agree is tests/pprof/http.sh's.
+#include <doctest/doctest.h>
+
+#include <atomic>
+#include <chrono>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <string_view>
+#include <thread>
+#include <vector>
+
+#include <whence/allocator.hpp>
+#include <whence/http.hpp>
+#include <whence/knobs.hpp>
+#include <whence/labels.hpp>
+#include <whence/mutex.hpp>
+#include <whence/profile.hpp>
+#include <whence/tracked.hpp>
+
+using whence::http::handle;
+using whence::http::options;
+using whence::http::request;
+using whence::http::response;
+
+namespace {
+
+response get(std::string_view target, const options& o = {}) {
+  return handle({.target = target}, o);
+}
+
+std::string header(const response& r, std::string_view name) {
+  for (const auto& [key, value] : r.headers) {
+    if (key == name) return value;
+  }
+  return {};
+}
+
+bool has(std::string_view text, std::string_view part) {
+  return text.find(part) != std::string_view::npos;
+}
+
+void check_error(const response& r, int status, std::string_view text) {
+  CAPTURE(r.body);
+  CHECK(r.status == status);
+  CHECK(r.body == std::string(text) + "\n");
+  CHECK(header(r, "Content-Type") == "text/plain; charset=utf-8");
+  CHECK(header(r, "X-Content-Type-Options") == "nosniff");
+  CHECK(header(r, "X-Go-Pprof") == "1");
+  CHECK(header(r, "Content-Disposition").empty());
+}
+
+bool is_profile(const response& r, std::string_view file) {
+  return r.status == 200 && header(r, "Content-Type") == "application/octet-stream" &&
+         header(r, "X-Content-Type-Options") == "nosniff" &&
+         header(r, "Content-Disposition") == "attachment; filename=\"" + std::string(file) + "\"" &&
+         !r.body.empty();
+}
+
+using sessions = whence::custom_profile<"http/sessions">;
+
+}  // namespace
+
+TEST_CASE("every profile is served as itself") {
+  for (const char* name : {"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"}) {
+    const std::string path = "/debug/pprof/" + std::string(name);
+    CAPTURE(name);
+    CHECK(is_profile(get(path), name));
+    for (const char* debug : {"1", "2", "%2B1"}) {
+      const response text = get(path + "?debug=" + debug);
+      CHECK(text.status == 200);
+      CHECK(header(text, "Content-Type") == "text/plain; charset=utf-8");
+      CHECK(header(text, "Content-Disposition").empty());
+      CHECK(text.body.find('\0') == std::string::npos);
+    }
+    for (const char* debug : {"0", "-1", "junk", ""}) {
+      CHECK(is_profile(get(path + "?debug=" + debug), name));
+    }
+  }
+}
+
+TEST_CASE("a custom name may hold anything") {
+  (void)sessions::get();
+  CHECK(is_profile(get("/debug/pprof/http/sessions"), "http_sessions"));
+  CHECK(is_profile(get("/debug/pprof/http%2Fsessions"), "http_sessions"));
+  const whence::profile& odd = whence::new_profile("http <&'\"\r\n\xff>");
+  CHECK(is_profile(get("/debug/pprof/http%20%3C%26%27%22%0d%0a%FF%3e"), "http_________"));
+  const response index = get("/debug/pprof/");
+  CHECK(index.status == 200);
+  CHECK(has(index.body, "http &lt;&amp;&#39;&#34;"));
+  CHECK_FALSE(has(index.body, odd.name()));
+  CHECK(has(index.body, "<a href='http%20%3c%26%27%22%0d%0a%ff%3e?debug=1'>"));
+}
+
+TEST_CASE("what Go refuses is refused in Go's words") {
+  check_error(get("/debug/pprof/nosuch"), 404, "Unknown profile");
+  check_error(get("/debug/pprof/heap/"), 404, "Unknown profile");
+  check_error(get("/debug/pprof/<script>alert(1)</script>"), 404, "Unknown profile");
+  for (const char* seconds : {"0", "-1", "abc", "1.5"}) {
+    check_error(get("/debug/pprof/heap?seconds=" + std::string(seconds)), 400,
+                "invalid value for \"seconds\" - must be a positive integer");
+  }
+  check_error(get("/debug/pprof/heap?seconds=1&debug=1"), 400,
+              "seconds and debug params are incompatible");
+  check_error(get("/debug/pprof/trace"), 404,
+              "There is no execution trace of a C++ program: see profile and wall");
+  check_error(get("/debug/pprof/profile?hz=0&seconds=1"), 400,
+              "invalid value for \"hz\" - must be an integer from 1 to 10000");
+  check_error(get("/debug/pprof/profile?seconds=301"), 400,
+              "invalid value for \"seconds\" - must be at most 300");
+  check_error(get("/debug/pprof/heap?label=x"), 400,
+              "invalid value for \"label\" - must be KEY:VALUE");
+  check_error(get("/debug/pprof/heap?format=svg"), 400,
+              "invalid value for \"format\" - must be pprof, folded or json");
+  check_error(get("/elsewhere"), 404, "Not found: the profiles are at /debug/pprof/");
+  CHECK(is_profile(get("/debug/pprof/heap?seconds="), "heap"));
+  CHECK(is_profile(get("/debug/pprof/heap?gc=1"), "heap"));
+}
+
+TEST_CASE("methods") {
+  const response post = handle({.method = "POST", .target = "/debug/pprof/heap"});
+  check_error(post, 405, "Method Not Allowed");
+  CHECK(header(post, "Allow") == "GET, HEAD");
+  for (const char* target : {"/debug/pprof/heap", "/debug/pprof/profile?seconds=30",
+                             "/debug/pprof/heap?seconds=30", "/debug/pprof/"}) {
+    CAPTURE(target);
+    const response head = handle({.method = "HEAD", .target = target});
+    CHECK(head.status == 200);
+    CHECK(head.body.empty());
+    CHECK_FALSE(header(head, "Content-Type").empty());
+  }
+  const response moved = get("/debug/pprof?debug=1");
+  CHECK(moved.status == 301);
+  CHECK(header(moved, "Location") == "/debug/pprof/?debug=1");
+}
+
+TEST_CASE("symbol names addresses, also below a folder and by POST") {
+  const auto address = reinterpret_cast<std::uintptr_t>(&whence::set_memory_limit) + 1;
+  const std::string asked = "0x" + whence::sys::to_hex(address);
+  const std::string expected = "num_symbols: 1\n" + asked + " whence::v1::set_memory_limit";
+  const std::string body = asked + "+0+junk+0x+99999999999999999999";
+  for (const char* path : {"/debug/pprof/symbol", "/debug/pprof/http/symbol"}) {
+    const response posted = handle({.method = "POST", .target = path, .body = body});
+    CHECK(posted.status == 200);
+    CHECK(posted.body.starts_with("num_symbols: 1\n" + asked + " whence::"));
+    CHECK(has(posted.body, "set_memory_limit"));
+    CHECK(get(path + ("?" + body)).body == posted.body);
+  }
+  CHECK(get("/debug/pprof/symbol").body == "num_symbols: 1\n");
+  check_error(handle({.method = "POST",
+                      .target = "/debug/pprof/symbol",
+                      .body = std::string((1 << 20) + 1, '0')}),
+              413, "the request is too long");
+  check_error(get("/debug/pprof/" + std::string(9000, 'a')), 414, "the request is too long");
+}
+
+TEST_CASE("cmdline can be off") {
+  const response on = get("/debug/pprof/cmdline");
+  CHECK(has(on.body, "whence_tests"));
+  CHECK_FALSE(on.body.ends_with('\0'));
+  const options off{.cmdline = false};
+  check_error(get("/debug/pprof/cmdline", off), 404, "Unknown profile");
+  CHECK_FALSE(has(get("/debug/pprof/", off).body, "cmdline"));
+}
+
+TEST_CASE("who is answered") {
+  const auto from = [](std::string_view peer, std::string_view host, const options& o = {}) {
+    return handle({.target = "/debug/pprof/cmdline", .host = host, .peer = peer}, o).status;
+  };
+  for (const char* peer : {"", "127.0.0.1", "127.1.2.3", "::1", "::ffff:127.0.0.1"}) {
+    CHECK(from(peer, "localhost:6060") == 200);
+  }
+  for (const char* peer : {"10.0.0.1", "::2", "::ffff:10.0.0.1", "junk"}) {
+    CAPTURE(peer);
+    CHECK(from(peer, "localhost") == 403);
+    CHECK(from(peer, "db.example.com", {.allow_remote = true}) == 200);
+  }
+  for (const char* host : {"", "127.0.0.1:6060", "[::1]:6060", "10.1.2.3", "app.localhost:1"}) {
+    CHECK(from("127.0.0.1", host) == 200);
+  }
+  for (const char* host :
+       {"evil.example.com", "evil.example.com:6060", "127.0.0.1.evil.com", "["}) {
+    CAPTURE(host);
+    CHECK(from("127.0.0.1", host) == 403);
+  }
+}
+
+TEST_CASE("a token") {
+  const options o{.token = "s3cret"};
+  const auto with = [&o](std::string_view authorization) {
+    return handle({.target = "/debug/pprof/heap", .authorization = authorization}, o);
+  };
+  CHECK(with("Bearer s3cret").status == 200);
+  CHECK(with("bearer s3cret").status == 200);
+  CHECK(with("Basic bWU6czNjcmV0").status == 200);  // me:s3cret
+  for (const char* wrong :
+       {"", "s3cret", "Bearer", "Bearer ", "Bearer s3cre", "Bearer s3cret ", "Bearer s3crets3cret",
+        "Basic czNjcmV0", "Basic bWU6czNjcmVU", "Basic ====", "Digest s3cret"}) {
+    CAPTURE(wrong);
+    const response r = with(wrong);
+    check_error(r, 401, "a token is needed");
+    CHECK(header(r, "WWW-Authenticate") == "Basic realm=\"whence\"");
+  }
+  // Nothing at all is told, not even what there is.
+  for (const char* target : {"/debug/pprof/", "/debug/pprof/ui", "/debug/pprof/nosuch",
+                             "/debug/pprof", "/elsewhere", "/debug/fgprof"}) {
+    CHECK(get(target, o).status == 401);
+  }
+  int asked = 0;
+  const options by_program{.authorize = [&asked](const request& r) {
+    ++asked;
+    return r.target == "/debug/pprof/heap";
+  }};
+  CHECK(get("/debug/pprof/heap", by_program).status == 200);
+  check_error(get("/debug/pprof/block", by_program), 403, "not authorized");
+  CHECK(asked == 2);
+}
+
+TEST_CASE("another prefix") {
+  const options o{.prefix = "/admin/whence/"};
+  CHECK(is_profile(get("/admin/whence/heap", o), "heap"));
+  CHECK(get("/debug/pprof/heap", o).status == 404);
+  CHECK(header(get("/admin/whence", o), "Location") == "/admin/whence/");
+  CHECK(handle({.method = "HEAD", .target = "/admin/fgprof"}, o).status == 200);
+  CHECK_THROWS_AS(get("/", {.prefix = "/debug"}), std::invalid_argument);
+  CHECK_THROWS_AS(get("/", {.prefix = ""}), std::invalid_argument);
+}
+
+TEST_CASE("a window shows what was added in it, and no more") {
+  auto& live = sessions::get();
+  const whence::tracked<sessions> before;
+  whence::http::operation window =
+      whence::http::begin({.target = "/debug/pprof/http/sessions?seconds=1&format=folded"});
+  CHECK(window.delay() == std::chrono::seconds(1));
+  std::vector<std::unique_ptr<whence::tracked<sessions>>> later;
+  for (int i = 0; i < 3; ++i) later.push_back(std::make_unique<whence::tracked<sessions>>());
+  CHECK(live.count() == 4);
+  const response r = window.finish();
+  CHECK(r.status == 200);
+  CHECK(r.body.ends_with(" 3\n"));
+  CHECK(has(r.body, "main;"));
+}
+
+TEST_CASE("what goes away in a window is below zero only where it is asked for") {
+  for (const bool is_signed : {false, true}) {
+    auto gone = std::make_unique<whence::tracked<sessions>>();
+    whence::http::operation window = whence::http::begin(
+        {.target = is_signed ? "/debug/pprof/http/sessions?seconds=1&format=folded&signed=1"
+                             : "/debug/pprof/http/sessions?seconds=1&format=folded"});
+    gone.reset();
+    const response r = window.finish();
+    CHECK(r.body.empty() == !is_signed);
+    CHECK((!is_signed || r.body.ends_with(" -1\n")));
+  }
+}
+
+TEST_CASE("delta_NAME shows what was added since it was asked for") {
+  whence::tracked_mutex<> lock("http.delta");
+  const auto wait_once = [&lock] {
+    lock.lock();
+    std::thread waiter([&lock] { const std::scoped_lock hold(lock); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    lock.unlock();
+    waiter.join();
+  };
+  const auto contentions = [] {
+    const std::string text =
+        get("/debug/pprof/delta_block?format=folded&sample_type=contentions&label=lock:http.delta")
+            .body;
+    return text.empty() ? 0L : std::stol(text.substr(text.rfind(' ') + 1));
+  };
+  wait_once();
+  CHECK(contentions() == 1);
+  CHECK(contentions() == 0);
+  wait_once();
+  wait_once();
+  CHECK(contentions() == 2);
+  CHECK(is_profile(get("/debug/pprof/delta_heap"), "delta_heap"));
+  check_error(get("/debug/pprof/delta_goroutine"), 404, "Unknown profile");
+  check_error(get("/debug/pprof/delta_"), 404, "Unknown profile");
+}
+
+TEST_CASE("windows are limited, and closed when they are destroyed") {
+  const options o{.max_windows = 2};
+  const std::string_view target = "/debug/pprof/profile?seconds=30";
+  {
+    const whence::http::operation first = whence::http::begin({.target = target}, o);
+    const whence::http::operation second = whence::http::begin({.target = target}, o);
+    CHECK(first.delay() == std::chrono::seconds(30));
+    whence::http::operation third = whence::http::begin({.target = target}, o);
+    CHECK(third.delay().count() == 0);
+    const response refused = third.finish();
+    check_error(refused, 503, "too many windows are open");
+    CHECK(header(refused, "Retry-After") == "1");
+  }
+  CHECK(whence::http::begin({.target = target}, o).delay() == std::chrono::seconds(30));
+}
+
+TEST_CASE("a client that goes away ends its window") {
+  std::atomic<int> asked{0};
+  const auto begin = std::chrono::steady_clock::now();
+  const response r = handle({.target = "/debug/pprof/profile?seconds=60",
+                             .cancelled = [&asked] { return ++asked == 3; }});
+  check_error(r, 500, "context canceled");
+  CHECK(asked == 3);
+  CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(50));
+}
+
+TEST_CASE("a CPU window") {
+  const response r = handle({.target = "/debug/pprof/profile?seconds=1&hz=200"});
+  CHECK(is_profile(r, "profile"));
+  CHECK(is_profile(handle({.target = "/debug/fgprof?seconds=1"}), "fgprof"));
+}
+
+TEST_CASE("labels choose samples") {
+  whence::new_profile("http.labelled");
+  whence::profile& p = *whence::lookup("http.labelled");
+  for (int i = 0; i < 5; ++i) {
+    const whence::scoped_labels mark({{"who", i < 2 ? "a" : "b"}, {"n", "1"}});
+    p.add(i);
+  }
+  const auto sum = [](const std::string& query) {
+    const std::string text = get("/debug/pprof/http.labelled?format=folded" + query).body;
+    return text.empty() ? 0L : std::stol(text.substr(text.rfind(' ') + 1));
+  };
+  CHECK(sum("") == 5);
+  CHECK(sum("&label=who:a") == 2);
+  CHECK(sum("&label=who%3Ab&label=n:1") == 3);
+  CHECK(sum("&label=who:a&label=who:b") == 0);
+  CHECK(sum("&label=who:") == 0);
+  CHECK(has(get("/debug/pprof/http.labelled?format=json").body,
+            "\"labels\":{\"n\":\"1\",\"who\":\"a\"}"));
+}
+
+TEST_CASE("all at once") {
+  std::vector<std::thread> clients;
+  std::atomic<int> failures{0};
+  for (int i = 0; i < 8; ++i) {
+    clients.emplace_back([i, &failures] {
+      for (const char* target :
+           {"/debug/pprof/heap", "/debug/pprof/goroutine?debug=2", "/debug/pprof/profile?seconds=1",
+            "/debug/pprof/block?seconds=1", "/debug/pprof/delta_mutex", "/debug/pprof/"}) {
+        const int status = get(target, {.max_windows = 64}).status;
+        if (status != 200) ++failures;
+      }
+      (void)i;
+    });
+  }
+  for (std::thread& c : clients) c.join();
+  CHECK(failures == 0);
+}
