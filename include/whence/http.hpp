@@ -43,6 +43,7 @@
 #include <iterator>
 #include <memory>
 #include <optional>
+#include <random>
 #include <stdexcept>
 #include <string>
 #include <string_view>
@@ -51,6 +52,7 @@
 #include <utility>
 
 #include <whence/cpu.hpp>
+#include <whence/flamegraph.hpp>
 #include <whence/http/access.hpp>
 #include <whence/http/answers.hpp>
 #include <whence/http/index_page.hpp>
@@ -190,12 +192,27 @@ inline operation symbol(const asked& a) {
   return answer(names_of(a.it.method == "POST" ? a.it.body : a.target.query), plain_text);
 }
 
+// Nothing on the page but its own script runs, and it asks none but this server.
+inline operation ui() {
+  std::random_device random;
+  std::string nonce;
+  for (int i = 0; i < 4; ++i) nonce += sys::to_hex(random());
+  response r = answer(format::flame_page("null", nonce), "text/html; charset=utf-8");
+  r.headers.emplace_back("Content-Security-Policy",
+                         "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'nonce-" +
+                             nonce +
+                             "'; connect-src 'self'; base-uri 'none'; form-action 'none'; "
+                             "frame-ancestors 'none'");
+  return r;
+}
+
 inline bool is_symbol(std::string_view name) {
   return name == "symbol" || (name.ends_with("/symbol") && lookup(name) == nullptr);
 }
 
 inline operation below_prefix(const asked& a) {
   if (a.name.empty()) return index(a);
+  if (a.name == "ui") return ui();
   if (is_symbol(a.name)) return symbol(a);
   if (a.name == "profile") return session<cpu_session>(a, cpu_options{}.hz, "profile");
   if (a.name == "wall") return session<wall_session>(a, wall_options{}.hz, "wall");

@@ -1,0 +1,55 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A profile as one HTML file that shows its flame graph in any browser, without a network:
+//
+//   if (auto error = whence::write_flamegraph("heap.html", whence::lookup("heap")->snapshot())) ...
+//
+// Click or Enter zooms in, Escape out; / searches. The page is also what /debug/pprof/ui serves.
+// Not in whence.hpp, because of its size. Thread-safe; not for signal handlers.
+#ifndef WHENCE_FLAMEGRAPH_HPP
+#define WHENCE_FLAMEGRAPH_HPP
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+
+#include <whence/format/json.hpp>
+#include <whence/format/page/body.hpp>
+#include <whence/format/page/script.hpp>
+#include <whence/format/page/style.hpp>
+#include <whence/format/sink.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/sys/as_error.hpp>
+
+namespace whence::inline v1 {
+
+namespace format {
+
+// `data`: a profile as JSON, or null: the page then asks the server it came from.
+// `nonce`: of a Content-Security-Policy.
+inline std::string flame_page(std::string_view data, std::string_view nonce) {
+  std::string text =
+      "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
+      "<meta name=\"viewport\" content=\"width=device-width\">\n<title>whence</title>\n";
+  append(text, "<style nonce=\"", nonce, "\">", page::style, "</style>\n</head>\n<body>\n",
+         page::body, "<script type=\"application/json\" id=\"data\">", data,
+         "</script>\n<script nonce=\"", nonce, "\">", page::script,
+         "</script>\n</body>\n</html>\n");
+  return text;
+}
+
+}  // namespace format
+
+// Writes the snapshot with the page that shows it. The write's error is returned.
+[[nodiscard]] inline std::error_code write_flamegraph(sink out, const profile_snapshot& snapshot) {
+  return sys::as_error([&] {
+    const std::string text = format::flame_page(format::json_writer().write(snapshot), "");
+    if (const std::error_code error = out.write(std::as_bytes(std::span(text)))) return error;
+    return out.finish();
+  });
+}
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_FLAMEGRAPH_HPP
