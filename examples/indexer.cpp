@@ -6,6 +6,8 @@
 //   go tool pprof -top -inuse_space heap.pb.gz
 //   go tool pprof -top -alloc_space -base heap.1.pb.gz heap.pb.gz       the second half alone
 //   go tool pprof -traces files.pb.gz                                   files open at half time
+//   indexer DIRECTORY FOLDER PORT     again and again, served, until it is interrupted
+//   go tool pprof http://127.0.0.1:PORT/debug/pprof/profile?seconds=5   or a browser, at .../ui
 #include <unistd.h>
 
 #include <algorithm>
@@ -15,10 +17,12 @@
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <functional>
 #include <mutex>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -26,6 +30,8 @@
 #include <unordered_set>
 #include <vector>
 
+#include <whence/flamegraph.hpp>
+#include <whence/httplib.hpp>
 #include <whence/whence.hpp>
 
 namespace fs = std::filesystem;
@@ -113,22 +119,11 @@ struct indexer {
   }
 };
 
-int main(int argc, char** argv) {
-  if (argc > 3 || (argc > 1 && argv[1][0] == '-'))
-    return std::fputs("usage: indexer [DIRECTORY [FOLDER]]\n", stderr), 2;
-  static indexer it;
-  const fs::path root = argc > 1 ? argv[1] : "/usr/include";
-  it.folder = argc > 2 ? argv[2] : ".";
-  std::error_code error;
-  // Links to directories are not followed, so a loop of them is none.
-  fs::recursive_directory_iterator entry(root, fs::directory_options::skip_permission_denied,
-                                         error);
-  for (; !error && entry != fs::end(entry); entry.increment(error)) {
-    std::error_code vanished;
-    if (entry->is_regular_file(vanished)) it.paths.push_back(entry->path());
-  }
-  if (error)
-    return std::fprintf(stderr, "indexer: %s: %s\n", root.c_str(), error.message().c_str()), 1;
+static indexer it;
+
+// Builds the index, and says what came of it.
+static void run() {
+  it.next = it.files = it.binary = it.unreadable = it.bytes = 0;
   const auto begin = std::chrono::steady_clock::now();
   {
     std::vector<std::jthread> workers(std::clamp(std::thread::hardware_concurrency(), 2U, 8U));
@@ -142,9 +137,41 @@ int main(int argc, char** argv) {
   std::printf("%zu words in %zu files (%zu binary, %zu unreadable), %.1f MB in %.2f s: %.1f MB/s\n",
               count, it.files.load(), it.binary.load(), it.unreadable.load(), mb, took.count(),
               mb / took.count());
+}
+
+int main(int argc, char** argv) {
+  if (argc > 4 || (argc > 1 && argv[1][0] == '-'))
+    return std::fputs("usage: indexer [DIRECTORY [FOLDER [PORT]]]\n", stderr), 2;
+  const fs::path root = argc > 1 ? argv[1] : "/usr/include";
+  it.folder = argc > 2 ? argv[2] : ".";
+  std::optional<whence::server> profiles;
+  if (argc > 3) {
+    profiles.emplace("127.0.0.1", std::atoi(argv[3]));
+    if (const std::error_code error = profiles->error())
+      return std::fprintf(stderr, "indexer: port %s: %s\n", argv[3], error.message().c_str()), 1;
+    std::printf("http://127.0.0.1:%d/debug/pprof/ui\n", profiles->port());
+  }
+  std::error_code error;
+  // Links to directories are not followed, so a loop of them is none.
+  fs::recursive_directory_iterator entry(root, fs::directory_options::skip_permission_denied,
+                                         error);
+  for (; !error && entry != fs::end(entry); entry.increment(error)) {
+    std::error_code vanished;
+    if (entry->is_regular_file(vanished)) it.paths.push_back(entry->path());
+  }
+  if (error)
+    return std::fprintf(stderr, "indexer: %s: %s\n", root.c_str(), error.message().c_str()), 1;
+  run();
   if (whence::write_top(stdout, whence::lookup("heap")->snapshot(), 8)) it.failed = true;
   for (const char* name : {"heap", "allocs", "block", "mutex"})
     it.save(*whence::lookup(name), (std::string(name) + ".pb.gz").c_str());
   it.save(index_shards::get(), "shards.pb.gz");
+  if (whence::write_flamegraph(it.folder / "flamegraph.html", whence::lookup("heap")->snapshot()))
+    it.failed = true;
+  while (profiles && !it.failed) {
+    std::fflush(stdout);
+    for (shard& s : it.shards) s.index.clear();
+    run();
+  }
   return it.failed ? 1 : 0;
 }

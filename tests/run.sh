@@ -30,7 +30,7 @@ packages=(
   zlib1g-dev libgcc-12-dev golang-go protobuf-compiler libprotobuf-dev
   golang-github-google-pprof-dev graphviz valgrind libclang-rt-14-dev clang-format clang-tidy
   libjemalloc-dev libgoogle-perftools-dev libunwind-dev g++-aarch64-linux-gnu qemu-user
-  ca-certificates libcpp-httplib-dev libboost-dev
+  ca-certificates libcpp-httplib-dev libboost-dev curl wrk chromium
 )
 # A node that is there already, from wherever, is as good.
 command -v node >/dev/null || packages+=(nodejs)
@@ -53,14 +53,14 @@ if [ -r $bits ] && [ "$(cat $bits)" -gt 28 ] && setarch "$(uname -m)" -R true 2>
   without_randomization=(setarch "$(uname -m)" -R)
 fi
 
-# An independent reader of profile.proto, which tests/pprof finds by NODE_PATH. Node brings its own
-# list of authorities; here it also trusts those the system trusts.
+# An independent reader of profile.proto, a viewer, and what drives a browser; tests find them by
+# NODE_PATH. Node brings its own list of authorities; here it also trusts those the system trusts.
 export NODE_PATH="$build/npm/node_modules"
 suite_reader() {
   local authorities=/etc/ssl/certs/ca-certificates.crt
-  if [ ! -d "$NODE_PATH/pprof-format" ]; then
+  if [ ! -d "$NODE_PATH/pprof-format" ] || [ ! -d "$NODE_PATH/speedscope" ]; then
     NODE_EXTRA_CA_CERTS="${NODE_EXTRA_CA_CERTS:-$authorities}" npm install --prefix "$build/npm" \
-      --no-audit --no-fund --no-package-lock --fetch-retries=1 pprof-format@2
+      --no-audit --no-fund --no-package-lock --fetch-retries=1 pprof-format@2 playwright-core@1 speedscope@1
   fi
   node -e 'console.log("reader: pprof-format has", Object.keys(require("pprof-format")).length, "exports")'
 }

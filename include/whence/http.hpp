@@ -49,6 +49,7 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <type_traits>
 #include <utility>
 
 #include <whence/cpu.hpp>
@@ -99,8 +100,9 @@ inline operation open_window(const asked& a, long seconds, const view& how, std:
 // Session: cpu_session or wall_session. No seconds, or what is none: 30, as in Go.
 template <class Session>
 operation session(const asked& a, int default_hz, const char* name) {
-  const view how(a.target.parameters);
-  if (how.mistake() != nullptr) return failure(400, how.mistake());
+  const view how(a.target.parameters, view::text::none);
+  const core::kind kind = std::is_same_v<Session, cpu_session> ? core::kind::cpu : core::kind::wall;
+  if (const char* const mistake = how.mistake(kind, name)) return failure(400, mistake);
   const std::string_view hz_given = a.target.parameters["hz"];
   const long hz = hz_given.empty() ? default_hz : to_number(hz_given).value_or(0);
   if (hz < 1 || hz > samplers::highest_hz) {
@@ -146,14 +148,14 @@ inline operation named(const asked& a) {
   const profile* const p = lookup(a.name);
   if (p == nullptr) return failure(404, "Unknown profile");
   const view how(a.target.parameters);
-  if (how.mistake() != nullptr) return failure(400, how.mistake());
+  if (const char* const mistake = how.mistake(p->kind(), p->name())) return failure(400, mistake);
   return a.target.parameters["seconds"].empty() ? now(*p, how) : difference(a, *p, how);
 }
 
 // Only where nothing but what is in use can shrink.
 inline operation delta(const asked& a, const profile& p) {
   const view how(a.target.parameters);
-  if (how.mistake() != nullptr) return failure(400, how.mistake());
+  if (const char* const mistake = how.mistake(p.kind(), p.name())) return failure(400, mistake);
   return how.show(last_rows::advance(p), a.name);
 }
 
@@ -228,7 +230,9 @@ inline response redirect(const http::options& o, std::string_view query) {
   response r = answer("", "text/html; charset=utf-8");
   r.status = 301;
   std::string to = o.prefix;
-  if (!query.empty()) format::append(to, "?", query);
+  const bool is_sound =
+      std::all_of(query.begin(), query.end(), [](char c) { return c > ' ' && c < 127; });
+  if (!query.empty() && is_sound) format::append(to, "?", query);
   r.headers.emplace_back("Location", std::move(to));
   return r;
 }

@@ -113,6 +113,11 @@ TEST_CASE("what Go refuses is refused in Go's words") {
               "invalid value for \"seconds\" - must be at most 300");
   check_error(get("/debug/pprof/heap?label=x"), 400,
               "invalid value for \"label\" - must be KEY:VALUE");
+  for (const char* target : {"heap?sample_type=cpu", "profile?sample_type=inuse_space&seconds=1",
+                             "block?sample_type=cpu&seconds=1", "delta_heap?sample_type=x"}) {
+    check_error(get("/debug/pprof/" + std::string(target)), 400,
+                "invalid value for \"sample_type\" - the profile has no such type");
+  }
   check_error(get("/debug/pprof/heap?format=svg"), 400,
               "invalid value for \"format\" - must be pprof, folded or json");
   check_error(get("/elsewhere"), 404, "Not found: the profiles are at /debug/pprof/");
@@ -312,6 +317,7 @@ TEST_CASE("a client that goes away ends its window") {
 TEST_CASE("a CPU window") {
   const response r = handle({.target = "/debug/pprof/profile?seconds=1&hz=200"});
   CHECK(is_profile(r, "profile"));
+  CHECK(is_profile(get("/debug/pprof/profile?seconds=1&debug=1"), "profile"));
   CHECK(is_profile(handle({.target = "/debug/fgprof?seconds=1"}), "fgprof"));
 }
 

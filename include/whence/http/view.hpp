@@ -39,8 +39,11 @@ class view {
  public:
   enum class form { pprof, text, folded, json };
 
-  explicit view(const parameters& p)
-      : debug_(p.number("debug")),
+  // `text`: whether there is one of that profile; where there is none, debug= is nothing.
+  enum class text : bool { none, legacy };
+
+  explicit view(const parameters& p, text has = text::legacy)
+      : debug_(has == text::legacy ? p.number("debug") : 0),
         sample_type_(p["sample_type"]),
         names_(p["inline"] == "expand" ? format::names::of_frames
                : p["symbolize"] == "0" ? format::names::none
@@ -64,8 +67,12 @@ class view {
     });
   }
 
-  // What is wrong with the parameters; nullptr: nothing.
-  const char* mistake() const noexcept { return mistake_; }
+  // What is wrong with the parameters for a profile of that kind and name; nullptr: nothing.
+  const char* mistake(core::kind kind, std::string_view name) const {
+    if (mistake_ != nullptr || sample_type_.empty() || place_of_type(kind, name) >= 0)
+      return mistake_;
+    return "invalid value for \"sample_type\" - the profile has no such type";
+  }
 
   form shown_as() const noexcept { return form_; }
   long debug() const noexcept { return debug_; }
@@ -121,18 +128,21 @@ class view {
   }
 
   response show_folded(const profile_snapshot& snapshot) const {
-    const core::kind_info& kind = core::info(snapshot.header.kind);
-    std::size_t value = format::shown_value(kind);
-    if (!sample_type_.empty()) {
-      const auto count = static_cast<std::size_t>(kind.value_count);
-      for (value = 0; value < count; ++value) {
-        const char* const type = kind.values[value].type;
-        if (sample_type_ == (*type == '\0' ? format::sample_type_name(snapshot.header.name) : type))
-          break;
-      }
-      if (value == count) return failure(400, "the profile has no such sample_type");
+    const core::kind kind = snapshot.header.kind;
+    const int asked = sample_type_.empty() ? -1 : place_of_type(kind, snapshot.header.name);
+    const std::size_t shown = format::shown_value(core::info(kind));
+    return answer(format::folded(snapshot, asked < 0 ? shown : static_cast<std::size_t>(asked)),
+                  plain_text);
+  }
+
+  // Of sample_type_ among the values; -1: it is none.
+  int place_of_type(core::kind kind, std::string_view name) const {
+    const core::kind_info& info = core::info(kind);
+    for (int i = 0; i < info.value_count; ++i) {
+      const char* const type = info.values[i].type;
+      if (sample_type_ == (*type == '\0' ? format::sample_type_name(name) : type)) return i;
     }
-    return answer(format::folded(snapshot, value), plain_text);
+    return -1;
   }
 
   long debug_;

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# What a person types who looks at a running program: `session.sh URL FOLDER`, where URL is
+# /debug/pprof/ of the indexer. `go tool pprof` must succeed, warn of nothing, and show the
+# indexer's own functions.
+set -euo pipefail
+url="$1"
+work="$2"
+mkdir -p "$work"
+export PPROF_TMPDIR="$work/saved" HOME="${HOME:-$work}" GOFLAGS=
+checks=0
+fail() { echo "FAILED: $*"; exit 1; }
+ok() { checks=$((checks + 1)); echo "ok $checks $*"; }
+
+get() { curl --silent --show-error --fail --max-time 60 "$@"; }
+pprof() {
+  go tool pprof "$@" >"$work/out" 2>"$work/err" || { cat "$work/err"; fail "go tool pprof $*"; }
+  if grep -Ev '^(Fetching profile|Saved profile|Generating report|Please wait)' "$work/err"; then
+    fail "go tool pprof $*: a warning"
+  fi
+}
+shows() { grep -Eq -- "$1" "$work/out" || { head -30 "$work/out"; fail "no /$1/ in: $2"; }; ok "$2"; }
+
+get "${url}heap" -o "$work/heap.pb.gz"
+pprof -top "$work/heap.pb.gz"
+shows 'indexer::work' 'curl .../heap, go tool pprof -top'
+get "${url}goroutine?debug=1" >"$work/out"
+shows '^goroutine profile: total [0-9]+$' 'goroutine?debug=1'
+get "${url}goroutine?debug=2" >"$work/out"
+shows '^goroutine [0-9]+ \[' 'goroutine?debug=2'
+shows '	.*indexer\.cpp:[0-9]+ \+0x' 'goroutine?debug=2: file and line'
+get "${url}profile?seconds=1" -o "$work/cpu.pb.gz"
+pprof -top "$work/cpu.pb.gz"
+shows 'indexer::(work|add)' 'profile?seconds=1'
+
+pprof -top -inuse_space "${url}heap"
+shows '^Type: inuse_space' 'go tool pprof -inuse_space URL'
+pprof -top -alloc_space -base "$work/heap.pb.gz" "${url}heap"
+shows 'indexer::add' 'go tool pprof -alloc_space -base'
+for name in allocs block mutex goroutine threadcreate indexer.files indexer.shards; do
+  pprof -top "$url$name"
+  shows '^Showing nodes|^Type:' "go tool pprof URL: $name"
+done
+for name in profile wall; do
+  pprof -top -seconds 1 "$url$name"
+  shows 'indexer::work' "go tool pprof -seconds 1 URL: $name"
+done
+pprof -top -seconds 1 "${url}heap"
+shows '^Duration: ' 'go tool pprof -seconds 1 URL: heap'
+pprof -svg "${url}heap"
+shows '</svg>' "the graph that 'web' shows"
+
+# Without names in the file, the client asks for them. (Of its own accord where it has not the program.)
+pprof -symbolize=remote -top "${url}heap?symbolize=0"
+shows 'indexer::work' 'names by POST /symbol'
+get "${url}heap?symbolize=0" -o "$work/bare.pb.gz"
+go tool pprof -symbolize=none -top "$work/bare.pb.gz" >"$work/out" 2>/dev/null
+! grep -q 'indexer::work' "$work/out" || fail "names in a file that was to have none"
+ok 'symbolize=0 has none'
+
+# A delta that a client makes of two files, and the one the server makes, show the same functions.
+get "${url}allocs?seconds=1" -o "$work/delta.pb.gz"
+pprof -top -alloc_space "$work/delta.pb.gz"
+shows 'indexer::add' 'allocs?seconds=1'
+get "${url}heap?format=folded&sample_type=alloc_space" >"$work/out"
+shows '^[^ ].*;indexer::work\(\);.* [0-9]+$' 'folded stacks'
+echo "session: $checks checks passed"
