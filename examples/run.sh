@@ -46,5 +46,19 @@ printf '\n== leaks: '
 (cd leaks && "$build/examples/leaks")
 printf '== go tool pprof -top -base leaks/sessions.1.pb.gz leaks/sessions.2.pb.gz\n'
 go tool pprof -top -base leaks/sessions.1.pb.gz leaks/sessions.2.pb.gz | sed -n '/flat%/,$p' | head -n 8
+
+# The same program, asked while it runs.
+"$build/examples/indexer" /usr/include "$profiles" 0 >served.log 2>&1 &
+server=$!
+trap 'kill $server 2>/dev/null || true' EXIT
+until grep -q '^http' served.log; do kill -0 $server && sleep 0.1; done
+page="$(head -n 1 served.log)"
+printf '\n== go tool pprof -top %s\n' "${page%ui}profile?seconds=2"
+go tool pprof -top "${page%ui}profile?seconds=2" 2>/dev/null | sed -n 1,12p
+kill $server
+rm served.log
+
 printf '\nIn %s:\n' "$profiles"
-ls -l -- *.pb.gz *.svg requests/* coroutines/* leaks/*
+ls -l -- *.html *.pb.gz *.svg requests/* coroutines/* leaks/*
+printf '\nA flame graph of the heap: %s\nOf the running program:    %s /usr/include %s 6060, then http://127.0.0.1:6060/debug/pprof/ui\n' \
+  "$profiles/flamegraph.html" "$build/examples/indexer" "$profiles"
