@@ -26,7 +26,8 @@ for source in "$root"/bench/peers/*.go; do
   [ "$(basename "$source")" = cpu_profile.go ] && continue # by bench/cpu.py
   "$build/peer_$(basename "$source" .go)" | tee -a "$build/peers.txt"
 done
-for program in capture_depth capture_depth_by_frame_pointers capture_handler lock_contended wall_sleepers dump; do
+for program in capture_depth capture_depth_by_frame_pointers capture_handler lock_contended wall_sleepers dump \
+  serve_heap; do
   [ -x "$build/bench/$program" ] || continue
   printf '\n== %s\n' "$program"
   "$build/bench/$program"

@@ -31,7 +31,7 @@
 // Errors are text with X-Go-Pprof, as `go tool pprof` wants them:
 //
 //   400 a parameter   401, 403 not allowed   404 no such profile   405 method   413, 414 too long
-//   500 the system    503 too many windows: Retry-After
+//   500 the system, or an answer above options.max_answer   503 too many windows: Retry-After
 //
 // Thread-safe: any number of requests at once. Nothing that was asked is ever in an answer.
 #ifndef WHENCE_HTTP_HPP
@@ -100,7 +100,7 @@ inline operation open_window(const asked& a, long seconds, const view& how, std:
 // Session: cpu_session or wall_session. No seconds, or what is none: 30, as in Go.
 template <class Session>
 operation session(const asked& a, int default_hz, const char* name) {
-  const view how(a.target.parameters, view::text::none);
+  const view how(a.target.parameters, a.options, view::text::none);
   const core::kind kind = std::is_same_v<Session, cpu_session> ? core::kind::cpu : core::kind::wall;
   if (const char* const mistake = how.mistake(kind, name)) return failure(400, mistake);
   const std::string_view hz_given = a.target.parameters["hz"];
@@ -139,7 +139,7 @@ inline response now(const profile& p, const view& how) {
   if (!how.is_plain()) return how.show(p.snapshot(), p.name());
   const int debug = static_cast<int>(std::clamp<long>(how.debug(), 0, 2));
   const auto write = [&](sink& out) { return p.write_to(std::move(out), debug); };
-  return view::written(write, [&](std::string body) {
+  return how.written(write, [&](std::string body) {
     return debug > 0 ? answer(std::move(body), plain_text) : attachment(std::move(body), p.name());
   });
 }
@@ -147,14 +147,14 @@ inline response now(const profile& p, const view& how) {
 inline operation named(const asked& a) {
   const profile* const p = lookup(a.name);
   if (p == nullptr) return failure(404, "Unknown profile");
-  const view how(a.target.parameters);
+  const view how(a.target.parameters, a.options);
   if (const char* const mistake = how.mistake(p->kind(), p->name())) return failure(400, mistake);
   return a.target.parameters["seconds"].empty() ? now(*p, how) : difference(a, *p, how);
 }
 
 // Only where nothing but what is in use can shrink.
 inline operation delta(const asked& a, const profile& p) {
-  const view how(a.target.parameters);
+  const view how(a.target.parameters, a.options);
   if (const char* const mistake = how.mistake(p.kind(), p.name())) return failure(400, mistake);
   return how.show(last_rows::advance(p), a.name);
 }

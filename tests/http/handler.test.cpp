@@ -341,6 +341,17 @@ TEST_CASE("labels choose samples") {
             "\"labels\":{\"n\":\"1\",\"who\":\"a\"}"));
 }
 
+TEST_CASE("an answer is as long as it may be, and no longer") {
+  const options o{.max_answer = 200};
+  for (const char* target :
+       {"heap", "goroutine?debug=2", "goroutine?debug=1", "goroutine?format=json",
+        "goroutine?format=folded", "goroutine?inline=expand"}) {
+    CAPTURE(target);
+    check_error(get("/debug/pprof/" + std::string(target), o), 500,
+                "failed to collect profile: File too large");
+  }
+}
+
 TEST_CASE("all at once") {
   std::vector<std::thread> clients;
   std::atomic<int> failures{0};

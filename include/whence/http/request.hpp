@@ -49,6 +49,7 @@ struct options {
   int max_seconds = 300;  // of one window
   int max_windows = 16;   // at once, in the process; above it 503
   std::size_t max_body = 1 << 20;
+  std::size_t max_answer = std::size_t{256} << 20;  // a text of a million stacks is 2 GB
 };
 
 }  // namespace whence::inline v1::http

@@ -14,6 +14,7 @@
 
 #include <cstddef>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -28,6 +29,7 @@
 #include <whence/format/top.hpp>
 #include <whence/http/answers.hpp>
 #include <whence/http/parameters.hpp>
+#include <whence/http/request.hpp>
 #include <whence/profile/difference.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/snapshot.hpp>
@@ -42,8 +44,9 @@ class view {
   // `text`: whether there is one of that profile; where there is none, debug= is nothing.
   enum class text : bool { none, legacy };
 
-  explicit view(const parameters& p, text has = text::legacy)
-      : debug_(has == text::legacy ? p.number("debug") : 0),
+  view(const parameters& p, const options& o, text has = text::legacy)
+      : max_answer_(o.max_answer),
+        debug_(has == text::legacy ? p.number("debug") : 0),
         sample_type_(p["sample_type"]),
         names_(p["inline"] == "expand" ? format::names::of_frames
                : p["symbolize"] == "0" ? format::names::none
@@ -94,7 +97,7 @@ class view {
       case form::folded:
         return show_folded(snapshot);
       case form::json:
-        return answer(format::json_writer().write(snapshot), "application/json");
+        return bounded(answer(format::json_writer().write(snapshot), "application/json"));
       case form::text:
         return written([&](sink& out) { return format::write_text(out, snapshot); },
                        [](std::string body) { return answer(std::move(body), plain_text); });
@@ -109,15 +112,26 @@ class view {
     return written(write, [&](std::string body) { return attachment(std::move(body), name); });
   }
 
+  // What write(sink&) writes, as answer_with(std::string) has it.
   template <class Write, class Answer>
-  static response written(Write write, Answer answer_with) {
+  response written(Write write, Answer answer_with) const {
     std::string body;
-    sink out(body);
+    sink out([&](std::span<const std::byte> bytes) {
+      const std::size_t size = bytes.size();
+      if (size > max_answer_ - body.size()) return std::make_error_code(std::errc::file_too_large);
+      body.append(reinterpret_cast<const char*>(bytes.data()), size);
+      return std::error_code{};
+    });
     const std::error_code error = write(out);
     return error ? failure(error) : answer_with(std::move(body));
   }
 
  private:
+  response bounded(response r) const {
+    if (r.body.size() <= max_answer_) return r;
+    return failure(std::make_error_code(std::errc::file_too_large));
+  }
+
   bool matches(const profile_row& row) const {
     for (const auto& [key, value] : labels_) {
       bool found = false;
@@ -131,8 +145,8 @@ class view {
     const core::kind kind = snapshot.header.kind;
     const int asked = sample_type_.empty() ? -1 : place_of_type(kind, snapshot.header.name);
     const std::size_t shown = format::shown_value(core::info(kind));
-    return answer(format::folded(snapshot, asked < 0 ? shown : static_cast<std::size_t>(asked)),
-                  plain_text);
+    const std::size_t value = asked < 0 ? shown : static_cast<std::size_t>(asked);
+    return bounded(answer(format::folded(snapshot, value), plain_text));
   }
 
   // Of sample_type_ among the values; -1: it is none.
@@ -145,6 +159,7 @@ class view {
     return -1;
   }
 
+  std::size_t max_answer_;
   long debug_;
   std::string sample_type_;
   format::names names_;
