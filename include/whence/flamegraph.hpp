@@ -16,7 +16,8 @@
 
 #include <whence/format/json.hpp>
 #include <whence/format/page/body.hpp>
-#include <whence/format/page/script.hpp>
+#include <whence/format/page/controls.hpp>
+#include <whence/format/page/graph.hpp>
 #include <whence/format/page/style.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/profile/snapshot.hpp>
@@ -34,7 +35,7 @@ inline std::string flame_page(std::string_view data, std::string_view nonce) {
       "<meta name=\"viewport\" content=\"width=device-width\">\n<title>whence</title>\n";
   append(text, "<style nonce=\"", nonce, "\">", page::style, "</style>\n</head>\n<body>\n",
          page::body, "<script type=\"application/json\" id=\"data\">", data,
-         "</script>\n<script nonce=\"", nonce, "\">", page::script,
+         "</script>\n<script nonce=\"", nonce, "\">", page::graph, page::controls,
          "</script>\n</body>\n</html>\n");
   return text;
 }
