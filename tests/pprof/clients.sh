@@ -45,7 +45,7 @@ raw_total() {
     /^Samples:/ { on = 1; getline; next }
     /^Locations/ { on = 0 }
     on && /^ *[0-9]+( +[0-9]+)*: / { sub(/:.*/, ""); split($0, v, " "); sum += v[column] }
-    END { printf "%d\n", sum }' "$work/out"
+    END { printf "%.0f\n", sum }' "$work/out"
 }
 
 kind_of() {

@@ -52,6 +52,7 @@ class copied_stack {
   static constexpr walk_end end_of_null_return() noexcept { return walk_end::not_code; }
 
   std::uintptr_t end() const noexcept { return end_; }
+  bool holds(std::uintptr_t address) const noexcept { return address - begin_ < end_ - begin_; }
   static constexpr bool can_read(std::uintptr_t) noexcept { return false; }
   std::uintptr_t load(std::uintptr_t address) const noexcept { return now().load(address); }
 

@@ -117,7 +117,7 @@ class exact_walk {
       }
       return true;
     }
-    if (follows_call(address)) {
+    if (!stack_.holds(address) && follows_call(address)) {
       if (fp() == 0) way_ = way::none;
       return true;
     }

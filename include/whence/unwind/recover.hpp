@@ -16,6 +16,7 @@
 #include <whence/unwind/arch.hpp>
 #include <whence/unwind/code_check.hpp>
 #include <whence/unwind/load_above.hpp>
+#include <whence/unwind/walk_end.hpp>
 
 namespace whence::inline v1::unwind {
 
@@ -37,7 +38,7 @@ bool recover_caller(registers& r, std::uintptr_t start, rule own, Stack& stack,
       caller.pc = plain_code_address(caller.pc);
       q = rule_of(caller.pc);
     }
-    return q || caller.pc == 0;
+    return q || (caller.pc == 0 && stack.end_of_null_return() == walk_end::root);
   };
   const std::uintptr_t from = stack.first_return(sp, start);
   for (std::uintptr_t at = from; at < sp + Stack::recovery_words * word; at += word) {

@@ -161,7 +161,7 @@ class walk {
       rule_ = returns_from_leaf() ? leaf_rule : rule::of(rule_kind::linked);
       return true;
     }
-    if (follows_call(at.address())) {
+    if (!stack_.holds(at.address()) && follows_call(at.address())) {
       // The first of a chain of frame records has none before it: 0, both ABIs say.
       rule_ = rule::of(r_.fp == 0 ? rule_kind::outermost : rule_kind::linked);
       return true;

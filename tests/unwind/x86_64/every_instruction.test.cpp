@@ -137,6 +137,27 @@ asm(".text\n"
     "  ret\n"
     ".cfi_endproc\n"
     ".size pushes_in_secret, . - pushes_in_secret\n"
+    // Where its information leads is a word of the stack, behind bytes that look like a call (e8).
+    ".type leads_into_the_stack, @function\n"
+    "leads_into_the_stack:\n"
+    ".cfi_startproc\n"
+    "  pushq %rbp\n"
+    "  leaq -24(%rsp), %rax\n"
+    "  pushq %rax\n"
+    "  pushq $0\n"
+    ".cfi_adjust_cfa_offset 8\n"
+    "  pushq $0\n"
+    ".cfi_adjust_cfa_offset 8\n"
+    "  pushq $-0x18000000\n"
+    ".cfi_adjust_cfa_offset 8\n"
+    "  xorl %ebp, %ebp\n"
+    "  addq $24, %rsp\n"
+    ".cfi_adjust_cfa_offset -24\n"
+    "  popq %rax\n"
+    "  popq %rbp\n"
+    "  ret\n"
+    ".cfi_endproc\n"
+    ".size leads_into_the_stack, . - leads_into_the_stack\n"
     // No call-frame information at all, and no frame.
     ".type says_nothing, @function\n"
     "says_nothing:\n"
@@ -164,6 +185,7 @@ asm(".text\n"
     ".cfi_endproc\n"
     ".size keeps_in_rbx, . - keeps_in_rbx\n");
 extern "C" int pushes_in_secret();
+extern "C" void leads_into_the_stack();
 extern "C" int says_nothing();
 extern "C" int keeps_in_rbx();
 
@@ -201,6 +223,7 @@ TEST_CASE("at every instruction of a realigned frame the walk is complete") {
 TEST_CASE("at every instruction of assembly without true information the walk is complete") {
   if (thread_sanitized) return;  // a handler within its runtime spoils its trace of the thread
   check(step_through([] { (void)pushes_in_secret(); }), 8);
+  check(step_through([] { leads_into_the_stack(); }), 10);
   check(step_through([] { (void)says_nothing(); }), 3);
   check(step_through([] { (void)keeps_in_rbx(); }), 10);
 }
