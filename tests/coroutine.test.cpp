@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
@@ -16,6 +17,7 @@
 #include "wait_probe.hpp"
 #include <whence/coroutine.hpp>
 #include <whence/labels.hpp>
+#include <whence/mutex.hpp>
 #include <whence/profile.hpp>
 
 using namespace whence;
@@ -94,6 +96,37 @@ task coroutine_outer(gate& g) {
 }
 task coroutine_named(gate& g) {
   received = co_await tracked_await(g, "coroutine_gate");
+}
+
+// Is awaited by whoever awaits this, who goes on at once.
+struct awaited_in_passing {
+  task& t;
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  bool await_suspend(std::coroutine_handle<P> caller) {
+    t.await_suspend(caller);
+    t.start();
+    return false;
+  }
+  void await_resume() const noexcept {}
+};
+task coroutine_consumer(task& t, gate& g) {
+  co_await awaited_in_passing{t};
+  received = co_await g;
+}
+
+// Waits for the other one, which is not resumed for it.
+struct waits_for {
+  task* other;
+  bool await_ready() const noexcept { return false; }
+  template <class P>
+  void await_suspend(std::coroutine_handle<P> caller) noexcept {
+    other->await_suspend(caller);
+  }
+  void await_resume() const noexcept {}
+};
+task coroutine_of_two(task*& other) {
+  co_await waits_for{other};
 }
 
 [[gnu::noinline]] task coroutine_maker(gate& g) {
@@ -282,6 +315,61 @@ TEST_CASE("a generator that has yielded is idle, and nobody waits") {
   CHECK(n.own.done());
   n.own.destroy();
   CHECK(waits_of(*lookup("block")) == before);
+}
+
+TEST_CASE("who has gone on since it awaited a coroutine is suspended for itself") {
+  gate first, second;
+  task left = coroutine_inner(first);
+  task t = coroutine_consumer(left, second);
+  t.start();
+  const std::size_t before = lookup("goroutine")->count();
+  const auto stacks = stacks_through("coroutine_inner");
+  REQUIRE(stacks.size() == 1);
+  for (const std::string& name : stacks[0]) CHECK(name.find("coroutine_consumer") == name.npos);
+  second.open();
+  CHECK(lookup("goroutine")->count() == before - 1);
+}
+
+TEST_CASE("coroutines that wait for each other are one stack") {
+  const std::size_t before = lookup("goroutine")->count();
+  task* both[2]{};
+  task a = coroutine_of_two(both[1]);
+  task b = coroutine_of_two(both[0]);
+  both[0] = &a;
+  both[1] = &b;
+  CHECK(lookup("goroutine")->count() == before + 2);
+  a.start();
+  b.start();
+  CHECK(lookup("goroutine")->count() == before + 1);
+}
+
+TEST_CASE("a dump has waits for locks and coroutines in any number") {
+  tracked_mutex<> orders{"orders"};
+  std::vector<gate> gates(2000);
+  std::vector<task> tasks;
+  for (gate& g : gates) tasks.push_back(coroutine_inner(g));
+  for (task& t : tasks) t.start();
+  orders.lock();
+  std::thread waiter([&] {
+    orders.lock();
+    orders.unlock();
+  });
+  std::string text;
+  const std::string expected =
+      "waiting for lock \"orders\" held by thread " + std::to_string(::getpid()) + " at ";
+  for (int i = 0; i < 500 && text.find(expected) == text.npos; ++i) {
+    std::this_thread::sleep_for(10ms);
+    text.clear();
+    REQUIRE_FALSE(lookup("goroutine")->write_to(text, 2));
+  }
+  orders.unlock();
+  waiter.join();
+  // Where the holder took it is code of this test, not whatever was at its place in memory.
+  const std::size_t at = text.find(expected);
+  REQUIRE(at != text.npos);
+  const std::string holder = text.substr(at + expected.size(), 40);
+  CAPTURE(holder);
+  CHECK(holder.starts_with("[unknown]") == false);
 }
 
 TEST_CASE("every kind of awaitable is awaited as without us") {

@@ -21,23 +21,24 @@
 //   samples/count     stacks taken
 //   cpu/nanoseconds   the time they stand for
 //
-// SIGPROF is shared with the program: signals that are not ours go to the handler it had (which no
-// longer ends system calls with EINTR, whatever its flags), and a program that installs one during
-// a session takes the samples away, which the profile then says. One that puts SIG_DFL there is
-// killed by the next sample, and one that waits for SIGPROF in sigwait is given ours.
-// Handlers run on a thread's alternate stack where it has one, which then needs room for what the
-// kernel puts there (sysconf(_SC_MINSIGSTKSZ)) and 4 KiB: with less, any such signal kills.
-// A child of fork has no session; those it inherited count nothing.
+// SIGPROF is shared with the program: signals that are not ours go to the handler it had, and a
+// program that installs one during a session takes the samples away, which the profile then says.
+// One that puts SIG_DFL there is killed by the next sample, and one that waits for SIGPROF in
+// sigwait is given ours. Handlers run on a thread's alternate stack where it has one, which then
+// needs room for what the kernel puts there (sysconf(_SC_MINSIGSTKSZ)) and 4 KiB: with less, any
+// such signal kills. A child of fork has no session; those it inherited count nothing.
 //
 // Where a thread can have no timer (RLIMIT_SIGPENDING), the process's ITIMER_PROF serves it, and
 // the profile says so. That one the kernel gives to whoever takes signals, so a sleep may end with
-// EINTR, and it outlives exec: stop before it.
+// EINTR, and it outlives exec: stop before it. Above the kernel's tick rate, stop also before an
+// exec with SIGPROF blocked: a signal that is pending then is the new program's.
 //
 // Thread-safe; not for signal handlers. Cost while a session runs: below 1 % at 100 Hz; above the
 // kernel's tick rate (250 Hz, mostly) some 20 us a sample in virtual machines.
 #ifndef WHENCE_CPU_HPP
 #define WHENCE_CPU_HPP
 
+#include <memory>
 #include <system_error>
 #include <utility>
 
@@ -48,6 +49,8 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/samplers/cpu_sampler.hpp>
 #include <whence/samplers/session.hpp>
+#include <whence/sys/as_error.hpp>
+#include <whence/sys/no_cancel.hpp>
 
 namespace whence::inline v1 {
 
@@ -65,6 +68,7 @@ class cpu_session : public samplers::session<samplers::cpu_sampler> {
   // Writes the window, as far as it goes, as gzip-compressed profile.proto with symbols. The error
   // of the write, or error().
   [[nodiscard]] std::error_code write_to(sink out) const {
+    const sys::no_cancel uncancelled;
     return error() ? error() : format::write_proto(out, snapshot());
   }
 };
@@ -78,10 +82,11 @@ struct running_profile {
   sink out;
   cpu_session session;
   std::error_code (*finish)(running_profile*) = [](running_profile* p) {
-    p->session.stop();
-    const std::error_code error = p->session.write_to(std::move(p->out));
-    delete p;
-    return error;
+    const std::unique_ptr<running_profile> ended(p);
+    return sys::as_error([&] {
+      p->session.stop();
+      return p->session.write_to(std::move(p->out));
+    });
   };
 };
 
@@ -91,6 +96,7 @@ struct running_profile {
 // Returns errc::already_profiling where one runs, which goes on undisturbed; the system's error
 // where sampling cannot begin. Throws: as cpu_session. (Go: pprof.StartCPUProfile)
 [[nodiscard]] inline std::error_code start_cpu_profile(sink out, cpu_options options = {}) {
+  const sys::no_cancel uncancelled;
   core::process_state* const s = core::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   if (s->samplers.cpu_profile.load(std::memory_order_acquire) != nullptr) {
@@ -109,6 +115,7 @@ struct running_profile {
 // Ends the profile that start_cpu_profile began, and returns once it is written, with the write's
 // error; success where none runs. (Go: pprof.StopCPUProfile)
 inline std::error_code stop_cpu_profile() {
+  const sys::no_cancel uncancelled;
   core::process_state* const s = core::state();
   samplers::running_profile* const it =
       s == nullptr ? nullptr : s->samplers.cpu_profile.exchange(nullptr);

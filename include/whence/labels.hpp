@@ -19,7 +19,7 @@
 // A coroutine does the same around each of its resumptions: a scope must not be open while it is
 // suspended, since it belongs to the thread.
 //
-// Sets are kept for the life of the process, 65535 different ones at most; the samples of those
+// Sets are kept for the life of the process, 61439 different ones at most; the samples of those
 // beyond carry labels=[overflow]. So label by what there is a bounded number of (a handler, a
 // tenant), not by request number. Thread-safe; not for signal handlers. Never throws but where it
 // says so. Cost: some 10 ns for a set seen before. (Go: runtime/pprof, Labels and Do)

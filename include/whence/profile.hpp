@@ -50,6 +50,7 @@
 #include <whence/samplers/thread_dumper.hpp>
 #include <whence/sys/as_error.hpp>
 #include <whence/sys/keep_frame.hpp>
+#include <whence/sys/no_cancel.hpp>
 #include <whence/sys/raise.hpp>
 #include <whence/sys/sequence.hpp>
 
@@ -161,6 +162,7 @@ inline std::error_code write_threads(process_state& s, const profile& p, sink& o
 [[gnu::noinline]] inline std::error_code profile::write_to(sink out, int debug) const {
   core::process_state* const s = core::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+  const sys::no_cancel uncancelled;
   if (kind_ == core::kind::goroutine) {
     const void* const caller = __builtin_return_address(0);
     return sys::as_error([&] { return core::write_threads(*s, *this, out, debug, caller); });

@@ -3,6 +3,8 @@
 // Included in one source file of a program: every thread that it or a library starts is known as a
 // tracked_thread is: where it was made, and with which labels (<whence/thread.hpp>).
 //
+// C11's thrd_create does not go through it.
+//
 // It defines pthread_create, which the dynamic linker then takes for everybody's, and calls libc's.
 // Not for a program that is linked statically, nor with a sanitizer, which does the same.
 #ifndef WHENCE_PTHREAD_HPP
@@ -55,9 +57,13 @@ inline bool starts_known() noexcept {
   if (starts_known()) return libc(thread, attributes, body, argument);
   birth b(predefined_registry::threadcreate(), {}, caller);
   auto* const start = new (std::nothrow) thread_start{b, body, argument};
-  const int error = start == nullptr ? EAGAIN : libc(thread, attributes, &thread_start::run, start);
-  if (error != 0) {
+  if (start == nullptr) {
     b.cancel();
+    return libc(thread, attributes, body, argument);
+  }
+  const int error = libc(thread, attributes, &thread_start::run, start);
+  if (error != 0) {
+    start->b.cancel();
     delete start;
   }
   return error;

@@ -33,6 +33,7 @@
 #include <whence/format/sink.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/wall_sampler.hpp>
+#include <whence/sys/no_cancel.hpp>
 
 namespace whence::inline v1 {
 
@@ -50,6 +51,7 @@ class wall_session : public samplers::session<samplers::wall_sampler> {
   // Writes the window, as far as it goes, as gzip-compressed profile.proto with symbols. The error
   // of the write, or error().
   [[nodiscard]] std::error_code write_to(sink out) const {
+    const sys::no_cancel uncancelled;
     return error() ? error() : format::write_proto(out, snapshot());
   }
 };

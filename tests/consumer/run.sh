@@ -122,7 +122,9 @@ case_plugin() {
   local visibility kind
   for visibility in default hidden; do
     local options=("${strict[@]}" "-fvisibility=$visibility")
+    # Without unique symbols, dlclose really unloads it.
     [ $visibility = default ] || options+=(-fvisibility-inlines-hidden)
+    [ $visibility = default ] || [[ "$("$CXX" --version)" == *clang* ]] || options+=(-fno-gnu-unique)
     for kind in one two; do
       # shellcheck disable=SC2046
       "$CXX" "${options[@]}" -fPIC -shared $(compile_flags) plugin.cpp -o "./$visibility-$kind.so" $(link_flags)

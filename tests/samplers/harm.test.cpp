@@ -2,10 +2,13 @@
 //
 // What a sampler must not do to a program that does unusual things with signals and processes.
 #include <doctest/doctest.h>
+#include <fcntl.h>
+#include <grp.h>
 #include <pthread.h>
 #include <setjmp.h>
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -13,15 +16,18 @@
 
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <thread>
+#include <vector>
 
 #include "../cpu_probe.hpp"
 #include "../sanitizers.hpp"
 #include <whence/cpu.hpp>
 #include <whence/labels.hpp>
 #include <whence/profile.hpp>
+#include <whence/sys/sleeping.hpp>
 #include <whence/wall.hpp>
 
 using namespace whence;
@@ -171,4 +177,222 @@ TEST_CASE("a child that fork's handlers know nothing of has its own samplers") {
   int status = 1;
   REQUIRE(::waitpid(child, &status, 0) == child);
   CHECK(status == 0);
+}
+
+TEST_CASE("a program's handler that ends system calls with EINTR still does, others' do not") {
+  if (thread_sanitized) return;
+  for (const int flag : {0, static_cast<int>(SA_RESTART)}) {
+    struct sigaction program {};
+    struct sigaction before {};
+    program.sa_handler = [](int) { ++handled; };
+    program.sa_flags = flag;
+    REQUIRE(::sigaction(SIGPROF, &program, &before) == 0);
+    {
+      const cpu_session session;
+      struct sigaction ours {};
+      REQUIRE(::sigaction(SIGPROF, nullptr, &ours) == 0);
+      CHECK((ours.sa_flags & SA_RESTART) == flag);
+      CHECK((ours.sa_flags & SA_ONSTACK) != 0);
+    }
+    ::sigaction(SIGPROF, &before, nullptr);
+  }
+}
+
+TEST_CASE("signals of counters that are closed already are not the program's") {
+  if (thread_sanitized) return;
+  struct sigaction program {};
+  struct sigaction before {};
+  program.sa_sigaction = [](int, siginfo_t*, void*) { ++handled; };
+  program.sa_flags = SA_SIGINFO;
+  REQUIRE(::sigaction(SIGPROF, &program, &before) == 0);
+  handled = 0;
+  std::atomic<bool> over{false};
+  std::thread busy([&] {
+    while (!over) compute_until(this_thread_ns() + 1'000'000);
+  });
+  for (int i = 0; i < 200; ++i) {
+    const cpu_session session({.hz = 10'000});
+    compute_until(this_thread_ns() + 1'000'000);
+  }
+  over = true;
+  busy.join();
+  CHECK(handled == 0);
+  ::sigaction(SIGPROF, &before, nullptr);
+}
+
+TEST_CASE("a thread that is cancelled while sessions begin and end is cancelled, and no more") {
+  if (sanitized) return;
+  const auto body = [](void*) -> void* {
+    ::pthread_cancel(::pthread_self());
+    {
+      const cpu_session session;
+      const wall_session clock;
+      std::string text;
+      (void)session.write_to(text);
+      (void)clock.write_to(text);
+      (void)lookup("goroutine")->write_to(text, 2);
+      (void)lookup("heap")->write_to(text, 1);
+    }
+    ::pthread_testcancel();
+    return nullptr;
+  };
+  pthread_t t;
+  REQUIRE(::pthread_create(&t, nullptr, body, nullptr) == 0);
+  void* result = nullptr;
+  REQUIRE(::pthread_join(t, &result) == 0);
+  CHECK(result == PTHREAD_CANCELED);
+}
+
+TEST_CASE("CPU time for which SIGPROF was blocked is not that of whoever let it in") {
+  const cpu_session session;
+  sigset_t profiling, before;
+  ::sigemptyset(&profiling);
+  ::sigaddset(&profiling, SIGPROF);
+  ::pthread_sigmask(SIG_BLOCK, &profiling, &before);
+  compute_until(this_thread_ns() + 500'000'000);
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+  compute_until(this_thread_ns() + 20'000'000);
+  const profile_snapshot s = session.snapshot();
+  for (const profile_row& row : s.rows) {
+    if (row.stack[0] >= stack::pseudo::end) CHECK(row.values[1] < 250'000'000);
+  }
+  CHECK(time_of_frame(s, stack::pseudo::unsampled) > 400'000'000);
+}
+
+TEST_CASE("a small alternate stack on the heap is not overrun") {
+  if (sanitized) return;  // its handlers need more
+  // As large as the kernel's frame and a little more: not enough for a walk.
+  const std::size_t size = static_cast<std::size_t>(::sysconf(_SC_MINSIGSTKSZ)) + 2500;
+  std::vector<unsigned char> memory(64 * 1024 + size, 0xa5);
+  stack_t small{};
+  stack_t old{};
+  small.ss_sp = memory.data() + 64 * 1024;
+  small.ss_size = size;
+  REQUIRE(::sigaltstack(&small, &old) == 0);
+  {
+    const cpu_session session({.hz = 1000});
+    compute_until(this_thread_ns() + 200'000'000);
+  }
+  old.ss_flags = SS_DISABLE;
+  ::sigaltstack(&old, nullptr);
+  for (std::size_t i = 0; i < 64 * 1024; ++i) REQUIRE(memory[i] == 0xa5);
+}
+
+TEST_CASE("a session leaves the program half of the signals that may be queued") {
+  if (sanitized) return;
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    ::alarm(20);
+    // Of a user who has none yet.
+    if (::getuid() == 0 && ::setuid(54321) != 0) ::_exit(0);
+    const ::rlimit few{40, 40};
+    if (::setrlimit(RLIMIT_SIGPENDING, &few) != 0) ::_exit(0);
+    timer_t timer;
+    if (::timer_create(CLOCK_MONOTONIC, nullptr, &timer) != 0) ::_exit(0);  // the user has others
+    std::atomic<bool> over{false};
+    std::vector<std::thread> threads;
+    for (int i = 0; i < 60; ++i) {
+      threads.emplace_back([&] {
+        while (!over) std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      });
+    }
+    bool said = false;
+    int made = 0;
+    {
+      const cpu_session session;
+      for (; made < 15 && ::timer_create(CLOCK_MONOTONIC, nullptr, &timer) == 0; ++made) {
+      }
+      for (const std::string& c : session.snapshot().header.comments) {
+        said = said || c.find("could have no timer") != c.npos;
+      }
+    }
+    over = true;
+    for (std::thread& t : threads) t.join();
+    ::_exit(made == 15 && said ? 0 : 1);
+  }
+  int status = 1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+TEST_CASE("what a thread blocks is known, however many groups the user is in") {
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    std::vector<gid_t> groups(400);
+    for (std::size_t i = 0; i < groups.size(); ++i) groups[i] = static_cast<gid_t>(100000 + i);
+    for (std::size_t n = 0; n <= groups.size(); ++n) {
+      if (::setgroups(n, groups.data()) != 0) ::_exit(n == 0 ? 0 : 1);
+      sigset_t profiling, before;
+      ::sigemptyset(&profiling);
+      ::sigaddset(&profiling, SIGPROF);
+      if (sys::blocks_signal(::gettid(), SIGPROF)) ::_exit(2);
+      ::pthread_sigmask(SIG_BLOCK, &profiling, &before);
+      if (!sys::blocks_signal(::gettid(), SIGPROF)) ::_exit(3);
+      if (sys::blocks_signal(::gettid(), SIGPROF + 1)) ::_exit(4);
+      ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+    }
+    ::_exit(0);
+  }
+  int status = 1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+TEST_CASE("files that the program opened where it closed ours are left alone") {
+  if (sanitized) return;
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    int open = 0;
+    std::vector<int> mine;
+    {
+      const cpu_session session({.hz = 1000});
+      compute_until(this_thread_ns() + 10'000'000);
+      for (int fd = 3; fd < 256; ++fd) ::close(fd);
+      for (int i = 0; i < 8; ++i) mine.push_back(::open("/dev/null", O_RDONLY | O_CLOEXEC));
+    }
+    for (const int fd : mine) open += ::fcntl(fd, F_GETFD) >= 0 ? 1 : 0;
+    ::_exit(open == 8 ? 0 : 1);
+  }
+  int status = 1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+}
+
+TEST_CASE("a program whose first thread has ended is profiled as before") {
+  if (sanitized) return;
+  int ends[2];
+  REQUIRE(::pipe(ends) == 0);
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    static int result;
+    result = ends[1];
+    std::thread([] {
+      while (sys::read_stat(::getpid()).letter != 'Z') {
+        std::this_thread::sleep_for(std::chrono::milliseconds(1));
+      }
+      std::atomic<bool> asleep{false};
+      std::thread sleeper([&] {
+        asleep = true;
+        std::this_thread::sleep_for(std::chrono::seconds(30));
+      });
+      while (!asleep) std::this_thread::yield();
+      std::this_thread::sleep_for(std::chrono::milliseconds(50));
+      std::string text;
+      (void)lookup("goroutine")->write_to(text, 2);
+      (void)!::write(result, text.data(), text.size());
+      ::_exit(0);
+    }).detach();
+    ::syscall(SYS_exit, 0);  // this thread alone, as pthread_exit does in the end
+  }
+  ::close(ends[1]);
+  std::string text;
+  char part[4096];
+  for (ssize_t n = 0; (n = ::read(ends[0], part, sizeof part)) > 0;)
+    text.append(part, static_cast<std::size_t>(n));
+  ::close(ends[0]);
+  int status = 1;
+  REQUIRE(::waitpid(child, &status, 0) == child);
+  CAPTURE(text);
+  CHECK(text.find("nanosleep(") != text.npos);
+  CHECK(text.find("cannot be had for certain") == text.npos);
 }

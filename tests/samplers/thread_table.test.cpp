@@ -17,10 +17,10 @@ namespace {
 
 struct entry {
   std::atomic<pid_t> tid{0};
-  std::atomic<bool> in_handler{false};
+  std::atomic<int> in_handler{0};
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
-  bool is_free() const { return tid == 0 && !in_handler; }
+  bool is_free() const { return tid == 0 && in_handler == 0; }
 };
 
 struct workplace {

@@ -66,9 +66,9 @@ TEST_CASE("texts are copied, and end in a zero byte") {
   CHECK(std::string(l.value.data()) == "value");
 }
 
-TEST_CASE("beyond 65535 sets, and without memory, labels are [overflow] and counted") {
+TEST_CASE("where a program has made all it may, and without memory, labels are [overflow]") {
   workplace w;
-  for (std::uint32_t i = 1; i <= label_sets::most; ++i) {
+  for (std::uint32_t i = 1; i <= label_sets::most_of_program; ++i) {
     const std::string value = std::to_string(i);
     REQUIRE(w.intern({{"request", value}}) == i);
   }
@@ -76,7 +76,16 @@ TEST_CASE("beyond 65535 sets, and without memory, labels are [overflow] and coun
   CHECK(w.lost.of(stack::loss::labels) == 1);
   CHECK(of(w.sets, label_sets::overflow) == std::vector<label>{{"labels", "[overflow]"}});
   CHECK(w.intern({{"request", "77"}}) == 77);
-  CHECK(of(w.sets, 65535) == std::vector<label>{{"request", "65535"}});
+  CHECK(of(w.sets, 61439) == std::vector<label>{{"request", "61439"}});
+
+  // What the library says itself still has its place.
+  CHECK(w.sets.intern_own({"lock", "orders"}) == label_sets::most_of_program + 1);
+  CHECK(w.intern({{"lock", "orders"}}) == label_sets::most_of_program + 1);
+  for (std::uint32_t i = 2; i <= label_sets::most - label_sets::most_of_program; ++i) {
+    const std::string value = std::to_string(i);
+    REQUIRE(w.sets.intern_own({"lock", value}) == label_sets::most_of_program + i);
+  }
+  CHECK(w.sets.intern_own({"lock", "one more"}) == label_sets::overflow);
 
   workplace poor;
   poor.budget.set_limit(0);

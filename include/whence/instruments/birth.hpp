@@ -32,7 +32,9 @@ namespace whence::inline v1::instruments {
 // over those in force.
 inline void name_this_thread(core::process_state& s, std::uint32_t name) noexcept {
   core::thread_record* const r = core::record_of_this_thread(s);
-  if (r == nullptr || name == stack::label_sets::none) return;
+  if (r == nullptr || name == stack::label_sets::none || name == stack::label_sets::overflow) {
+    return;
+  }
   r->name.store(name, std::memory_order_relaxed);
   r->labels.store(s.label_merges.over(r->labels.load(std::memory_order_relaxed), name),
                   std::memory_order_relaxed);
@@ -75,6 +77,8 @@ class birth {
     r->labels.store(labels_, std::memory_order_relaxed);
     r->created.store(created_, std::memory_order_relaxed);
     name_this_thread(*s, name_);
+    // Samplers need not find it.
+    if (auto* const begins = s->samplers.thread_begins.load(std::memory_order_acquire)) begins(*s);
   }
 
  private:

@@ -51,6 +51,7 @@ struct coroutine_record {
   std::atomic<stack::bucket*> created{nullptr};
   std::atomic<const coroutine_record*> awaiter{nullptr};
   std::atomic<std::uint32_t> awaiter_life{0};
+  std::atomic<std::uint32_t> awaiter_sequence{0};  // of the suspension in which it awaits this one
   std::atomic<std::uint32_t> labels{0};
   std::atomic<std::uintptr_t> pc{0};
   std::atomic<suspended> how{};
@@ -62,6 +63,8 @@ struct coroutine_record {
   void await_from(coroutine_record& caller) noexcept {
     awaiter.store(&caller, std::memory_order_release);
     awaiter_life.store(caller.life.load(std::memory_order_relaxed), std::memory_order_release);
+    awaiter_sequence.store(caller.suspension.sequence.load(std::memory_order_relaxed),
+                           std::memory_order_release);
     // It waits for what this one waits for, which is counted there.
     caller.suspension.bucket.store(nullptr, std::memory_order_release);
   }
@@ -79,7 +82,7 @@ struct coroutine_record {
 // A suspension that went on when it was read.
 struct suspended_coroutine {
   coroutine_ref self, awaiter;
-  std::uint32_t sequence = 0;
+  std::uint32_t sequence = 0, awaiter_sequence = 0;
   std::int64_t since_ns = 0;
   const stack::bucket* created = nullptr;
   suspension_place place;
@@ -91,6 +94,7 @@ struct suspended_coroutine {
     created = r.created.load(std::memory_order_acquire);
     awaiter = {r.awaiter.load(std::memory_order_acquire),
                r.awaiter_life.load(std::memory_order_acquire)};
+    awaiter_sequence = r.awaiter_sequence.load(std::memory_order_acquire);
     since_ns = r.suspension.since_ns.load(std::memory_order_acquire);
     place = {r.pc.load(std::memory_order_acquire), r.labels.load(std::memory_order_acquire),
              r.how.load(std::memory_order_acquire)};
@@ -103,6 +107,13 @@ struct suspended_coroutine {
            self.record->ref() == self;
   }
 };
+
+// Reads the coroutine that awaits `c`. False where there is none, or none any more: an awaiter that
+// has gone on since (its generator yielded) may be suspended again, but for something else.
+inline bool read_awaiter(const suspended_coroutine& c, suspended_coroutine& awaiter) noexcept {
+  return c.awaiter.record != nullptr && awaiter.read(*c.awaiter.record) &&
+         awaiter.self == c.awaiter && awaiter.sequence == c.awaiter_sequence;
+}
 
 class coroutine_records {
  public:

@@ -28,25 +28,41 @@ namespace whence::inline v1::core {
 // No thread has a number as high (kernel: PID_MAX_LIMIT).
 inline constexpr ::pid_t first_coroutine = 1 << 22;
 
+// Those at the inner end of each chain, and one of each circle of coroutines that await each other.
 // Requires: there is a root of coroutines. Throws: std::bad_alloc.
 inline std::vector<suspended_coroutine> suspended_leaves(const process_state& s) {
   std::vector<suspended_coroutine> all;
-  std::vector<const coroutine_record*> awaiting;
   s.coroutines.load(std::memory_order_acquire)->records->for_each([&](const coroutine_record& r) {
     suspended_coroutine c;
-    if (!c.read(r)) return;
-    all.push_back(c);
-    if (c.awaiter.record != nullptr && c.awaiter.record->ref() == c.awaiter) {
-      awaiting.push_back(c.awaiter.record);
-    }
+    if (c.read(r)) all.push_back(c);
   });
-  sys::sort(awaiting, [](const auto* a, const auto* b) { return a < b; });
-  std::erase_if(all, [&](const suspended_coroutine& c) {
-    const std::size_t after =
-        sys::first_after(awaiting, [&](const auto* a) { return a > c.self.record; });
-    return after > 0 && awaiting[after - 1] == c.self.record;
-  });
-  return all;
+  sys::sort(all, [](const auto& a, const auto& b) { return a.self.record < b.self.record; });
+  constexpr std::size_t none = static_cast<std::size_t>(-1);
+  const auto awaiter_of = [&](std::size_t i) {
+    suspended_coroutine awaiter;
+    if (!read_awaiter(all[i], awaiter)) return none;
+    const std::size_t after = sys::first_after(
+        all, [&](const suspended_coroutine& c) { return c.self.record > awaiter.self.record; });
+    return after > 0 && all[after - 1].self == awaiter.self ? after - 1 : none;
+  };
+  std::vector<std::size_t> awaiters(all.size());
+  std::vector<bool> awaits(all.size()), is_shown(all.size());
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    awaiters[i] = awaiter_of(i);
+    if (awaiters[i] != none) awaits[awaiters[i]] = true;
+  }
+  std::vector<suspended_coroutine> leaves;
+  const auto show = [&](std::size_t leaf) {
+    leaves.push_back(all[leaf]);
+    for (std::size_t i = leaf; i != none && !is_shown[i]; i = awaiters[i]) is_shown[i] = true;
+  };
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!awaits[i]) show(i);
+  }
+  for (std::size_t i = 0; i < all.size(); ++i) {
+    if (!is_shown[i]) show(i);
+  }
+  return leaves;
 }
 
 // As coroutine_root.

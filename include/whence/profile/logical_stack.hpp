@@ -28,12 +28,13 @@ inline void append_stack(suspended_coroutine c, unwind::trace& t) noexcept {
     if (!t.truncated) t.pcs[t.depth++] = pc;
   };
   // One that was not started yet is where it was made.
-  bool started = c.place.how != suspended::at_start;
+  const bool started = c.place.how != suspended::at_start;
+  const coroutine_ref first = c.self;
   while (started && !t.truncated) {
     push(c.place.pc);
     suspended_coroutine next;
-    if (c.awaiter.record == nullptr || !next.read(*c.awaiter.record) || next.self != c.awaiter)
-      break;
+    // In a circle each of them is shown once.
+    if (!read_awaiter(c, next) || next.self == first) break;
     c = next;
   }
   if (c.created == nullptr) return;

@@ -63,6 +63,7 @@ struct sampling_root {
   std::atomic<samplers::own_threads*> own{nullptr};
   std::atomic<::pid_t> process{0};  // whose the samplers are
   // The functions are of modules that are never unloaded.
+  std::atomic<void (*)(process_state&) noexcept> thread_begins{nullptr};  // in the thread
   std::atomic<const fork_hooks*> hooks{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_cpu{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_wall{nullptr};

@@ -27,7 +27,7 @@ namespace whence::inline v1::samplers {
 
 struct asked_stack {
   std::atomic<int> timer{sys::no_timer};
-  std::atomic<bool> in_handler{false};
+  std::atomic<int> in_handler{0};
   std::atomic<bool> has_stack{false};
   bool is_main = false;  // its stack grows
   unwind::trace stack{nullptr, 0};
@@ -52,6 +52,8 @@ struct asked_stack {
     return true;
   }
 
+  bool has_timer() const noexcept { return timer.load(std::memory_order_relaxed) != sys::no_timer; }
+
   // Nobody is asked any more.
   void take_back() noexcept {
     const int id = timer.exchange(sys::no_timer);
@@ -61,7 +63,9 @@ struct asked_stack {
 
   // In the handler, of the thread that was asked.
   void leave(core::process_state& s, const ucontext_t& at) noexcept {
-    if (has_stack.load(std::memory_order_acquire) || !sys::has_stack_room(is_main)) return;
+    if (has_stack.load(std::memory_order_acquire) || !sys::has_stack_room(is_main, at.uc_stack)) {
+      return;
+    }
     stack = {pcs, capacity};
     unwind::capture_context(s.unwinder, stack, at);
     labels = core::labels_of_this_thread(s);

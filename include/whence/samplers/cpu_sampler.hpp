@@ -12,7 +12,6 @@
 #ifndef WHENCE_SAMPLERS_CPU_SAMPLER_HPP
 #define WHENCE_SAMPLERS_CPU_SAMPLER_HPP
 
-#include <sys/time.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -27,8 +26,10 @@
 #include <whence/profile/counters.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/thread_labels.hpp>
+#include <whence/samplers/counter_numbers.hpp>
 #include <whence/samplers/cpu_thread.hpp>
 #include <whence/samplers/fork_rules.hpp>
+#include <whence/samplers/interval_timer.hpp>
 #include <whence/samplers/own_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/session.hpp>
@@ -39,6 +40,7 @@
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/no_cancel.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/stack_room.hpp>
 #include <whence/sys/thread_local.hpp>
@@ -56,7 +58,7 @@ class cpu_sampler {
 
   // The sampler of the process; nullptr where there is no memory.
   static cpu_sampler* get(core::process_state& s) noexcept {
-    fork_rules::meet_process(s);
+    enter(s);
     return made_once<cpu_sampler>(s, s.samplers.cpu_sampler);
   }
 
@@ -117,6 +119,8 @@ class cpu_sampler {
   }
 
  private:
+  static constexpr std::int64_t most_late_ticks = 10;
+
   void add_comments(std::vector<std::string>& lines, const wish& asked) {
     if (!listed_.load(std::memory_order_relaxed)) {
       lines.emplace_back("threads could not be listed (/proc/self/task)");
@@ -128,8 +132,8 @@ class cpu_sampler {
     const sys::futex_guard hold(entries_);
     threads_.for_each([&](const cpu_thread& t) {
       ++threads;
-      if (t.timer.load(std::memory_order_relaxed) == sys::no_timer) ++without;
-      if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) ++counters;
+      if (!t.is_timed()) ++without;
+      if (t.is_counted()) ++counters;
     });
     if (rate_.above_tick() && counters < threads) {
       lines.push_back(std::to_string(threads - counters) +
@@ -140,9 +144,14 @@ class cpu_sampler {
     if (without > 0) {
       lines.push_back(
           std::to_string(without) + " threads could have no timer" +
-          (interval_timer_
+          (interval_.period_ns() != 0
                ? ": they are sampled by ITIMER_PROF, which may end sleeps and outlives exec"
                : ""));
+    }
+    if (const std::int64_t ns = blocked_ns_.load(std::memory_order_relaxed); ns > 0) {
+      lines.push_back(std::to_string(ns / 1'000'000) +
+                      " ms of CPU time, in all sessions, passed while threads could take no signal "
+                      "(SIGPROF blocked): [unsampled]");
     }
     const profiling_signal* const signal = state_.samplers.signal.load(std::memory_order_acquire);
     if (signal != nullptr && signal->replaced()) {
@@ -156,7 +165,8 @@ class cpu_sampler {
     if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     state_.samplers.forget_cpu.store(&forget, std::memory_order_release);
     state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
-    if (const auto error = profiling_signal::install(state_, 0, &take)) return error;
+    if (const auto error = profiling_signal::install(state_, profiling_signal::for_cpu, &take))
+      return error;
     // Held while the thread starts: it finds the sampler set up.
     const sys::futex_guard hold(entries_);
     if (const int error = own_->start(own_->cpu_watcher, &watch, this, "whence-cpu")) {
@@ -164,6 +174,7 @@ class cpu_sampler {
     }
     rate_ = {wishes_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};
     active_.store(true, std::memory_order_release);
+    state_.samplers.thread_begins.store(&meet_thread, std::memory_order_release);
     watch_.start_over();
     watch_.look(sys::monotonic_ns(), [this] { look(false); });
     return {};
@@ -171,11 +182,12 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   void stop() noexcept {
+    state_.samplers.thread_begins.store(nullptr, std::memory_order_release);
     own_->cpu_watcher.stop();
     const sys::futex_guard hold(entries_);
     active_.store(false, std::memory_order_release);
     threads_.clear([this](cpu_thread& t) { end_thread(t); });
-    set_interval_timer(0);
+    interval_.stop();
   }
 
   // Requires: control_ is held.
@@ -184,11 +196,11 @@ class cpu_sampler {
     if (rate_.period_ns == wishes_.period_ns()) return;
     rate_.period_ns = wishes_.period_ns();
     threads_.for_each([this](cpu_thread& t) {
-      if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) --counters_;
-      t.change(rate_, counters_ < most_counters());
-      if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) ++counters_;
+      forget_sources(t);
+      t.change(rate_, numbers_if_affordable());
+      note_sources(t);
     });
-    if (interval_timer_.load(std::memory_order_relaxed)) set_interval_timer(rate_.period_ns);
+    if (interval_.period_ns() != 0) use_interval_timer();
   }
 
   static void watch(void* self) noexcept {
@@ -210,8 +222,22 @@ class cpu_sampler {
         [&](cpu_thread& t, ::pid_t tid) { starved = !begin_thread(t, tid, are_new) || starved; },
         [this](cpu_thread& t) { end_thread(t); });
     listed_.store(listed, std::memory_order_relaxed);
-    if (starved) set_interval_timer(rate_.period_ns);
+    if (starved) use_interval_timer();
   }
+
+  // In a tracked thread that begins: it may be over before it would be found.
+  static void meet_thread(core::process_state& s) noexcept {
+    cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
+    if (me == nullptr) return;
+    const sys::no_cancel uncancelled;
+    const sys::futex_guard hold(me->entries_);
+    if (!me->active_.load(std::memory_order_relaxed)) return;
+    me->threads_.add(::gettid(), [me](cpu_thread& t, ::pid_t tid) {
+      if (!me->begin_thread(t, tid, true)) me->use_interval_timer();
+    });
+  }
+
+  void use_interval_timer() noexcept { interval_.set(rate_.longer_of_period_and_tick()); }
 
   // False where there was no timer to be had.
   bool begin_thread(cpu_thread& t, ::pid_t tid, bool is_new) noexcept {
@@ -219,14 +245,28 @@ class cpu_sampler {
     t.is_main = tid == ::getpid();
     // Release: a handler that finds the entry by its tid finds the rest.
     t.tid.store(tid, std::memory_order_release);
-    const bool timed = t.begin(rate_, is_new, counters_ < most_counters());
-    if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) ++counters_;
+    const bool timed =
+        t.begin(rate_, is_new, timers_ < sys::affordable_timers(2), numbers_if_affordable());
+    note_sources(t);
     return timed;
   }
 
   void end_thread(cpu_thread& t) noexcept {
-    if (t.counter.load(std::memory_order_relaxed) != sys::no_counter) --counters_;
+    forget_sources(t);
     t.end();
+  }
+
+  void note_sources(const cpu_thread& t) noexcept {
+    timers_ += t.is_timed() ? 1 : 0;
+    counters_ += t.is_counted() ? 1 : 0;
+  }
+  void forget_sources(const cpu_thread& t) noexcept {
+    timers_ -= t.is_timed() ? 1 : 0;
+    counters_ -= t.is_counted() ? 1 : 0;
+  }
+
+  counter_numbers* numbers_if_affordable() noexcept {
+    return counters_ < most_counters() ? &numbers_ : nullptr;
   }
 
   // Descriptors are the program's: an eighth of its limit at most.
@@ -236,23 +276,6 @@ class cpu_sampler {
     return share < most ? static_cast<int>(share) : most;
   }
 
-  // The process's one interval timer, for threads that could have none of their own; not where the
-  // program uses it. 0: off.
-  void set_interval_timer(std::int64_t period_ns) noexcept {
-    if (period_ns == 0 && !interval_timer_.exchange(false, std::memory_order_relaxed)) return;
-    if (period_ns != 0 && !interval_timer_.load(std::memory_order_relaxed)) {
-      ::itimerval used{};
-      ::getitimer(ITIMER_PROF, &used);
-      if (used.it_value.tv_sec != 0 || used.it_value.tv_usec != 0) return;
-      interval_timer_.store(true, std::memory_order_relaxed);
-    }
-    ::itimerval when{};
-    when.it_interval.tv_sec = static_cast<time_t>(period_ns / 1'000'000'000);
-    when.it_interval.tv_usec = static_cast<suseconds_t>(period_ns / 1000 % 1'000'000);
-    when.it_value = when.it_interval;
-    ::setitimer(ITIMER_PROF, &when, nullptr);
-  }
-
   // ---- in the handler
 
   bool take_timer(const siginfo_t& info, const ucontext_t& at) noexcept {
@@ -260,38 +283,57 @@ class cpu_sampler {
     if (t == nullptr) return false;
     const entry_in_use<cpu_thread> in_use(*t);
     // A late signal of a timer that is gone is ours nevertheless.
-    if (info.si_timerid != t->timer.load(std::memory_order_acquire)) return true;
+    if (info.si_timerid != t->timer.load()) return true;
     cpu_thread_here = t;
-    const bool counted = t->counter.load(std::memory_order_relaxed) != sys::no_counter;
-    std::int64_t ns = t->timer_ns.load(std::memory_order_relaxed) * (1 + info.si_overrun);
-    if (counted && !unwind::in_syscall(unwind::interrupted(at).pc)) ns = 0;
+    const bool counted = t->is_counted();
+    const std::int64_t one = t->timer_ns.load(std::memory_order_relaxed);
+    std::int64_t ns = one * (1 + std::int64_t{info.si_overrun});
+    const std::uintptr_t pc = unwind::interrupted(at).pc;
+    if (counted && !unwind::in_syscall(pc)) {
+      ns = 0;
+    } else if (ns > one + most_late_ticks * rate_.tick_ns && was_blocked(pc)) {
+      blocked_ns_.fetch_add(ns - one, std::memory_order_relaxed);
+      ns = one;
+    }
     ns += t->missed_ns.exchange(0, std::memory_order_relaxed);
     if (ns > 0) count(*t, ns, at);
     return true;
   }
 
+  // Of a signal that came late: whether it had to wait until its thread let it in. A long system
+  // call keeps it waiting as well, but that is where the time went.
+  static bool was_blocked(std::uintptr_t pc) noexcept {
+    return !unwind::in_syscall(pc) || unwind::after_signal_mask_call(pc);
+  }
+
   bool take_counter(const siginfo_t& info, const ucontext_t& at) noexcept {
+    if (!numbers_.has(info.si_fd)) return false;
     cpu_thread* const t = entry_here();
-    if (t == nullptr) return false;
+    if (t == nullptr) return true;
     const entry_in_use<cpu_thread> in_use(*t);
-    if (t->counter.load(std::memory_order_acquire) != info.si_fd) return false;
+    // A late signal of a counter that is closed is ours nevertheless.
+    if (t->counter.load(std::memory_order_acquire) != info.si_fd) return true;
+    const std::int64_t period = t->counter_ns.load(std::memory_order_relaxed);
+    if (t->counter_is_fresh.exchange(false, std::memory_order_relaxed)) {
+      sys::set_counter_period(info.si_fd, period);
+    }
     // An interrupt that the kernel held back on its way out: time of the call, which the tick
     // counts.
     if (unwind::in_syscall(unwind::interrupted(at).pc)) return true;
-    count(*t, t->counter_ns.load(std::memory_order_relaxed), at);
+    count(*t, period, at);
     return true;
   }
 
   // Of the interval timer: a thread with a timer of its own is sampled by that.
   bool take_interval(const ucontext_t& at) noexcept {
-    if (!interval_timer_.load(std::memory_order_relaxed)) return false;
+    const std::int64_t period = interval_.period_ns();
+    if (period == 0) return false;
     cpu_thread* const t = entry_here();
     if (t == nullptr) return true;
     const entry_in_use<cpu_thread> in_use(*t);
-    if (t->timer.load(std::memory_order_relaxed) == sys::no_timer &&
-        t->tid.load(std::memory_order_relaxed) != 0) {
-      count(*t, rate_.period_ns, at);
-    }
+    const bool is_ours = !t->is_timed() && t->tid.load(std::memory_order_relaxed) != 0;
+    const bool is_seen = t->is_counted() && !unwind::in_syscall(unwind::interrupted(at).pc);
+    if (is_ours && !is_seen) count(*t, period, at);
     return true;
   }
 
@@ -303,7 +345,9 @@ class cpu_sampler {
   }
 
   void count(cpu_thread& t, std::int64_t ns, const ucontext_t& at) noexcept {
-    if (!active_.load(std::memory_order_acquire) || !sys::has_stack_room(t.is_main)) return;
+    if (!active_.load(std::memory_order_acquire) || !sys::has_stack_room(t.is_main, at.uc_stack)) {
+      return;
+    }
     unwind::trace trace{t.pcs, t.capacity};
     unwind::capture_context(state_.unwinder, trace, at);
     const stack::key k{{trace.pcs, trace.depth, trace.truncated, trace.leaf_is_ip},
@@ -324,7 +368,9 @@ class cpu_sampler {
       me->active_.store(false, std::memory_order_relaxed);
       me->threads_.for_each([](cpu_thread& t) {
         const int open = t.counter.exchange(sys::no_counter, std::memory_order_relaxed);
-        if (open != sys::no_counter) ::close(open);
+        const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
+        // (Not disabled: it is the parent's.)
+        if (sys::is_counter_of(open, tid, profiling_signal_number)) ::close(open);
       });
     }
     cpu_thread_here = nullptr;
@@ -337,11 +383,13 @@ class cpu_sampler {
   own_threads* own_ = nullptr;
   wishes wishes_;
   cpu_rate rate_;
-  int counters_ = 0;
+  int timers_ = 0, counters_ = 0;  // of the threads
+  counter_numbers numbers_;
   thread_table<cpu_thread> threads_;
   thread_watch watch_{10'000'000, 50};
   std::atomic<bool> active_{false};
-  std::atomic<bool> interval_timer_{false};
+  interval_timer interval_;
+  std::atomic<std::int64_t> blocked_ns_{0};
 };
 
 }  // namespace whence::inline v1::samplers

@@ -21,6 +21,7 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <whence/samplers/counter_numbers.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/sys/cpu_counter.hpp>
 #include <whence/sys/random.hpp>
@@ -35,6 +36,11 @@ struct cpu_rate {
   std::int64_t tick_ns = 0;
 
   bool above_tick() const noexcept { return period_ns < tick_ns; }
+
+  // For ITIMER_PROF, which does not tell how often it has expired since its last signal.
+  std::int64_t longer_of_period_and_tick() const noexcept {
+    return above_tick() ? tick_ns : period_ns;
+  }
 };
 
 // A little less than `ns`: a loop that takes just as long must not always be met at the same place,
@@ -47,59 +53,75 @@ struct cpu_thread {
   std::atomic<::pid_t> tid{0};
   std::atomic<int> timer{sys::no_timer};
   std::atomic<int> counter{sys::no_counter};
-  std::atomic<std::int64_t> timer_ns{0};    // one expiry
-  std::atomic<std::int64_t> counter_ns{0};  // one overflow
-  std::atomic<std::int64_t> missed_ns{0};   // CPU time from before it was found
-  std::uintptr_t* pcs = nullptr;            // for the handler, which has little stack
+  std::atomic<std::int64_t> timer_ns{0};      // one expiry
+  std::atomic<std::int64_t> counter_ns{0};    // one overflow
+  std::atomic<bool> counter_is_fresh{false};  // the first is still to come
+  std::atomic<std::int64_t> missed_ns{0};     // CPU time from before it was found
+  std::uintptr_t* pcs = nullptr;              // for the handler, which has little stack
   std::size_t capacity = 0;
   bool is_main = false;
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
-  std::atomic<bool> in_handler{false};
+  std::atomic<int> in_handler{0};
 
-  bool is_free() const noexcept { return tid.load() == 0 && !in_handler.load(); }
+  bool is_free() const noexcept { return tid.load() == 0 && in_handler.load() == 0; }
 
-  // Sets the sources up. `is_new`: the thread began since the last look, so all its CPU time is to
-  // be sampled. False where there was no timer to be had. Requires: tid is set.
-  bool begin(cpu_rate rate, bool is_new, bool may_count) noexcept {
+  bool is_timed() const noexcept { return timer.load(std::memory_order_relaxed) != sys::no_timer; }
+  bool is_counted() const noexcept {
+    return counter.load(std::memory_order_relaxed) != sys::no_counter;
+  }
+
+  // Sets the sources up: a timer if it may have one, a counter if there are `numbers` for it.
+  // `is_new`: the thread began since the last look, so all its CPU time is to be sampled. False
+  // where there was no timer to be had. Requires: tid is set.
+  bool begin(cpu_rate rate, bool is_new, bool may_have_timer, counter_numbers* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
     missed_ns.store(0, std::memory_order_relaxed);
-    bool starved = false;
-    timer.store(sys::make_thread_timer(id, profiling_signal_number, this, starved),
-                std::memory_order_release);
-    if (may_count && rate.above_tick()) open_counter(id, rate);
+    bool starved = !may_have_timer;
+    if (may_have_timer) {
+      timer.store(sys::make_thread_timer(id, profiling_signal_number, this, starved));
+    }
+    open_counter(rate, numbers);
     arm(rate, is_new ? sys::thread_cpu_ns(id) : 0);
     return !starved;
   }
 
-  void change(cpu_rate rate, bool may_count) noexcept {
+  void change(cpu_rate rate, counter_numbers* numbers) noexcept {
     close_counter();
-    if (may_count && rate.above_tick()) {
-      open_counter(tid.load(std::memory_order_relaxed), rate);
-    }
+    open_counter(rate, numbers);
     arm(rate, 0);
   }
 
   void end() noexcept {
     close_counter();
-    const int id = timer.exchange(sys::no_timer, std::memory_order_relaxed);
+    const int id = timer.exchange(sys::no_timer);
     if (id != sys::no_timer) sys::delete_timer(id);
   }
 
   void close_counter() noexcept {
     // In this order: a child of fork that finds the number closes no other file.
     const int open = counter.exchange(sys::no_counter, std::memory_order_relaxed);
-    if (open != sys::no_counter) sys::close_counter(open);
+    const ::pid_t id = tid.load(std::memory_order_relaxed);
+    if (sys::is_counter_of(open, id, profiling_signal_number)) sys::close_counter(open);
   }
 
  private:
   static constexpr std::int64_t longest_missed = 25'000'000;
 
-  void open_counter(::pid_t id, cpu_rate rate) noexcept {
+  void open_counter(cpu_rate rate, counter_numbers* numbers) noexcept {
+    if (numbers == nullptr || !rate.above_tick()) return;
     const std::int64_t period = out_of_step(rate.period_ns);
     counter_ns.store(period, std::memory_order_relaxed);
-    const int open = sys::open_counter(id, profiling_signal_number, period);
+    // The first overflow at a random moment of the first period, as in arm().
+    const auto first = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
+    const int open =
+        sys::open_counter(tid.load(std::memory_order_relaxed), profiling_signal_number, first);
+    if (open == sys::no_counter) return;
+    // Known before its first signal.
+    const bool known = numbers->add(open);
+    counter_is_fresh.store(true, std::memory_order_relaxed);
     counter.store(open, std::memory_order_release);
+    if (!known || !sys::enable_counter(open)) close_counter();
   }
 
   // `used_ns`: CPU time of the thread that ought to have been sampled already. The first expiry is
@@ -108,8 +130,7 @@ struct cpu_thread {
   void arm(cpu_rate rate, std::int64_t used_ns) noexcept {
     const int id = timer.load(std::memory_order_relaxed);
     if (id == sys::no_timer) return;
-    const bool counted = counter.load(std::memory_order_relaxed) != sys::no_counter;
-    const std::int64_t period = out_of_step(counted ? rate.tick_ns : rate.period_ns);
+    const std::int64_t period = out_of_step(is_counted() ? rate.tick_ns : rate.period_ns);
     timer_ns.store(period, std::memory_order_relaxed);
     auto first = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
     if (used_ns >= first) {

@@ -31,6 +31,7 @@ class fork_rules {
          {&s.samplers.forget_cpu, &s.samplers.forget_wall, &s.samplers.forget_dumper}) {
       if (auto* const forget_one = place->load(std::memory_order_acquire)) forget_one(s);
     }
+    s.samplers.thread_begins.store(nullptr);
     s.samplers.own.store(nullptr);
     if (auto* const signal = s.samplers.signal.load(std::memory_order_acquire)) {
       signal->forget_holder();
@@ -61,6 +62,12 @@ class fork_rules {
     if (!s.samplers.process.compare_exchange_strong(none, now) && none != now) forget(s);
   }
 };
+
+// Before anything of this module's is hung from the root. Takes the loader's lock the first time.
+inline void enter(core::process_state& s) noexcept {
+  profiling_signal::prepare_module();
+  fork_rules::meet_process(s);
+}
 
 }  // namespace whence::inline v1::samplers
 

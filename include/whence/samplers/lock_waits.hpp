@@ -68,7 +68,7 @@ class lock_waits {
     return found;
   }
 
-  // The waits, the frames of whose stacks are in `frames` from now on.
+  // The waits, whose stacks point into `frames`. Requires: nothing is added to these any more.
   std::vector<core::lock_wait> take() const {
     std::vector<core::lock_wait> all = waits_;
     for (std::size_t i = 0; i < all.size(); ++i) {

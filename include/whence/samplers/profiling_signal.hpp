@@ -7,8 +7,8 @@
 //   signal ─> on_signal ─> cpu sampler?   ─> wall sampler? ─> thread dump? ─> the program's, if any
 //
 // Who asks for the signal is told by what it carries, so none can mistake another's, nor a
-// kill(SIGPROF). Ours runs on the alternate stack where the thread has one, restarts system calls,
-// and keeps errno.
+// kill(SIGPROF). Ours runs on the alternate stack where the thread has one, restarts system calls
+// where the program's did, and keeps errno.
 #ifndef WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
 #define WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
 
@@ -48,11 +48,22 @@ class profiling_signal {
   // True: the signal was the sampler's. Signal-safe.
   using taker = bool (*)(core::process_state&, const siginfo_t&, const ucontext_t&) noexcept;
 
-  static constexpr int takers = 3;
-  std::atomic<taker> take[takers]{};
+  // Who is asked, in this order.
+  enum place : int { for_cpu, for_wall, for_dumps, places };
 
-  // Sees to it that the process has our handler. Thread-safe; not for signal handlers.
-  static std::error_code install(core::process_state& s, int place, taker t) noexcept {
+  // Before this module's code is hung from the root, where handlers and forks call it: the module
+  // must stay, since nobody can tell when the last signal has come, and its symbols must be bound.
+  // Thread-safe. Takes the loader's lock, so call it without any of ours.
+  [[gnu::visibility("hidden")]] static void prepare_module() noexcept {
+    if (is_prepared_.load(std::memory_order_acquire)) return;
+    sys::pin(&core::own_state);
+    bind_symbols();
+    is_prepared_.store(true, std::memory_order_release);
+  }
+
+  // Sees to it that the process has our handler. Requires: prepare_module(). Thread-safe; not for
+  // signal handlers.
+  static std::error_code install(core::process_state& s, place where, taker t) noexcept {
     profiling_signal* p = s.samplers.signal.load(std::memory_order_acquire);
     if (p == nullptr) {
       void* const memory = s.arena.allocate_always(sizeof(profiling_signal));
@@ -60,7 +71,8 @@ class profiling_signal {
       auto* const made = ::new (memory) profiling_signal;
       p = s.samplers.signal.compare_exchange_strong(p, made, std::memory_order_acq_rel) ? made : p;
     }
-    return p->install_here(place, t);
+    p->take_[where].store(t, std::memory_order_release);
+    return p->install_here();
   }
 
   // Where the program has put SIG_DFL in its place, our handler is put back, since the next signal
@@ -70,7 +82,7 @@ class profiling_signal {
     struct sigaction now {};
     if (p != nullptr && ::sigaction(profiling_signal_number, nullptr, &now) == 0 &&
         now.sa_handler == SIG_DFL) {
-      (void)p->install_here(no_place, nullptr);
+      (void)p->install_here();
     }
   }
 
@@ -86,7 +98,6 @@ class profiling_signal {
 
  private:
   using handler = void (*)(int, siginfo_t*, void*);
-  static constexpr int no_place = -1;
 
   // A thread that is cancelled asynchronously would unwind through the handler, which C++ does not
   // let it. glibc's signal for it is no sigaddset's.
@@ -119,28 +130,32 @@ class profiling_signal {
     (void)::getpid();
   }
 
-  std::error_code install_here(int place, taker t) noexcept {
+  std::error_code install_here() noexcept {
     const sys::scoped_lock hold(lock_);
-    if (place != no_place) take[place].store(t, std::memory_order_release);
     struct sigaction before {};
     if (::sigaction(profiling_signal_number, nullptr, &before) != 0) return last_error();
     // Some module of the process installed its copy: any is as good.
     const handler known = handler_.load(std::memory_order_relaxed);
     if (known != nullptr && before.sa_sigaction == known) return {};
-    // This module must stay, since nobody can tell when the last signal has come.
-    sys::pin(&core::own_state);
     programs_[next_] = before;
     program_.store(&programs_[next_], std::memory_order_release);
     next_ = 1 - next_;
     struct sigaction ours {};
     ours.sa_sigaction = &on_signal;
-    ours.sa_flags = SA_SIGINFO | SA_RESTART | SA_ONSTACK;
+    ours.sa_flags = SA_SIGINFO | SA_ONSTACK | restart_flag(before);
     ours.sa_mask = before.sa_mask;
     block_cancellation(ours.sa_mask);
-    bind_symbols();
     handler_.store(&on_signal, std::memory_order_relaxed);
     return ::sigaction(profiling_signal_number, &ours, nullptr) == 0 ? std::error_code{}
                                                                      : last_error();
+  }
+
+  // A program whose own handler ends system calls with EINTR counts on that. (Timers on CPU clocks
+  // signal on the way out of the kernel, so ours end none in either case.)
+  static int restart_flag(const struct sigaction& program) noexcept {
+    const bool has_handler = (program.sa_flags & SA_SIGINFO) != 0 ||
+                             (program.sa_handler != SIG_DFL && program.sa_handler != SIG_IGN);
+    return has_handler ? program.sa_flags & SA_RESTART : SA_RESTART;
   }
 
   static std::error_code last_error() noexcept { return {errno, std::generic_category()}; }
@@ -151,7 +166,7 @@ class profiling_signal {
     profiling_signal* const p =
         s == nullptr ? nullptr : s->samplers.signal.load(std::memory_order_acquire);
     if (p == nullptr) return;
-    for (const auto& place : p->take) {
+    for (const auto& place : p->take_) {
       const taker t = place.load(std::memory_order_acquire);
       if (t != nullptr && t(*s, *info, *static_cast<const ucontext_t*>(context))) return;
     }
@@ -165,11 +180,12 @@ class profiling_signal {
   // It may call ours, if it was installed over it: that call comes from code, not from the kernel.
   // (That it runs is no sign: it may have been left by siglongjmp.)
   void pass_on(int number, siginfo_t* info, void* context, const void* caller) {
-    const struct sigaction* const program = program_.load(std::memory_order_acquire);
+    const struct sigaction* program = program_.load(std::memory_order_acquire);
     const bool from_kernel = unwind::ends_signal(reinterpret_cast<std::uintptr_t>(caller));
     if (program == nullptr || (in_program_handler && !from_kernel)) return;
-    if ((program->sa_flags & static_cast<int>(SA_RESETHAND)) != 0) {
-      program_.store(nullptr, std::memory_order_relaxed);
+    if ((program->sa_flags & static_cast<int>(SA_RESETHAND)) != 0 &&
+        !program_.compare_exchange_strong(program, nullptr, std::memory_order_relaxed)) {
+      return;
     }
     in_program_handler = true;
     if ((program->sa_flags & SA_SIGINFO) != 0) {
@@ -180,6 +196,9 @@ class profiling_signal {
     in_program_handler = false;
   }
 
+  [[gnu::visibility("hidden")]] static inline constinit std::atomic<bool> is_prepared_{false};
+
+  std::atomic<taker> take_[places]{};
   sys::spin_lock lock_;
   std::atomic<handler> handler_{nullptr};
   std::atomic<const struct sigaction*> program_{nullptr};

@@ -17,6 +17,7 @@
 #include <stdexcept>
 #include <string>
 #include <system_error>
+#include <utility>
 
 #include <whence/profile/attach.hpp>
 #include <whence/profile/header.hpp>
@@ -27,6 +28,7 @@
 #include <whence/samplers/window.hpp>
 #include <whence/samplers/wishes.hpp>
 #include <whence/sys/clock.hpp>
+#include <whence/sys/no_cancel.hpp>
 #include <whence/sys/raise.hpp>
 
 namespace whence::inline v1::samplers {
@@ -49,6 +51,7 @@ class session {
   // Throws: std::invalid_argument for an hz out of range; std::bad_alloc. Where the system gives no
   // thread or handler, there are no samples, and error() says why.
   explicit session(int hz) : wish_{checked(hz)} {
+    const sys::no_cancel uncancelled;
     core::process_state* const s = core::state();
     sampler_ = s == nullptr ? nullptr : Sampler::get(*s);
     if (sampler_ == nullptr) sys::raise<std::bad_alloc>();
@@ -57,6 +60,7 @@ class session {
     error_ = sampler_->begin(wish_);
   }
   ~session() {
+    const sys::no_cancel uncancelled;
     leave();
     delete window_;
   }
@@ -70,14 +74,22 @@ class session {
   // Throws: std::bad_alloc.
   void stop() {
     if (window_ == nullptr) return;
+    const sys::no_cancel uncancelled;
+    const struct ending {
+      session& s;
+      ~ending() {
+        s.leave();
+        delete std::exchange(s.window_, nullptr);
+      }
+    } even_if_it_throws{*this};
     ended_ = take();
-    leave();
-    delete window_;
-    window_ = nullptr;
   }
 
   // The window, as far as it goes. Throws: std::bad_alloc.
-  profile_snapshot snapshot() const { return window_ == nullptr ? ended_ : take(); }
+  profile_snapshot snapshot() const {
+    const sys::no_cancel uncancelled;
+    return window_ == nullptr ? ended_ : take();
+  }
 
  private:
   static int checked(int hz) {

@@ -15,10 +15,12 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -57,7 +59,7 @@ class thread_dumper {
 
   // The one of the process; nullptr where there is no memory.
   static thread_dumper* get(core::process_state& s) noexcept {
-    fork_rules::meet_process(s);
+    enter(s);
     return made_once<thread_dumper>(s, s.samplers.dumper);
   }
 
@@ -79,16 +81,18 @@ class thread_dumper {
     look(places);
     if (is_own(places.front().it.tid)) places.front().it.tid = 0;
     std::erase_if(places, [](const place& p) { return p.it.tid == 0; });
+    std::optional<lock_waits> waits;
     if (how == detail::everything) {
       describe(places);
-      const lock_waits waits(state_, places, *frames_);
-      dump.deadlocks = waits.deadlocks();
-      dump.waits = waits.take();
+      waits.emplace(state_, places, *frames_);
+      dump.deadlocks = waits->deadlocks();
     }
     std::vector<core::placed_thread> suspended;
     const core::coroutine_root* const coroutines =
         state_.coroutines.load(std::memory_order_acquire);
     if (coroutines != nullptr) coroutines->add_stacks(state_, {depth(), *frames_, suspended});
+    // No frame comes after this, so pointers to them hold.
+    if (waits) dump.waits = waits->take();
     for (place& p : places) finish(dump, p);
     for (core::placed_thread& p : suspended) finish(dump, p);
     dump.frames = std::move(frames_);
@@ -119,7 +123,8 @@ class thread_dumper {
     if (room_ == nullptr) {
       room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
     }
-    return room_ != nullptr && !profiling_signal::install(state_, 2, &answer);
+    return room_ != nullptr &&
+           !profiling_signal::install(state_, profiling_signal::for_dumps, &answer);
   }
 
   // The calling one first, then in the order of their creation.
@@ -173,9 +178,10 @@ class thread_dumper {
           break;
       }
     }
-    for (std::size_t first = 0; first < running.size(); first += most_asked) {
-      const std::size_t left = running.size() - first;
-      ask(running.data() + first, left < most_asked ? left : most_asked);
+    const auto affordable = static_cast<std::size_t>(sys::affordable_timers(4));
+    const std::size_t at_once = std::clamp<std::size_t>(affordable, 1, most_asked);
+    for (std::size_t first = 0; first < running.size(); first += at_once) {
+      ask(running.data() + first, std::min(at_once, running.size() - first));
     }
   }
 
@@ -239,9 +245,15 @@ class thread_dumper {
     p.it.state = "running";
     p.it.label_set = state_.threads.labels_of(p.it.tid);
     p.cpu_ns = sys::thread_cpu_ns(p.it.tid);
-    // The one asked here last may be answering late.
+    // The one asked here last may be answering late, or be held there by a debugger.
     asked.take_back();
-    while (asked.in_handler.load()) sys::nap();
+    for (int naps = 0; asked.in_handler.load() != 0; ++naps) {
+      if (naps == most_naps) {
+        p.it.note = "it runs, and cannot be asked for its stack";
+        return;
+      }
+      sys::nap();
+    }
     asked.has_stack.store(false, std::memory_order_relaxed);
     asked.is_main = p.it.tid == ::getpid();
     // A signal it blocks would be for whatever of its own waits for signals.
@@ -324,6 +336,7 @@ class thread_dumper {
   static void forget(core::process_state& s) noexcept { s.samplers.dumper.store(nullptr); }
 
   static constexpr std::size_t most_asked = 64;
+  static constexpr int most_naps = 100;
   static constexpr std::int64_t patience_ns = 100'000'000;
   static constexpr std::int64_t longest_patience_ns = 1'000'000'000;
 

@@ -24,13 +24,14 @@
 
 namespace whence::inline v1::samplers {
 
-// A handler that was delayed may still use an entry when its thread is no longer sampled: until it
-// has gone, the entry is nobody else's.
+// A handler that was delayed may still use an entry when its thread is no longer sampled: until all
+// have gone, the entry is nobody else's. (Sequentially consistent, as is the timer's exchange:
+// either the handler sees that the timer is gone, or whoever ends it sees the handler.)
 template <class Entry>
 class entry_in_use {
  public:
-  explicit entry_in_use(Entry& e) noexcept : entry_(e) { entry_.in_handler.store(true); }
-  ~entry_in_use() { entry_.in_handler.store(false, std::memory_order_release); }
+  explicit entry_in_use(Entry& e) noexcept : entry_(e) { entry_.in_handler.fetch_add(1); }
+  ~entry_in_use() { entry_.in_handler.fetch_sub(1, std::memory_order_release); }
   entry_in_use(const entry_in_use&) = delete;
   entry_in_use& operator=(const entry_in_use&) = delete;
 
@@ -50,7 +51,7 @@ bool give_frames(core::process_state& s, Entry& e) noexcept {
   return true;
 }
 
-// Entry: std::atomic<pid_t> tid; std::atomic<bool> in_handler; bool is_free(); uint32_t seen;
+// Entry: std::atomic<pid_t> tid; std::atomic<int> in_handler; bool is_free(); uint32_t seen;
 //        std::int64_t last_cpu_ns;
 //        uintptr_t* pcs; size_t capacity.
 template <class Entry>
@@ -88,6 +89,16 @@ class thread_table {
       if (e.tid.load(std::memory_order_acquire) != 0) visit(e);
       return true;
     });
+  }
+
+  // An entry for a thread that has begun, which calls this itself.
+  template <class Begins>
+  void add(::pid_t tid, Begins begins) noexcept {
+    Entry* const e = find(tid) == nullptr ? take() : nullptr;
+    if (e == nullptr) return;
+    begins(*e, tid);
+    e->last_cpu_ns = 0;
+    e->seen = look_;
   }
 
   // Makes the entries those of the threads there are now: calls begins(entry, tid) for each new

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // When to look for new threads: after each interval, if anything in the system was started since
-// the last look, and never for more than a given part of a processor.
+// the last look, once a second in any case (sandboxes tell nothing of what is started), and never
+// for more than a given part of a processor.
 #ifndef WHENCE_SAMPLERS_THREAD_WATCH_HPP
 #define WHENCE_SAMPLERS_THREAD_WATCH_HPP
 
@@ -23,7 +24,8 @@ class thread_watch {
   void look(std::int64_t now_ns, Look look_now) noexcept {
     next_ns_ = now_ns + interval_ns_;
     const std::int64_t newest = sys::newest_task();
-    if (newest >= 0 && newest == newest_) return;
+    if (newest > 0 && newest == newest_ && now_ns - looked_ns_ < longest_ns) return;
+    looked_ns_ = now_ns;
     // By the thread's own clock: it may have to wait for its processor, which is no cost.
     const std::int64_t begin = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID);
     look_now();
@@ -40,10 +42,13 @@ class thread_watch {
   }
 
  private:
+  static constexpr std::int64_t longest_ns = 1'000'000'000;
+
   std::int64_t interval_ns_;
   int part_;
   std::int64_t newest_ = -1;
   std::int64_t next_ns_ = 0;
+  std::int64_t looked_ns_ = 0;
 };
 
 }  // namespace whence::inline v1::samplers

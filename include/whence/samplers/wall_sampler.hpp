@@ -53,7 +53,7 @@ class wall_sampler {
 
   // The sampler of the process; nullptr where there is no memory.
   static wall_sampler* get(core::process_state& s) noexcept {
-    fork_rules::meet_process(s);
+    enter(s);
     return made_once<wall_sampler>(s, s.samplers.wall_sampler);
   }
 
@@ -118,14 +118,16 @@ class wall_sampler {
     wall_thread* const t = me->threads_.at(info.si_value.sival_ptr);
     if (t == nullptr) return false;
     const entry_in_use<wall_thread> in_use(*t);
-    if (info.si_timerid == t->timer.load(std::memory_order_acquire) &&
-        me->active_.load(std::memory_order_acquire)) {
+    if (info.si_timerid == t->timer.load() && me->active_.load(std::memory_order_acquire)) {
       t->leave(s, at);
     }
     return true;
   }
 
  private:
+  enum state : int { running, waiting, disk, state_count };
+  static constexpr const char* state_names[state_count]{"running", "waiting", "disk"};
+
   // Requires: control_ is held.
   std::error_code start() noexcept {
     own_ = made_once(state_, state_.samplers.own);
@@ -136,14 +138,13 @@ class wall_sampler {
       room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
     }
     if (room_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-    if (const auto error = profiling_signal::install(state_, 1, &take)) return error;
-    const auto set_of = [this](const char* value) {
-      const stack::label one{"state", value};
-      return state_.labels.intern({&one, 1});
-    };
-    running_ = set_of("running");
-    waiting_ = set_of("waiting");
-    disk_ = set_of("disk");
+    if (const auto error = profiling_signal::install(state_, profiling_signal::for_wall, &take))
+      return error;
+    for (int i = 0; i < state_count; ++i) {
+      const stack::label both[]{stack::label_sets::shown_as_lost, {"state", state_names[i]}};
+      states_[i] = state_.labels.intern_own(both[1]);
+      lost_states_[i] = state_.labels.intern({both, 2}, stack::label_sets::most);
+    }
     active_.store(true, std::memory_order_release);
     watch_.start_over();
     return {own_->start(own_->wall_clock, &run, this, "whence-wall"), std::generic_category()};
@@ -224,21 +225,34 @@ class wall_sampler {
       if (cpu == t.cpu_ns && t.asleep != nullptr) return count(*t.asleep, 1, ns);
       t.asleep = nullptr;
       const sys::sleeping_task task = sys::read_syscall(tid);
-      if (task.state == sys::task_state::gone) return count_unseen(t, ns);
+      if (task.state == sys::task_state::gone) return;
       if (task.state == sys::task_state::running) break;
       if (task.state == sys::task_state::hidden) return count_hidden(t, tid, ns);
-      stack::bucket* const b = read_sleeper(tid, task);
+      unwind::trace trace{room_->pcs, depth()};
+      const bool whole =
+          unwind::sleeper_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
+      const std::uint32_t labels = with_state(state_.threads.labels_of(tid),
+                                              sys::read_stat(tid).letter == 'D' ? disk : waiting);
+      // What was read counts only if it was all of one sleep.
       if (sys::thread_cpu_ns(tid) != cpu) continue;
+      if (!whole) {
+        incomplete_.fetch_add(1, std::memory_order_relaxed);
+        trace.pcs[trace.depth++] = stack::pseudo::truncated;
+      }
+      stack::bucket* const b = record(trace, labels);
       if (b == nullptr) return;
       t.asleep = b;
       t.cpu_ns = cpu;
       return count(*b, 1, ns);
     }
-    t.pending_labels = with_state(state_.threads.labels_of(tid), running_);
+    t.pending_labels = with_state(state_.threads.labels_of(tid), running);
     t.pending_samples += 1;
     t.pending_ns += ns;
     // It may be that it cannot answer: it blocks the signal, or never gets a processor.
-    if (!t.ask()) {
+    const bool had_timer = t.has_timer();
+    const bool asked = (had_timer || timers_ < sys::affordable_timers(4)) && t.ask();
+    timers_ += t.has_timer() && !had_timer ? 1 : 0;
+    if (!asked) {
       unasked_.fetch_add(1, std::memory_order_relaxed);
       count_unseen(t, 0);
     } else if (t.pending_ns > most_pending_ns) {
@@ -246,21 +260,25 @@ class wall_sampler {
     }
   }
 
-  std::uint32_t with_state(std::uint32_t labels, std::uint32_t state) noexcept {
-    return state_.label_merges.over(labels, state, stack::most_with_state);
+  // Where there is no room for the set, the state is said nevertheless.
+  std::uint32_t with_state(std::uint32_t labels, state now) noexcept {
+    if (labels == stack::label_sets::overflow) return lost_states_[now];
+    const std::uint32_t both =
+        state_.label_merges.over(labels, states_[now], stack::most_with_state);
+    return both == stack::label_sets::overflow ? lost_states_[now] : both;
   }
 
   // Of one that sleeps no more is known than that.
   void count_hidden(wall_thread& t, ::pid_t tid, std::int64_t ns) noexcept {
     hidden_.fetch_add(1, std::memory_order_relaxed);
-    t.pending_labels = with_state(state_.threads.labels_of(tid), waiting_);
+    t.pending_labels = with_state(state_.threads.labels_of(tid), waiting);
     count_unseen(t, ns);
   }
 
   // Counts the time a thread was met running at the stack it has left since.
   void collect(wall_thread& t) noexcept {
     if (!t.has_stack.load(std::memory_order_acquire)) return;
-    count_pending(t, record(t.stack, with_state(t.labels, running_)));
+    count_pending(t, record(t.stack, with_state(t.labels, running)));
     t.has_stack.store(false, std::memory_order_release);
   }
 
@@ -279,16 +297,8 @@ class wall_sampler {
     t.pending_ns = 0;
   }
 
-  stack::bucket* read_sleeper(::pid_t tid, const sys::sleeping_task& task) noexcept {
-    const auto depth = static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
-    unwind::trace trace{room_->pcs, depth};
-    unwind::sleeper_walk walk(state_.unwinder, task.pc, task.sp, *room_);
-    if (!walk.fill(trace)) {
-      incomplete_.fetch_add(1, std::memory_order_relaxed);
-      trace.pcs[trace.depth++] = stack::pseudo::truncated;
-    }
-    const std::uint32_t state = sys::read_stat(tid).letter == 'D' ? disk_ : waiting_;
-    return record(trace, with_state(state_.threads.labels_of(tid), state));
+  std::size_t depth() const noexcept {
+    return static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
   }
 
   stack::bucket* record(const unwind::trace& t, std::uint32_t labels) noexcept {
@@ -304,6 +314,7 @@ class wall_sampler {
   void end_thread(wall_thread& t) noexcept {
     collect(t);
     count_unseen(t, 0);
+    timers_ -= t.has_timer() ? 1 : 0;
     t.end();
   }
 
@@ -323,12 +334,13 @@ class wall_sampler {
   wishes wishes_;
   std::atomic<std::int64_t> period_ns_{0};
   std::atomic<bool> active_{false};
-  std::uint32_t running_ = 0, waiting_ = 0, disk_ = 0;  // label sets
+  std::uint32_t states_[state_count]{}, lost_states_[state_count]{};  // label sets
 
   // The sampler's thread's own, but for what handlers use of the entries.
   thread_table<wall_thread> threads_;
   thread_watch watch_{50'000'000, 400};
   unwind::sleeper_room* room_ = nullptr;
+  int timers_ = 0;                              // of the threads
   double cost_ns_ = 2000;                       // of a look at one thread
   std::atomic<std::int64_t> seen_share_{1000};  // of the threads, in thousandths
   std::atomic<std::int64_t> incomplete_{0};

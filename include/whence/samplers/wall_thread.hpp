@@ -31,7 +31,7 @@ struct wall_thread : asked_stack {
   std::int64_t pending_samples = 0;
   std::uint32_t pending_labels = 0;  // if no stack comes
 
-  bool is_free() const noexcept { return tid.load() == 0 && !in_handler.load(); }
+  bool is_free() const noexcept { return tid.load() == 0 && in_handler.load() == 0; }
 
   bool ask() noexcept { return asked_stack::ask(tid.load(std::memory_order_relaxed), this); }
 

@@ -8,7 +8,8 @@
 //   set:        | next | hash | id | size | label, label, ... | their texts |
 //
 // Sets are made under a lock, published whole, and never change or go away: whoever looks one up
-// takes no lock. There are at most 65535, because programs put request ids into labels.
+// takes no lock. There are at most 65535, because programs put request ids into labels; the last
+// 4096 are kept for what the library itself says: states, locks, waits.
 //
 // Thread-safe. Never allocates from the heap, never throws. `of` is signal-safe.
 #ifndef WHENCE_STACK_LABEL_SETS_HPP
@@ -57,24 +58,30 @@ class label_sets {
  public:
   static constexpr std::uint32_t none = 0;  // the empty set
   static constexpr std::uint32_t most = 65535;
+  static constexpr std::uint32_t most_of_program = most - 4096;
   static constexpr std::uint32_t overflow = most + 1;  // stands for the sets there was no room for
+
+  // What `overflow` shows.
+  static constexpr label shown_as_lost{"labels", "[overflow]"};
 
   constexpr label_sets(sys::arena& memory, losses& lost) noexcept : arena_(memory), losses_(lost) {}
 
   // The number of the set, made on first sight; `overflow`, and counted so, where there is no room.
   // Requires: sorted by key, no key twice.
-  std::uint32_t intern(label_list labels) noexcept {
+  std::uint32_t intern(label_list labels, std::uint32_t limit = most_of_program) noexcept {
     if (labels.empty()) return none;
     const std::uint64_t hash = hash_of(labels);
     if (const set* const known = find(labels, hash)) return known->id;
-    return add(labels, hash);
+    return add(labels, hash, limit);
   }
+
+  // Of the library's own.
+  std::uint32_t intern_own(const label& one) noexcept { return intern({&one, 1}, most); }
 
   // The labels of a set; their texts end in a zero byte and are there for good.
   label_list of(std::uint32_t id) const noexcept {
-    static constexpr label lost{"labels", "[overflow]"};
     if (id == none) return {};
-    if (id > most) return {&lost, 1};
+    if (id > most) return {&shown_as_lost, 1};
     const directory& d = *directory_.load(std::memory_order_acquire);
     const page& p = *d.pages[id / page_size].load(std::memory_order_acquire);
     const set& s = *p.sets[id % page_size].load(std::memory_order_acquire);
@@ -133,10 +140,11 @@ class label_sets {
     return nullptr;
   }
 
-  [[gnu::noinline, gnu::cold]] std::uint32_t add(label_list labels, std::uint64_t hash) noexcept {
+  [[gnu::noinline, gnu::cold]] std::uint32_t add(label_list labels, std::uint64_t hash,
+                                                 std::uint32_t limit) noexcept {
     const sys::scoped_lock hold(lock_);
     if (const set* const known = find(labels, hash)) return known->id;
-    const set* const made = make(labels, hash);
+    const set* const made = last_id_ < limit ? make(labels, hash) : nullptr;
     if (made == nullptr) {
       losses_.count(loss::labels);
       return overflow;
@@ -147,7 +155,7 @@ class label_sets {
   // Requires: lock_ is held.
   const set* make(label_list labels, std::uint64_t hash) noexcept {
     directory* const d = made_once<directory>(directory_);
-    if (d == nullptr || last_id_ == most) return nullptr;
+    if (d == nullptr) return nullptr;
     page* const p = made_once<page>(d->pages[(last_id_ + 1) / page_size]);
     if (p == nullptr) return nullptr;
     std::size_t bytes = sizeof(set) + labels.size() * sizeof(label);

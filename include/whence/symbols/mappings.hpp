@@ -90,7 +90,7 @@ inline mapping mapping_of(const unwind::plugin_record& record) {
 }
 
 inline std::vector<mapping> mapped_code() {
-  return parse_maps(read_proc_file("/proc/self/maps"));
+  return parse_maps(read_proc_file("/proc/thread-self/maps"));
 }
 
 // dlopen("./plugin.so") leaves the loader with that name, which says nothing once the program has

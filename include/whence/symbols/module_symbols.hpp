@@ -63,7 +63,7 @@ class module_symbols {
 
   // The executable is opened by a name that stays right when its file is replaced or removed.
   std::string path_to_open() const {
-    return module_.path == executable_path() ? "/proc/self/exe" : module_.path;
+    return module_.path == executable_path() ? "/proc/thread-self/exe" : module_.path;
   }
 
   static std::uintptr_t whole_pages(std::uintptr_t end) { return (end + 4095) / 4096 * 4096; }

@@ -62,7 +62,7 @@ inline module_generation current_generation() {
 
 inline std::string executable_path() {
   std::array<char, 4096> path;
-  const ssize_t length = ::readlink("/proc/self/exe", path.data(), path.size());
+  const ssize_t length = ::readlink("/proc/thread-self/exe", path.data(), path.size());
   std::string_view name(path.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
   constexpr std::string_view deleted = " (deleted)";
   if (name.ends_with(deleted)) name.remove_suffix(deleted.size());

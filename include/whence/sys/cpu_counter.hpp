@@ -37,8 +37,18 @@ inline constexpr std::uint32_t type_software = 1;
 inline constexpr std::uint64_t task_clock = 1;
 inline constexpr std::uint64_t disabled = 1, exclude_kernel = 1 << 5, exclude_hypervisor = 1 << 6;
 inline constexpr unsigned long close_on_exec = 1 << 3;
-inline constexpr unsigned long enable = 0x2400, disable = 0x2401;  // ioctl
+inline constexpr unsigned long enable = 0x2400, disable = 0x2401, set_period = 0x40082404;  // ioctl
 }  // namespace perf
+
+// Whether the descriptor still is that thread's counter. A program that closes all it does not know
+// (close_range) may have another file there since.
+inline bool is_counter_of(int number, ::pid_t tid, int signal) noexcept {
+  if (number == no_counter) return false;
+  const errno_guard keep;
+  ::f_owner_ex owner{};
+  return ::fcntl(number, F_GETSIG) == signal && ::fcntl(number, F_GETOWN_EX, &owner) == 0 &&
+         owner.type == F_OWNER_TID && owner.pid == tid;
+}
 
 inline void close_counter(int counter) noexcept {
   const errno_guard keep;
@@ -47,8 +57,9 @@ inline void close_counter(int counter) noexcept {
   ::close(counter);
 }
 
-// Signals the thread after every `period_ns` of its CPU time that ends in its own code. no_counter
-// where the kernel, a sandbox or the limit of descriptors does not permit it.
+// Signals the thread after every `period_ns` of its CPU time that ends in its own code (10 us at
+// least), once it is enabled. no_counter where the kernel, a sandbox or the limit of descriptors
+// does not permit it.
 inline int open_counter(::pid_t tid, int signal, std::int64_t period_ns) noexcept {
   const errno_guard keep;
   perf::attributes what{};
@@ -65,12 +76,23 @@ inline int open_counter(::pid_t tid, int signal, std::int64_t period_ns) noexcep
   owner.type = F_OWNER_TID;
   owner.pid = tid;
   if (::fcntl(counter, F_SETFL, O_ASYNC | O_NONBLOCK) == 0 &&
-      ::fcntl(counter, F_SETSIG, signal) == 0 && ::fcntl(counter, F_SETOWN_EX, &owner) == 0 &&
-      ::ioctl(counter, perf::enable, 0) == 0) {
+      ::fcntl(counter, F_SETSIG, signal) == 0 && ::fcntl(counter, F_SETOWN_EX, &owner) == 0) {
     return counter;
   }
   close_counter(counter);
   return no_counter;
+}
+
+// From the next overflow on. Signal-safe.
+inline void set_counter_period(int counter, std::int64_t period_ns) noexcept {
+  const errno_guard keep;
+  auto period = static_cast<std::uint64_t>(period_ns);
+  ::syscall(SYS_ioctl, counter, perf::set_period, &period);
+}
+
+inline bool enable_counter(int counter) noexcept {
+  const errno_guard keep;
+  return ::ioctl(counter, perf::enable, 0) == 0;
 }
 
 }  // namespace whence::inline v1::sys

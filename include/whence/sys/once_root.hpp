@@ -22,7 +22,7 @@
 #include <whence/sys/loader.hpp>
 
 // Bumped whenever the root's layout changes: modules that disagree do not share.
-#define WHENCE_ROOT_LAYOUT 8
+#define WHENCE_ROOT_LAYOUT 9
 #define WHENCE_STRINGIZE_AGAIN(x) #x
 #define WHENCE_STRINGIZE(x) WHENCE_STRINGIZE_AGAIN(x)
 

@@ -38,10 +38,11 @@ inline void look_for_valgrind() noexcept {
   });
 }
 
+// By the calling thread: the first one of a process may have ended, and has no memory then.
 inline ssize_t copy_by_kernel(void* to, std::uintptr_t from, std::size_t bytes) noexcept {
   iovec local{to, bytes};
   iovec remote{reinterpret_cast<void*>(from), bytes};
-  return ::process_vm_readv(::getpid(), &local, 1, &remote, 1, 0);
+  return ::process_vm_readv(::gettid(), &local, 1, &remote, 1, 0);
 }
 
 // Whether the 8 bytes at `address` can be read: all of their page then can. rt_sigprocmask copies

@@ -23,10 +23,8 @@
 
 namespace whence::inline v1::sys {
 
-// Reads a file of /proc/self/task/TID/ into `text`, ended by a zero byte; false where it cannot be.
-template <std::size_t Size>
-bool read_task_file(::pid_t tid, const char* name, char (&text)[Size]) noexcept {
-  const errno_guard keep;
+// A file of /proc/self/task/TID/; -1 where it cannot be opened.
+inline int open_task_file(::pid_t tid, const char* name) noexcept {
   char path[64] = "/proc/self/task/";
   std::size_t at = std::strlen(path);
   char digits[12];
@@ -35,7 +33,14 @@ bool read_task_file(::pid_t tid, const char* name, char (&text)[Size]) noexcept 
   while (count > 0) path[at++] = digits[--count];
   path[at++] = '/';
   std::memcpy(path + at, name, std::strlen(name) + 1);
-  const int file = ::open(path, O_RDONLY | O_CLOEXEC);
+  return ::open(path, O_RDONLY | O_CLOEXEC);
+}
+
+// Reads it into `text`, ended by a zero byte; false where it cannot be.
+template <std::size_t Size>
+bool read_task_file(::pid_t tid, const char* name, char (&text)[Size]) noexcept {
+  const errno_guard keep;
+  const int file = open_task_file(tid, name);
   if (file < 0) return false;
   const ssize_t n = ::read(file, text, Size - 1);
   ::close(file);
@@ -109,7 +114,8 @@ inline sleeping_task read_syscall(::pid_t tid) noexcept {
     }
     values[count++] = v;
   }
-  if (count != (none ? 2 : 8)) return result;
+  // A first thread that has ended while others go on has no stack.
+  if (count != (none ? 2 : 8) || values[count - 2] == 0) return result;
   result.state = task_state::sleeping;
   result.number = none ? -1 : number;
   for (int i = 0; !none && i < 6; ++i) result.arguments[i] = values[i];
@@ -118,15 +124,36 @@ inline sleeping_task read_syscall(::pid_t tid) noexcept {
   return result;
 }
 
+// What follows `head` in /proc/self/task/TID/status, which may be long: a line of it holds all
+// groups of the user. False where it is not there.
+template <std::size_t Size>
+bool read_status_line(::pid_t tid, const char* head, char (&value)[Size]) noexcept {
+  const errno_guard keep;
+  const int file = open_task_file(tid, "status");
+  if (file < 0) return false;
+  char text[512];
+  std::size_t matched = 0, taken = 0;  // of head, of value
+  ssize_t n = 0;
+  while (taken < Size && (n = ::read(file, text, sizeof text)) > 0) {
+    for (ssize_t i = 0; i < n && taken < Size; ++i) {
+      if (head[matched] == '\0') {
+        value[taken++] = text[i];
+      } else {
+        matched = text[i] == head[matched] ? matched + 1 : text[i] == head[0] ? 1 : 0;
+      }
+    }
+  }
+  ::close(file);
+  return taken == Size;
+}
+
 // Whether a thread blocks a signal.
 inline bool blocks_signal(::pid_t tid, int signal) noexcept {
-  char text[2048];
-  if (!read_task_file(tid, "status", text)) return false;
-  const char* const line = std::strstr(text, "\nSigBlk:\t");
-  if (line == nullptr) return false;
   // 16 hexadecimal digits, bit 0 is signal 1.
+  char digits[16];
+  if (!read_status_line(tid, "\nSigBlk:\t", digits)) return false;
   const int bit = signal - 1;
-  const char digit = line[std::strlen("\nSigBlk:\t") + 15 - static_cast<std::size_t>(bit / 4)];
+  const char digit = digits[15 - bit / 4];
   const int value = digit >= 'a' ? digit - 'a' + 10 : digit - '0';
   return (value >> bit % 4 & 1) != 0;
 }

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whether a handler may go on: a signal's frame alone takes 3 to 12 KiB of the stack it interrupts
-// (AVX-512, AMX), and what is left of a small one may be less than a walk needs. Below the stack of
-// every thread but the main one lies a page that cannot be read. Signal-safe. Some 0.1 us.
+// (AVX-512, AMX), and what is left of a small one may be less than a walk needs. Of an alternate
+// stack the kernel tells the size; below every other thread's but the main one's lies a page that
+// cannot be read. Signal-safe. Some 0.1 us.
 #ifndef WHENCE_SYS_STACK_ROOM_HPP
 #define WHENCE_SYS_STACK_ROOM_HPP
+
+#include <signal.h>
 
 #include <cstdint>
 
@@ -15,9 +18,14 @@ namespace whence::inline v1::sys {
 
 // Whether a page lies below the caller's frame, or comes there when it is needed, as on the first
 // stack: `is_main` tells that it may be that one. (A fibre's it may be, too.)
-[[gnu::always_inline]] inline bool has_stack_room(bool is_main) noexcept {
+// `alternate`: ucontext_t::uc_stack.
+[[gnu::always_inline]] inline bool has_stack_room(bool is_main, const stack_t& alternate) noexcept {
   constexpr std::uintptr_t usual_bytes = std::uintptr_t{8} << 20;
   const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  const std::uintptr_t above = here - reinterpret_cast<std::uintptr_t>(alternate.ss_sp);
+  if ((alternate.ss_flags & SS_DISABLE) == 0 && above < alternate.ss_size) {
+    return above >= page_bytes;
+  }
   if (is_main && reinterpret_cast<std::uintptr_t>(__libc_stack_end) - here < usual_bytes) {
     return true;
   }

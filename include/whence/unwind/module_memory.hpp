@@ -7,6 +7,7 @@
 #ifndef WHENCE_UNWIND_MODULE_MEMORY_HPP
 #define WHENCE_UNWIND_MODULE_MEMORY_HPP
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 
@@ -15,8 +16,24 @@
 
 namespace whence::inline v1::unwind {
 
+// For the entries of functions with many exits, which would take too much of a handler's stack: one
+// in some thousand is longer than 512 bytes, and the longest seen is 1040.
+struct long_entry_room {
+  std::atomic<bool> is_taken;
+  std::byte bytes[4096];
+};
+// As many handlers at once can look at such entries.
+[[gnu::visibility("hidden")]] inline constinit long_entry_room long_entry_rooms[4]{};
+
 class copied_memory {
  public:
+  copied_memory() noexcept = default;
+  copied_memory(const copied_memory&) = delete;
+  copied_memory& operator=(const copied_memory&) = delete;
+  ~copied_memory() {
+    if (long_ != nullptr) long_->is_taken.store(false, std::memory_order_release);
+  }
+
   // nullptr also for what is longer than any entry seen in practice.
   const std::byte* view(std::uintptr_t address, std::size_t size, view_slot slot) noexcept {
     switch (slot) {
@@ -25,7 +42,9 @@ class copied_memory {
       case view_slot::common_entry:
         return copy(common_, sizeof common_, address, size);
       case view_slot::function_entry:
-        return copy(function_, sizeof function_, address, size);
+        if (size <= sizeof function_) return copy(function_, sizeof function_, address, size);
+        if (long_ == nullptr) long_ = take_room();
+        return long_ == nullptr ? nullptr : copy(long_->bytes, sizeof long_->bytes, address, size);
     }
     return nullptr;
   }
@@ -36,9 +55,17 @@ class copied_memory {
     return size <= room && sys::copy_memory(to, address, size) ? to : nullptr;
   }
 
+  static long_entry_room* take_room() noexcept {
+    for (long_entry_room& r : long_entry_rooms) {
+      if (!r.is_taken.exchange(true, std::memory_order_acquire)) return &r;
+    }
+    return nullptr;
+  }
+
   std::byte numbers_[64];
   std::byte common_[64];
   std::byte function_[512];
+  long_entry_room* long_ = nullptr;
 };
 
 }  // namespace whence::inline v1::unwind

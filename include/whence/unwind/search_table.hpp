@@ -26,7 +26,7 @@ namespace whence::inline v1::unwind {
 
 // The section of the executable's file. False: there is none, or no such file.
 inline bool find_section(const char* name, ElfW(Shdr) & found) noexcept {
-  std::FILE* const file = std::fopen("/proc/self/exe", "re");
+  std::FILE* const file = std::fopen("/proc/thread-self/exe", "re");
   if (file == nullptr) return false;
   const auto read = [file](std::uint64_t offset, auto& value) {
     return std::fseek(file, static_cast<long>(offset), SEEK_SET) == 0 &&

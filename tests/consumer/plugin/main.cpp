@@ -3,6 +3,9 @@
 // A program and two plugins, opened with RTLD_LOCAL and each with its own copy of the library's
 // code, see the same profiles. Once closed, a plugin's allocations keep their place in the profile.
 #include <dlfcn.h>
+#include <signal.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cstdio>
 #include <string>
@@ -23,6 +26,7 @@ int main(int argc, char** argv) {
   whence::set_heap_profile_rate(1);
   whence::tracked<whence::custom_profile<"app.sessions">> own;
   whence::profile* heap = whence::lookup("heap");
+  { const whence::cpu_session first; }  // the handler of SIGPROF is the program's own
   whence::profile* sessions = whence::lookup("app.sessions");
   expect(sessions != nullptr && sessions->count() == 1, "program", "its own entry is not there");
 
@@ -34,7 +38,8 @@ int main(int argc, char** argv) {
     }
     auto open = reinterpret_cast<plugin_function>(dlsym(library, "plugin_open"));
     auto close = reinterpret_cast<plugin_function>(dlsym(library, "plugin_close"));
-    if (open == nullptr || close == nullptr) {
+    auto sample = reinterpret_cast<void (*)()>(dlsym(library, "plugin_sample"));
+    if (open == nullptr || close == nullptr || sample == nullptr) {
       std::fprintf(stderr, "%s: no entry points\n", argv[i]);
       return 2;
     }
@@ -45,6 +50,7 @@ int main(int argc, char** argv) {
     expect(report.sessions == sessions, argv[i], "lookup(\"app.sessions\") is another profile");
     expect(report.entries == 2, argv[i], "the plugin does not count the program's entry");
     expect(sessions->count() == 2, argv[i], "the program does not count the plugin's entry");
+    sample();
     close(&report);
     expect(report.entries == 1 && sessions->count() == 1, argv[i], "the entry is still there");
 
@@ -57,6 +63,13 @@ int main(int argc, char** argv) {
       if (library != nullptr) dlclose(library);
       library = nullptr;
     }
+    // Forks and signals call no code of the plugin's, unless it is still there.
+    const pid_t child = fork();
+    if (child == 0) _exit(0);
+    int status = 1;
+    expect(waitpid(child, &status, 0) == child && status == 0, argv[i], "fork after it was closed");
+    raise(SIGPROF);
+    const whence::cpu_session session;
   }
   return failures == 0 ? 0 : 1;
 }

@@ -1,6 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include "plugin.hpp"
 
+#include <unistd.h>
+
+#include <string>
 #include <vector>
 
 #include <whence/whence.hpp>
@@ -23,6 +26,14 @@ extern "C" __attribute__((visibility("default"))) void plugin_open(plugin_report
   report->sessions = whence::lookup("app.sessions");
   report->entries = whence::lookup("app.sessions")->count();
   report->allocation = held->numbers.capacity() * sizeof(int);
+}
+
+extern "C" __attribute__((visibility("default"))) void plugin_sample() {
+  const whence::cpu_session cpu;
+  const whence::wall_session wall;
+  std::string text;
+  (void)whence::lookup("goroutine")->write_to(text, 1);
+  usleep(20'000);
 }
 
 extern "C" __attribute__((visibility("default"))) void plugin_close(plugin_report* report) {

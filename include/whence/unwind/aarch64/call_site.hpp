@@ -76,6 +76,13 @@ inline bool is_syscall(const unsigned char* code) noexcept {
   return std::memcmp(code, expected, sizeof expected) == 0;
 }
 
+// mov x8, 135 (rt_sigprocmask); svc #0
+inline constexpr std::uintptr_t signal_mask_call_bytes = 8;
+
+inline bool is_signal_mask_call(const unsigned char* code) noexcept {
+  return instruction_at(code) == 0xd28010e8 && is_syscall(code + 4);
+}
+
 }  // namespace whence::inline v1::unwind
 
 #endif  // defined(__aarch64__)
