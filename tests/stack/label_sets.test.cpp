@@ -79,13 +79,16 @@ TEST_CASE("where a program has made all it may, and without memory, labels are [
   CHECK(of(w.sets, 61439) == std::vector<label>{{"request", "61439"}});
 
   // What the library says itself still has its place.
-  CHECK(w.sets.intern_own({"lock", "orders"}) == label_sets::most_of_program + 1);
+  const auto intern_own = [&w](const label& one) {
+    return w.sets.intern({&one, 1}, label_sets::most);
+  };
+  CHECK(intern_own({"lock", "orders"}) == label_sets::most_of_program + 1);
   CHECK(w.intern({{"lock", "orders"}}) == label_sets::most_of_program + 1);
   for (std::uint32_t i = 2; i <= label_sets::most - label_sets::most_of_program; ++i) {
     const std::string value = std::to_string(i);
-    REQUIRE(w.sets.intern_own({"lock", value}) == label_sets::most_of_program + i);
+    REQUIRE(intern_own({"lock", value}) == label_sets::most_of_program + i);
   }
-  CHECK(w.sets.intern_own({"lock", "one more"}) == label_sets::overflow);
+  CHECK(intern_own({"lock", "one more"}) == label_sets::overflow);
 
   workplace poor;
   poor.budget.set_limit(0);

@@ -45,7 +45,7 @@ class wait_name {
     core::process_state* const s = core::state();
     if (s == nullptr) return stack::label_sets::none;
     const stack::label l{Key.view(), name_};
-    const std::uint32_t id = s->labels.intern_own(l);
+    const std::uint32_t id = s->labels.intern({&l, 1}, stack::label_sets::most);
     labels_.store(id, std::memory_order_relaxed);
     return id;
   }

@@ -45,7 +45,7 @@
 #include <whence/sys/stack_room.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/unwind/capture.hpp>
-#include <whence/unwind/code_check.hpp>
+#include <whence/unwind/syscall_site.hpp>
 
 namespace whence::inline v1::samplers {
 

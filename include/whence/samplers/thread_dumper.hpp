@@ -15,12 +15,10 @@
 
 #include <unistd.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -44,6 +42,7 @@
 #include <whence/sys/nap.hpp>
 #include <whence/sys/no_cancel.hpp>
 #include <whence/sys/pages.hpp>
+#include <whence/sys/sequence.hpp>
 #include <whence/sys/sleeping.hpp>
 #include <whence/sys/syscall_names.hpp>
 #include <whence/sys/task_list.hpp>
@@ -81,18 +80,17 @@ class thread_dumper {
     look(places);
     if (is_own(places.front().it.tid)) places.front().it.tid = 0;
     std::erase_if(places, [](const place& p) { return p.it.tid == 0; });
-    std::optional<lock_waits> waits;
-    if (how == detail::everything) {
-      describe(places);
-      waits.emplace(state_, places, *frames_);
-      dump.deadlocks = waits->deadlocks();
-    }
     std::vector<core::placed_thread> suspended;
     const core::coroutine_root* const coroutines =
         state_.coroutines.load(std::memory_order_acquire);
     if (coroutines != nullptr) coroutines->add_stacks(state_, {depth(), *frames_, suspended});
-    // No frame comes after this, so pointers to them hold.
-    if (waits) dump.waits = waits->take();
+    // The last to add frames, so what points to them holds.
+    if (how == detail::everything) {
+      describe(places);
+      const lock_waits waits(state_, places, *frames_);
+      dump.deadlocks = waits.deadlocks();
+      dump.waits = waits.take();
+    }
     for (place& p : places) finish(dump, p);
     for (core::placed_thread& p : suspended) finish(dump, p);
     dump.frames = std::move(frames_);
@@ -179,9 +177,9 @@ class thread_dumper {
       }
     }
     const auto affordable = static_cast<std::size_t>(sys::affordable_timers(4));
-    const std::size_t at_once = std::clamp<std::size_t>(affordable, 1, most_asked);
+    const std::size_t at_once = sys::least(sys::most(affordable, std::size_t{1}), most_asked);
     for (std::size_t first = 0; first < running.size(); first += at_once) {
-      ask(running.data() + first, std::min(at_once, running.size() - first));
+      ask(running.data() + first, sys::least(at_once, running.size() - first));
     }
   }
 

@@ -142,7 +142,7 @@ class wall_sampler {
       return error;
     for (int i = 0; i < state_count; ++i) {
       const stack::label both[]{stack::label_sets::shown_as_lost, {"state", state_names[i]}};
-      states_[i] = state_.labels.intern_own(both[1]);
+      states_[i] = state_.labels.intern({both + 1, 1}, stack::label_sets::most);
       lost_states_[i] = state_.labels.intern({both, 2}, stack::label_sets::most);
     }
     active_.store(true, std::memory_order_release);

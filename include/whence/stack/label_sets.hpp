@@ -67,16 +67,13 @@ class label_sets {
   constexpr label_sets(sys::arena& memory, losses& lost) noexcept : arena_(memory), losses_(lost) {}
 
   // The number of the set, made on first sight; `overflow`, and counted so, where there is no room.
-  // Requires: sorted by key, no key twice.
+  // Requires: sorted by key, no key twice. `limit`: most, for what the library says itself.
   std::uint32_t intern(label_list labels, std::uint32_t limit = most_of_program) noexcept {
     if (labels.empty()) return none;
     const std::uint64_t hash = hash_of(labels);
     if (const set* const known = find(labels, hash)) return known->id;
     return add(labels, hash, limit);
   }
-
-  // Of the library's own.
-  std::uint32_t intern_own(const label& one) noexcept { return intern({&one, 1}, most); }
 
   // The labels of a set; their texts end in a zero byte and are there for good.
   label_list of(std::uint32_t id) const noexcept {

@@ -11,12 +11,12 @@
 #define WHENCE_SYS_THREAD_TIMER_HPP
 
 #include <signal.h>
-#include <sys/resource.h>
 #include <sys/syscall.h>
 #include <time.h>
 #include <unistd.h>
 
 #include <cerrno>
+#include <climits>
 #include <cstdint>
 
 #include <whence/sys/errno_guard.hpp>
@@ -35,13 +35,10 @@ inline constexpr int no_timer = -1;
 
 // How many timers `part` of RLIMIT_SIGPENDING allows: each takes one of the signals that the user
 // may have queued, in all processes, so the limit is not ours alone.
-inline std::int64_t affordable_timers(int part) noexcept {
+inline long affordable_timers(int part) noexcept {
   const errno_guard keep;
-  ::rlimit limit{};
-  if (::getrlimit(RLIMIT_SIGPENDING, &limit) != 0) return 0;
-  constexpr ::rlim_t most = 1 << 20;
-  return static_cast<std::int64_t>((limit.rlim_cur < most ? limit.rlim_cur : most) /
-                                   static_cast<::rlim_t>(part));
+  const long limit = ::sysconf(_SC_SIGQUEUE_MAX);
+  return limit < 0 ? LONG_MAX : limit / part;
 }
 
 // no_timer where there is none to be had (`starved`: RLIMIT_SIGPENDING, a sandbox), or no such

@@ -41,21 +41,6 @@ inline bool follows_call(std::uintptr_t ra) noexcept {
   return site_before(ra).is_call;
 }
 
-// Whether a signal that came at `pc` found its thread in a system call: behind the instruction, or
-// in front of it where the call is made once more.
-inline bool in_syscall(std::uintptr_t pc) noexcept {
-  unsigned char code[2 * syscall_bytes];
-  return pc >= sys::page_bytes && sys::copy_memory(code, pc - syscall_bytes, sizeof code) &&
-         (is_syscall(code) || is_syscall(code + syscall_bytes));
-}
-
-// Whether a thread at `pc` has just returned from the system call that sets its signal mask.
-inline bool after_signal_mask_call(std::uintptr_t pc) noexcept {
-  unsigned char before[signal_mask_call_bytes];
-  return pc >= sys::page_bytes && sys::copy_memory(before, pc - sizeof before, sizeof before) &&
-         is_signal_mask_call(before);
-}
-
 // Whether a signal handler returned to `address` ends its signal there.
 inline bool ends_signal(std::uintptr_t address) noexcept {
   unsigned char code[signal_return_bytes];

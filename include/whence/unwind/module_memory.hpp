@@ -18,20 +18,16 @@ namespace whence::inline v1::unwind {
 
 // For the entries of functions with many exits, which would take too much of a handler's stack: one
 // in some thousand is longer than 512 bytes, and the longest seen is 1040.
-struct long_entry_room {
-  std::atomic<bool> is_taken;
-  std::byte bytes[4096];
-};
-// As many handlers at once can look at such entries.
-[[gnu::visibility("hidden")]] inline constinit long_entry_room long_entry_rooms[4]{};
+inline constexpr int long_entries = 4;  // as many handlers at once can look at one
+[[gnu::visibility("hidden")]] inline constinit std::atomic<bool> long_taken[long_entries]{};
+[[gnu::visibility("hidden")]] inline constinit std::byte long_entry[long_entries][4096]{};
 
 class copied_memory {
  public:
   copied_memory() noexcept = default;
-  copied_memory(const copied_memory&) = delete;
-  copied_memory& operator=(const copied_memory&) = delete;
+  copied_memory(copied_memory&&) = delete;
   ~copied_memory() {
-    if (long_ != nullptr) long_->is_taken.store(false, std::memory_order_release);
+    if (long_ >= 0) long_taken[long_].store(false, std::memory_order_release);
   }
 
   // nullptr also for what is longer than any entry seen in practice.
@@ -43,8 +39,10 @@ class copied_memory {
         return copy(common_, sizeof common_, address, size);
       case view_slot::function_entry:
         if (size <= sizeof function_) return copy(function_, sizeof function_, address, size);
-        if (long_ == nullptr) long_ = take_room();
-        return long_ == nullptr ? nullptr : copy(long_->bytes, sizeof long_->bytes, address, size);
+        for (int i = 0; long_ < 0 && i < long_entries; ++i) {
+          if (!long_taken[i].exchange(true, std::memory_order_acquire)) long_ = i;
+        }
+        return long_ < 0 ? nullptr : copy(long_entry[long_], sizeof long_entry[0], address, size);
     }
     return nullptr;
   }
@@ -55,17 +53,10 @@ class copied_memory {
     return size <= room && sys::copy_memory(to, address, size) ? to : nullptr;
   }
 
-  static long_entry_room* take_room() noexcept {
-    for (long_entry_room& r : long_entry_rooms) {
-      if (!r.is_taken.exchange(true, std::memory_order_acquire)) return &r;
-    }
-    return nullptr;
-  }
-
   std::byte numbers_[64];
   std::byte common_[64];
   std::byte function_[512];
-  long_entry_room* long_ = nullptr;
+  int long_ = -1;  // the long entry that is ours
 };
 
 }  // namespace whence::inline v1::unwind

@@ -81,8 +81,8 @@ class stack_memory {
   // Readable is what lies between sp and here.
   std::uintptr_t end() const noexcept { return end_; }
 
-  // Whether `address` is known to be of the thread's own stack: no code, whatever the bytes before it
-  // look like.
+  // Whether `address` is known to be of the thread's own stack: no code, whatever the bytes before
+  // it look like.
   bool holds(std::uintptr_t address) const noexcept {
     return own_ && address - this_stack.begin < this_stack.bytes;
   }

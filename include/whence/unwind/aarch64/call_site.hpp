@@ -68,21 +68,6 @@ inline bool is_signal_return(const unsigned char* code) noexcept {
   return instruction_at(code) == 0xd2801168 && instruction_at(code + 4) == 0xd4000001;
 }
 
-inline constexpr std::uintptr_t syscall_bytes = 4;
-
-// svc #0
-inline bool is_syscall(const unsigned char* code) noexcept {
-  constexpr unsigned char expected[] = {0x01, 0x00, 0x00, 0xd4};
-  return std::memcmp(code, expected, sizeof expected) == 0;
-}
-
-// mov x8, 135 (rt_sigprocmask); svc #0
-inline constexpr std::uintptr_t signal_mask_call_bytes = 8;
-
-inline bool is_signal_mask_call(const unsigned char* code) noexcept {
-  return instruction_at(code) == 0xd28010e8 && is_syscall(code + 4);
-}
-
 }  // namespace whence::inline v1::unwind
 
 #endif  // defined(__aarch64__)
