@@ -31,7 +31,7 @@
 #include <vector>
 
 #include <whence/flamegraph.hpp>
-#include <whence/httplib.hpp>
+#include <whence/server.hpp>
 #include <whence/whence.hpp>
 
 namespace fs = std::filesystem;

@@ -30,7 +30,7 @@ for page in registry tracked allocator memory_resource mutex condition_variable 
             coroutine new_delete pthread knobs; do ring[$page]=1; done
 for page in profile cpu wall errc whence; do ring[$page]=2; done
 for page in flamegraph; do ring[$page]=2; done
-for page in http httplib beast; do ring[$page]=3; done
+for page in http server httplib beast; do ring[$page]=3; done
 declare -A sees=([0]="" [1]="$recording" [2]="$reading" [3]="$reading http")
 
 failures=0

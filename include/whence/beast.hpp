@@ -41,21 +41,26 @@ http::request to_request(const boost::beast::http::request<Body, Fields>& asked,
                   .target = view(asked.target()),
                   .authorization = view(asked[boost::beast::http::field::authorization]),
                   .host = view(asked[boost::beast::http::field::host]),
-                  .peer = peer};
+                  .peer = peer,
+                  .fetch_site = view(asked["Sec-Fetch-Site"])};
   if constexpr (std::is_convertible_v<const typename Body::value_type&, std::string_view>) {
     r.body = asked.body();
   }
   return r;
 }
 
-// To HEAD, the headers that GET would have.
+// To HEAD, the headers that GET would have, but for the length of a window.
 template <class Body, class Fields>
 response to_response(http::response from, const boost::beast::http::request<Body, Fields>& asked) {
   response r(static_cast<boost::beast::http::status>(from.status), asked.version());
   for (const auto& [name, value] : from.headers) r.set(name, value);
   r.keep_alive(asked.keep_alive());
-  r.content_length(from.body.size());
-  if (asked.method() != boost::beast::http::verb::head) r.body() = std::move(from.body);
+  if (asked.method() != boost::beast::http::verb::head) {
+    r.content_length(from.body.size());
+    r.body() = std::move(from.body);
+  } else if (from.content_length) {
+    r.content_length(*from.content_length);
+  }
   return r;
 }
 

@@ -2,8 +2,7 @@
 //
 // /debug/pprof/ for any server: no framework, no sockets. (Go: net/http/pprof)
 //
-//   whence::http::response r = whence::http::handle({.method = "GET", .target =
-//   "/debug/pprof/heap"});
+//   auto r = whence::http::handle({.method = "GET", .target = "/debug/pprof/heap"});
 //
 // and for event loops, which no window of thirty seconds may hold up:
 //
@@ -19,7 +18,7 @@
 //                        what there is, with counts and rates; ?format=json
 //   ui                   flame graphs in the browser
 //   heap, block, NAME    that profile; ?seconds=N: what happened in N seconds from now on
-//   profile              CPU time of ?seconds=N (30), ?hz=H (100); any number at once
+//   profile              CPU time of ?seconds=N (30), ?hz=H (100); several at once
 //   wall                 wall-clock time of all threads, ?seconds=N (30), ?hz=H (99); also fgprof
 //                        beside the prefix
 //   delta_NAME           what was added since it was asked for last; where NAME only grows
@@ -31,75 +30,39 @@
 // Errors are text with X-Go-Pprof, as `go tool pprof` wants them:
 //
 //   400 a parameter   401, 403 not allowed   404 no such profile   405 method   413, 414 too long
+//   (of whence::server also 400, 411, 413, 415, 431: http/session.hpp)
 //   500 the system, or an answer above options.max_answer   503 too many windows: Retry-After
 //
-// Thread-safe: any number of requests at once. Nothing that was asked is ever in an answer.
+// Thread-safe: any number of requests at once, and options.max_windows windows. Nothing that was
+// asked is ever in an answer's body; of the headers, the redirect of the prefix without its last
+// slash repeats the query, as long as it is plain text.
 #ifndef WHENCE_HTTP_HPP
 #define WHENCE_HTTP_HPP
 
 #include <algorithm>
 #include <chrono>
-#include <cstddef>
 #include <optional>
-#include <stdexcept>
-#include <string>
-#include <string_view>
-#include <system_error>
 #include <thread>
 #include <utility>
 
 #include <whence/http/access.hpp>
 #include <whence/http/answers.hpp>
+#include <whence/http/begin.hpp>
 #include <whence/http/operation.hpp>
-#include <whence/http/parameters.hpp>
 #include <whence/http/request.hpp>
-#include <whence/http/routes.hpp>
-#include <whence/sys/as_error.hpp>
-#include <whence/sys/raise.hpp>
 
 namespace whence::inline v1::http {
 
-// Throws: std::invalid_argument for a prefix that does not begin and end with a slash.
-inline void check(const options& o) {
-  if (o.prefix.starts_with('/') && o.prefix.ends_with('/')) return;
-  sys::raise<std::invalid_argument>("http::options: the prefix \"" + o.prefix +
-                                    "\" does not begin and end with a slash");
-}
-
 // Begins to answer. Requires: what `asked` views lives until this returns.
-// Throws: as check; what options.authorize throws.
+// Throws: as check.
 inline operation begin(const request& asked, const options& o = {}) {
   check(o);
-  constexpr std::size_t longest_target = 8192;
-  if (std::optional<response> refused = refusal(asked, o)) return std::move(*refused);
-  if (asked.target.size() > longest_target) return failure(414, "the request is too long");
-  if (asked.body.size() > o.max_body) return failure(413, "the request is too long");
-  std::optional<operation> result;
-  const std::error_code error = sys::as_error([&] {
-    const target where(asked.target);
-    const std::string_view path = where.path;
-    const std::string_view folder = std::string_view(o.prefix).substr(0, o.prefix.size() - 1);
-    const std::string beside(folder.substr(0, folder.rfind('/') + 1));
-    const bool is_below = path.starts_with(o.prefix);
-    const std::string_view name = is_below ? path.substr(o.prefix.size()) : std::string_view{};
-    const bool reads = asked.method == "GET" || asked.method == "HEAD";
-    if (!reads && !(asked.method == "POST" && is_below && routes::is_symbol(name))) {
-      response r = failure(405, "Method Not Allowed");
-      r.headers.emplace_back("Allow",
-                             is_below && routes::is_symbol(name) ? "GET, HEAD, POST" : "GET, HEAD");
-      result.emplace(std::move(r));
-    } else if (is_below) {
-      result.emplace(routes::answer_below_prefix({asked, where, o, name}));
-    } else if (path == folder) {
-      result.emplace(routes::redirect(o, where.query));
-    } else if (path == beside + "fgprof") {
-      result.emplace(routes::fgprof({asked, where, o, "fgprof"}));
-    } else {
-      result.emplace(failure(404, "Not found: the profiles are at " + o.prefix));
-    }
-    return std::error_code{};
-  });
-  return error ? operation(failure(error)) : std::move(*result);
+  if (std::optional<response> refused = refusal(asked, o)) {
+    operation it(std::move(*refused));
+    if (asked.method == "HEAD") it.drop_body();
+    return it;
+  }
+  return begin_allowed(asked, o);
 }
 
 // Answers; a window holds the calling thread as long as it is, or until the client has gone.
@@ -113,9 +76,7 @@ inline response handle(const request& asked, const options& o = {}) {
     std::this_thread::sleep_for(
         asked.cancelled ? std::min<std::chrono::nanoseconds>(end - now, look_again) : end - now);
   }
-  response r = it.finish();
-  if (asked.method == "HEAD") r.body.clear();
-  return r;
+  return it.finish();
 }
 
 }  // namespace whence::inline v1::http

@@ -31,11 +31,20 @@ TEST_CASE("requests and responses of Beast are ours") {
 }
 
 TEST_CASE("HEAD has the headers of GET") {
-  bhttp::request<bhttp::empty_body> head(bhttp::verb::head, "/debug/pprof/cmdline", 11);
-  const whence::beast::response r = whence::beast::handle(head);
-  CHECK(r.result_int() == 200);
-  CHECK(r.body().empty());
-  CHECK_FALSE(r[bhttp::field::content_length].empty());
+  for (const char* target : {"/debug/pprof/cmdline", "/debug/pprof/nosuch", "/debug/pprof"}) {
+    CAPTURE(target);
+    const bhttp::request<bhttp::empty_body> get(bhttp::verb::get, target, 11);
+    const bhttp::request<bhttp::empty_body> head(bhttp::verb::head, target, 11);
+    const whence::beast::response expected = whence::beast::handle(get);
+    whence::http::operation in_two_steps = whence::beast::begin(head);
+    for (const auto& r : {whence::beast::handle(head), whence::beast::finish(in_two_steps, head)}) {
+      CHECK(r.result() == expected.result());
+      CHECK(r.body().empty());
+      for (const auto& field : expected) CHECK(r[field.name_string()] == field.value());
+    }
+  }
+  const bhttp::request<bhttp::empty_body> window(bhttp::verb::head, "/debug/pprof/wall", 11);
+  CHECK(whence::beast::handle(window).count(bhttp::field::content_length) == 0);
 }
 
 TEST_CASE("headers and peer decide who is answered") {
@@ -45,6 +54,9 @@ TEST_CASE("headers and peer decide who is answered") {
   CHECK(whence::beast::handle(get, {}, "127.0.0.1").result_int() == 403);
   get.set(bhttp::field::host, "localhost:6061");
   CHECK(whence::beast::handle(get, {}, "127.0.0.1").result_int() == 200);
+  get.set("Sec-Fetch-Site", "cross-site");
+  CHECK(whence::beast::handle(get, {}, "127.0.0.1").result_int() == 403);
+  get.erase("Sec-Fetch-Site");
   const whence::http::options o{.token = "s3cret"};
   CHECK(whence::beast::handle(get, o).result_int() == 401);
   get.set(bhttp::field::authorization, "Bearer s3cret");

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The statuses, headers and texts are those of Go's net/http/pprof (spec: its pprof.go), but where
-// http.hpp says otherwise. That clients agree is tests/pprof/http.sh's.
+// http.hpp says otherwise: like_go.mjs asks both, and session.sh is what clients make of it.
 #include <doctest/doctest.h>
 
 #include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <thread>
@@ -137,6 +138,17 @@ TEST_CASE("methods") {
     CHECK(head.body.empty());
     CHECK_FALSE(header(head, "Content-Type").empty());
   }
+  for (const char* target : {"/debug/pprof/cmdline", "/debug/pprof/ui", "/debug/pprof/nosuch",
+                             "/debug/pprof", "/elsewhere", "/debug/pprof/symbol?0x1"}) {
+    CAPTURE(target);
+    const response whole = get(target);
+    const response head = handle({.method = "HEAD", .target = target});
+    CHECK(head.status == whole.status);
+    CHECK(head.headers.size() == whole.headers.size());
+    CHECK(head.content_length == whole.body.size());
+    CHECK_FALSE(whole.content_length);
+  }
+  CHECK_FALSE(handle({.method = "HEAD", .target = "/debug/pprof/wall"}).content_length);
   const response moved = get("/debug/pprof?debug=1");
   CHECK(moved.status == 301);
   CHECK(header(moved, "Location") == "/debug/pprof/?debug=1");
@@ -183,7 +195,8 @@ TEST_CASE("who is answered") {
     CHECK(from(peer, "localhost") == 403);
     CHECK(from(peer, "db.example.com", {.allow_remote = true}) == 200);
   }
-  for (const char* host : {"", "127.0.0.1:6060", "[::1]:6060", "10.1.2.3", "app.localhost:1"}) {
+  for (const char* host : {"", "127.0.0.1:6060", "[::1]:6060", "10.1.2.3", "app.localhost:1",
+                           "LocalHost", "APP.LOCALHOST:1"}) {
     CHECK(from("127.0.0.1", host) == 200);
   }
   for (const char* host :
@@ -191,6 +204,23 @@ TEST_CASE("who is answered") {
     CAPTURE(host);
     CHECK(from("127.0.0.1", host) == 403);
   }
+}
+
+TEST_CASE("no page of another site is answered, wherever it is") {
+  for (const options& o : {options{}, options{.allow_remote = true}}) {
+    check_error(handle({.target = "/debug/pprof/heap", .fetch_site = "cross-site"}, o), 403,
+                "a page of another site asked: open the address by itself");
+    for (const char* site : {"", "none", "same-origin", "same-site"}) {
+      CHECK(handle({.target = "/debug/pprof/heap", .fetch_site = site}, o).status == 200);
+    }
+  }
+  CHECK(header(get("/debug/pprof/heap"), "Cross-Origin-Resource-Policy") == "same-origin");
+}
+
+TEST_CASE("what authorize throws is told to nobody") {
+  const options o{
+      .authorize = [](const request&) -> bool { throw std::runtime_error("swordfish"); }};
+  check_error(get("/debug/pprof/heap", o), 500, "options.authorize failed");
 }
 
 TEST_CASE("a token") {
@@ -230,6 +260,8 @@ TEST_CASE("another prefix") {
   CHECK(get("/debug/pprof/heap", o).status == 404);
   CHECK(header(get("/admin/whence", o), "Location") == "/admin/whence/");
   CHECK(handle({.method = "HEAD", .target = "/admin/fgprof"}, o).status == 200);
+  CHECK(handle({.method = "HEAD", .target = "/fgprof"}, {.prefix = "/"}).status == 200);
+  CHECK(is_profile(get("/heap", {.prefix = "/"}), "heap"));
   CHECK_THROWS_AS(get("/", {.prefix = "/debug"}), std::invalid_argument);
   CHECK_THROWS_AS(get("/", {.prefix = ""}), std::invalid_argument);
 }
@@ -356,14 +388,13 @@ TEST_CASE("all at once") {
   std::vector<std::thread> clients;
   std::atomic<int> failures{0};
   for (int i = 0; i < 8; ++i) {
-    clients.emplace_back([i, &failures] {
+    clients.emplace_back([&failures] {
       for (const char* target :
            {"/debug/pprof/heap", "/debug/pprof/goroutine?debug=2", "/debug/pprof/profile?seconds=1",
             "/debug/pprof/block?seconds=1", "/debug/pprof/delta_mutex", "/debug/pprof/"}) {
         const int status = get(target, {.max_windows = 64}).status;
         if (status != 200) ++failures;
       }
-      (void)i;
     });
   }
   for (std::thread& c : clients) c.join();

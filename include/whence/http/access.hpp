@@ -5,6 +5,7 @@
 //   peer           this machine, unless options.allow_remote
 //   Host           an address or localhost, unless options.allow_remote: a page of the Web whose
 //                  name leads to 127.0.0.1 is refused (DNS rebinding)
+//   Sec-Fetch-Site not cross-site, as browsers say when a page elsewhere asks
 //   Authorization  options.token
 //   options.authorize
 #ifndef WHENCE_HTTP_ACCESS_HPP
@@ -16,9 +17,11 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 
 #include <whence/http/answers.hpp>
 #include <whence/http/request.hpp>
+#include <whence/sys/as_error.hpp>
 
 namespace whence::inline v1::http {
 
@@ -32,6 +35,12 @@ inline bool is_loopback(std::string_view address) {
   return IN6_IS_ADDR_LOOPBACK(&v6) || (IN6_IS_ADDR_V4MAPPED(&v6) && v6.s6_addr[12] == 127);
 }
 
+inline std::string lower_case(std::string_view text) {
+  std::string result(text);
+  for (char& c : result) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  return result;
+}
+
 // Of a Host header, "localhost:6060" or "[::1]:6060": what no name server decides about.
 inline bool is_address_or_localhost(std::string_view host) {
   if (host.starts_with('[')) {
@@ -39,7 +48,7 @@ inline bool is_address_or_localhost(std::string_view host) {
     const std::string text(host.substr(1, host.find(']') - 1));
     return ::inet_pton(AF_INET6, text.c_str(), &v6) == 1;
   }
-  const std::string name(host.substr(0, host.find(':')));
+  const std::string name = lower_case(host.substr(0, host.find(':')));
   in_addr v4{};
   return name == "localhost" || name.ends_with(".localhost") ||
          ::inet_pton(AF_INET, name.c_str(), &v4) == 1;
@@ -78,8 +87,7 @@ inline std::string base64_decoded(std::string_view text) {
 inline std::string secret_of(std::string_view authorization) {
   const std::size_t blank = authorization.find(' ');
   if (blank == std::string_view::npos) return {};
-  std::string scheme(authorization.substr(0, blank));
-  for (char& c : scheme) c = static_cast<char>(c >= 'A' && c <= 'Z' ? c - 'A' + 'a' : c);
+  const std::string scheme = lower_case(authorization.substr(0, blank));
   const std::string_view rest = authorization.substr(blank + 1);
   if (scheme == "bearer") return std::string(rest);
   if (scheme != "basic") return {};
@@ -98,13 +106,22 @@ inline std::optional<response> refusal(const request& asked, const options& o) {
       return failure(403, "only an address or localhost is a host here: see allow_remote");
     }
   }
+  if (asked.fetch_site == "cross-site") {
+    return failure(403, "a page of another site asked: open the address by itself");
+  }
   if (!o.token.empty() && !equal_in_constant_time(secret_of(asked.authorization), o.token)) {
     response r = failure(401, "a token is needed");
     r.headers.emplace_back("WWW-Authenticate", "Basic realm=\"whence\"");
     return r;
   }
-  if (o.authorize && !o.authorize(asked)) return failure(403, "not authorized");
-  return std::nullopt;
+  if (!o.authorize) return std::nullopt;
+  bool is_allowed = false;
+  const std::error_code error = sys::as_error([&] {
+    is_allowed = o.authorize(asked);
+    return std::error_code{};
+  });
+  if (error) return failure(500, "options.authorize failed");
+  return is_allowed ? std::nullopt : std::optional(failure(403, "not authorized"));
 }
 
 }  // namespace whence::inline v1::http

@@ -17,7 +17,9 @@ inline constexpr const char* plain_text = "text/plain; charset=utf-8";
 
 inline response answer(std::string body, const char* content_type) {
   return {200,
-          {{"Content-Type", content_type}, {"X-Content-Type-Options", "nosniff"}},
+          {{"Content-Type", content_type},
+           {"X-Content-Type-Options", "nosniff"},
+           {"Cross-Origin-Resource-Policy", "same-origin"}},
           std::move(body)};
 }
 

@@ -47,6 +47,15 @@ struct pending {
 class operation {
  public:
   operation(response ready) : ready_(std::move(ready)) {}
+
+  // As HEAD is answered whose GET opens a window: nobody knows how long that will be.
+  static operation of_unknown_length(response ready) {
+    operation it(std::move(ready));
+    it.ready_.body.clear();
+    it.is_length_known_ = false;
+    return it;
+  }
+
   // `head`: has the headers its answer will have.
   operation(std::unique_ptr<pending> window, window_slot slot, std::chrono::seconds length,
             response head)
@@ -55,7 +64,16 @@ class operation {
         slot_(std::move(slot)),
         delay_(length) {}
 
-  // How long to wait before finish(), which never blocks. 0: it is answered at once.
+  // As HEAD is answered. Requires: there is no window.
+  void drop_body() {
+    if (is_length_known_) ready_.content_length = ready_.body.size();
+    ready_.body.clear();
+  }
+
+  // How long to wait before finish(). 0: it is answered at once. Cost: finish() writes the profile,
+  // names and gzip included, as begin() does where there is no window: milliseconds, in a large
+  // program seconds, of the calling thread. A loop that may not stop so long gives both to a
+  // worker.
   std::chrono::nanoseconds delay() const noexcept { return delay_; }
 
   // Status and headers of the answer, for servers that send them before its body; a window that
@@ -80,6 +98,7 @@ class operation {
   std::unique_ptr<pending> window_;
   window_slot slot_{0};
   std::chrono::nanoseconds delay_{0};
+  bool is_length_known_ = true;
 };
 
 }  // namespace whence::inline v1::http

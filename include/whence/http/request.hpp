@@ -7,6 +7,7 @@
 
 #include <cstddef>
 #include <functional>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -22,6 +23,7 @@ struct request {
   std::string_view authorization = {};   // the header of that name
   std::string_view host = {};            // the header of that name; empty: not checked
   std::string_view peer = {};            // the client's address, "127.0.0.1"; empty: not checked
+  std::string_view fetch_site = {};      // the header Sec-Fetch-Site
   std::function<bool()> cancelled = {};  // whether the client has gone; empty: not known
 };
 
@@ -29,6 +31,9 @@ struct response {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers;  // Content-Length is the server's
   std::string body;
+
+  // Of HEAD, which has no body: how long that of GET is, where it is known.
+  std::optional<std::size_t> content_length = {};
 };
 
 struct options {
@@ -42,7 +47,8 @@ struct options {
   // `go tool pprof http://me:TOKEN@host/...` send. Empty: not asked for.
   std::string token = {};
 
-  // Asked last, for every request; false is answered with 403.
+  // Asked last, for every request, by whence::server before it reads a body; false is answered with
+  // 403, an exception with 500, and what it says is told to nobody.
   std::function<bool(const request&)> authorize = {};
 
   bool cmdline = true;    // it may hold secrets

@@ -42,14 +42,14 @@ struct asked {
   std::string_view name;  // below the prefix
 };
 
-// HEAD opens none: the headers are those of an empty one.
+// HEAD opens none: it has the headers of an empty one, but for its length.
 inline operation open_window(const asked& a, long seconds, const view& how, std::string_view file,
                              auto make) {
   if (seconds > a.options.max_seconds) {
     return failure(400, "invalid value for \"seconds\" - must be at most " +
                             std::to_string(a.options.max_seconds));
   }
-  if (a.it.method == "HEAD") return how.show({}, file);
+  if (a.it.method == "HEAD") return operation::of_unknown_length(how.show({}, file));
   window_slot slot(a.options.max_windows);
   if (!slot) {
     response r = failure(503, "too many windows are open");
@@ -160,7 +160,7 @@ inline operation symbol(const asked& a) {
 inline operation ui(const asked&) {
   std::random_device random;
   std::string nonce;
-  for (int i = 0; i < 4; ++i) nonce += sys::to_hex(random());
+  for (int i = 0; i < 4; ++i) nonce += sys::to_hex(random() | 1U << 31);  // of one length
   response r = answer(format::flame_page("null", nonce), "text/html; charset=utf-8");
   r.headers.emplace_back("Content-Security-Policy",
                          "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'nonce-" +

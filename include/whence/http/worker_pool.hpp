@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The threads of a server of our own: in no profile, deaf to signals, made when they are needed.
-// Where all are busy and as many connections wait, submit() blocks, so that the kernel's queue is
-// what fills up, and no memory of the program's.
+// Where all are busy jobs wait; how many is bounded by who submits them (http/waiting_room.hpp).
 #ifndef WHENCE_HTTP_WORKER_POOL_HPP
 #define WHENCE_HTTP_WORKER_POOL_HPP
 
@@ -51,7 +50,6 @@ class worker_pool {
   // Where there can be no thread at all, the job is run here.
   void submit(job j) {
     std::unique_lock hold(mutex_);
-    taken_.wait(hold, [this] { return waiting_.size() < most_ || is_over_; });
     if (idle_ <= waiting_.size() && workers_.size() < most_ && !is_over_) add_worker();
     if (workers_.empty() || is_over_) {
       hold.unlock();
@@ -69,7 +67,6 @@ class worker_pool {
       is_over_ = true;
     }
     come_.notify_all();
-    taken_.notify_all();
     for (const auto& worker : workers_) worker->stop();
     workers_.clear();
   }
@@ -93,18 +90,19 @@ class worker_pool {
       come_.wait(hold, [this] { return !waiting_.empty() || is_over_; });
       --idle_;
       if (waiting_.empty()) return;
-      const job j = std::move(waiting_.front());
-      waiting_.pop_front();
-      hold.unlock();
-      taken_.notify_one();
-      j();
+      {
+        const job j = std::move(waiting_.front());
+        waiting_.pop_front();
+        hold.unlock();
+        j();
+      }
       hold.lock();
     }
   }
 
-  const std::size_t most_;  // workers, and jobs that wait for one
+  const std::size_t most_;  // workers
   std::mutex mutex_;
-  std::condition_variable come_, taken_;
+  std::condition_variable come_;
   std::deque<job> waiting_;
   std::vector<std::unique_ptr<sys::service_thread>> workers_;
   std::size_t idle_ = 0;

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// From a request that is allowed to its answer, or to the window that makes it: what is right with
+// options, methods and paths.
+#ifndef WHENCE_HTTP_BEGIN_HPP
+#define WHENCE_HTTP_BEGIN_HPP
+
+#include <cstddef>
+#include <optional>
+#include <stdexcept>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+
+#include <whence/http/answers.hpp>
+#include <whence/http/operation.hpp>
+#include <whence/http/parameters.hpp>
+#include <whence/http/request.hpp>
+#include <whence/http/routes.hpp>
+#include <whence/sys/as_error.hpp>
+#include <whence/sys/raise.hpp>
+
+namespace whence::inline v1::http {
+
+// Throws: std::invalid_argument for a prefix that does not begin and end with a slash.
+inline void check(const options& o) {
+  if (o.prefix.starts_with('/') && o.prefix.ends_with('/')) return;
+  sys::raise<std::invalid_argument>("http::options: the prefix \"" + o.prefix +
+                                    "\" does not begin and end with a slash");
+}
+
+// Of a path, decoded: what is below the prefix.
+inline std::optional<std::string_view> below(std::string_view path, const options& o) {
+  if (!path.starts_with(o.prefix)) return std::nullopt;
+  return path.substr(o.prefix.size());
+}
+
+// Whether a body of `asked` is of use.
+inline bool takes_body(const request& asked, const options& o) {
+  const target where(asked.target);
+  const std::optional<std::string_view> name = below(where.path, o);
+  return asked.method == "POST" && name && routes::is_symbol(*name);
+}
+
+inline operation choose(const request& asked, const options& o) {
+  const target where(asked.target);
+  const std::string_view path = where.path;
+  const std::string_view folder = std::string_view(o.prefix).substr(0, o.prefix.size() - 1);
+  const std::string beside =
+      folder.empty() ? "/" : std::string(folder.substr(0, folder.rfind('/') + 1));
+  const std::optional<std::string_view> name = below(path, o);
+  const bool is_symbol = name && routes::is_symbol(*name);
+  const bool reads = asked.method == "GET" || asked.method == "HEAD";
+  if (!reads && !(asked.method == "POST" && is_symbol)) {
+    response r = failure(405, "Method Not Allowed");
+    r.headers.emplace_back("Allow", is_symbol ? "GET, HEAD, POST" : "GET, HEAD");
+    return r;
+  }
+  if (path == beside + "fgprof") return routes::fgprof({asked, where, o, "fgprof"});
+  if (name) return routes::answer_below_prefix({asked, where, o, *name});
+  if (path == folder) return routes::redirect(o, where.query);
+  return failure(404, "Not found: the profiles are at " + o.prefix);
+}
+
+// Requires: nothing refuses `asked` (http/access.hpp), and what it views lives until this returns.
+inline operation begin_allowed(const request& asked, const options& o) {
+  constexpr std::size_t longest_target = 8192;
+  std::optional<operation> result;
+  if (asked.target.size() > longest_target) result.emplace(failure(414, "the request is too long"));
+  if (asked.body.size() > o.max_body) result.emplace(failure(413, "the request is too long"));
+  if (!result) {
+    const std::error_code error = sys::as_error([&] {
+      result.emplace(choose(asked, o));
+      return std::error_code{};
+    });
+    if (error) result.emplace(failure(error));
+  }
+  if (asked.method == "HEAD") result->drop_body();
+  return std::move(*result);
+}
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_BEGIN_HPP

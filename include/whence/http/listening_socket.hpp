@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The port a server listens at. Closed in programs that this one starts. Not SO_REUSEPORT, by which
+// two processes would share the port and neither know.
+#ifndef WHENCE_HTTP_LISTENING_SOCKET_HPP
+#define WHENCE_HTTP_LISTENING_SOCKET_HPP
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include <whence/sys/as_error.hpp>
+
+namespace whence::inline v1::http {
+
+class listening_socket {
+ public:
+  // Port 0: any that is free. A name that has both is bound as IPv4.
+  listening_socket(const std::string& host, int port) {
+    ::addrinfo wanted{};
+    wanted.ai_socktype = SOCK_STREAM;
+    wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+    ::addrinfo* found = nullptr;
+    const int failed = ::getaddrinfo(host.empty() ? nullptr : host.c_str(),
+                                     std::to_string(port).c_str(), &wanted, &found);
+    if (failed != 0) {
+      error_ = sys::errno_code(failed == EAI_SYSTEM ? errno : EADDRNOTAVAIL);
+      return;
+    }
+    const std::unique_ptr<::addrinfo, decltype(&::freeaddrinfo)> all(found, &::freeaddrinfo);
+    error_ = sys::errno_code(EADDRNOTAVAIL);
+    for (const bool is_v4 : {true, false}) {
+      for (const ::addrinfo* one = found; one != nullptr && error_; one = one->ai_next) {
+        if ((one->ai_family == AF_INET) == is_v4) error_ = sys::errno_code(listen_at(*one));
+      }
+    }
+  }
+  ~listening_socket() { close(); }
+  listening_socket(const listening_socket&) = delete;
+  listening_socket& operator=(const listening_socket&) = delete;
+
+  std::error_code error() const noexcept { return error_; }
+
+  // -1: it is closed.
+  int number() const noexcept { return socket_; }
+
+  int port() const noexcept {
+    sockaddr_storage own{};
+    ::socklen_t size = sizeof own;
+    if (::getsockname(socket_, reinterpret_cast<sockaddr*>(&own), &size) != 0) return -1;
+    return ntohs(own.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(own).sin6_port
+                                           : reinterpret_cast<const sockaddr_in&>(own).sin_port);
+  }
+
+  void close() noexcept {
+    if (socket_ >= 0) ::close(socket_);
+    socket_ = -1;
+  }
+
+ private:
+  // 0, or the system's error.
+  int listen_at(const ::addrinfo& where) noexcept {
+    const int s = ::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (s < 0) return errno;
+    const int yes = 1;
+    ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (::bind(s, where.ai_addr, where.ai_addrlen) != 0 || ::listen(s, SOMAXCONN) != 0) {
+      const int error = errno;
+      ::close(s);
+      return error;
+    }
+    socket_ = s;
+    return 0;
+  }
+
+  int socket_ = -1;
+  std::error_code error_;
+};
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_LISTENING_SOCKET_HPP

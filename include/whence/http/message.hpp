@@ -1,0 +1,168 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// HTTP/1.1 as bytes, as much of it as this server needs: the head of a request, taken apart, and
+// the head of an answer. (RFC 9112)
+//
+//   GET /debug/pprof/heap HTTP/1.1 CRLF
+//   Host: 127.0.0.1:6060 CRLF              at most 100 of these
+//   CRLF
+//
+// Strict: what the RFC lets a server repair (a bare LF, a folded field) is refused, since those who
+// repair it differently can be played off against each other.
+#ifndef WHENCE_HTTP_MESSAGE_HPP
+#define WHENCE_HTTP_MESSAGE_HPP
+
+#include <time.h>
+
+#include <algorithm>
+#include <array>
+#include <cstddef>
+#include <cstdio>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <whence/format/text_parts.hpp>
+#include <whence/http/access.hpp>
+#include <whence/http/request.hpp>
+
+namespace whence::inline v1::http {
+
+// The bytes of a head and its blank line; 0: it has not all come.
+inline std::size_t size_of_head(std::string_view received) noexcept {
+  const std::size_t at = received.find("\r\n\r\n");
+  return at == std::string_view::npos ? 0 : at + 4;
+}
+
+// Views of the text it was read from.
+struct message_head {
+  std::string_view method;
+  std::string_view target;  // from the path on
+  bool is_1_0 = false;
+  std::vector<std::pair<std::string, std::string_view>> fields;  // names in lower case
+
+  bool has(std::string_view name) const noexcept {
+    return std::any_of(fields.begin(), fields.end(),
+                       [&](const auto& f) { return f.first == name; });
+  }
+
+  // The first of that name; empty: there is none.
+  std::string_view operator[](std::string_view name) const noexcept {
+    for (const auto& [key, value] : fields) {
+      if (key == name) return value;
+    }
+    return {};
+  }
+
+  // Whether the client would ask more by the same connection.
+  bool keeps_alive() const {
+    const std::string wish = lower_case((*this)["connection"]);
+    if (wish.find("close") != std::string::npos) return false;
+    return !is_1_0 || wish.find("keep-alive") != std::string::npos;
+  }
+};
+
+// Nothing: it is no request.
+inline std::optional<message_head> parse_head(std::string_view text) {
+  constexpr std::size_t most_fields = 100;
+  const auto is_plain = [](char c) { return c == '\t' || (c >= ' ' && c != 127) || c < 0; };
+  const auto is_token = [](char c) { return c > ' ' && c < 127 && c != ':'; };
+  const auto next_line = [&text] {
+    const std::string_view line = text.substr(0, text.find("\r\n"));
+    text.remove_prefix(line.size() + 2);
+    return line;
+  };
+  message_head head;
+  const std::string_view request = next_line();
+  const std::size_t first = request.find(' ');
+  const std::size_t last = request.rfind(' ');
+  if (first == std::string_view::npos || first == 0 || last <= first + 1) return std::nullopt;
+  head.method = request.substr(0, first);
+  head.target = request.substr(first + 1, last - first - 1);
+  const std::string_view version = request.substr(last + 1);
+  head.is_1_0 = version == "HTTP/1.0";
+  if (!head.is_1_0 && version != "HTTP/1.1") return std::nullopt;
+  const auto is_visible = [](char c) { return (c > ' ' && c != 127) || c < 0; };
+  if (!std::all_of(head.method.begin(), head.method.end(), is_token) ||
+      !std::all_of(head.target.begin(), head.target.end(), is_visible)) {
+    return std::nullopt;
+  }
+  constexpr std::string_view scheme = "http://";  // as proxies are asked
+  if (lower_case(head.target.substr(0, scheme.size())) == scheme) {
+    const std::size_t path = head.target.find('/', scheme.size());
+    head.target = path == std::string_view::npos ? "/" : head.target.substr(path);
+  }
+  for (std::string_view line = next_line(); !line.empty(); line = next_line()) {
+    const std::size_t colon = line.find(':');
+    if (colon == std::string_view::npos || colon == 0 || head.fields.size() == most_fields ||
+        !std::all_of(line.begin(), line.begin() + static_cast<std::ptrdiff_t>(colon), is_token) ||
+        !std::all_of(line.begin(), line.end(), is_plain)) {
+      return std::nullopt;
+    }
+    std::string_view value = line.substr(colon + 1);
+    while (value.starts_with(' ') || value.starts_with('\t')) value.remove_prefix(1);
+    while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
+    head.fields.emplace_back(lower_case(line.substr(0, colon)), value);
+  }
+  const auto hosts = std::count_if(head.fields.begin(), head.fields.end(),
+                                   [](const auto& f) { return f.first == "host"; });
+  return hosts == 1 || (hosts == 0 && head.is_1_0) ? std::optional(std::move(head)) : std::nullopt;
+}
+
+inline const char* reason_of(int status) noexcept {
+  struct row {
+    int status;
+    const char* reason;
+  };
+  constexpr row all[] = {
+      {200, "OK"},
+      {301, "Moved Permanently"},
+      {400, "Bad Request"},
+      {401, "Unauthorized"},
+      {403, "Forbidden"},
+      {404, "Not Found"},
+      {405, "Method Not Allowed"},
+      {411, "Length Required"},
+      {413, "Content Too Large"},
+      {414, "URI Too Long"},
+      {415, "Unsupported Media Type"},
+      {431, "Request Header Fields Too Large"},
+      {500, "Internal Server Error"},
+      {503, "Service Unavailable"},
+  };
+  for (const row& r : all) {
+    if (r.status == status) return r.reason;
+  }
+  return "";
+}
+
+// "Sun, 06 Nov 1994 08:49:37 GMT", whatever the program's locale.
+inline std::string http_date(::time_t seconds) {
+  constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
+  constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
+                                    "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"};
+  ::tm t{};
+  ::gmtime_r(&seconds, &t);
+  std::array<char, 80> text;
+  std::snprintf(text.data(), text.size(), "%s, %02d %s %d %02d:%02d:%02d GMT", days[t.tm_wday % 7],
+                t.tm_mday, months[t.tm_mon % 12], t.tm_year + 1900, t.tm_hour, t.tm_min, t.tm_sec);
+  return text.data();
+}
+
+// `keeps`: whether the connection is kept.
+inline std::string head_of(const response& r, bool is_head, bool keeps) {
+  std::string text;
+  format::append(text, "HTTP/1.1 ", static_cast<std::int64_t>(r.status), " ", reason_of(r.status),
+                 "\r\nDate: ", http_date(::time(nullptr)), "\r\n");
+  for (const auto& [name, value] : r.headers) format::append(text, name, ": ", value, "\r\n");
+  const std::optional<std::size_t> length = is_head ? r.content_length : r.body.size();
+  if (length) format::append(text, "Content-Length: ", static_cast<std::int64_t>(*length), "\r\n");
+  format::append(text, "Connection: ", keeps ? "keep-alive" : "close", "\r\n\r\n");
+  return text;
+}
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_MESSAGE_HPP
