@@ -27,16 +27,20 @@ namespace whence::inline v1 {
 
 namespace format {
 
-// `data`: a profile as JSON, or null: the page then asks the server it came from.
+// Between the two comes a profile as JSON, or null: the page then asks the server it came from.
 // `nonce`: of a Content-Security-Policy.
-inline std::string flame_page(std::string_view data, std::string_view nonce) {
+inline std::string page_begin(std::string_view nonce) {
   std::string text =
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
       "<meta name=\"viewport\" content=\"width=device-width\">\n<title>whence</title>\n";
   append(text, "<style nonce=\"", nonce, "\">", page::style, "</style>\n</head>\n<body>\n",
-         page::body, "<script type=\"application/json\" id=\"data\">", data,
-         "</script>\n<script nonce=\"", nonce, "\">", page::graph, page::controls,
-         "</script>\n</body>\n</html>\n");
+         page::body, "<script type=\"application/json\" id=\"data\">");
+  return text;
+}
+
+inline std::string page_end(std::string_view nonce) {
+  std::string text = "</script>\n<script nonce=\"";
+  append(text, nonce, "\">", page::graph, page::controls, "</script>\n</body>\n</html>\n");
   return text;
 }
 
@@ -45,8 +49,10 @@ inline std::string flame_page(std::string_view data, std::string_view nonce) {
 // Writes the snapshot with the page that shows it. The write's error is returned.
 [[nodiscard]] inline std::error_code write_flamegraph(sink out, const profile_snapshot& snapshot) {
   return sys::as_error([&] {
-    const std::string text = format::flame_page(format::json_writer().write(snapshot), "");
-    if (const std::error_code error = out.write(std::as_bytes(std::span(text)))) return error;
+    const std::string begin = format::page_begin(""), end = format::page_end("");
+    if (const std::error_code error = out.write(std::as_bytes(std::span(begin)))) return error;
+    if (const std::error_code error = format::json_writer().write(out, snapshot)) return error;
+    if (const std::error_code error = out.write(std::as_bytes(std::span(end)))) return error;
     return out.finish();
   });
 }

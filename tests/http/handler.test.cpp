@@ -8,13 +8,18 @@
 #include <chrono>
 #include <cstdint>
 #include <memory>
+#include <span>
 #include <stdexcept>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
+#include <tuple>
 #include <vector>
 
 #include <whence/allocator.hpp>
+#include <whence/format/folded.hpp>
+#include <whence/format/json.hpp>
 #include <whence/http.hpp>
 #include <whence/knobs.hpp>
 #include <whence/labels.hpp>
@@ -320,6 +325,28 @@ TEST_CASE("delta_NAME shows what was added since it was asked for") {
   check_error(get("/debug/pprof/delta_"), 404, "Unknown profile");
 }
 
+TEST_CASE("delta_NAME forgets nothing that nobody got") {
+  whence::tracked_mutex<> lock("http.kept");
+  const auto wait_once = [&lock] {
+    lock.lock();
+    std::thread waiter([&lock] { const std::scoped_lock hold(lock); });
+    std::this_thread::sleep_for(std::chrono::milliseconds(20));
+    lock.unlock();
+    waiter.join();
+  };
+  const std::string target =
+      "/debug/pprof/delta_block?format=folded&sample_type=contentions&label=lock:http.kept";
+  wait_once();
+  CHECK(handle({.method = "HEAD", .target = target}).status == 200);
+  CHECK(get(target, {.max_answer = 1}).status == 500);
+  CHECK(get(target).body.ends_with(" 1\n"));
+  wait_once();
+  CHECK(handle({.method = "HEAD", .target = target}).status == 200);
+  CHECK(get(target, {.max_answer = 1}).status == 500);
+  CHECK(get(target).body.ends_with(" 1\n"));
+  CHECK(get(target).body.empty());
+}
+
 TEST_CASE("windows are limited, and closed when they are destroyed") {
   const options o{.max_windows = 2};
   const std::string_view target = "/debug/pprof/profile?seconds=30";
@@ -382,6 +409,47 @@ TEST_CASE("an answer is as long as it may be, and no longer") {
     check_error(get("/debug/pprof/" + std::string(target), o), 500,
                 "failed to collect profile: File too large");
   }
+}
+
+// The one below is itself as often as its place in `path` says: each path is a stack of its own.
+template <int Depth, class Name>
+[[gnu::noinline]] void add_below(whence::profile& p, int key, unsigned path) {
+  if constexpr (Depth == 0) {
+    p.add(key);
+  } else if (path % 2 == 0) {
+    add_below<Depth - 1, std::tuple<Name, int>>(p, key, path / 2);
+  } else {
+    add_below<Depth - 1, Name>(p, key, path / 2);
+  }
+  asm volatile("");
+}
+
+TEST_CASE("an answer that is too long is given up before it is all in memory") {
+  using long_name = std::tuple<std::string, std::wstring, std::u16string, std::u32string>;
+  whence::profile& p = whence::new_profile("http.long");
+  for (int i = 0; i < 1024; ++i) add_below<10, long_name>(p, i, static_cast<unsigned>(i));
+  const options o{.max_answer = 100'000};
+  for (const char* form : {"folded", "json"}) {
+    CAPTURE(form);
+    const std::string target = std::string("/debug/pprof/http.long?format=") + form;
+    CHECK(get(target).status == 200);
+    CHECK(get(target).body.size() > o.max_answer);
+    check_error(get(target, o), 500, "failed to collect profile: File too large");
+  }
+  const auto snapshot = p.snapshot();
+  std::size_t written = 0;
+  whence::sink counted([&written](std::span<const std::byte> bytes) {
+    written += bytes.size();
+    return std::error_code{};
+  });
+  CHECK(whence::format::json_writer().write(counted, snapshot, 70'000) ==
+        std::errc::file_too_large);
+  CHECK(whence::format::write_folded(counted, snapshot, 0, 70'000) == std::errc::file_too_large);
+  CHECK(written <= 70'000);
+  std::string many = "0x1";
+  while (many.size() < 90'000) many += "+0x1";
+  check_error(handle({.method = "POST", .target = "/debug/pprof/symbol", .body = many}, o), 500,
+              "failed to collect profile: File too large");
 }
 
 TEST_CASE("all at once") {

@@ -11,22 +11,31 @@
 #include <cstddef>
 #include <cstdint>
 #include <map>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <whence/format/frames.hpp>
 #include <whence/format/process_code.hpp>
+#include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/profile/snapshot.hpp>
 
 namespace whence::inline v1::format {
 
-// `value`: the place of the sample type. Throws: std::bad_alloc.
-inline std::string folded(const profile_snapshot& snapshot, std::size_t value) {
+// `value`: the place of the sample type. `most`: bytes of text; beyond them it is file_too_large,
+// found out before they are all in memory, since lines are sorted, hence kept, before any is
+// written. Does not finish the sink. Throws: std::bad_alloc.
+[[nodiscard]] inline std::error_code write_folded(sink& out, const profile_snapshot& snapshot,
+                                                  std::size_t value, std::size_t most) {
+  constexpr std::size_t shortest_end = 3;  // " 1\n"
   const process_code code;
   std::map<std::string, std::int64_t> sums;
   std::vector<std::string_view> names;
+  std::size_t size = 0;
   for (const profile_row& row : snapshot.rows) {
     if (row.values[value] == 0) continue;
     names.clear();
@@ -36,11 +45,20 @@ inline std::string folded(const profile_snapshot& snapshot, std::size_t value) {
       if (!stack.empty()) stack += ';';
       for (const char c : clean(*name)) stack += c == ';' ? ':' : c;
     }
-    sums[stack] += row.values[value];
+    const auto [place, is_new] = sums.try_emplace(std::move(stack), 0);
+    place->second += row.values[value];
+    if (is_new) size += place->first.size() + shortest_end;
+    if (size > most) return std::make_error_code(std::errc::file_too_large);
   }
+  constexpr std::size_t spill_size = 64 * 1024;
   std::string text;
-  for (const auto& [stack, sum] : sums) append(text, stack, " ", sum, "\n");
-  return text;
+  for (const auto& [stack, sum] : sums) {
+    append(text, stack, " ", sum, "\n");
+    if (text.size() < spill_size && &stack != &sums.rbegin()->first) continue;
+    if (const std::error_code error = out.write(std::as_bytes(std::span(text)))) return error;
+    text.clear();
+  }
+  return {};
 }
 
 }  // namespace whence::inline v1::format

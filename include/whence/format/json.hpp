@@ -2,12 +2,12 @@
 //
 // A profile as JSON, for scripts and for the page in the browser:
 //
-//   {"profile": "heap", "sample_types": [{"type": "inuse_space", "unit": "bytes"}, ...], "shown":
-//   3,
-//    "period_type": {...}, "period": 524288, "time": 1763960000.123, "duration": 0,    seconds
+//   {"profile": "heap",
+//    "sample_types": [{"type": "inuse_space", "unit": "bytes"}, ...], "shown": 3,
+//    "period_type": {...}, "period": 524288, "time": 1763960000.123, "duration": 0,     (seconds)
 //    "comments": [...],
-//    "frames": [{"name": "f(int)", "file": "/src/f.cpp", "line": 3, "inlined": true}, ...],
-//    "samples": [{"stack": [2, 1, 0], "values": [1, 2, 3, 4], "labels": {"key": "value"}}, ...]}
+//    "samples": [{"stack": [2, 1, 0], "values": [1, 2, 3, 4], "labels": {"key": "value"}}, ...],
+//    "frames": [{"name": "f(int)", "file": "/src/f.cpp", "line": 3, "inlined": true}, ...]}
 //
 // stack: places in `frames`, leaf first; an inlined frame is followed by the one it was inlined
 // into. shown: the sample type that clients show first. Labels are left out where there are none.
@@ -19,13 +19,17 @@
 #include <cstdint>
 #include <cstdio>
 #include <functional>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
+#include <utility>
 #include <vector>
 
 #include <whence/format/frames.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
+#include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/format/top.hpp>
 #include <whence/format/utf8.hpp>
@@ -55,30 +59,36 @@ inline std::string json_string(std::string_view text) {
 
 class json_writer {
  public:
-  // Throws: std::bad_alloc.
-  std::string write(const profile_snapshot& snapshot) {
+  // `most`: bytes of text; beyond them it is file_too_large, as soon as that is known. Does not
+  // finish the sink. Throws: std::bad_alloc.
+  [[nodiscard]] std::error_code write(sink& out, const profile_snapshot& snapshot,
+                                      std::size_t most = static_cast<std::size_t>(-1)) {
+    constexpr std::size_t spill_size = 64 * 1024;
     const core::kind_info& kind = core::info(snapshot.header.kind);
-    std::string samples;
-    for (const profile_row& row : snapshot.rows) append_sample(samples, row, kind);
-    std::string text = "{\"profile\":" + json_string(snapshot.header.name) + ",\"sample_types\":[";
-    for (int i = 0; i < kind.value_count; ++i) {
-      text += i == 0 ? "" : ",";
-      append_type(text, kind.values[i], snapshot.header);
-    }
-    append(text, "],\"shown\":", static_cast<std::int64_t>(shown_value(kind)), ",\"period_type\":");
-    append_type(text, kind.period_type, snapshot.header);
-    append(text, ",\"period\":", snapshot.header.period,
-           ",\"time\":", seconds(snapshot.header.time_ns),
-           ",\"duration\":", seconds(snapshot.header.duration_ns), ",\"comments\":[");
+    std::string text;
+    std::size_t written = 0;
+    const auto spill = [&]() -> std::error_code {
+      written += text.size();
+      // The frames, whose names are the most of it, are kept until all are known.
+      if (written + frames_.size() > most) return std::make_error_code(std::errc::file_too_large);
+      const std::error_code error = out.write(std::as_bytes(std::span(text)));
+      text.clear();
+      return error;
+    };
+    append_header(text, snapshot.header, kind);
+    text += ",\"samples\":[";
     std::string_view comma;
-    for (const auto* const lines : {&snapshot.header.comments, &snapshot.header.warnings}) {
-      for (const std::string& line : *lines) {
-        append(text, comma, json_string(line));
-        comma = ",";
-      }
+    for (const profile_row& row : snapshot.rows) {
+      text += std::exchange(comma, ",");
+      append_sample(text, row, kind);
+      if (text.size() < spill_size && written + text.size() + frames_.size() <= most) continue;
+      if (const std::error_code error = spill()) return error;
     }
-    append(text, "],\"frames\":[", frames_, "],\"samples\":[", samples, "]}\n");
-    return text;
+    text += "],\"frames\":[";
+    if (const std::error_code error = spill()) return error;
+    if (const std::error_code error = out.write(std::as_bytes(std::span(frames_)))) return error;
+    constexpr std::string_view end = "]}\n";
+    return out.write(std::as_bytes(std::span(end)));
   }
 
  private:
@@ -98,8 +108,28 @@ class json_writer {
            ",\"unit\":", json_string(t.unit), "}");
   }
 
+  static void append_header(std::string& text, const profile_header& header,
+                            const core::kind_info& kind) {
+    append(text, "{\"profile\":", json_string(header.name), ",\"sample_types\":[");
+    for (int i = 0; i < kind.value_count; ++i) {
+      text += i == 0 ? "" : ",";
+      append_type(text, kind.values[i], header);
+    }
+    append(text, "],\"shown\":", static_cast<std::int64_t>(shown_value(kind)), ",\"period_type\":");
+    append_type(text, kind.period_type, header);
+    append(text, ",\"period\":", header.period, ",\"time\":", seconds(header.time_ns),
+           ",\"duration\":", seconds(header.duration_ns), ",\"comments\":[");
+    std::string_view comma;
+    for (const auto* const lines : {&header.comments, &header.warnings}) {
+      for (const std::string& line : *lines) {
+        append(text, std::exchange(comma, ","), json_string(line));
+      }
+    }
+    text += "]";
+  }
+
   void append_sample(std::string& text, const profile_row& row, const core::kind_info& kind) {
-    append(text, text.empty() ? "" : ",", "\n{\"stack\":[");
+    text += "\n{\"stack\":[";
     std::string_view comma;
     for_each_frame(code_, row, [&](const symbols::frame& f, bool inlined) {
       append(text, comma, static_cast<std::int64_t>(place_of({f, inlined})));

@@ -10,6 +10,7 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
+#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -118,7 +119,8 @@ inline operation named(const asked& a) {
 inline operation delta(const asked& a, const profile& p) {
   const view how(a.target.parameters, a.options);
   if (const char* const mistake = how.mistake(p.kind(), p.name())) return failure(400, mistake);
-  return how.show(last_rows::advance(p), a.name);
+  const auto show = [&](profile_snapshot delta) { return how.show(std::move(delta), a.name); };
+  return last_rows::show(p, a.it.method == "HEAD", show);
 }
 
 inline const profile* of_delta(std::string_view name) {
@@ -153,7 +155,10 @@ inline operation index(const asked& a) {
 }
 
 inline operation symbol(const asked& a) {
-  return answer(names_of(a.it.method == "POST" ? a.it.body : a.target.query), plain_text);
+  std::optional<std::string> names =
+      names_of(a.it.method == "POST" ? a.it.body : a.target.query, a.options.max_answer);
+  if (!names) return failure(std::make_error_code(std::errc::file_too_large));
+  return answer(std::move(*names), plain_text);
 }
 
 // Nothing on the page but its own script runs, and it asks none but this server.
@@ -161,7 +166,8 @@ inline operation ui(const asked&) {
   std::random_device random;
   std::string nonce;
   for (int i = 0; i < 4; ++i) nonce += sys::to_hex(random() | 1U << 31);  // of one length
-  response r = answer(format::flame_page("null", nonce), "text/html; charset=utf-8");
+  response r = answer(format::page_begin(nonce) + "null" + format::page_end(nonce),
+                      "text/html; charset=utf-8");
   r.headers.emplace_back("Content-Security-Policy",
                          "default-src 'none'; script-src 'nonce-" + nonce + "'; style-src 'nonce-" +
                              nonce +

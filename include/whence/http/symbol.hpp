@@ -10,10 +10,13 @@
 #define WHENCE_HTTP_SYMBOL_HPP
 
 #include <charconv>
+#include <cstddef>
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <utility>
 
 #include <whence/format/process_code.hpp>
 #include <whence/format/text_parts.hpp>
@@ -43,17 +46,18 @@ inline std::string name_of(const format::process_code& code, std::uintptr_t addr
   return name.starts_with('[') ? std::string{} : format::clean(name);
 }
 
-inline std::string names_of(std::string_view addresses) {
+// Nothing: it would be longer than `most`.
+inline std::optional<std::string> names_of(std::string_view addresses, std::size_t most) {
   const format::process_code code;
   std::string text = "num_symbols: 1\n";
-  while (!addresses.empty()) {
+  while (!addresses.empty() && text.size() <= most) {
     const std::string_view one = addresses.substr(0, addresses.find('+'));
     addresses.remove_prefix(one.size() < addresses.size() ? one.size() + 1 : one.size());
     const std::uintptr_t address = to_address(one);
     const std::string name = address == 0 ? std::string{} : name_of(code, address);
     if (!name.empty()) format::append(text, format::hex{address}, " ", name, "\n");
   }
-  return text;
+  return text.size() <= most ? std::optional(std::move(text)) : std::nullopt;
 }
 
 }  // namespace whence::inline v1::http

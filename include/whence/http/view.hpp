@@ -97,7 +97,9 @@ class view {
       case form::folded:
         return show_folded(snapshot);
       case form::json:
-        return bounded(answer(format::json_writer().write(snapshot), "application/json"));
+        return written(
+            [&](sink& out) { return format::json_writer().write(out, snapshot, max_answer_); },
+            [](std::string body) { return answer(std::move(body), "application/json"); });
       case form::text:
         return written([&](sink& out) { return format::write_text(out, snapshot); },
                        [](std::string body) { return answer(std::move(body), plain_text); });
@@ -112,7 +114,8 @@ class view {
     return written(write, [&](std::string body) { return attachment(std::move(body), name); });
   }
 
-  // What write(sink&) writes, as answer_with(std::string) has it.
+  // What write(sink&) writes, as answer_with(std::string) has it. No more than max_answer is ever
+  // in memory: the write that would be too much fails.
   template <class Write, class Answer>
   response written(Write write, Answer answer_with) const {
     std::string body;
@@ -127,11 +130,6 @@ class view {
   }
 
  private:
-  response bounded(response r) const {
-    if (r.body.size() <= max_answer_) return r;
-    return failure(std::make_error_code(std::errc::file_too_large));
-  }
-
   bool matches(const profile_row& row) const {
     for (const auto& [key, value] : labels_) {
       bool found = false;
@@ -146,7 +144,9 @@ class view {
     const int asked = sample_type_.empty() ? -1 : place_of_type(kind, snapshot.header.name);
     const std::size_t shown = format::shown_value(core::info(kind));
     const std::size_t value = asked < 0 ? shown : static_cast<std::size_t>(asked);
-    return bounded(answer(format::folded(snapshot, value), plain_text));
+    return written(
+        [&](sink& out) { return format::write_folded(out, snapshot, value, max_answer_); },
+        [](std::string body) { return answer(std::move(body), plain_text); });
   }
 
   // Of sample_type_ among the values; -1: it is none.

@@ -59,7 +59,11 @@ inline profile_snapshot since(core::earlier_rows& before, profile_snapshot now,
 class difference_window final : public pending {
  public:
   difference_window(const profile& shown, view how)
-      : profile_(shown), view_(std::move(how)), before_(shown.snapshot()) {}
+      : profile_(shown),
+        view_(std::move(how)),
+        before_(shown.snapshot(), view_.negative() == core::below_zero::is_kept
+                                      ? core::gone_rows::are_kept
+                                      : core::gone_rows::are_forgotten) {}
 
   response finish() override {
     profile_snapshot delta =
@@ -73,29 +77,38 @@ class difference_window final : public pending {
   core::earlier_rows before_;
 };
 
-// delta_heap, delta_block ...: what was added since the last request for the same, whoever made it;
-// the first time, since the process began. (godeltaprof)
+// delta_heap, delta_block ...: what was added since the last request for the same that was
+// answered, whoever made it; the first time, since the process began. (godeltaprof)
 class last_rows {
  public:
-  // Throws: std::bad_alloc.
-  static profile_snapshot advance(const profile& shown) {
+  // As show(profile_snapshot) answers. Only what somebody gets is counted as shown: not where it
+  // fails, nor to HEAD. Throws: std::bad_alloc.
+  template <class Show>
+  static response show(const profile& p, bool is_head, Show show) {
     const std::lock_guard hold(mutex_);
-    profile_snapshot now = shown.snapshot();
-    for (auto& [known, before] : all_) {
-      if (known != &shown) continue;
-      auto next = std::make_unique<core::earlier_rows>(now);
-      profile_snapshot delta =
-          since(*before, std::move(now), core::subtracted::sums, core::below_zero::is_zero);
-      before = std::move(next);
-      return delta;
+    auto& before = of(p);
+    profile_snapshot now = p.snapshot();
+    auto next = std::make_unique<core::earlier_rows>(now, core::gone_rows::are_forgotten);
+    if (before != nullptr) {
+      now = since(*before, std::move(now), core::subtracted::sums, core::below_zero::is_zero);
     }
-    all_.emplace_back(&shown, std::make_unique<core::earlier_rows>(now));
-    return now;
+    response r = show(std::move(now));
+    if (r.status == 200 && !is_head) before = std::move(next);
+    return r;
   }
 
  private:
+  using rows = std::unique_ptr<core::earlier_rows>;
+
+  static rows& of(const profile& p) {
+    for (auto& [known, before] : all_) {
+      if (known == &p) return before;
+    }
+    return all_.emplace_back(&p, nullptr).second;
+  }
+
   static inline std::mutex mutex_;
-  static inline std::vector<std::pair<const profile*, std::unique_ptr<core::earlier_rows>>> all_;
+  static inline std::vector<std::pair<const profile*, rows>> all_;
 };
 
 }  // namespace whence::inline v1::http

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <utility>
 #include <vector>
 
 #include <whence/profile/kinds.hpp>
@@ -36,60 +35,76 @@ enum class subtracted : bool {
   sums,  // those that only ever grow: of heap, not what is in use (as godeltaprof has it)
 };
 
+// Whether those can be told that are there at the earlier moment alone.
+enum class gone_rows : bool { are_forgotten, are_kept };
+
+// Cost: 48 bytes a row and its place in the index, as long as the window or until the next delta;
+// where gone rows are kept, the rows themselves as well.
 class earlier_rows {
  public:
   // Throws: std::bad_alloc.
-  explicit earlier_rows(profile_snapshot earlier) : earlier_(std::move(earlier)) {
-    identities_.reserve(earlier_.rows.size());
-    for (const profile_row& row : earlier_.rows) {
-      identities_.push_back(identity_of(row));
-      index_.insert(identities_.back().low, static_cast<std::uint32_t>(identities_.size() - 1));
+  earlier_rows(const profile_snapshot& earlier, gone_rows gone)
+      : kind_(earlier.header.kind), time_ns_(earlier.header.time_ns) {
+    rows_.reserve(earlier.rows.size());
+    for (const profile_row& row : earlier.rows) {
+      const stack::hash128 identity = identity_of(row);
+      index_.insert(identity.low, static_cast<std::uint32_t>(rows_.size()));
+      rows_.push_back({identity, row.values});
     }
-    met_.resize(identities_.size());
+    if (gone == gone_rows::are_forgotten) return;
+    whole_ = earlier;
+    met_.resize(rows_.size());
   }
 
-  std::int64_t time_ns() const noexcept { return earlier_.header.time_ns; }
+  std::int64_t time_ns() const noexcept { return time_ns_; }
 
   // Makes it what was added since. Each row of the later moment once.
   void subtract_from(profile_row& row, subtracted which, below_zero negative) {
     const stack::hash128 identity = identity_of(row);
     const std::uint32_t at =
-        index_.find(identity.low, [&](std::uint32_t i) { return identities_[i] == identity; });
+        index_.find(identity.low, [&](std::uint32_t i) { return rows_[i].identity == identity; });
     if (at == sys::flat_index::none) return;
-    met_[at] = true;
-    subtract(row, earlier_.rows[at], which, negative);
+    if (!met_.empty()) met_[at] = true;
+    subtract(row, rows_[at].values, which, negative);
   }
 
-  // Then: visit(row) for those that are there no more, below zero.
+  // Then: visit(row) for those that are there no more, below zero. Requires: they are kept.
   template <class Visit>
   void for_each_gone(Visit visit) const {
     for (std::size_t i = 0; i < met_.size(); ++i) {
       if (met_[i]) continue;
-      profile_row row = earlier_.rows[i];
+      profile_row row = whole_.rows[i];
       row.values = {};
-      subtract(row, earlier_.rows[i], subtracted::all, below_zero::is_kept);
+      subtract(row, rows_[i].values, subtracted::all, below_zero::is_kept);
       visit(row);
     }
   }
 
  private:
-  void subtract(profile_row& row, const profile_row& before, subtracted which,
+  struct known {
+    stack::hash128 identity;
+    decltype(profile_row::values) values;
+  };
+
+  void subtract(profile_row& row, const decltype(profile_row::values)& before, subtracted which,
                 below_zero negative) const {
-    const bool memory = earlier_.header.kind == kind::heap || earlier_.header.kind == kind::allocs;
-    const std::size_t values =
+    const bool memory = kind_ == kind::heap || kind_ == kind::allocs;
+    const std::size_t count =
         memory && which == subtracted::sums ? first_in_use : row.values.size();
-    for (std::size_t i = 0; i < values; ++i) {
-      row.values[i] -= before.values[i];
+    for (std::size_t i = 0; i < count; ++i) {
+      row.values[i] -= before[i];
       if (row.values[i] < 0 && negative == below_zero::is_zero) row.values[i] = 0;
     }
   }
 
   static constexpr std::size_t first_in_use = 2;  // of memory_kind's values
 
-  const profile_snapshot earlier_;
-  std::vector<stack::hash128> identities_;  // of its rows
-  std::vector<bool> met_;
-  sys::flat_index index_;
+  const kind kind_;
+  const std::int64_t time_ns_;
+  std::vector<known> rows_;
+  sys::flat_index index_;   // of rows_
+  profile_snapshot whole_;  // where gone rows are kept
+  std::vector<bool> met_;   // likewise
 };
 
 }  // namespace whence::inline v1::core
