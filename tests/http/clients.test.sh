@@ -37,7 +37,7 @@ bash "$here/session.sh" "$ours" "$work/session"
 node "$here/fleet.mjs" "$ours"
 node "$here/like_go.mjs" "$(head -n 1 "$work/go.log")" "$ours"
 kill "${servers[1]}"
-node "$here/page.mjs" "$ours" "$work/page"
+node "$here/page.mjs" "$ours" "$work/page" "$work"
 node "$here/speedscope.mjs" "$ours" "$work/speedscope"
 bash "$here/load.sh" "$ours" "${servers[0]}" "${WHENCE_LOAD_SECONDS:-6}"
 kill -0 "${servers[0]}" || { echo "FAILED: the server has ended"; exit 1; }

@@ -452,6 +452,13 @@ TEST_CASE("an answer that is too long is given up before it is all in memory") {
               "failed to collect profile: File too large");
 }
 
+TEST_CASE("the page is small") {
+  const response page = get("/debug/pprof/ui");
+  CHECK(page.body.size() <= 20'000);
+  CHECK(page.body.size() > 10'000);
+  CHECK_FALSE(has(page.body, "\n//"));
+}
+
 TEST_CASE("all at once") {
   std::vector<std::thread> clients;
   std::atomic<int> failures{0};

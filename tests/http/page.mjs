@@ -1,15 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The page in a real Chromium: node page.mjs URL FOLDER, where URL is /debug/pprof/ of a server and
-// FOLDER gets screenshots, the saved page and what a browser made of it. Fails on the first thing
-// that is wrong, and on every error the browser reports, its Content-Security-Policy's included.
+// The page in a real Chromium: node page.mjs URL FOLDER FILES, where URL is /debug/pprof/ of a server,
+// FOLDER gets screenshots and the saved page, and FILES has heap.pb.gz and flamegraph.html, written one
+// after the other by a program whose heap stood still. Fails on the first thing that is wrong, and on
+// every error the browser reports, its Content-Security-Policy's included.
 import assert from 'node:assert/strict';
+import { execFileSync } from 'node:child_process';
 import { existsSync, mkdirSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { pathToFileURL } from 'node:url';
 
 const { chromium } = createRequire(import.meta.url)('playwright-core');
-const [url, folder] = process.argv.slice(2);
+const [url, folder, files] = process.argv.slice(2);
 mkdirSync(folder, { recursive: true });
 
 const executablePath = ['/usr/bin/chromium', '/usr/bin/chromium-browser'].find(existsSync);
@@ -73,6 +75,13 @@ await page.keyboard.press('ArrowDown');
 const first = await page.evaluate(() => state.selected.frame.name);
 await page.keyboard.press('ArrowDown');
 const second = await page.evaluate(() => state.selected.frame.name);
+await page.evaluate(() => { for (let n = 0; n < 200; ++n) onKey(new KeyboardEvent('keydown', { key: 'ArrowDown' })); });
+check('keys lead to nothing that is not drawn, and the page follows', await page.evaluate(() => {
+  const row = state.rows[state.selected.depth];
+  const y = $('flame').getBoundingClientRect().top + state.selected.depth * rowHeight;
+  return !drawn(state.selected.depth + 1).some(n => n.parent === state.selected) && row.some(r => r.node === state.selected) && y >= 0 && y < innerHeight;
+}));
+await page.evaluate(n => { while (state.selected.frame.name !== n || state.selected.depth > 2) select(state.selected.parent); }, second);
 await page.keyboard.press('ArrowUp');
 check('arrow keys move', first !== second && await page.evaluate(() => state.selected.frame.name) === first);
 await page.keyboard.press('Enter');
@@ -88,6 +97,14 @@ const matched = heap.samples.filter(s => s.stack.some(i => /main|allocate/.test(
 const share = (100 * matched / sumOf(heap, 1)).toFixed(2);
 check(`a search counts each stack once: ${share}%`,
   (await page.textContent('#summary')).includes(`matched: ${share}%`));
+await page.evaluate(() => zoomTo(state.tree.sorted[0].sorted[0]));
+const kept = await page.evaluate(() => state.zoom.frame.name);
+await page.fill('#search', 'alloc');
+check('a search keeps the zoom', kept !== 'all' && await page.evaluate(() => state.zoom.frame.name) === kept);
+await page.selectOption('#type', 'alloc_objects');
+await page.selectOption('#type', 'alloc_space');
+check('and another type does', await page.evaluate(() => state.zoom.frame.name) === kept);
+await page.evaluate(() => zoomTo(state.tree));
 await page.fill('#search', '(');
 check('what is no regular expression is searched as it is',
   (await page.textContent('#summary')).includes('matched: '));
@@ -97,6 +114,9 @@ await page.check('#reversed');
 check('reversed, the total is the same', await total(page) === sumOf(heap, 1));
 const leaves = new Set(heap.samples.map(s => heap.frames[s.stack[0]].name));
 check('and the leaves are at the root', (await rectangles(page)).filter(r => r.y === 18).every(r => leaves.has(r.name)));
+const selves = await page.evaluate(() => state.tree.sorted.map(n => [n.self, n.now, n.sorted.every(c => c.self === 0)]));
+check('each of which is all itself, and its callers are not',
+  selves.every(([self, now, callersAreNot]) => self === now && callersAreNot));
 await page.uncheck('#reversed');
 const withInlined = (await rectangles(page)).length;
 await page.uncheck('#inlined');
@@ -113,8 +133,9 @@ const cums = await page.evaluate(() => [...document.querySelectorAll('#rows tr')
 check('and sorts', cums.length > 1 && parseFloat(cums[0]) >= parseFloat(cums.at(-1)));
 await page.screenshot({ path: `${folder}/top.png`, fullPage: true });
 const name = await page.textContent('#rows tr:first-child td:last-child');
-await page.click('#rows tr:first-child');
-check('a row searches for its function', (await page.textContent('#summary')).includes('matched: ') &&
+await page.focus('#rows tr:first-child button');
+await page.keyboard.press('Enter');
+check('a row is a button, which searches for its function', (await page.textContent('#summary')).includes('matched: ') &&
   await page.evaluate(n => state.matches(n), name));
 await page.fill('#search', '');
 
@@ -147,9 +168,18 @@ if (labels.length > 1) {
   await page.selectOption('#filter', '');
   await page.selectOption('#group', '');
 }
+await page.fill('#seconds', '');
+let asked = 0;
+page.on('request', () => { ++asked; });
+await page.click('#record');
+check('without seconds nothing is recorded', asked === 0 && await page.isHidden('#progress'));
 await page.fill('#seconds', '30');
 await page.click('#record');
 await page.waitForSelector('#cancel:not([hidden])');
+await page.click('#record');
+await page.waitForTimeout(300);  // the first one's end is heard of meanwhile
+check('a second window takes over the progress of the first', asked === 2 &&
+  await page.isVisible('#progress') && await page.isVisible('#cancel'));
 await page.click('#cancel');
 await page.waitForSelector('#progress', { state: 'hidden' });
 check('a window can be given up', await page.textContent('#message') === '');
@@ -161,6 +191,26 @@ await context.setOffline(true);
 const saved = await open(pathToFileURL(`${folder}/saved.html`).href);
 check('what is saved works without a network', await total(saved) === cpu && await saved.isHidden('#live'));
 await context.setOffline(false);
+
+// What write_flamegraph wrote, against what go tool pprof says of the same heap: the total, and flat and
+// cum of every function.
+const file = await open(pathToFileURL(`${files}/flamegraph.html`).href);
+for (const [type, unit] of [['alloc_objects', 'count'], ['alloc_space', 'B'], ['inuse_objects', 'count'], ['inuse_space', 'B']]) {
+  const text = execFileSync('go', ['tool', 'pprof', '-symbolize=none', '-top', `-sample_index=${type}`, `-unit=${unit}`,
+    '-nodecount=1000000', '-nodefraction=0', `${files}/heap.pb.gz`], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });
+  const theirs = {};
+  for (const [, flat, cum, name] of text.matchAll(/^ *(\d+)B? +[\d.]+% +[\d.]+% +(\d+)B? +[\d.]+% +(.*?)(?: \((?:partial-)?inline\))?$/gm)) {
+    theirs[name] = [Number(flat), Number(cum)];
+  }
+  await file.selectOption('#type', type);
+  await file.selectOption('#view', 'top');
+  const mine = await file.evaluate(() => Object.fromEntries(state.functions.map(f => [f.name, [f.flat, f.cum]])));
+  assert.deepEqual(mine, theirs);
+  check(`${type}: the total and ${Object.keys(theirs).length} functions are as go tool pprof has them`,
+    await total(file) === Number(/ of (\d+)B? total$/m.exec(text)[1]) && Object.keys(theirs).length > 5);
+}
+await file.selectOption('#view', 'flame');
+check('what write_flamegraph wrote is drawn, and asks no server', (await rectangles(file)).length > 5 && await file.isHidden('#live'));
 
 await page.emulateMedia({ colorScheme: 'dark' });
 await page.screenshot({ path: `${folder}/dark.png`, fullPage: true });

@@ -10,7 +10,7 @@ inline constexpr char body[] = R"page(<form id="controls">
 <span id="live">
 <label for="profile">Profile</label> <select id="profile"></select>
 <button type="button" id="reload">Reload</button>
-<label for="seconds">or</label> <input id="seconds" type="number" min="1" max="300" value="10" aria-label="seconds"> s
+<label for="seconds">or</label> <input id="seconds" type="number" min="1" max="300" value="10" required aria-label="seconds"> s
 <button type="button" id="record">Record</button>
 <progress id="progress" max="1" value="0" hidden></progress>
 <button type="button" id="cancel" hidden>Cancel</button>

@@ -1,73 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The second half of the page's script: the table, the search, the server, and the controls.
+// The page's script, last part: what is shown, the server, and the controls.
 #ifndef WHENCE_FORMAT_PAGE_CONTROLS_HPP
 #define WHENCE_FORMAT_PAGE_CONTROLS_HPP
 
 namespace whence::inline v1::format::page {
 
 inline constexpr char controls[] = R"page(
-// ---- the table
-
-function sumFunctions() {
-  const all = new Map();
-  const add = (profile, moment) => forEachSample(profile, (stack, value) => {
-    const sum = name => {
-      if (!all.has(name)) all.set(name, { name, flat: 0, cum: 0, base: 0, delta: 0 });
-      return all.get(name);
-    };
-    if (moment === 'now') sum(stack[0].name).flat += value;
-    for (const name of new Set(stack.map(f => f.name))) sum(name)[moment === 'now' ? 'cum' : 'base'] += value;
-  });
-  add(state.profile, 'now');
-  if (state.base) add(state.base, 'base');
-  for (const f of all.values()) f.delta = f.cum - f.base;
-  return [...all.values()];
-}
-
-function fillTable() {
-  const by = state.sortBy;
-  const order = by === 'name' ? (a, b) => a.name.localeCompare(b.name)
-    : by === 'delta' ? (a, b) => Math.abs(b.delta) - Math.abs(a.delta) : (a, b) => b[by] - a[by];
-  const total = state.tree.now;
-  const rows = [...state.functions].sort(order).slice(0, 500).map(f => {
-    const row = document.createElement('tr');
-    const cells = [shown(f.flat), percent(f.flat, total), shown(f.cum), percent(f.cum, total)];
-    if (state.base) cells.push(signed(f.delta));
-    for (const text of [...cells, f.name]) row.insertCell().textContent = text;
-    row.addEventListener('click', () => searchFor(f.name));
-    return row;
-  });
-  $('rows').replaceChildren(...rows);
-  $('delta-head').hidden = !state.base;
-}
-
-// ---- search
-
-function searchFor(name) {
-  $('search').value = '^' + name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&') + '$';
-  $('view').value = 'flame';
-  refresh();
-}
-
-function matcher(text) {
-  if (!text) return null;
-  try {
-    const pattern = new RegExp(text);
-    return name => pattern.test(name);
-  } catch {
-    return name => name.includes(text);
-  }
-}
-
-function matchedValue() {
-  let sum = 0;
-  forEachSample(state.profile, (stack, value) => {
-    if (stack.some(f => state.matches(f.name))) sum += value;
-  });
-  return sum;
-}
-
 // ---- what is shown, as the controls say
 
 function option(value, text = value) {
@@ -105,23 +44,28 @@ function summary() {
   return text;
 }
 
+function search() {
+  if (!state.tree) return;
+  state.matches = matcher($('search').value);
+  $('summary').textContent = summary();
+  draw();
+}
+
 function refresh() {
   if (!state.profile) return;
-  state.matches = matcher($('search').value);
   state.tree = buildTree();
-  state.zoom = state.tree;
+  state.zoom = sameIn(state.tree, state.zoom);
   state.selected = null;
   const isTable = $('view').value === 'top';
   $('flame').hidden = isTable;
   $('top').hidden = !isTable;
   $('legend').hidden = $('drop').hidden = !state.base;
   $('detail').textContent = '';
-  $('summary').textContent = summary();
   if (isTable) {
     state.functions = sumFunctions();
     fillTable();
   }
-  draw();
+  search();
   if (!embedded) {
     const kept = { profile: $('profile').value, type: $('type').value, view: $('view').value };
     history.replaceState(null, '', '#' + new URLSearchParams(kept));
@@ -151,34 +95,32 @@ async function fetchJson(path, signal) {
   return reply.json();
 }
 
-// Follows the clock until the answer is there.
-function showProgress(seconds) {
-  const begin = performance.now();
-  $('progress').hidden = $('cancel').hidden = false;
-  const timer = setInterval(() => {
-    $('progress').value = Math.min((performance.now() - begin) / 1000 / seconds, 1);
-  }, 100);
-  return () => {
-    clearInterval(timer);
-    $('progress').hidden = $('cancel').hidden = true;
-  };
-}
-
-// seconds 0: as it is now.
-async function load(seconds, type) {
-  const isWindow = $('profile').selectedOptions[0].dataset.window;
-  if (!seconds && isWindow) seconds = Number($('seconds').value);
+// As it is now, or a window of as many seconds as the field says. One request at a time: the last is the one that is shown.
+async function load(isWindow, type) {
+  let seconds = 0;
+  if (isWindow || $('profile').selectedOptions[0].dataset.window) {
+    if (!$('seconds').reportValidity()) return;
+    seconds = Number($('seconds').value);
+  }
   const path = $('profile').value.split('/').map(encodeURIComponent).join('/');
   if (state.request) state.request.abort();
   const request = state.request = new AbortController();
-  const hideProgress = seconds ? showProgress(seconds) : () => {};
+  const begin = performance.now();
+  const hideProgress = isHidden => { $('progress').hidden = $('cancel').hidden = isHidden; };
+  const timer = setInterval(() => {
+    if (state.request === request) $('progress').value = (performance.now() - begin) / 1000 / seconds;
+  }, 100);
+  hideProgress(!seconds);
+  $('progress').value = 0;
   $('message').textContent = '';
   try {
-    show(await fetchJson(`${path}?format=json${seconds ? `&seconds=${seconds}` : ''}`, request.signal), type);
+    const profile = await fetchJson(`${path}?format=json${seconds ? `&seconds=${seconds}` : ''}`, request.signal);
+    if (state.request === request) show(profile, type);
   } catch (error) {
     if (error.name !== 'AbortError') $('message').textContent = error.message;
   }
-  hideProgress();
+  clearInterval(timer);
+  if (state.request === request) hideProgress(true);
 }
 
 async function start() {
@@ -195,7 +137,7 @@ async function start() {
   });
   fill($('profile'), all, wanted.get('profile') || 'heap');
   $('view').value = wanted.get('view') === 'top' ? 'top' : 'flame';
-  await load(0, wanted.get('type'));
+  await load(false, wanted.get('type'));
 }
 
 // ---- saving
@@ -216,10 +158,10 @@ function save() {
 for (const id of ['type', 'group', 'filter', 'reversed', 'inlined', 'view']) {
   $(id).addEventListener('change', refresh);
 }
-$('search').addEventListener('input', refresh);
-$('profile').addEventListener('change', () => load(0));
-$('reload').addEventListener('click', () => load(0));
-$('record').addEventListener('click', () => load(Number($('seconds').value)));
+$('search').addEventListener('input', search);
+$('profile').addEventListener('change', () => load(false));
+$('reload').addEventListener('click', () => load(false));
+$('record').addEventListener('click', () => load(true));
 $('cancel').addEventListener('click', () => state.request.abort());
 $('keep').addEventListener('click', () => { state.base = state.profile; refresh(); });
 $('drop').addEventListener('click', () => { state.base = null; refresh(); });

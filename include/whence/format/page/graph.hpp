@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The first half of the page's script: samples, the tree they make, and its flame graph. Plain
-// JavaScript, which every browser of 2021 and later runs.
+// The page's script, first part: samples, the tree they make, and its flame graph. Plain JavaScript,
+// which every browser of 2021 and later runs.
 #ifndef WHENCE_FORMAT_PAGE_GRAPH_HPP
 #define WHENCE_FORMAT_PAGE_GRAPH_HPP
 
@@ -93,13 +93,14 @@ function addToTree(root, profile, moment) {
   forEachSample(profile, (stack, value, sample) => {
     const path = $('reversed').checked ? stack : stack.slice().reverse();
     if (group) path.unshift({ name: `${group}=${(sample.labels || {})[group] ?? ''}`, file: '', line: 0 });
+    const leaf = $('reversed').checked ? path.length - stack.length : path.length - 1;
     let node = root;
     node[moment] += value;
-    for (const frame of path) {
+    path.forEach((frame, i) => {
       node = childOf(node, frame);
       node[moment] += value;
-    }
-    if (moment === 'now') node.self += value;
+      if (i === leaf && moment === 'now') node.self += value;
+    });
   });
 }
 
@@ -114,6 +115,13 @@ function buildTree() {
   if (state.base) addToTree(root, state.base, 'base');
   sortTree(root);
   return root;
+}
+
+// What stands where `node` stood in another tree; the tree where nothing does.
+function sameIn(tree, node) {
+  if (!node || !node.parent) return tree;
+  const child = sameIn(tree, node.parent).children.get(node.frame.name);
+  return child && child.now ? child : tree;
 }
 
 // ---- the flame graph
@@ -187,50 +195,6 @@ function draw() {
   state.rows.forEach((row, depth) => {
     for (const rectangle of row) drawRectangle(context, rectangle, depth * rowHeight);
   });
-}
-
-function nodeAt(event) {
-  const row = state.rows[Math.floor(event.offsetY / rowHeight)] || [];
-  const hit = row.find(r => event.offsetX >= r.x && event.offsetX < r.x + r.w);
-  return hit && hit.node;
-}
-
-function describe(node) {
-  const { frame, now, base, self } = node;
-  const parts = [frame.name];
-  if (frame.file) parts.push(`${frame.file}:${frame.line}`);
-  parts.push(`${shown(now)}, ${percent(now, state.tree.now)} of all; itself ${shown(self)}`);
-  if (state.base) parts.push(`${signed(now - base)} against ${shown(base)}`);
-  $('detail').textContent = parts.join(' — ');
-}
-
-function select(node) {
-  if (!node) return;
-  state.selected = node;
-  describe(node);
-  draw();
-}
-
-function zoomTo(node) {
-  state.zoom = node;
-  select(node);
-}
-
-function neighbour(node, step) {
-  const all = node.parent ? node.parent.sorted : [node];
-  return all[all.indexOf(node) + step];
-}
-
-function onKey(event) {
-  const node = state.selected || state.tree;
-  const moves = {
-    ArrowUp: () => select(node.parent), ArrowDown: () => select(node.sorted[0]),
-    ArrowLeft: () => select(neighbour(node, -1)), ArrowRight: () => select(neighbour(node, 1)),
-    Enter: () => zoomTo(node),
-  };
-  if (!moves[event.key]) return;
-  event.preventDefault();
-  moves[event.key]();
 }
 )page";
 

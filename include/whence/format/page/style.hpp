@@ -19,8 +19,8 @@ form { display: flex; flex-wrap: wrap; gap: .4rem .9rem; align-items: center; ma
 form > span { display: inline-flex; gap: .3rem; align-items: center; }
 select, input, button { font: inherit; }
 input[type=number] { width: 4.5rem; }
-:focus-visible, button.sort:focus-visible { outline: 2px solid var(--strong); outline-offset: 1px; }
-button.sort { all: unset; font-weight: 600; cursor: pointer; }
+:focus-visible, table button:focus-visible { outline: 2px solid var(--strong); outline-offset: 1px; }
+table button { all: unset; cursor: pointer; }
 #message { font-weight: 600; }
 #detail { min-height: 2.8em; overflow-wrap: anywhere; color: var(--quiet); }
 #message:empty, [hidden] { display: none !important; }

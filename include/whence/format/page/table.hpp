@@ -1,0 +1,77 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The page's script, third part: the table of functions, and the search.
+#ifndef WHENCE_FORMAT_PAGE_TABLE_HPP
+#define WHENCE_FORMAT_PAGE_TABLE_HPP
+
+namespace whence::inline v1::format::page {
+
+inline constexpr char table[] = R"page(
+// ---- the table
+
+function sumFunctions() {
+  const all = new Map();
+  const add = (profile, moment) => forEachSample(profile, (stack, value) => {
+    const sum = name => {
+      if (!all.has(name)) all.set(name, { name, flat: 0, cum: 0, base: 0, delta: 0 });
+      return all.get(name);
+    };
+    if (moment === 'now') sum(stack[0].name).flat += value;
+    for (const name of new Set(stack.map(f => f.name))) sum(name)[moment === 'now' ? 'cum' : 'base'] += value;
+  });
+  add(state.profile, 'now');
+  if (state.base) add(state.base, 'base');
+  for (const f of all.values()) f.delta = f.cum - f.base;
+  return [...all.values()];
+}
+
+function fillTable() {
+  const by = state.sortBy;
+  const order = by === 'name' ? (a, b) => a.name.localeCompare(b.name)
+    : by === 'delta' ? (a, b) => Math.abs(b.delta) - Math.abs(a.delta) : (a, b) => b[by] - a[by];
+  const total = state.tree.now;
+  const rows = [...state.functions].sort(order).slice(0, 500).map(f => {
+    const row = document.createElement('tr');
+    const cells = [shown(f.flat), percent(f.flat, total), shown(f.cum), percent(f.cum, total)];
+    if (state.base) cells.push(signed(f.delta));
+    for (const text of cells) row.insertCell().textContent = text;
+    const name = document.createElement('button');
+    name.textContent = f.name;
+    row.insertCell().append(name);
+    row.addEventListener('click', () => searchFor(f.name));
+    return row;
+  });
+  $('rows').replaceChildren(...rows);
+  $('delta-head').hidden = !state.base;
+}
+
+// ---- search
+
+function searchFor(name) {
+  $('search').value = '^' + name.replace(/[.*+?^${}()|[\]\\]/g, '\\$&') + '$';
+  $('view').value = 'flame';
+  refresh();
+}
+
+function matcher(text) {
+  if (!text) return null;
+  try {
+    const pattern = new RegExp(text);
+    return name => pattern.test(name);
+  } catch {
+    return name => name.includes(text);
+  }
+}
+
+function matchedValue() {
+  let sum = 0;
+  forEachSample(state.profile, (stack, value) => {
+    if (stack.some(f => state.matches(f.name))) sum += value;
+  });
+  return sum;
+}
+)page";
+
+}  // namespace whence::inline v1::format::page
+
+#endif  // WHENCE_FORMAT_PAGE_TABLE_HPP
