@@ -51,7 +51,10 @@ go tool pprof -top -base leaks/sessions.1.pb.gz leaks/sessions.2.pb.gz | sed -n 
 "$build/examples/indexer" /usr/include "$profiles" 0 >served.log 2>&1 &
 server=$!
 trap 'kill $server 2>/dev/null || true' EXIT
-until grep -q '^http' served.log; do kill -0 $server && sleep 0.1; done
+until grep -q '^http' served.log; do
+  kill -0 $server || { cat served.log; exit 1; }
+  sleep 0.1
+done
 page="$(head -n 1 served.log)"
 printf '\n== go tool pprof -top %s\n' "${page%ui}profile?seconds=2"
 go tool pprof -top "${page%ui}profile?seconds=2" 2>/dev/null | sed -n 1,12p

@@ -72,6 +72,14 @@ const asked = {
   'curl to Pyroscope': ['/debug/pprof/profile?seconds=1', '/debug/pprof/allocs'],
 };
 
+// Datadog's check makes its paths of an address and the names of profiles; asked for a second here.
+const datadog = read('datadog.yaml');
+const address = new URL(/pprof_url: (\S+)/.exec(datadog)[1]);
+const profiles = /profiles: \[(.*)\]/.exec(datadog)[1].split(', ').map(p => (p === 'cpu' ? 'profile' : p));
+check('datadog.yaml names the port that is the default', address.port === '6060' && profiles.length === 5);
+asked['datadog.yaml, pprof_url'] = profiles.map(p => `${new URL(p, address).pathname}?seconds=1`);
+check('its pprof_url ends where profiles begin', asked['datadog.yaml, pprof_url'][1] === '/debug/pprof/heap?seconds=1');
+
 // What the files that people copy ask for.
 for (const file of ['alloy.config', 'parca.yaml', 'datadog.yaml', 'otel-collector.yaml', 'push-to-pyroscope.sh']) {
   const paths = [...read(file).matchAll(/\/debug\/(?:pprof\/\w+(?:\.\w+)*|fgprof)/g)].map(m => m[0]);

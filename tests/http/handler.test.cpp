@@ -452,6 +452,32 @@ TEST_CASE("an answer that is too long is given up before it is all in memory") {
               "failed to collect profile: File too large");
 }
 
+TEST_CASE("the index says what each profile takes, and what it has lost") {
+  const auto line_of = [](const std::string& text, std::string_view name) {
+    const std::size_t at = text.find(std::string(name));
+    REQUIRE(at != std::string::npos);
+    return text.substr(at, text.find('\n', at) - at);
+  };
+  whence::profile& p = whence::new_profile("http.measured");
+  CHECK(line_of(get("/debug/pprof/?format=json").body, "\"http.measured\"")
+            .ends_with("\"stacks\":0,\"bytes\":0,\"overflow\":0,\"window\":false},"));
+  for (int i = 0; i < 3; ++i) add_below<2, int>(p, i, static_cast<unsigned>(i));
+  // The sum of its stacks' blocks in the table is what the table has grown by.
+  const std::size_t depth = p.snapshot().rows[0].stack.size();
+  const std::size_t each = (80 + 8 * depth + 63) / 64 * 64;
+  CHECK(has(line_of(get("/debug/pprof/?format=json").body, "\"http.measured\""),
+            "\"stacks\":3,\"bytes\":" + std::to_string(3 * each) + ",\"overflow\":0"));
+  const std::size_t limit = whence::core::state()->budget.limit();
+  whence::set_memory_limit(0);
+  for (int i = 10; i < 14; ++i) add_below<8, long>(p, i, static_cast<unsigned>(i));
+  whence::set_memory_limit(limit);
+  const std::string index = get("/debug/pprof/").body;
+  const std::string line = line_of(index, "http.measured</a>");
+  CHECK(line.ends_with("<td>4</td></tr>"));
+  CHECK(index.find("tables use") == index.rfind("tables use"));
+  CHECK(has(index, "tables use"));
+}
+
 TEST_CASE("the page is small") {
   const response page = get("/debug/pprof/ui");
   CHECK(page.body.size() <= 20'000);

@@ -3,7 +3,8 @@
 #
 # Load and abuse: `load.sh URL PID SECONDS`. 64 connections ask for every route, while four CPU
 # windows overlap, clients send half a request and stay, and others leave midway. What is allowed:
-# 200, and 503 where too many windows are open. The memory of the program must not grow with it.
+# 200, 503 where too many windows are open, and 404 for trace. The memory of the program must not
+# grow with it.
 set -euo pipefail
 url="$1"
 pid="$2"
@@ -19,19 +20,29 @@ local base, ask = wrk.path, 0
 local routes = { "", "heap", "allocs", "block", "mutex", "mutex_hold", "goroutine", "threadcreate",
   "goroutine?debug=1", "goroutine?debug=2", "heap?debug=1", "heap?format=json", "heap?format=folded",
   "heap?symbolize=0", "heap?inline=expand", "delta_heap", "delta_block", "delta_mutex", "cmdline",
-  "symbol?0x401000", "ui", "indexer.files", "indexer.shards", "?format=json", "block?seconds=1" }
+  "symbol?0x401000", "ui", "indexer.files", "indexer.shards", "?format=json", "block?seconds=1",
+  "profile?seconds=1", "wall?seconds=1", "../fgprof?seconds=1", "trace" }
 local threads = {}
 function setup(thread) table.insert(threads, thread) end
-function init() ok, busy, other = 0, 0, 0 end
-function request() ask = ask + 1; return wrk.format(nil, base .. routes[ask % #routes + 1]) end
+function init() ok, busy, missing, other, traces = 0, 0, 0, 0, 0 end
+function request()
+  ask = ask + 1
+  local route = routes[ask % #routes + 1]
+  if route == "trace" then traces = traces + 1 end
+  if route:sub(1, 3) == "../" then return wrk.format(nil, base:gsub("[^/]+/$", "") .. route:sub(4)) end
+  return wrk.format(nil, base .. route)
+end
 function response(status)
-  if status == 200 then ok = ok + 1 elseif status == 503 then busy = busy + 1 else other = other + 1 end
+  if status == 200 then ok = ok + 1 elseif status == 503 then busy = busy + 1
+  elseif status == 404 then missing = missing + 1 else other = other + 1 end
 end
 function done(summary)
-  local ok, busy, other = 0, 0, 0
+  local ok, busy, missing, other, traces = 0, 0, 0, 0, 0
   for _, t in ipairs(threads) do
     ok, busy, other = ok + t:get("ok"), busy + t:get("busy"), other + t:get("other")
+    missing, traces = missing + t:get("missing"), traces + t:get("traces")
   end
+  if missing == 0 or missing > traces then other = other + missing end
   local e = summary.errors
   io.write(string.format("answers %d busy %d other %d connect %d read %d write %d timeout %d\n",
     ok, busy, other, e.connect, e.read, e.write, e.timeout))
@@ -43,7 +54,7 @@ host="${host%%/*}"
 for _ in 1 2 3; do wrk -t1 -c64 -d1s --timeout 20s -s "$work/routes.lua" "$url" >/dev/null; done  # warm
 before="$(resident)"
 for i in 1 2 3 4; do
-  curl --silent --fail --max-time 60 "${url}profile?seconds=$seconds&hz=$((i * 50))" -o "$work/cpu$i" &
+  curl --silent --fail --max-time $((seconds + 60)) "${url}profile?seconds=$seconds&hz=$((i * 50))" -o "$work/cpu$i" &
   windows[i]=$!
 done
 for _ in 1 2 3 4 5 6 7 8; do  # half a request, and then silence

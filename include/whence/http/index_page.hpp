@@ -5,6 +5,7 @@
 #ifndef WHENCE_HTTP_INDEX_PAGE_HPP
 #define WHENCE_HTTP_INDEX_PAGE_HPP
 
+#include <atomic>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -19,6 +20,8 @@
 #include <whence/profile/attach.hpp>
 #include <whence/profile/header.hpp>
 #include <whence/profile/process_state.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/sys/arena.hpp>
 #include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::http {
@@ -30,7 +33,21 @@ struct listed {
   std::string state;       // at what rate it records
   bool is_window = false;  // it needs ?seconds=
   bool is_profile = true;
+
+  // In the table of stacks: those of this profile, the bytes they take, and the events that found
+  // no room there and were counted on the stack [overflow]. allocs and heap are the same stacks.
+  std::int64_t stacks = 0, bytes = 0, overflow = 0;
 };
+
+// Cost: reads a line of each of its stacks, 0.1 s where there are a million.
+inline void measure(const profile& p, listed& l) {
+  p.rows().for_each([&l](const stack::bucket& b) {
+    ++l.stacks;
+    l.bytes += static_cast<std::int64_t>((stack::bucket::bytes(b.depth()) + sys::cache_line - 1) /
+                                         sys::cache_line * sys::cache_line);
+    if (b.overflow()) l.overflow += b.counters[0].load(std::memory_order_relaxed);
+  });
+}
 
 inline std::string rate_of(const profile& p, const core::process_state& s) {
   const auto one_per = [](std::int64_t rate, const char* unit) {
@@ -61,6 +78,7 @@ inline std::vector<listed> list_profiles(bool with_cmdline) {
   for (const profile* p : profiles()) {
     all.push_back({std::string(p->name()), std::string(p->description()),
                    static_cast<std::int64_t>(p->count()), rate_of(*p, *s)});
+    measure(*p, all.back());
   }
   if (with_cmdline) {
     all.push_back(
@@ -137,12 +155,16 @@ inline std::string index_html(std::string_view prefix, bool with_cmdline) {
       title,
       "\n<br>\n<p>Set debug=1 as a query parameter to export in legacy text format</p>\n"
       "<p><a href=\"ui\">flame graphs</a></p>\n<br>\nTypes of profiles available:\n<table>\n"
-      "<thead><td>Count</td><td>Profile</td><td>Recorded</td></thead>\n");
+      "<thead><td>Count</td><td>Profile</td><td>Recorded</td><td>Stacks</td><td>Bytes</td>"
+      "<td>On [overflow]</td></thead>\n");
   for (const listed& l : all) {
     const std::string_view query = l.is_window ? "?seconds=5" : l.is_profile ? "?debug=1" : "";
     format::append(text, "<tr><td>", l.count, "</td><td><a href='", percent_encoded(l.name), query,
-                   "'>", html_escaped(l.name), "</a></td><td>", html_escaped(l.state),
-                   "</td></tr>\n");
+                   "'>", html_escaped(l.name), "</a></td><td>", html_escaped(l.state));
+    if (l.stacks > 0) {
+      format::append(text, "</td><td>", l.stacks, "</td><td>", l.bytes, "</td><td>", l.overflow);
+    }
+    text += "</td></tr>\n";
   }
   text +=
       "</table>\n<a href=\"goroutine?debug=2\">full goroutine stack dump</a>\n<br>\n<p>\n"
@@ -156,6 +178,7 @@ inline std::string index_html(std::string_view prefix, bool with_cmdline) {
     format::append(text, "<li>tables use ", static_cast<std::int64_t>(s->budget.used()), " of ",
                    static_cast<std::int64_t>(s->budget.limit()), " bytes</li>\n");
     for (const std::string& line : core::comments(*s)) {
+      if (line.starts_with("tables use ")) continue;
       format::append(text, "<li>", html_escaped(line), "</li>\n");
     }
   }
@@ -169,7 +192,8 @@ inline std::string index_json(bool with_cmdline) {
     if (!l.is_profile) continue;
     format::append(text, comma, "\n{\"name\":", format::json_string(l.name),
                    ",\"description\":", format::json_string(l.description), ",\"count\":", l.count,
-                   ",\"recorded\":", format::json_string(l.state),
+                   ",\"recorded\":", format::json_string(l.state), ",\"stacks\":", l.stacks,
+                   ",\"bytes\":", l.bytes, ",\"overflow\":", l.overflow,
                    ",\"window\":", l.is_window ? "true}" : "false}");
     comma = ",";
   }
