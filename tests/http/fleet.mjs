@@ -77,8 +77,9 @@ const datadog = read('datadog.yaml');
 const address = new URL(/pprof_url: (\S+)/.exec(datadog)[1]);
 const profiles = /profiles: \[(.*)\]/.exec(datadog)[1].split(', ').map(p => (p === 'cpu' ? 'profile' : p));
 check('datadog.yaml names the port that is the default', address.port === '6060' && profiles.length === 5);
-asked['datadog.yaml, pprof_url'] = profiles.map(p => `${new URL(p, address).pathname}?seconds=1`);
-check('its pprof_url ends where profiles begin', asked['datadog.yaml, pprof_url'][1] === '/debug/pprof/heap?seconds=1');
+const made = profiles.map(p => `${new URL(p, address).pathname}?seconds=1`);
+check('its pprof_url ends where profiles begin', made[1] === '/debug/pprof/heap?seconds=1');
+await Promise.all(made.map(path => ask('datadog.yaml', path)));  // by itself: 16 windows are all there are
 
 // What the files that people copy ask for.
 for (const file of ['alloy.config', 'parca.yaml', 'datadog.yaml', 'otel-collector.yaml', 'push-to-pyroscope.sh']) {
