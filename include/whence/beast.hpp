@@ -10,6 +10,9 @@
 //                timer.expires_after(it.delay());
 //                timer.async_wait(... { r = whence::beast::finish(it, request); async_write(r) });
 //
+// begin and finish write the profile in the calling thread: post them to a worker where that takes
+// longer than the loop may stop, in a program of many stacks or a large executable.
+//
 // peer: the client's address, socket.remote_endpoint().address().to_string(); without it everyone
 // is answered. examples/beast_server.cpp is a whole one, which also sees clients go away.
 #ifndef WHENCE_BEAST_HPP

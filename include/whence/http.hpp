@@ -4,7 +4,8 @@
 //
 //   auto r = whence::http::handle({.method = "GET", .target = "/debug/pprof/heap"});
 //
-// and for event loops, which no window of thirty seconds may hold up:
+// and for event loops, which no window of thirty seconds may hold up (what they do between is work
+// of the calling thread, though: see operation::delay):
 //
 //   whence::http::operation it = whence::http::begin(request);
 //   ... after it.delay() ...                            // a timer of the loop's
@@ -65,8 +66,8 @@ inline operation begin(const request& asked, const options& o = {}) {
   return begin_allowed(asked, o);
 }
 
-// Answers; a window holds the calling thread as long as it is, or until the client has gone.
-// Requires and throws: as begin.
+// Answers, HEAD with content_length and without a body; a window holds the calling thread as long
+// as it is, or until the client has gone. Requires and throws: as begin.
 inline response handle(const request& asked, const options& o = {}) {
   operation it = begin(asked, o);
   const auto end = std::chrono::steady_clock::now() + it.delay();

@@ -127,6 +127,10 @@ TEST_CASE("HEAD has the headers of GET, its length too") {
     CHECK(head["Content-Length"] == get["Content-Length"]);
     CHECK(head["Content-Length"] == std::to_string(get.body.size()));
   }
+  const std::string_view foreign = "Sec-Fetch-Site: cross-site\r\n";
+  const raw_answer refused = client.ask("HEAD", "/debug/pprof/heap", foreign);
+  CHECK(refused["Content-Length"] ==
+        client.ask("GET", "/debug/pprof/heap", foreign)["Content-Length"]);
   // Of a window nobody knows it.
   const raw_answer window = client.ask("HEAD", "/debug/pprof/profile?seconds=9");
   CHECK(window.status == 200);
@@ -170,7 +174,8 @@ TEST_CASE("a body is read for symbol alone, and only as it may be sent") {
         415);
   CHECK(refused("POST", "/debug/pprof/symbol", "Content-Length: 1001\r\n") == 413);
   CHECK(refused("POST", "/debug/pprof/symbol", "Content-Length: 99999999999999999999\r\n") == 413);
-  for (const char* length : {"-1", "+1", "1x", "", "1\r\nContent-Length: 1"}) {
+  for (const char* length :
+       {"-1", "+1", "1x", "", "1\r\nContent-Length: 1", "0\r\nContent-Length: 5"}) {
     CAPTURE(length);
     CHECK(refused("POST", "/debug/pprof/symbol",
                   "Content-Length: " + std::string(length) + "\r\n") == 400);

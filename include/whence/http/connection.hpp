@@ -3,7 +3,7 @@
 // A client's socket, which blocks nobody for long: whoever is slow is let go.
 //
 //   reading   a body until a moment the caller sets
-//   writing   an answer 30 seconds, and a second more for each 64 KiB that were taken
+//   writing   an answer 10 seconds, and a second more for each 64 KiB that were taken
 //
 // In a server that ends, both end soon. One thread at a time; the waiting room and a worker hand it
 // to each other.
@@ -91,7 +91,7 @@ class connection {
   bool receive(std::size_t size, clock::time_point until, const std::atomic<bool>& is_ending) {
     while (received_.size() < size) {
       if (is_ending || clock::now() >= until || !receive()) return false;
-      wait_for(POLLIN);
+      if (received_.size() < size) wait_for(POLLIN);
     }
     return true;
   }
@@ -126,7 +126,7 @@ class connection {
   }
 
  private:
-  static constexpr std::chrono::seconds patience{30};
+  static constexpr std::chrono::seconds patience{10};
   static constexpr std::chrono::seconds grace{2};
   static constexpr std::size_t slowest = 65536;  // bytes a second
   static constexpr int look_again_ms = 50;

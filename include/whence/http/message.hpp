@@ -43,10 +43,11 @@ struct message_head {
   bool is_1_0 = false;
   std::vector<std::pair<std::string, std::string_view>> fields;  // names in lower case
 
-  bool has(std::string_view name) const noexcept {
-    return std::any_of(fields.begin(), fields.end(),
-                       [&](const auto& f) { return f.first == name; });
+  std::ptrdiff_t count(std::string_view name) const noexcept {
+    return std::count_if(fields.begin(), fields.end(),
+                         [&](const auto& f) { return f.first == name; });
   }
+  bool has(std::string_view name) const noexcept { return count(name) != 0; }
 
   // The first of that name; empty: there is none.
   std::string_view operator[](std::string_view name) const noexcept {
@@ -106,8 +107,7 @@ inline std::optional<message_head> parse_head(std::string_view text) {
     while (value.ends_with(' ') || value.ends_with('\t')) value.remove_suffix(1);
     head.fields.emplace_back(lower_case(line.substr(0, colon)), value);
   }
-  const auto hosts = std::count_if(head.fields.begin(), head.fields.end(),
-                                   [](const auto& f) { return f.first == "host"; });
+  const std::ptrdiff_t hosts = head.count("host");
   return hosts == 1 || (hosts == 0 && head.is_1_0) ? std::optional(std::move(head)) : std::nullopt;
 }
 
@@ -151,13 +151,15 @@ inline std::string http_date(::time_t seconds) {
   return text.data();
 }
 
-// `keeps`: whether the connection is kept.
+// `is_head`: the answer is one to HEAD, whose body, if it has one, is not sent. `keeps`: whether
+// the connection is kept.
 inline std::string head_of(const response& r, bool is_head, bool keeps) {
   std::string text;
   format::append(text, "HTTP/1.1 ", static_cast<std::int64_t>(r.status), " ", reason_of(r.status),
                  "\r\nDate: ", http_date(::time(nullptr)), "\r\n");
   for (const auto& [name, value] : r.headers) format::append(text, name, ": ", value, "\r\n");
-  const std::optional<std::size_t> length = is_head ? r.content_length : r.body.size();
+  const bool is_dropped = is_head && r.body.empty();
+  const std::optional<std::size_t> length = is_dropped ? r.content_length : r.body.size();
   if (length) format::append(text, "Content-Length: ", static_cast<std::int64_t>(*length), "\r\n");
   format::append(text, "Connection: ", keeps ? "keep-alive" : "close", "\r\n\r\n");
   return text;

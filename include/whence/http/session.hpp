@@ -79,7 +79,7 @@ class session {
                   .host = head["host"],
                   .peer = client_.peer(),
                   .fetch_site = head["sec-fetch-site"]};
-    const bool has_body = head.has("transfer-encoding") ||
+    const bool has_body = head.has("transfer-encoding") || head.count("content-length") > 1 ||
                           (head.has("content-length") && head["content-length"] != "0");
     const bool would_keep = std::exchange(keeps_, keeps_ && !has_body);
     if (std::optional<response> refused = refusal(asked, options_)) return std::move(*refused);
@@ -102,12 +102,10 @@ class session {
     if (head.has("transfer-encoding")) return failure(411, "a body needs a Content-Length");
     if (head.has("content-encoding")) return failure(415, "a body must not be compressed");
     const std::string_view text = head["content-length"];
-    const bool is_one = std::count_if(head.fields.begin(), head.fields.end(), [](const auto& f) {
-                          return f.first == "content-length";
-                        }) == 1;
     const auto [end, error] = std::from_chars(text.data(), text.data() + text.size(), length);
     if (error == std::errc::result_out_of_range) return failure(413, "the request is too long");
-    if (!is_one || error != std::errc{} || end != text.data() + text.size()) {
+    if (head.count("content-length") != 1 || error != std::errc{} ||
+        end != text.data() + text.size()) {
       return failure(400, "the request is malformed");
     }
     if (length > options_.max_body) return failure(413, "the request is too long");

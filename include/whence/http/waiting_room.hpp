@@ -45,7 +45,7 @@ class waiting_room {
 
   static constexpr std::size_t most_open = 256;
 
-  // `serve`: takes one who has asked, or whose head is too long; never blocks.
+  // `serve`: takes one who has asked, or whose head is too long, to a worker.
   waiting_room(int listening, std::function<void(guest)> serve)
       : listening_(listening), serve_(std::move(serve)) {}
   ~waiting_room() {
@@ -141,13 +141,16 @@ class waiting_room {
   }
 
   void take_those_who_are_back() {
-    const std::lock_guard hold(mutex_);
-    for (guest& g : back_) {
+    std::vector<guest> all;
+    {
+      const std::lock_guard hold(mutex_);
+      all.swap(back_);
+    }
+    for (guest& g : all) {
       // What it asks next may be here already.
       if (g->at() == stage::idle && !g->received().empty()) take_part(*g);
       guests_.push_back(std::move(g));
     }
-    back_.clear();
     send_off();
   }
 
