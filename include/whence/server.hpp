@@ -7,10 +7,11 @@
 //
 //   $ go tool pprof http://127.0.0.1:6060/debug/pprof/heap
 //
-// HTTP/1.1 and 1.0. Its threads are in no profile. One gathers requests, others, made when they are
-// needed, answer: as many as windows may be open, and 16. A window is answered when it is over;
-// where the client goes away meanwhile, it ends within a tenth of a second. What a client can take
-// of memory and time is bounded: http/waiting_room.hpp, http/session.hpp, http/connection.hpp.
+// HTTP/1.1 and 1.0. One thread gathers requests, others, made when they are needed, answer: as many
+// as windows may be open, and 16. They are in no profile (but beyond the 64th, where
+// options.max_windows allows so many). A window is answered when it is over; where the client goes
+// away meanwhile, it ends within a tenth of a second. What a client can take of memory and time is
+// bounded: http/waiting_room.hpp, http/session.hpp, http/connection.hpp.
 #ifndef WHENCE_SERVER_HPP
 #define WHENCE_SERVER_HPP
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The page's script, first part: samples, the tree they make, and its flame graph. Plain JavaScript,
-// which every browser of 2021 and later runs.
+// The page's script, first part: samples, the tree they make, and its flame graph. Plain
+// JavaScript, which every browser of 2021 and later runs.
 #ifndef WHENCE_FORMAT_PAGE_GRAPH_HPP
 #define WHENCE_FORMAT_PAGE_GRAPH_HPP
 
