@@ -12,6 +12,9 @@
 // the client goes away meanwhile, the window ends within a tenth of a second. To HTTP/1.0 the
 // headers come when it is over.
 //
+// A window holds one of the server's threads, of which it has 8 mostly: options.max_windows says
+// how many at most, and httplib::Server::stop() waits for them. That of whence::server has its own.
+//
 // What is the server's own stays as the program has set it: how long a body or a head may be, how
 // long it waits for them, and 404 for what is not below the prefix or is longer than 256 letters.
 // (httplib finds routes by std::regex, which takes half a kilobyte of stack for each letter it

@@ -8,10 +8,14 @@
 //   $ go tool pprof http://127.0.0.1:6060/debug/pprof/heap
 //
 // HTTP/1.1 and 1.0. One thread gathers requests, others, made when they are needed, answer: as many
-// as windows may be open, and 16. They are in no profile (but beyond the 64th, where
-// options.max_windows allows so many). A window is answered when it is over; where the client goes
-// away meanwhile, it ends within a tenth of a second. What a client can take of memory and time is
-// bounded: http/waiting_room.hpp, http/session.hpp, http/connection.hpp.
+// as windows may be open, and 16. They are in no profile. A window is answered when it is over;
+// where the client goes away meanwhile, it ends within a tenth of a second.
+//
+// Not by a library, because what stands in a program's memory must be bounded before anybody is
+// known to be allowed: cpp-httplib 0.11 reads heads and bodies without end first (one request of
+// 0.6 MB made 1.4 GB of it), and a client that sends a byte a second holds a thread, and the
+// program's exit. Here: 64 KiB of head, options.max_body of body, 256 connections, seconds for
+// each. (http/waiting_room.hpp, http/session.hpp, http/connection.hpp)
 #ifndef WHENCE_SERVER_HPP
 #define WHENCE_SERVER_HPP
 

@@ -3,6 +3,9 @@
 // The statuses, headers and texts are those of Go's net/http/pprof (spec: its pprof.go), but where
 // http.hpp says otherwise: like_go.mjs asks both, and session.sh is what clients make of it.
 #include <doctest/doctest.h>
+#include <sys/types.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <chrono>
@@ -361,6 +364,48 @@ TEST_CASE("windows are limited, and closed when they are destroyed") {
     CHECK(header(refused, "Retry-After") == "1");
   }
   CHECK(whence::http::begin({.target = target}, o).delay() == std::chrono::seconds(30));
+}
+
+TEST_CASE("whoever is refused a window takes nobody else's place") {
+  const options o{.max_windows = 2};
+  const std::string_view target = "/debug/pprof/block?seconds=30";
+  const whence::http::operation held = whence::http::begin({.target = target}, o);
+  std::atomic<bool> over{false};
+  std::thread refused([&] {
+    while (!over) (void)whence::http::begin({.target = target}, {.max_windows = 1});
+  });
+  int opened = 0;
+  for (int i = 0; i < 2000; ++i) {
+    opened += whence::http::begin({.target = target}, o).delay().count() != 0 ? 1 : 0;
+  }
+  over = true;
+  refused.join();
+  CHECK(opened == 2000);
+}
+
+TEST_CASE("a child of fork has its own windows, and nobody's lock") {
+  const options o{.max_windows = 1};
+  const std::string_view target = "/debug/pprof/block?seconds=30";
+  const whence::http::operation held = whence::http::begin({.target = target}, o);
+  std::atomic<bool> over{false};
+  std::thread busy([&over] {
+    while (!over) (void)get("/debug/pprof/delta_heap");
+  });
+  int failed = 0;
+  for (int i = 0; i < 10; ++i) {
+    const ::pid_t child = ::fork();
+    if (child == 0) {
+      ::alarm(20);
+      const bool opens = whence::http::begin({.target = target}, o).delay().count() != 0;
+      const bool answers = get("/debug/pprof/delta_heap").status == 200;
+      ::_exit(opens && answers ? 0 : 1);
+    }
+    int status = 1;
+    failed += ::waitpid(child, &status, 0) == child && status == 0 ? 0 : 1;
+  }
+  over = true;
+  busy.join();
+  CHECK(failed == 0);
 }
 
 TEST_CASE("a client that goes away ends its window") {

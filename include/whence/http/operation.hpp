@@ -11,6 +11,7 @@
 #include <utility>
 
 #include <whence/http/answers.hpp>
+#include <whence/http/of_process.hpp>
 #include <whence/http/request.hpp>
 #include <whence/sys/as_error.hpp>
 
@@ -19,19 +20,25 @@ namespace whence::inline v1::http {
 // One of the windows that may be open at once in the process.
 class window_slot {
  public:
-  explicit window_slot(int most) noexcept : has_(open_.fetch_add(1) < most) {
-    if (!has_) open_.fetch_sub(1);
+  window_slot() noexcept = default;  // none
+  // Throws: std::bad_alloc.
+  explicit window_slot(int most) {
+    std::atomic<int>& open = of_process<std::atomic<int>>();
+    // One that is refused must not take the last place, not even for a moment.
+    int now = open.load();
+    while (now < most && open_ == nullptr) {
+      if (open.compare_exchange_weak(now, now + 1)) open_ = &open;
+    }
   }
-  window_slot(window_slot&& other) noexcept : has_(std::exchange(other.has_, false)) {}
+  window_slot(window_slot&& other) noexcept : open_(std::exchange(other.open_, nullptr)) {}
   window_slot& operator=(window_slot&&) = delete;
   ~window_slot() {
-    if (has_) open_.fetch_sub(1);
+    if (open_ != nullptr) open_->fetch_sub(1);
   }
-  explicit operator bool() const noexcept { return has_; }
+  explicit operator bool() const noexcept { return open_ != nullptr; }
 
  private:
-  static inline std::atomic<int> open_{0};
-  bool has_;
+  std::atomic<int>* open_ = nullptr;  // how many are
 };
 
 // An open window. Its destructor ends it.
@@ -96,7 +103,7 @@ class operation {
  private:
   response ready_;
   std::unique_ptr<pending> window_;
-  window_slot slot_{0};
+  window_slot slot_;
   std::chrono::nanoseconds delay_{0};
   bool is_length_known_ = true;
 };

@@ -13,6 +13,7 @@
 #include <vector>
 
 #include <whence/http/answers.hpp>
+#include <whence/http/of_process.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/view.hpp>
 #include <whence/profile.hpp>
@@ -85,8 +86,9 @@ class last_rows {
   // fails, nor to HEAD. Throws: std::bad_alloc.
   template <class Show>
   static response show(const profile& p, bool is_head, Show show) {
-    const std::lock_guard hold(mutex_);
-    auto& before = of(p);
+    auto& all = of_process<last_rows>();
+    const std::lock_guard hold(all.mutex_);
+    rows& before = all.of(p);
     profile_snapshot now = p.snapshot();
     auto next = std::make_unique<core::earlier_rows>(now, core::gone_rows::are_forgotten);
     if (before != nullptr) {
@@ -100,15 +102,15 @@ class last_rows {
  private:
   using rows = std::unique_ptr<core::earlier_rows>;
 
-  static rows& of(const profile& p) {
+  rows& of(const profile& p) {
     for (auto& [known, before] : all_) {
       if (known == &p) return before;
     }
     return all_.emplace_back(&p, nullptr).second;
   }
 
-  static inline std::mutex mutex_;
-  static inline std::vector<std::pair<const profile*, rows>> all_;
+  std::mutex mutex_;
+  std::vector<std::pair<const profile*, rows>> all_;
 };
 
 }  // namespace whence::inline v1::http

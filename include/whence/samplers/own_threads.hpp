@@ -37,8 +37,8 @@ struct own_threads {
 
   bool has(::pid_t tid) const noexcept {
     if (tid == cpu_watcher.tid() || tid == wall_clock.tid()) return true;
-    for (const auto& other : others_) {
-      if (other.load(std::memory_order_acquire) == tid) return true;
+    for (std::size_t i = 0; i < used_.load(std::memory_order_acquire); ++i) {
+      if (others_[i].load(std::memory_order_acquire) == tid) return true;
     }
     return false;
   }
@@ -46,8 +46,8 @@ struct own_threads {
   std::int64_t cpu_ns() const noexcept {
     std::int64_t sum = cpu_watcher.cpu_ns() + wall_clock.cpu_ns() +
                        others_ended_ns_.load(std::memory_order_relaxed);
-    for (const auto& other : others_) {
-      const ::pid_t tid = other.load(std::memory_order_acquire);
+    for (std::size_t i = 0; i < used_.load(std::memory_order_acquire); ++i) {
+      const ::pid_t tid = others_[i].load(std::memory_order_acquire);
       const std::int64_t one = tid == 0 ? 0 : sys::thread_cpu_ns(tid);
       sum += one > 0 ? one : 0;
     }
@@ -57,9 +57,13 @@ struct own_threads {
   // The calling thread, from now on and until it leaves. False: there is no room, and it is seen.
   bool join() noexcept {
     const ::pid_t self = ::gettid();
-    for (auto& other : others_) {
+    for (std::size_t i = 0; i < most_others; ++i) {
       ::pid_t none = 0;
-      if (other.compare_exchange_strong(none, self, std::memory_order_acq_rel)) return true;
+      if (!others_[i].compare_exchange_strong(none, self, std::memory_order_acq_rel)) continue;
+      std::size_t used = used_.load(std::memory_order_relaxed);
+      while (used <= i && !used_.compare_exchange_weak(used, i + 1, std::memory_order_acq_rel)) {
+      }
+      return true;
     }
     return false;
   }
@@ -74,7 +78,10 @@ struct own_threads {
   }
 
  private:
-  std::atomic<::pid_t> others_[64]{};
+  static constexpr std::size_t most_others = 1024;
+
+  std::atomic<::pid_t> others_[most_others]{};
+  std::atomic<std::size_t> used_{0};  // of these, those that have ever been taken
   std::atomic<std::int64_t> others_ended_ns_{0};
 };
 

@@ -24,6 +24,7 @@ table button { all: unset; cursor: pointer; }
 #message { font-weight: 600; }
 #detail { min-height: 2.8em; overflow-wrap: anywhere; color: var(--quiet); }
 #message:empty, [hidden] { display: none !important; }
+#detail { height: 2.8em; overflow: auto; overflow-wrap: anywhere; }
 canvas { display: block; width: 100%; }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums; }
 th, td { text-align: right; padding: .15rem .6rem; border-bottom: 1px solid var(--line); white-space: nowrap; }

@@ -30,7 +30,8 @@ function fillTable() {
   const order = by === 'name' ? (a, b) => a.name.localeCompare(b.name)
     : by === 'delta' ? (a, b) => Math.abs(b.delta) - Math.abs(a.delta) : (a, b) => b[by] - a[by];
   const total = state.tree.now;
-  const rows = [...state.functions].sort(order).slice(0, 500).map(f => {
+  const wanted = state.functions.filter(f => !state.matches || state.matches(f.name));
+  const rows = wanted.sort(order).slice(0, 500).map(f => {
     const row = document.createElement('tr');
     const cells = [shown(f.flat), percent(f.flat, total), shown(f.cum), percent(f.cum, total)];
     if (state.base) cells.push(signed(f.delta));
