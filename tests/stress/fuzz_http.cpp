@@ -4,11 +4,17 @@
 // errors that hold nothing of what was asked. A libFuzzer target; without it, its own main makes
 // requests of the words that mean something here.
 //
-//   input:  method \n target \n authorization \n host \n peer \n body
+//   input:  method \n target \n authorization \n host \n peer \n body      to the handler
+//           any bytes with a CR LF                                     to the server, by a socket
 //
 // fuzz_http [--seconds N | --runs N] [--seed N] [--first RUN]        or libFuzzer's options
+#include <sys/socket.h>
+#include <sys/types.h>
+#include <unistd.h>
+
 #include <algorithm>
 #include <array>
+#include <atomic>
 #include <cinttypes>
 #include <cstddef>
 #include <cstdint>
@@ -20,6 +26,9 @@
 
 #include "fuzz.hpp"
 #include <whence/http.hpp>
+#include <whence/http/connection.hpp>
+#include <whence/http/message.hpp>
+#include <whence/http/session.hpp>
 #include <whence/profile.hpp>
 
 namespace {
@@ -66,6 +75,42 @@ void try_request(std::string_view text) {
   }
 }
 
+// What a client sends that then sends no more, to the server's end of its connection.
+void try_bytes(std::string_view sent) {
+  static const whence::http::options o{.token = "s3cret", .max_body = 4096};
+  static const std::atomic<bool> is_ending{false};
+  static std::atomic<std::size_t> open{0};
+  int ends[2];
+  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0) fail("no sockets", "");
+  const ssize_t n = ::send(ends[0], sent.data(), sent.size(), MSG_NOSIGNAL);
+  ::shutdown(ends[0], SHUT_WR);
+  std::string got;
+  {
+    whence::http::connection c(ends[1], "127.0.0.1", open);
+    while (c.receive() && c.received().size() < static_cast<std::size_t>(std::max<ssize_t>(n, 0))) {
+    }
+    std::array<char, 65536> part;
+    do {
+      whence::http::session(c, o, is_ending).serve();
+      for (ssize_t some = 0; (some = ::recv(ends[0], part.data(), part.size(), 0)) > 0;) {
+        got.append(part.data(), static_cast<std::size_t>(some));
+      }
+    } while (c.at() == whence::http::connection::stage::idle &&
+             whence::http::size_of_head(c.received()) != 0);
+  }
+  ::close(ends[0]);
+  if (got.empty()) return;
+  const std::string input(sent);
+  constexpr std::string_view version = "HTTP/1.1 ";
+  if (!got.starts_with(version)) fail("an answer that is none", input);
+  const int status = std::atoi(got.c_str() + version.size());
+  constexpr std::array of_server{100, 411, 415, 431};
+  if (std::ranges::find(documented, status) == documented.end() &&
+      std::ranges::find(of_server, status) == of_server.end()) {
+    fail("a status that is not documented", input);
+  }
+}
+
 void set_up() {
   static bool done = false;
   if (std::exchange(done, true)) return;
@@ -76,7 +121,8 @@ void set_up() {
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   set_up();
-  try_request({reinterpret_cast<const char*>(data), size});
+  const std::string_view input(reinterpret_cast<const char*>(data), size);
+  input.find("\r\n") == std::string_view::npos ? try_request(input) : try_bytes(input);
   return 0;
 }
 
@@ -153,10 +199,25 @@ int main(int argc, char** argv) {
                                       "\t",
                                       "\"",
                                       "'",
+                                      " HTTP/1.1\r\n",
+                                      " HTTP/1.0\r\n",
+                                      "Host: localhost\r\n",
+                                      "Connection: keep-alive\r\n",
+                                      "Authorization: Bearer s3cret\r\n",
+                                      "Content-Length: ",
+                                      "Transfer-Encoding: chunked\r\n",
+                                      "Expect: 100-continue\r\n",
+                                      "\r\n",
+                                      "\r\n\r\n",
                                       "AAAAAAAAAAAAAAAA"};
-    std::string input;
-    const bool is_plain = r.below(2) == 0;
-    if (is_plain) input = "GET\n/debug/pprof/";
+    static constexpr std::array begins{
+        "",
+        "",
+        "GET\n/debug/pprof/",
+        "GET\n/debug/pprof/",
+        "POST /debug/pprof/symbol HTTP/1.1\r\nHost: localhost\r\nAuthorization: Bearer s3cret\r\n",
+        "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: [::1]\r\n"};
+    std::string input = begins[r.below(begins.size())];
     for (std::size_t i = r.below(14); i > 0; --i) input += words[r.below(words.size())];
     if (r.below(50) == 0) input += std::string(r.below(10000), 'a');
     LLVMFuzzerTestOneInput(reinterpret_cast<const std::uint8_t*>(input.data()), input.size());
