@@ -366,6 +366,14 @@ TEST_CASE("windows are limited, and closed when they are destroyed") {
   CHECK(whence::http::begin({.target = target}, o).delay() == std::chrono::seconds(30));
 }
 
+TEST_CASE("a window of no length said is thirty seconds, or the longest there may be") {
+  const auto length_of = [](const options& o) {
+    return whence::http::begin({.target = "/debug/pprof/profile"}, o).delay();
+  };
+  CHECK(length_of({}) == std::chrono::seconds(30));
+  CHECK(length_of({.max_seconds = 10}) == std::chrono::seconds(10));
+}
+
 TEST_CASE("whoever is refused a window takes nobody else's place") {
   const options o{.max_windows = 2};
   const std::string_view target = "/debug/pprof/block?seconds=30";

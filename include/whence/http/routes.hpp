@@ -60,7 +60,8 @@ inline operation open_window(const asked& a, long seconds, const view& how, std:
   return make(std::move(slot));
 }
 
-// Session: cpu_session or wall_session. No seconds, or what is none: 30, as in Go.
+// Session: cpu_session or wall_session. No seconds, or what is none: 30, as in Go, or as many as
+// may be.
 template <class Session>
 operation session(const asked& a, int default_hz, const char* name) {
   const view how(a.target.parameters, a.options, view::text::none);
@@ -72,7 +73,7 @@ operation session(const asked& a, int default_hz, const char* name) {
     return failure(400, "invalid value for \"hz\" - must be an integer from 1 to 10000");
   }
   const long given = a.target.parameters.number("seconds");
-  const long seconds = given > 0 ? given : 30;
+  const long seconds = given > 0 ? given : std::min(30, a.options.max_seconds);
   return open_window(a, seconds, how, name, [&](window_slot slot) -> operation {
     auto window = std::make_unique<session_window<Session>>(static_cast<int>(hz), how, name);
     if (const std::error_code error = window->error()) {
