@@ -30,7 +30,7 @@ packages=(
   zlib1g-dev libgcc-12-dev golang-go protobuf-compiler libprotobuf-dev
   golang-github-google-pprof-dev graphviz valgrind libclang-rt-14-dev clang-format clang-tidy
   libjemalloc-dev libgoogle-perftools-dev libunwind-dev g++-aarch64-linux-gnu qemu-user
-  ca-certificates libcpp-httplib-dev libboost-dev curl wrk chromium
+  ca-certificates libcpp-httplib-dev libboost-dev curl wrk chromium gdb
 )
 # A node that is there already, from wherever, is as good.
 command -v node >/dev/null || packages+=(nodejs)

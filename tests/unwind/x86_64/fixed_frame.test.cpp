@@ -23,6 +23,8 @@ const code take_1000 = {0x48, 0x81, 0xec, 0xe8, 0x03, 0, 0};
 const code call = {0xe8, 1, 2, 3, 4};
 const code leave = {0xc9, 0xc3};
 const code give_24 = {0x48, 0x83, 0xc4, 0x18};
+const code take_128 = {0x48, 0x83, 0xc4, 0x80};  // add $-128,%rsp
+const code give_128 = {0x48, 0x83, 0xec, 0x80};  // sub $-128,%rsp
 const code give_8 = {0x48, 0x83, 0xc4, 0x08};
 
 std::int64_t distance(std::int64_t lowest_saved, std::initializer_list<code> parts) {
@@ -41,6 +43,8 @@ TEST_CASE("a frame that keeps its size: how far its frame pointer is above its s
   CHECK(distance(-32, {prologue, push_r12, push_rbx, take_1000, call, leave}) == 1024);
   CHECK(distance(-24, {prologue, push_rbx, take_24, call, give_24, leave}) == 32);
   CHECK(distance(-24, {prologue, push_rbx, push_rax, call, give_8, leave}) == 16);
+  CHECK(distance(-16, {prologue, take_128, call, leave}) == 128);
+  CHECK(distance(-24, {prologue, push_rbx, take_128, call, give_128, leave}) == 144);
   // lea -8(%rbp),%rsp; mov %rbp,%rsp; cmp $1,%rsp
   CHECK(distance(-24, {prologue, push_rbx, take_24, call, {0x48, 0x8d, 0x65, 0xf8}, leave}) == 32);
   CHECK(distance(-24, {prologue, push_rbx, take_24, call, {0x48, 0x89, 0xec}, leave}) == 32);
@@ -53,6 +57,7 @@ TEST_CASE("a frame that may grow has no answer") {
   CHECK(distance(-16, {prologue, take_24, take_24, call, leave}) == -1);
   CHECK(distance(-16, {prologue, take_24, call, give_8, leave}) == -1);  // arguments were pushed
   CHECK(distance(-24, {prologue, push_rbx, call, give_8, leave}) == -1);
+  CHECK(distance(-16, {prologue, take_128, take_24, call, leave}) == -1);
   const code moves[] = {
       {0x48, 0x29, 0xc4},              // sub %rax,%rsp
       {0x4c, 0x29, 0xcc},              // sub %r9,%rsp

@@ -50,6 +50,16 @@ class stack_pointer_moves {
     return false;
   }
 
+  void go_down(std::int64_t bytes) noexcept {
+    if (bytes > 0) {
+      ++takes_;
+      taken_ = bytes;
+    } else {
+      moves_ = moves_ || (gives_ != 0 && gives_ != -bytes);
+      gives_ = -bytes;
+    }
+  }
+
   void look_at(const unsigned char* at) noexcept {
     const unsigned char prefix = at[0];
     if (prefix != 0x48 && prefix != 0x49 && prefix != 0x4c) return;
@@ -64,13 +74,10 @@ class stack_pointer_moves {
       if (operation == 0x81) std::memcpy(&n, at + 3, sizeof n);
       switch (operand >> 3 & 7) {
         case 5:  // sub
-          ++takes_;
-          taken_ = n;
-          moves_ = moves_ || n < 0;
+          go_down(n);
           break;
-        case 0:  // add
-          moves_ = moves_ || (gives_ != 0 && gives_ != n);
-          gives_ = n;
+        case 0:  // add; add $-128 is a byte's work, sub $128 is not
+          go_down(-std::int64_t{n});
           break;
         case 7:  // cmp
           break;
@@ -90,13 +97,13 @@ class stack_pointer_moves {
   }
 
   static constexpr std::size_t longest_prologue_ = 40;
-  static constexpr std::int32_t padding_ = 8;
+  static constexpr std::int64_t padding_ = 8;
   bool has_frame_ = false;
   bool pads_ = false;
   bool moves_ = false;
   int takes_ = 0;
-  std::int32_t taken_ = 0;
-  std::int32_t gives_ = 0;
+  std::int64_t taken_ = 0;
+  std::int64_t gives_ = 0;
 };
 
 // How far the frame pointer is above the stack pointer in all of the function's body; -1 where it
