@@ -198,15 +198,19 @@ TEST_CASE("a thread that runs gives its stack itself") {
     const scoped_labels l{{"who", "busy"}};
     while (!stop) busy_for_a_while();
   });
-  int seen = 0;
+  int present = 0, seen = 0;
   for (int i = 0; i < 20; ++i) {
     for (const profile_row& row : lookup("goroutine")->snapshot().rows) {
-      if (goes_through(row, "busy_for_a_while") && label_of(row, "who") == "busy") ++seen;
+      if (label_of(row, "who") != "busy") continue;
+      ++present;
+      if (goes_through(row, "busy_for_a_while")) ++seen;
     }
   }
   stop = true;
   busy.join();
-  CHECK(seen >= (thread_sanitized ? 0 : 15));  // a sanitizer holds signals back
+  CHECK(present == 20);
+  // It answers when it next gets a processor: on a machine that is busy that may be too late.
+  CHECK(seen >= (thread_sanitized ? 0 : 5));  // a sanitizer holds signals back
 }
 
 TEST_CASE("a thread that blocks all signals is there, and says why it has no stack") {
