@@ -193,11 +193,13 @@ TEST_CASE("the readable dump says what each thread does, and since when") {
 }
 
 TEST_CASE("a thread that runs gives its stack itself") {
-  std::atomic<bool> stop{false};
-  std::thread busy([&stop] {
+  std::atomic<bool> begun{false}, stop{false};
+  std::thread busy([&begun, &stop] {
     const scoped_labels l{{"who", "busy"}};
+    begun = true;
     while (!stop) busy_for_a_while();
   });
+  while (!begun) std::this_thread::yield();
   int present = 0, seen = 0;
   for (int i = 0; i < 20; ++i) {
     for (const profile_row& row : lookup("goroutine")->snapshot().rows) {
