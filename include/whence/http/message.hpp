@@ -68,8 +68,8 @@ struct message_head {
 // Nothing: it is no request.
 inline std::optional<message_head> parse_head(std::string_view text) {
   constexpr std::size_t most_fields = 100;
-  const auto is_plain = [](char c) { return c == '\t' || (c >= ' ' && c != 127) || c < 0; };
-  const auto is_token = [](char c) { return c > ' ' && c < 127 && c != ':'; };
+  const auto is_plain = [](unsigned char c) { return c == '\t' || (c >= ' ' && c != 127); };
+  const auto is_token = [](unsigned char c) { return c > ' ' && c < 127 && c != ':'; };
   const auto next_line = [&text] {
     const std::string_view line = text.substr(0, text.find("\r\n"));
     text.remove_prefix(line.size() + 2);
@@ -85,7 +85,7 @@ inline std::optional<message_head> parse_head(std::string_view text) {
   const std::string_view version = request.substr(last + 1);
   head.is_1_0 = version == "HTTP/1.0";
   if (!head.is_1_0 && version != "HTTP/1.1") return std::nullopt;
-  const auto is_visible = [](char c) { return (c > ' ' && c != 127) || c < 0; };
+  const auto is_visible = [](unsigned char c) { return c > ' ' && c != 127; };
   if (!std::all_of(head.method.begin(), head.method.end(), is_token) ||
       !std::all_of(head.target.begin(), head.target.end(), is_visible)) {
     return std::nullopt;
