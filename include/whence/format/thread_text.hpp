@@ -102,10 +102,20 @@ class thread_text_writer {
   }
 
   // The first frame that is neither ours nor the standard library's.
+  // Names of function templates begin with what they return.
+  static bool is_library(std::string_view name) noexcept {
+    const auto begins = [](std::string_view n) {
+      return n.starts_with("std::") || n.starts_with("whence::");
+    };
+    const std::size_t end = name.find_first_of(" (<");
+    const bool has_result = end != std::string_view::npos && name[end] == ' ';
+    return begins(name) || (has_result && begins(name.substr(end + 1)));
+  }
+
   void write_place(const profile_row& row) {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       for (const symbols::frame& f : code_.resolve(lookup_address(row, i)).frames) {
-        if (f.name.starts_with("std::") || f.name.starts_with("whence::")) continue;
+        if (is_library(f.name)) continue;
         return append(text_, " at ", clean(f.name), " ", clean(f.file), ":", std::int64_t{f.line});
       }
     }
