@@ -101,7 +101,6 @@ class thread_text_writer {
     }
   }
 
-  // The first frame that is neither ours nor the standard library's.
   // Names of function templates begin with what they return.
   static bool is_library(std::string_view name) noexcept {
     const auto begins = [](std::string_view n) {
@@ -112,6 +111,7 @@ class thread_text_writer {
     return begins(name) || (has_result && begins(name.substr(end + 1)));
   }
 
+  // The first frame that is neither ours nor the standard library's.
   void write_place(const profile_row& row) {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       for (const symbols::frame& f : code_.resolve(lookup_address(row, i)).frames) {
