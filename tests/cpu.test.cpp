@@ -77,22 +77,27 @@ TEST_CASE("time is where it was spent, and all of it is there, at any rate and n
   };
   for (const scene s : {scene{100, 1, 3}, scene{250, 3, 1}, scene{1000, 2, 1}}) {
     CAPTURE(s.hz);
+    had_seventy = had_twenty = had_ten = 0;
     const auto [profile, process_ns] = profile_split(s.hz, s.threads, s.seconds);
     const auto all = static_cast<double>(time_in_all(profile));
     // Above the tick rate system calls are sampled at ticks, some 17 of 4 ms here: of two seconds a
     // standard deviation of 0.8 %, and 0.3 % that of the rest.
     const double error = s.hz > 250 ? 0.05 : 0.02;
     CHECK(std::abs(all / static_cast<double>(process_ns) - 1) < error);
-    const double work = s.threads * s.seconds * 1e9;
     const double n = s.threads * s.seconds * (s.hz > 250 ? 250 : s.hz);
     if (!signals_are_prompt) continue;
-    const auto share = [&, &profile = profile](const char* name) {
-      return static_cast<double>(time_through(profile, name)) / work;
+    const auto found = [&profile = profile](const char* name) {
+      return static_cast<double>(time_through(profile, name));
     };
+    const double in_three = found("cpu_seventy") + found("cpu_twenty") + found("cpu_ten");
+    const double had_all = static_cast<double>(had_seventy + had_twenty + had_ten);
     const double bound = 5 * std::sqrt(0.21 / n);
-    CHECK(std::abs(share("cpu_seventy") - 0.7) < bound);
-    CHECK(std::abs(share("cpu_twenty") - 0.2) < bound);
-    CHECK(std::abs(share("cpu_ten") - 0.1) < bound);
+    const auto error_of = [&](const char* name, std::int64_t had) {
+      return std::abs(found(name) / in_three - static_cast<double>(had) / had_all);
+    };
+    CHECK(error_of("cpu_seventy", had_seventy) < bound);
+    CHECK(error_of("cpu_twenty", had_twenty) < bound);
+    CHECK(error_of("cpu_ten", had_ten) < bound);
     for (const profile_row& row : profile.rows) {
       if (goes_through(row, "compute_split")) CHECK(row.leaf_is_ip);
     }

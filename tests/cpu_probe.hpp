@@ -6,6 +6,7 @@
 
 #include <time.h>
 
+#include <atomic>
 #include <cstdint>
 #include <string_view>
 
@@ -47,17 +48,29 @@ inline void compute_until(std::int64_t end_ns) {
   asm volatile("nop");
 }
 
+// CPU time that the three have really had: more than they asked for, where a virtual machine's
+// clock jumps.
+inline std::atomic<std::int64_t> had_seventy{0}, had_twenty{0}, had_ten{0};
+
 // In rounds of random length, so that none keeps step with the kernel's tick. What it took in
-// seconds: more, where a virtual machine's clock jumps.
+// seconds.
 inline double compute_split(double seconds) {
   const std::int64_t begin = this_thread_ns();
   std::int64_t due = begin;
+  std::int64_t now = begin;
   const std::int64_t end = due + static_cast<std::int64_t>(seconds * 1e9);
+  const auto count = [&now](std::atomic<std::int64_t>& had) {
+    had += this_thread_ns() - now;
+    now = this_thread_ns();
+  };
   while (due < end) {
     const auto tenth = static_cast<std::int64_t>(whence::sys::uniform() * 1e6);
     cpu_seventy(due, 7 * tenth);
+    count(had_seventy);
     cpu_twenty(due, 2 * tenth);
+    count(had_twenty);
     cpu_ten(due, tenth);
+    count(had_ten);
   }
   return static_cast<double>(this_thread_ns() - begin) / 1e9;
 }
