@@ -71,6 +71,15 @@ bool is_profile(const response& r, std::string_view file) {
 
 using sessions = whence::custom_profile<"http/sessions">;
 
+// One contention.
+void wait_once(whence::tracked_mutex<>& lock) {
+  lock.lock();
+  std::thread waiter([&lock] { const std::scoped_lock hold(lock); });
+  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  lock.unlock();
+  waiter.join();
+}
+
 }  // namespace
 
 TEST_CASE("every profile is served as itself") {
@@ -304,24 +313,17 @@ TEST_CASE("what goes away in a window is below zero only where it is asked for")
 
 TEST_CASE("delta_NAME shows what was added since it was asked for") {
   whence::tracked_mutex<> lock("http.delta");
-  const auto wait_once = [&lock] {
-    lock.lock();
-    std::thread waiter([&lock] { const std::scoped_lock hold(lock); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    lock.unlock();
-    waiter.join();
-  };
   const auto contentions = [] {
     const std::string text =
         get("/debug/pprof/delta_block?format=folded&sample_type=contentions&label=lock:http.delta")
             .body;
     return text.empty() ? 0L : std::stol(text.substr(text.rfind(' ') + 1));
   };
-  wait_once();
+  wait_once(lock);
   CHECK(contentions() == 1);
   CHECK(contentions() == 0);
-  wait_once();
-  wait_once();
+  wait_once(lock);
+  wait_once(lock);
   CHECK(contentions() == 2);
   CHECK(is_profile(get("/debug/pprof/delta_heap"), "delta_heap"));
   check_error(get("/debug/pprof/delta_goroutine"), 404, "Unknown profile");
@@ -330,20 +332,13 @@ TEST_CASE("delta_NAME shows what was added since it was asked for") {
 
 TEST_CASE("delta_NAME forgets nothing that nobody got") {
   whence::tracked_mutex<> lock("http.kept");
-  const auto wait_once = [&lock] {
-    lock.lock();
-    std::thread waiter([&lock] { const std::scoped_lock hold(lock); });
-    std::this_thread::sleep_for(std::chrono::milliseconds(20));
-    lock.unlock();
-    waiter.join();
-  };
   const std::string target =
       "/debug/pprof/delta_block?format=folded&sample_type=contentions&label=lock:http.kept";
-  wait_once();
+  wait_once(lock);
   CHECK(handle({.method = "HEAD", .target = target}).status == 200);
   CHECK(get(target, {.max_answer = 1}).status == 500);
   CHECK(get(target).body.ends_with(" 1\n"));
-  wait_once();
+  wait_once(lock);
   CHECK(handle({.method = "HEAD", .target = target}).status == 200);
   CHECK(get(target, {.max_answer = 1}).status == 500);
   CHECK(get(target).body.ends_with(" 1\n"));
