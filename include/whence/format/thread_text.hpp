@@ -27,6 +27,7 @@
 #include <whence/format/text_parts.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/thread_state.hpp>
+#include <whence/symbols/library_frames.hpp>
 #include <whence/sys/as_error.hpp>
 
 namespace whence::inline v1::format {
@@ -77,8 +78,8 @@ class thread_text_writer {
     const symbols::location& at = code_.resolve(lookup_address(row, 0));
     bool begun = false;
     for (const symbols::frame& f : at.frames) {
-      const bool ours = f.name.starts_with("whence::") && f.name.find("lock()") == f.name.npos;
-      begun = begun || !(ours || f.name.starts_with("std::__atomic"));
+      const bool is_lock = f.name == "lock" || f.name.find("lock()") != f.name.npos;
+      begun = begun || is_lock || !(symbols::is_own(f) || symbols::is_standard_library(f));
       if (begun || &f == &at.frames.back()) write_frame(f, at, row.stack[0]);
     }
     profile_row callers;
@@ -101,21 +102,11 @@ class thread_text_writer {
     }
   }
 
-  // Names of function templates begin with what they return.
-  static bool is_library(std::string_view name) noexcept {
-    const auto begins = [](std::string_view n) {
-      return n.starts_with("std::") || n.starts_with("whence::");
-    };
-    const std::size_t end = name.find_first_of(" (<");
-    const bool has_result = end != std::string_view::npos && name[end] == ' ';
-    return begins(name) || (has_result && begins(name.substr(end + 1)));
-  }
-
   // The first frame that is neither ours nor the standard library's.
   void write_place(const profile_row& row) {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       for (const symbols::frame& f : code_.resolve(lookup_address(row, i)).frames) {
-        if (is_library(f.name)) continue;
+        if (symbols::is_own(f) || symbols::is_standard_library(f)) continue;
         return append(text_, " at ", clean(f.name), " ", clean(f.file), ":", std::int64_t{f.line});
       }
     }
@@ -148,11 +139,7 @@ class thread_text_writer {
       row.stack = stack.subspan(i, 1);
       const symbols::location& at = code_.resolve(lookup_address(row, 0));
       for (const symbols::frame& f : at.frames) {
-        // An inlined function's name may lack its namespace.
-        if (f.name.starts_with("std::") || f.name.starts_with("[libstdc++") ||
-            f.file.find("/include/c++/") != std::string_view::npos) {
-          continue;
-        }
+        if (symbols::is_standard_library(f)) continue;
         text_ += "created by ";
         return write_frame(f, at, stack[i]);
       }

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which frames are a library's, when a program's own line is looked for: by their names or, as an
+// inlined function's name lacks its namespace where there is little debug information (-g1), by
+// their files.
+#ifndef WHENCE_SYMBOLS_LIBRARY_FRAMES_HPP
+#define WHENCE_SYMBOLS_LIBRARY_FRAMES_HPP
+
+#include <cstddef>
+#include <string_view>
+
+#include <whence/symbols/symbolizer.hpp>
+
+namespace whence::inline v1::symbols {
+
+// A demangled function's name without what it returns, which only a template's says.
+//
+//   std::vector<int> shop::prices<int>(shop::order)  ->  shop::prices<int>(shop::order)
+inline std::string_view without_result(std::string_view name) noexcept {
+  std::size_t begin = 0;
+  int depth = 0;
+  for (std::size_t i = 0; i < name.size(); ++i) {
+    const std::string_view rest = name.substr(i);
+    if (depth == 0 && rest.starts_with('(') && !rest.starts_with("(anonymous namespace)")) break;
+    if (depth == 0 && rest.starts_with("operator")) break;
+    if (depth == 0 && rest.starts_with(' ')) begin = i + 1;
+    if (rest.starts_with('<') || rest.starts_with('(')) ++depth;
+    if (rest.starts_with('>') || rest.starts_with(')')) --depth;
+  }
+  return name.substr(begin);
+}
+
+// Where this library's headers are: their folder, or the one file they were made into.
+constexpr std::string_view own_headers() noexcept {
+  std::string_view path = __FILE__;
+  constexpr std::string_view here = "symbols/library_frames.hpp";
+  if (path.ends_with(here)) path.remove_suffix(here.size());
+  return path;
+}
+
+inline bool is_own(const frame& f) noexcept {
+  return without_result(f.name).starts_with("whence::") ||
+         f.file.find(own_headers()) != f.file.npos;
+}
+
+inline bool is_standard_library(const frame& f) noexcept {
+  return without_result(f.name).starts_with("std::") || f.name.starts_with("[libstdc++") ||
+         f.file.find("/include/c++/") != f.file.npos;
+}
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_LIBRARY_FRAMES_HPP
