@@ -29,8 +29,8 @@ class copied_stack {
 
   // `room`: where the copy goes; it must outlive the object.
   copied_stack(std::uintptr_t sp, std::byte* room, std::size_t bytes) noexcept
-      : room_(room), room_bytes_(bytes) {
-    move_to(sp);
+      : room_(room), room_bytes_(bytes), begin_(sp), end_(sp) {
+    reach(sp + 1);
   }
 
   struct view {
@@ -56,10 +56,13 @@ class copied_stack {
   static constexpr bool can_read(std::uintptr_t) noexcept { return false; }
   std::uintptr_t load(std::uintptr_t address) const noexcept { return now().load(address); }
 
+  // To where a signal was taken: another stack, or further up on this one. What was copied is gone.
   void move_to(std::uintptr_t sp) noexcept {
+    moved_ = true;
     begin_ = end_ = sp;
     reach(sp + 1);
   }
+  bool has_moved() const noexcept { return moved_; }
 
   // Copies on, whole pages at a time, until [begin, to) is there.
   bool reach(std::uintptr_t to) noexcept {
@@ -104,7 +107,8 @@ class copied_stack {
  private:
   std::byte* room_;
   std::size_t room_bytes_;
-  std::uintptr_t begin_ = 0, end_ = 0;
+  std::uintptr_t begin_, end_;
+  bool moved_ = false;
 };
 
 }  // namespace whence::inline v1::unwind

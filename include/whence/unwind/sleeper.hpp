@@ -56,9 +56,7 @@ class sleeper_walk {
     }
     bool goes_on = true;
     while (goes_on && t.depth < t.capacity) {
-      const std::uintptr_t sp = walk_.in_hand().sp;
-      moved_ = moved_ || (t.depth > 0 && sp < room_.frames[t.depth - 1]);
-      room_.frames[t.depth] = sp;
+      room_.frames[t.depth] = walk_.in_hand().sp;
       t.pcs[t.depth++] = walk_.in_hand().pc;
       goes_on = walk_.step();
     }
@@ -69,7 +67,7 @@ class sleeper_walk {
     // What came before the first frame that was left by its call alone needed no more than rules.
     const copied_stack& stack = walk_.stack();
     while (stack.recoveries > 0 && t.depth > 1 &&
-           (moved_ || room_.frames[t.depth - 1] > stack.recovery_of[0].sp)) {
+           (stack.has_moved() || room_.frames[t.depth - 1] > stack.recovery_of[0].sp)) {
       --t.depth;
     }
     return false;
@@ -90,7 +88,7 @@ class sleeper_walk {
   bool is_certain(std::size_t depth) noexcept {
     const copied_stack& stack = walk_.stack();
     if (stack.recoveries == 0) return true;
-    if (moved_ || stack.recoveries > copied_stack::most_recoveries) return false;
+    if (stack.has_moved() || stack.recoveries > copied_stack::most_recoveries) return false;
     for (int i = 0; i < stack.recoveries; ++i) {
       if (!is_certain(stack.recovery_of[i], depth)) return false;
     }
@@ -132,7 +130,6 @@ class sleeper_walk {
   unwinder& unwinder_;
   sleeper_room& room_;
   stack_walk walk_;
-  bool moved_ = false;  // to another stack, through a signal's frame
   copied_memory memory_;
   plugin plugin_;
 };
