@@ -163,24 +163,21 @@ class thread_dumper {
 
   void look(std::vector<place>& places) {
     std::vector<place*> running;
-    for (std::size_t i = 1; i < places.size(); ++i) {
-      place& p = places[i];
-      switch (read(p)) {
-        case found::stack:
-          break;
-        case found::nothing:
-          p.it.tid = 0;
-          break;
-        case found::running:
-          running.push_back(&p);
-          break;
-      }
-    }
+    for (std::size_t i = 1; i < places.size(); ++i) running.push_back(&places[i]);
+    // Twice: many that seem to run were only just woken, by a debugger or to look at something.
+    for (int pass = 0; pass < 2; ++pass) std::erase_if(running, [&](place* p) { return has(*p); });
     const auto affordable = static_cast<std::size_t>(sys::affordable_timers(4));
     const std::size_t at_once = sys::least(sys::most(affordable, std::size_t{1}), most_asked);
     for (std::size_t first = 0; first < running.size(); first += at_once) {
       ask(running.data() + first, sys::least(at_once, running.size() - first));
     }
+  }
+
+  // Whether it sleeps, and was read, or is no more.
+  bool has(place& p) {
+    const found f = read(p);
+    if (f == found::nothing) p.it.tid = 0;
+    return f != found::running;
   }
 
   // If it sleeps, its stack. It may wake up meanwhile: then once more.
@@ -271,9 +268,7 @@ class thread_dumper {
       p.sp = p.asked->sp;
       keep(p, p.asked->stack);
     } else if (passed < patience_ns || !had_its_chance(p, passed)) {
-      const found f = look_again ? read(p) : found::running;
-      if (f == found::running) return false;
-      if (f == found::nothing) p.it.tid = 0;
+      if (!look_again || !has(p)) return false;
     } else {
       p.it.note = sys::blocks_signal(p.it.tid, profiling_signal_number)
                       ? "no answer: it blocks SIGPROF"
