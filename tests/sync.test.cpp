@@ -20,7 +20,7 @@
 
 using namespace whence;
 using namespace std::chrono_literals;
-using whence_tests::goes_through;
+using whence_tests::calls;
 using whence_tests::label_of;
 using whence_tests::sleep_ms;
 using whence_tests::until_counted;
@@ -165,7 +165,7 @@ TEST_CASE("futures: waiting for a value, an exception, a time-out; a deferred on
   CHECK(waits_of(r::block()).count == 3);
   bool through_get = false;
   for (const profile_row& row : r::block().snapshot().rows) {
-    through_get = through_get || goes_through(row, "get()");
+    through_get = through_get || calls(row, "get");
   }
   CHECK(through_get);
 

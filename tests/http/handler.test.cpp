@@ -20,6 +20,7 @@
 #include <tuple>
 #include <vector>
 
+#include "../sanitizers.hpp"
 #include <whence/allocator.hpp>
 #include <whence/format/folded.hpp>
 #include <whence/format/json.hpp>
@@ -387,6 +388,7 @@ TEST_CASE("whoever is refused a window takes nobody else's place") {
 }
 
 TEST_CASE("a child of fork has its own windows, and nobody's lock") {
+  if (sanitized) return;  // its runtime's own locks do not survive such a fork
   const options o{.max_windows = 1};
   const std::string_view target = "/debug/pprof/block?seconds=30";
   const whence::http::operation held = whence::http::begin({.target = target}, o);

@@ -114,10 +114,9 @@ std::atomic<int> gate_word{0};
   sigset_t all;
   sigfillset(&all);
   ::pthread_sigmask(SIG_BLOCK, &all, nullptr);
-  volatile double x = 1;
-  while (!over) {
-    x = x * 1.0000001 + 0.1;
-    if (static_cast<int>(x) % 1000 == 0) ::sched_yield();
+  for (volatile unsigned x = 1; !over;) {
+    x = x * 1664525 + 1013904223;
+    if (x % 1000 == 0) ::sched_yield();
   }
 }
 

@@ -12,6 +12,7 @@
 
 #include <algorithm>
 #include <atomic>
+#include <bit>
 #include <cmath>
 #include <csetjmp>
 #include <cstdio>
@@ -102,7 +103,7 @@ inline void keep(std::uint64_t value) noexcept {
     const double d = static_cast<double>(random()) / static_cast<double>(random() | 1);
     std::snprintf(text, sizeof text, "%d %s %08lx %.*g", i, "text", random(), 17, d);
     std::fprintf(nowhere, "%s %f %e %c\n", text, d, d * 1e100, 'x');
-    keep(static_cast<std::uint64_t>(std::strtod(text + 20, nullptr)));
+    keep(std::bit_cast<std::uint64_t>(std::strtod(text + 20, nullptr)));
   }
 }
 

@@ -256,8 +256,8 @@ TEST_CASE("a library loaded by a relative name has names after the program chang
 }
 
 TEST_CASE("a forked child finds names while another thread of the parent was looking for some") {
-  if (thread_sanitized) return;  // its runtime's own locks do not survive such a fork
-  (void)lookup("heap");          // what fork must wait for is known once the library is in use
+  if (sanitized) return;  // its runtime's own locks do not survive such a fork
+  (void)lookup("heap");   // what fork must wait for is known once the library is in use
   std::atomic<bool> stop{false};
   std::thread busy([&stop] {
     for (std::uintptr_t i = 0; !stop; ++i) (void)resolve(libc_function() + i % 64);
