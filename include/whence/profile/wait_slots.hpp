@@ -10,7 +10,8 @@
 //
 //   4k: none     4k+1: goes on     4k+2: is over, and is being counted in its bucket     4k+4: none
 //
-// A reader that finds the same number before and after has read one wait.
+// A reader that finds the same number before and after, or that of the next state of the same wait,
+// has read one wait.
 //
 // Thread-safe, lock-free. Never allocates from the heap, never throws.
 #ifndef WHENCE_PROFILE_WAIT_SLOTS_HPP
@@ -85,7 +86,11 @@ struct alignas(sys::cache_line) wait_slot {
         rate_ns.load(std::memory_order_acquire), queue.load(std::memory_order_acquire),
         lock.load(std::memory_order_acquire),    sp.load(std::memory_order_acquire)};
     w.may_give_up = (w.sp & 1) != 0;
-    if (sequence.load(std::memory_order_relaxed) == now) see(*this, now - state(now) + goes_on, w);
+    // Acquire: one that has ended meanwhile is found in its bucket. One that is being counted by
+    // now is not there yet, and is still the same.
+    if (sequence.load(std::memory_order_acquire) - now <= is_counted - state(now)) {
+      see(*this, now - state(now) + goes_on, w);
+    }
   }
 
   static constexpr std::uint32_t none = 0, goes_on = 1, is_counted = 2;
