@@ -358,7 +358,10 @@ TEST_CASE("windows are limited, and closed when they are destroyed") {
     const response refused = third.finish();
     check_error(refused, 503, "too many windows are open");
     CHECK(header(refused, "Retry-After") == "1");
+    CHECK(has(get("/debug/pprof/", o).body, "<li>2 of 2 windows are open</li>"));
+    CHECK(has(get("/debug/pprof/?format=json", o).body, "\"windows\":{\"open\":2,\"most\":2}"));
   }
+  CHECK(has(get("/debug/pprof/?format=json", o).body, "\"windows\":{\"open\":0,\"most\":2}"));
   CHECK(whence::http::begin({.target = target}, o).delay() == std::chrono::seconds(30));
 }
 

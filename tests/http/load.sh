@@ -14,6 +14,17 @@ trap 'rm -rf "$work"; kill $(jobs -p) 2>/dev/null || true' EXIT
 fail() { echo "FAILED: $*"; exit 1; }
 resident() { awk '/^VmRSS/ { print $2 }' "/proc/$pid/status"; }
 descriptors() { find "/proc/$pid/fd" -mindepth 1 | wc -l; }
+open_windows() { curl --silent --fail "$url?format=json" | sed -n 's/^"windows":{"open":\([0-9]*\),.*/\1/p'; }
+windows_are() { [ "$(open_windows)" = "$1" ]; }
+crowd_has_left() { [ "$(descriptors)" -lt $((quiet + 8)) ]; }
+# COMMAND...: until it is so, 10 s at most.
+until_true() {
+  for _ in $(seq 100); do
+    if "$@"; then return; fi
+    sleep 0.1
+  done
+  fail "$*: not with $(open_windows) windows and $(descriptors) descriptors, $quiet of which were there before"
+}
 
 cat >"$work/routes.lua" <<'LUA'
 local base, ask = wrk.path, 0
@@ -51,12 +62,16 @@ LUA
 
 host="${url#http://}"
 host="${host%%/*}"
+quiet="$(descriptors)"
 for _ in 1 2 3; do wrk -t1 -c64 -d1s --timeout 20s -s "$work/routes.lua" "$url" >/dev/null; done  # warm
+until_true crowd_has_left
+until_true windows_are 0
 before="$(resident)"
 for i in 1 2 3 4; do
   curl --silent --fail --max-time $((seconds + 60)) "${url}profile?seconds=$seconds&hz=$((i * 50))" -o "$work/cpu$i" &
   windows[i]=$!
 done
+until_true windows_are 4  # before the crowd takes all there are
 for _ in 1 2 3 4 5 6 7 8; do  # half a request, and then silence
   (exec 3<>"/dev/tcp/${host%%:*}/${host##*:}"; printf 'GET /debug/pprof/heap HTTP/1.1\r\nHo' >&3; sleep "$seconds") &
 done
@@ -70,8 +85,7 @@ for i in 1 2 3 4; do go tool pprof -raw "$work/cpu$i" >/dev/null 2>&1 || fail "C
 read -r _ answers _ busy _ other _ connect _ read _ write _ timeout < <(grep ^answers "$work/out")
 [ "$answers" -gt 100 ] || fail "only $answers answers"
 [ $((other + connect + read + write + timeout)) -eq 0 ] || fail "errors"
-for _ in $(seq 100); do [ "$(descriptors)" -lt 40 ] && break; sleep 0.1; done
-[ "$(descriptors)" -lt 40 ] || fail "$(descriptors) descriptors are left open"
+until_true crowd_has_left
 after="$(resident)"
 [ "$after" -lt $((before * 3 / 2 + 65536)) ] || fail "memory grew from $before to $after kB"
 echo "load: $answers answers and $busy times busy in $seconds s, memory $before -> $after kB, passed"

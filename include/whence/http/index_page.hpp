@@ -16,6 +16,8 @@
 #include <whence/format/text_parts.hpp>
 #include <whence/format/top.hpp>
 #include <whence/format/utf8.hpp>
+#include <whence/http/operation.hpp>
+#include <whence/http/request.hpp>
 #include <whence/profile.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/header.hpp>
@@ -144,9 +146,9 @@ inline std::string percent_encoded(std::string_view text) {
   return result;
 }
 
-inline std::string index_html(std::string_view prefix, bool with_cmdline) {
-  const std::vector<listed> all = list_profiles(with_cmdline);
-  const std::string title = html_escaped(prefix);
+inline std::string index_html(const options& o) {
+  const std::vector<listed> all = list_profiles(o.cmdline);
+  const std::string title = html_escaped(o.prefix);
   std::string text;
   format::append(
       text, "<!doctype html>\n<html>\n<head>\n<meta charset=\"utf-8\">\n<title>", title,
@@ -173,7 +175,8 @@ inline std::string index_html(std::string_view prefix, bool with_cmdline) {
     format::append(text, "<li><div class=profile-name>", html_escaped(l.name), ": </div> ",
                    html_escaped(l.description), "</li>\n");
   }
-  text += "</ul>\n</p>\n<p>\nState:\n<ul>\n";
+  format::append(text, "</ul>\n</p>\n<p>\nState:\n<ul>\n<li>", window_slot::open(), " of ",
+                 o.max_windows, " windows are open</li>\n");
   if (const core::process_state* const s = core::state()) {
     format::append(text, "<li>tables use ", static_cast<std::int64_t>(s->budget.used()), " of ",
                    static_cast<std::int64_t>(s->budget.limit()), " bytes</li>\n");
@@ -185,10 +188,10 @@ inline std::string index_html(std::string_view prefix, bool with_cmdline) {
   return text + "</ul>\n</p>\n</body>\n</html>\n";
 }
 
-inline std::string index_json(bool with_cmdline) {
+inline std::string index_json(const options& o) {
   std::string text = "{\"profiles\":[";
   std::string_view comma;
-  for (const listed& l : list_profiles(with_cmdline)) {
+  for (const listed& l : list_profiles(o.cmdline)) {
     if (!l.is_profile) continue;
     format::append(text, comma, "\n{\"name\":", format::json_string(l.name),
                    ",\"description\":", format::json_string(l.description), ",\"count\":", l.count,
@@ -197,7 +200,9 @@ inline std::string index_json(bool with_cmdline) {
                    ",\"window\":", l.is_window ? "true}" : "false}");
     comma = ",";
   }
-  return text + "]}\n";
+  format::append(text, "],\n\"windows\":{\"open\":", window_slot::open(),
+                 ",\"most\":", o.max_windows, "}}\n");
+  return text;
 }
 
 }  // namespace whence::inline v1::http

@@ -37,6 +37,9 @@ class window_slot {
   }
   explicit operator bool() const noexcept { return open_ != nullptr; }
 
+  // Throws: std::bad_alloc.
+  static int open() { return of_process<std::atomic<int>>().load(); }
+
  private:
   std::atomic<int>* open_ = nullptr;  // how many are
 };

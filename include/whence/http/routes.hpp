@@ -150,9 +150,8 @@ inline operation cmdline(const asked& a) {
 
 inline operation index(const asked& a) {
   const std::string_view form = a.target.parameters["format"];
-  return form == "json"
-             ? answer(index_json(a.options.cmdline), "application/json")
-             : answer(index_html(a.options.prefix, a.options.cmdline), "text/html; charset=utf-8");
+  return form == "json" ? answer(index_json(a.options), "application/json")
+                        : answer(index_html(a.options), "text/html; charset=utf-8");
 }
 
 inline operation symbol(const asked& a) {
