@@ -121,7 +121,7 @@ def check(folder):
         objects = []
         for source in ("main", "other"):
             objects.append(folder / f"{compiler}-{source}.o")
-            run(compiler, "-std=c++20", "-O1", "-g", "-Wall", "-Wextra", "-Werror", "-I",
+            run(compiler, "-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", "-I",
                 header.parent.parent, "-c", sources / f"{source}.cpp", "-o", objects[-1])
         program = folder / f"{compiler}-program"
         run(compiler, *objects, "-o", program, "-pthread")

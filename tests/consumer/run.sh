@@ -15,7 +15,7 @@ cached() { sed -nE "s/^$1:[A-Z]+=(.*)/\1/p" "$build/CMakeCache.txt"; }
 CXX="$(cached CMAKE_CXX_COMPILER)"
 generator="$(cached CMAKE_GENERATOR)"
 export CXX
-strict=(-std=c++20 -O1 -g -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
+strict=(-std=c++20 -O1 -g1 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror)
 
 work="$(mktemp -d)"
 trap 'rm -rf "$work"' EXIT
@@ -32,7 +32,7 @@ link_flags() { flags --libs; }
 configure() {  # source folder, build folder, cmake arguments...
   local source="$1" into="$2"
   shift 2
-  cmake -S "$source" -B "$into" -G "$generator" -DCMAKE_BUILD_TYPE=RelWithDebInfo "$@"
+  cmake -S "$source" -B "$into" -G "$generator" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" "$@"
 }
 
 # A profile by the program's own words: it is gzip where zlib is configured, has the heap's sample
