@@ -16,7 +16,7 @@
 //
 // Below options.prefix:
 //
-//                        what there is, with counts and rates; ?format=json
+//                        what there is, with counts, rates and open windows; ?format=json
 //   ui                   flame graphs in the browser
 //   heap, block, NAME    that profile; ?seconds=N: what happened in N seconds from now on
 //   profile              CPU time of ?seconds=N (30), ?hz=H (100); several at once
