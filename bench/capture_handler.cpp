@@ -68,13 +68,8 @@ void handler(int, siginfo_t*, void* context) {
   samples[who][taken[who]++] = {static_cast<std::uint32_t>(now() - from), frames};
 }
 
-// Some frames deep, over the standard library and libc.
-[[gnu::noinline]] std::uint64_t work(std::mt19937& random, int depth) {
-  if (depth > 0) {
-    const std::uint64_t below = work(random, depth - 1);
-    asm volatile("" ::: "memory");
-    return below + 1;
-  }
+// The standard library and libc at work.
+[[gnu::noinline]] std::uint64_t work(std::mt19937& random) {
   std::map<std::string, int> words;
   for (int i = 0; i < 200; ++i) ++words["word " + std::to_string(random() % 150)];
   std::vector<std::string> sorted;
@@ -84,6 +79,22 @@ void handler(int, siginfo_t*, void* context) {
   std::snprintf(text, sizeof text, "%s %zu", sorted[0].c_str(), sorted.size());
   return sorted.size() + static_cast<unsigned char>(text[0]);
 }
+
+// So many different functions above it, with frames of different sizes.
+template <int N>
+[[gnu::noinline]] std::uint64_t work_below(std::mt19937& random) {
+  std::array<std::uint64_t, 1 + N % 5> locals{};
+  asm volatile("" ::"r"(locals.data()) : "memory");
+  std::uint64_t below = 0;
+  if constexpr (N > 1) {
+    below = work_below<N - 1>(random);
+  } else {
+    below = work(random);
+  }
+  asm volatile("" ::"r"(locals.data()) : "memory");
+  return below + locals[0];
+}
+constexpr int functions_above = 17;  // with what is below and above: 23 frames
 
 double ticks_per_ns() {
   const auto started = std::chrono::steady_clock::now();
@@ -157,7 +168,7 @@ int main(int argc, char** argv) {
   std::mt19937 random{1};
   std::uint64_t sum = 0;
   const auto until = std::chrono::steady_clock::now() + std::chrono::seconds(seconds);
-  while (std::chrono::steady_clock::now() < until) sum += work(random, 6);
+  while (std::chrono::steady_clock::now() < until) sum += work_below<functions_above>(random);
   ::timer_delete(timer);
 
   std::printf(
