@@ -2,10 +2,10 @@
 //
 // What is known of each living coroutine that is tracked: where it was made, whether and where it
 // is suspended, and which coroutine awaits it. Two cache lines each, taken when it begins and given
-// back when it is destroyed, on whatever thread.
+// back when it is destroyed, on whatever thread. Records never move and are never freed
+// (sys/segments.hpp); there are more when all are taken.
 //
-//   segments[k]:  64 * 2^k records, made when all others are taken, never freed
-//   free list:    { times it has changed, 32 bits | number of the first, 32 bits }
+//   free list:  { times it has changed, 32 bits | number of the first, 32 bits }
 //
 // The free list's changes are counted so that a head which was taken and came back is not mistaken
 // for the one before. (R. K. Treiber, Systems Programming: Coping with Parallelism, 1986)
@@ -18,11 +18,11 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include <whence/profile/wait_slots.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/segments.hpp>
 
 namespace whence::inline v1::core {
 
@@ -148,8 +148,7 @@ class coroutine_records {
   }
 
  private:
-  static constexpr std::size_t segment_count = 24;  // a thousand million coroutines
-  static constexpr std::uint32_t first_size = 64;
+  using records = sys::segments<coroutine_record, 24>;  // a thousand million coroutines
 
   static constexpr std::uint64_t changed(std::uint64_t head, std::uint32_t first) noexcept {
     return ((head >> 32) + 1) << 32 | first;
@@ -179,43 +178,32 @@ class coroutine_records {
   }
 
   struct place {
-    std::size_t segment;
-    std::uint32_t index;
+    std::size_t segment, index;
   };
   static place place_of(std::uint32_t number) noexcept {
-    const std::uint32_t n = number - 1 + first_size;
-    const auto segment = static_cast<std::size_t>(std::bit_width(n / first_size) - 1);
-    return {segment, n - (first_size << segment)};
+    const std::size_t n = number - 1 + records::first_size;
+    const auto segment = static_cast<std::size_t>(std::bit_width(n / records::first_size) - 1);
+    return {segment, n - records::size_of(segment)};
   }
 
   coroutine_record* at(std::uint32_t number) const noexcept {
     const place p = place_of(number);
-    coroutine_record* const s =
-        p.segment < segment_count ? segments_[p.segment].load(std::memory_order_acquire) : nullptr;
-    return s == nullptr ? nullptr : s + p.index;
+    coroutine_record* const first = p.segment < records::count ? records_.get(p.segment) : nullptr;
+    return first == nullptr ? nullptr : first + p.index;
   }
 
   coroutine_record* at_or_made(std::uint32_t number) noexcept {
     const place p = place_of(number);
-    if (p.segment >= segment_count) return nullptr;
-    std::atomic<coroutine_record*>& segment = segments_[p.segment];
-    coroutine_record* s = segment.load(std::memory_order_acquire);
-    if (s == nullptr) {
-      const std::size_t size = std::size_t{first_size} << p.segment;
-      void* const memory = arena_.allocate(size * sizeof(coroutine_record));
-      if (memory == nullptr) return nullptr;
-      auto* const made = static_cast<coroutine_record*>(memory);
-      for (std::size_t i = 0; i < size; ++i) ::new (made + i) coroutine_record;
-      // The loser of a race leaves its segment behind: the arena takes nothing back.
-      if (segment.compare_exchange_strong(s, made, std::memory_order_acq_rel)) s = made;
-    }
-    return s + p.index;
+    if (p.segment >= records::count) return nullptr;
+    coroutine_record* const first = records_.get_or_make(
+        p.segment, [this](std::size_t bytes) { return arena_.allocate(bytes); });
+    return first == nullptr ? nullptr : first + p.index;
   }
 
   sys::arena& arena_;
   std::atomic<std::uint64_t> free_{0};
   std::atomic<std::uint32_t> used_{0};
-  std::atomic<coroutine_record*> segments_[segment_count]{};
+  records records_;
 };
 
 }  // namespace whence::inline v1::core

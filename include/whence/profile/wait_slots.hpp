@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The waits that are going on now, one in a slot of one cache line, so that a profile can count
-// them as far as they have gone.
-//
-//   segments[k]:  64 * 2^k slots, made when all others are taken, never freed
+// them as far as they have gone. Slots never move and are never freed (sys/segments.hpp); there are
+// more when all are taken.
 //
 // A slot is taken by one compare-and-swap and then belongs to its thread, which comes back to the
 // same one. Its `sequence` tells the state of its wait, and grows by 4 with each:
@@ -22,12 +21,12 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include <whence/profile/lock_holder.hpp>
 #include <whence/profile/wait_queue.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/segments.hpp>
 #include <whence/sys/spread.hpp>
 #include <whence/sys/thread_local.hpp>
 
@@ -117,12 +116,12 @@ class wait_slots {
   // As wait_slot::visit, for every one.
   template <class F>
   void for_each(F&& visit) const {
-    for_each_slot([&visit](const wait_slot& s) { s.visit(visit); });
+    slots_.for_each([&visit](const wait_slot& s) { s.visit(visit); });
   }
 
   // For the child of a fork: nobody but the calling thread is there.
   void forget_other_threads() noexcept {
-    for_each_slot([self = ::pthread_self()](wait_slot& s) {
+    slots_.for_each([self = ::pthread_self()](wait_slot& s) {
       if (wait_slot::state(s.sequence.load(std::memory_order_relaxed)) != wait_slot::none) {
         if (s.thread.load(std::memory_order_relaxed) == self) return;
         wait_queue* const q = s.queue.load(std::memory_order_relaxed);
@@ -134,11 +133,7 @@ class wait_slots {
   }
 
  private:
-  static constexpr std::size_t segment_count = 16;
-  static constexpr std::size_t first_size = 64;
-  static constexpr std::size_t size_of(std::size_t segment) noexcept {
-    return first_size << segment;
-  }
+  using slots = sys::segments<wait_slot, 16>;
 
   static bool try_take(wait_slot& s) noexcept {
     std::uint32_t free = 0;
@@ -150,45 +145,25 @@ class wait_slots {
   // The newest segment is the largest, and at least half empty while all threads that wait fit.
   wait_slot* search(std::size_t start) noexcept {
     std::size_t known = 0;
-    while (known < segment_count && segments_[known].load(std::memory_order_acquire) != nullptr) {
-      ++known;
-    }
+    while (known < slots::count && slots_.get(known) != nullptr) ++known;
     for (std::size_t k = known; k-- > 0;) {
-      wait_slot* const slots = segment(k);
-      for (std::size_t i = 0; i < size_of(k); ++i) {
-        wait_slot& s = slots[(start + i) % size_of(k)];
+      wait_slot* const first = slots_.get(k);
+      for (std::size_t i = 0; i < slots::size_of(k); ++i) {
+        wait_slot& s = first[(start + i) % slots::size_of(k)];
         if (try_take(s)) return &s;
       }
     }
-    wait_slot* const fresh = known < segment_count ? segment(known) : nullptr;
-    return fresh != nullptr && try_take(fresh[start % size_of(known)])
-               ? &fresh[start % size_of(known)]
-               : nullptr;
-  }
-
-  wait_slot* segment(std::size_t k) noexcept {
-    wait_slot* s = segments_[k].load(std::memory_order_acquire);
-    if (s != nullptr) return s;
+    if (known == slots::count) return nullptr;
     // Beyond the limit, too: there are not many more slots than threads that ever waited at once.
-    void* const memory = arena_.allocate_always(size_of(k) * sizeof(wait_slot));
-    if (memory == nullptr) return nullptr;
-    auto* const made = static_cast<wait_slot*>(memory);
-    for (std::size_t i = 0; i < size_of(k); ++i) ::new (made + i) wait_slot;
-    // The loser of a race leaves its segment behind: the arena takes nothing back.
-    return segments_[k].compare_exchange_strong(s, made, std::memory_order_acq_rel) ? made : s;
-  }
-
-  template <class F>
-  void for_each_slot(F&& visit) const {
-    for (std::size_t k = 0; k < segment_count; ++k) {
-      wait_slot* const slots = segments_[k].load(std::memory_order_acquire);
-      if (slots == nullptr) return;
-      for (std::size_t i = 0; i < size_of(k); ++i) visit(slots[i]);
-    }
+    wait_slot* const fresh = slots_.get_or_make(
+        known, [this](std::size_t bytes) { return arena_.allocate_always(bytes); });
+    if (fresh == nullptr) return nullptr;
+    wait_slot& s = fresh[start % slots::size_of(known)];
+    return try_take(s) ? &s : nullptr;
   }
 
   sys::arena& arena_;
-  std::atomic<wait_slot*> segments_[segment_count]{};
+  slots slots_;
 };
 
 // The slot this thread had last.

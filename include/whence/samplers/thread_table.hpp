@@ -1,9 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a sampler knows of each thread, by entries that never move and are never freed, so that a
-// signal that comes late finds one, if no longer its own.
-//
-//   segments[k]:  64 * 2^k entries, made when all others are taken
+// signal that comes late finds one, if no longer its own (sys/segments.hpp).
 //
 // An entry without a tid is free. Taking and freeing: under the sampler's lock. Reading:
 // signal-safe.
@@ -15,10 +13,10 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/segments.hpp>
 #include <whence/sys/task_list.hpp>
 #include <whence/sys/thread_clock.hpp>
 
@@ -60,34 +58,18 @@ class thread_table {
   constexpr explicit thread_table(sys::arena& memory) noexcept : arena_(memory) {}
 
   // The entry that is at this address; nullptr where there is none. Signal-safe.
-  Entry* at(const void* address) const noexcept {
-    const auto a = reinterpret_cast<std::uintptr_t>(address);
-    for (std::size_t k = 0; k < segment_count; ++k) {
-      Entry* const entries = segments_[k].load(std::memory_order_acquire);
-      if (entries == nullptr) return nullptr;
-      const std::uintptr_t offset = a - reinterpret_cast<std::uintptr_t>(entries);
-      if (offset < size_of(k) * sizeof(Entry)) {
-        return offset % sizeof(Entry) == 0 ? entries + offset / sizeof(Entry) : nullptr;
-      }
-    }
-    return nullptr;
-  }
+  Entry* at(const void* address) const noexcept { return entries_.at(address); }
 
   // Signal-safe.
   Entry* find(::pid_t tid) const noexcept {
-    Entry* found = nullptr;
-    for_each_slot([&](Entry& e) {
-      if (e.tid.load(std::memory_order_acquire) == tid) found = &e;
-      return found == nullptr;
-    });
-    return found;
+    return entries_.find(
+        [tid](const Entry& e) { return e.tid.load(std::memory_order_acquire) == tid; });
   }
 
   template <class Visit>
   void for_each(Visit visit) const {
-    for_each_slot([&](Entry& e) {
+    entries_.for_each([&visit](Entry& e) {
       if (e.tid.load(std::memory_order_acquire) != 0) visit(e);
-      return true;
     });
   }
 
@@ -141,21 +123,17 @@ class thread_table {
   }
 
  private:
-  static constexpr std::size_t segment_count = 12;
-  static constexpr std::size_t first_size = 64;
-  static constexpr std::size_t size_of(std::size_t segment) noexcept {
-    return first_size << segment;
-  }
+  using entries = sys::segments<Entry, 12>;
 
   // The kernel lists threads as they were made, mostly the order of the entries: so the search goes
   // on where the last one ended.
   Entry* find_next(::pid_t tid) noexcept {
     for (int round = 0; round < 2; ++round) {
-      for (; segment_ < segment_count; ++segment_, index_ = 0) {
-        Entry* const entries = segments_[segment_].load(std::memory_order_relaxed);
-        if (entries == nullptr) break;
-        for (; index_ < size_of(segment_); ++index_) {
-          if (entries[index_].tid.load(std::memory_order_relaxed) == tid) return entries + index_++;
+      for (; segment_ < entries::count; ++segment_, index_ = 0) {
+        Entry* const first = entries_.get(segment_);
+        if (first == nullptr) break;
+        for (; index_ < entries::size_of(segment_); ++index_) {
+          if (first[index_].tid.load(std::memory_order_relaxed) == tid) return first + index_++;
         }
       }
       segment_ = 0;
@@ -165,40 +143,17 @@ class thread_table {
   }
 
   Entry* take() noexcept {
-    for (std::size_t k = 0; k < segment_count; ++k) {
-      Entry* const entries = segment(k);
-      if (entries == nullptr) return nullptr;
-      for (std::size_t i = 0; i < size_of(k); ++i) {
-        if (entries[i].is_free()) return entries + i;
-      }
+    Entry* const e = entries_.find([](const Entry& entry) { return entry.is_free(); });
+    if (e != nullptr) return e;
+    for (std::size_t k = 0; k < entries::count; ++k) {
+      if (entries_.get(k) != nullptr) continue;
+      return entries_.get_or_make(k, [this](std::size_t bytes) { return arena_.allocate(bytes); });
     }
     return nullptr;
   }
 
-  Entry* segment(std::size_t k) noexcept {
-    Entry* s = segments_[k].load(std::memory_order_relaxed);
-    if (s != nullptr) return s;
-    void* const memory = arena_.allocate(size_of(k) * sizeof(Entry));
-    if (memory == nullptr) return nullptr;
-    s = static_cast<Entry*>(memory);
-    for (std::size_t i = 0; i < size_of(k); ++i) ::new (s + i) Entry;
-    segments_[k].store(s, std::memory_order_release);
-    return s;
-  }
-
-  template <class Visit>
-  void for_each_slot(Visit visit) const {
-    for (std::size_t k = 0; k < segment_count; ++k) {
-      Entry* const entries = segments_[k].load(std::memory_order_acquire);
-      if (entries == nullptr) return;
-      for (std::size_t i = 0; i < size_of(k); ++i) {
-        if (!visit(entries[i])) return;
-      }
-    }
-  }
-
   sys::arena& arena_;
-  std::atomic<Entry*> segments_[segment_count]{};
+  entries entries_;
   std::uint32_t look_ = 0;
   std::size_t segment_ = 0, index_ = 0;  // where find_next goes on
 };
