@@ -1,11 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <sys/types.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <coroutine>
+#include <cstdint>
 #include <exception>
 #include <functional>
 #include <stdexcept>
@@ -98,6 +101,13 @@ task coroutine_named(gate& g) {
   received = co_await tracked_await(g, "coroutine_gate");
 }
 
+task coroutine_reader(gate& g) {
+  for (;;) co_await g;
+}
+task coroutine_reader_caller(gate& g) {
+  co_await coroutine_reader(g);
+}
+
 // Is awaited by whoever awaits this, who goes on at once.
 struct awaited_in_passing {
   task& t;
@@ -180,7 +190,8 @@ TEST_CASE("a suspended coroutine shows with those that await it, and the stack t
   const std::size_t before = lookup("goroutine")->count();
   task t = coroutine_maker(g);
   CHECK(lookup("goroutine")->count() == before + 1);
-  CHECK(dump().find(" [not started, 0.0 seconds, coroutine]:\n") != std::string::npos);
+  CHECK(dump().find(" [not started, ") != std::string::npos);
+  CHECK(dump().find(" seconds, coroutine]:\n") != std::string::npos);
   {
     const scoped_labels labels{{"handler", "/coroutine"}};
     t.start();
@@ -263,6 +274,66 @@ TEST_CASE("a wait can have a name, in a coroutine of anybody's") {
   CHECK(waits() == 2);
 }
 
+TEST_CASE("the wait of a coroutine that is destroyed in it is not taken back") {
+  const wait_rates rates(1);
+  const wait_totals before = block_through("coroutine_named");
+  gate g;
+  wait_totals shown;
+  {
+    task t = coroutine_named(g);
+    t.start();
+    while (shown.count <= before.count) shown = block_through("coroutine_named");
+  }
+  const wait_totals after = block_through("coroutine_named");
+  CHECK(after.count == before.count + 1);
+  CHECK(after.ns >= shown.ns);
+}
+
+TEST_CASE("a child of fork waits for nobody who was resuming a coroutine") {
+  core::coroutine_records& all = *instruments::coroutines_of(*core::state());
+  core::coroutine_record* const r = all.take();
+  REQUIRE(r != nullptr);
+  r->suspension.begin({});
+  r->suspension.count();  // and the thread is not there to end it
+  const ::pid_t child = ::fork();
+  if (child == 0) {
+    const std::uint32_t now = r->suspension.sequence;
+    ::_exit(core::wait_slot::state(now) == core::wait_slot::none ? 0 : 1);
+  }
+  int status = 1;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
+  r->suspension.end();
+  all.give_back(*r);
+}
+
+// However often the inner one goes on while the others are listed, those that await it stay where
+// they are.
+TEST_CASE("a dump misses no coroutine whose callee goes on and is suspended again") {
+  gate quiet;
+  std::vector<task> others;
+  for (int i = 0; i < 500; ++i) {
+    others.push_back(coroutine_maker(quiet));
+    others.back().start();
+  }
+  gate busy;
+  task t = coroutine_reader_caller(busy);
+  t.start();
+  std::atomic<bool> stop{false};
+  std::thread resumes([&] {
+    while (!stop) {
+      for (int i = 0; i < 10; ++i) busy.open();
+      std::this_thread::yield();
+    }
+  });
+  int missed = 0;
+  for (int i = 0; i < 200; ++i)
+    missed += stacks_through("coroutine_reader_caller").size() == 1 ? 0 : 1;
+  stop = true;
+  resumes.join();
+  CHECK(missed == 0);
+}
+
 TEST_CASE("a coroutine that is destroyed where it is suspended is gone") {
   const wait_rates rates(1);
   const std::size_t before = lookup("goroutine")->count();
@@ -308,7 +379,7 @@ TEST_CASE("a generator that has yielded is idle, and nobody waits") {
   const numbers n = coroutine_counts();
   n.own.resume();
   CHECK(n.own.promise().value == 1);
-  CHECK(dump().find(" [idle, 0.0 seconds, coroutine]:\n") != std::string::npos);
+  CHECK(dump().find(" [idle, ") != std::string::npos);
   n.own.resume();
   CHECK(n.own.promise().value == 2);
   n.own.resume();

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include "../sanitizers.hpp"
+#include "../wait_probe.hpp"
 #include <whence/allocator.hpp>
 #include <whence/format/folded.hpp>
 #include <whence/format/json.hpp>
@@ -72,11 +73,22 @@ bool is_profile(const response& r, std::string_view file) {
 
 using sessions = whence::custom_profile<"http/sessions">;
 
-// One contention.
-void wait_once(whence::tracked_mutex<>& lock) {
+std::int64_t contentions_of(std::string_view lock) {
+  std::int64_t count = 0;
+  for (const whence::profile_row& row : whence::lookup("block")->snapshot().rows) {
+    if (whence_tests::label_of(row, "lock") == lock) count += row.values[0];
+  }
+  return count;
+}
+
+// One contention of the lock with that name.
+void wait_once(whence::tracked_mutex<>& lock, std::string_view name) {
+  const std::int64_t before = contentions_of(name);
   lock.lock();
   std::thread waiter([&lock] { const std::scoped_lock hold(lock); });
-  std::this_thread::sleep_for(std::chrono::milliseconds(20));
+  while (contentions_of(name) == before) {
+    std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   lock.unlock();
   waiter.join();
 }
@@ -320,11 +332,11 @@ TEST_CASE("delta_NAME shows what was added since it was asked for") {
             .body;
     return text.empty() ? 0L : std::stol(text.substr(text.rfind(' ') + 1));
   };
-  wait_once(lock);
+  wait_once(lock, "http.delta");
   CHECK(contentions() == 1);
   CHECK(contentions() == 0);
-  wait_once(lock);
-  wait_once(lock);
+  wait_once(lock, "http.delta");
+  wait_once(lock, "http.delta");
   CHECK(contentions() == 2);
   CHECK(is_profile(get("/debug/pprof/delta_heap"), "delta_heap"));
   check_error(get("/debug/pprof/delta_goroutine"), 404, "Unknown profile");
@@ -335,11 +347,11 @@ TEST_CASE("delta_NAME forgets nothing that nobody got") {
   whence::tracked_mutex<> lock("http.kept");
   const std::string target =
       "/debug/pprof/delta_block?format=folded&sample_type=contentions&label=lock:http.kept";
-  wait_once(lock);
+  wait_once(lock, "http.kept");
   CHECK(handle({.method = "HEAD", .target = target}).status == 200);
   CHECK(get(target, {.max_answer = 1}).status == 500);
   CHECK(get(target).body.ends_with(" 1\n"));
-  wait_once(lock);
+  wait_once(lock, "http.kept");
   CHECK(handle({.method = "HEAD", .target = target}).status == 200);
   CHECK(get(target, {.max_answer = 1}).status == 500);
   CHECK(get(target).body.ends_with(" 1\n"));
@@ -361,6 +373,8 @@ TEST_CASE("windows are limited, and closed when they are destroyed") {
     CHECK(has(get("/debug/pprof/", o).body, "<li>2 of 2 windows are open</li>"));
     CHECK(has(get("/debug/pprof/?format=json", o).body, "\"windows\":{\"open\":2,\"most\":2}"));
   }
+  whence::http::operation over = whence::http::begin({.target = target}, o);
+  CHECK(over.finish().status == 200);  // and is being sent
   CHECK(has(get("/debug/pprof/?format=json", o).body, "\"windows\":{\"open\":0,\"most\":2}"));
   CHECK(whence::http::begin({.target = target}, o).delay() == std::chrono::seconds(30));
 }

@@ -43,3 +43,18 @@ TEST_CASE("a library's frames are known by their names or by their files") {
   CHECK_FALSE(symbols::is_standard_library(at("std::string shop::name<int>()", "shop.cpp")));
   CHECK_FALSE(symbols::is_standard_library(at("main", "main.cpp")));
 }
+
+TEST_CASE("a file is ours by whole parts of its path") {
+  constexpr std::string_view installed = "/usr/include/whence/";
+  CHECK(symbols::is_below("/usr/include/whence/sys/clock.hpp", installed));
+  CHECK_FALSE(symbols::is_below("/usr/include/whence.hpp", installed));
+  CHECK(symbols::is_below("/home/me/build/../include/whence/cpu.hpp", "../include/whence/"));
+  CHECK_FALSE(symbols::is_below("/home/me/my..include/whence/cpu.hpp", "include/whence/"));
+  CHECK(symbols::is_below("whence/cpu.hpp", "whence/"));
+  CHECK_FALSE(symbols::is_below("/home/me/whence/app/main.cpp", "whence/"));
+  CHECK(symbols::is_below("/home/me/third_party/whence.hpp", "third_party/whence.hpp"));
+  CHECK(symbols::is_below("/home/me/whence.hpp", "whence.hpp"));
+  CHECK_FALSE(symbols::is_below("/home/me/use_whence.hpp", "whence.hpp"));
+  CHECK_FALSE(symbols::is_below("/home/me/whence.hpp.in", "whence.hpp"));
+  CHECK_FALSE(symbols::is_below("", "whence.hpp"));
+}

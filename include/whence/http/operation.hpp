@@ -94,6 +94,7 @@ class operation {
   // the client has gone, destroy the operation instead.
   response finish() {
     if (window_ == nullptr) return std::move(ready_);
+    const window_slot over(std::move(slot_));  // the client may take its time
     response result;
     const std::error_code error = sys::as_error([&] {
       result = window_->finish();

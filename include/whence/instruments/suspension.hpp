@@ -42,9 +42,10 @@ inline core::coroutine_records* coroutines_of(core::process_state& s) noexcept {
   };
   void* const memory = s.arena.allocate_always(sizeof(all));
   if (memory == nullptr) return nullptr;
-  auto* const made = ::new (memory)
-      all{{&core::count_coroutines, &core::add_coroutine_waits, &core::add_coroutines, nullptr},
-          core::coroutine_records(s.arena)};
+  auto* const made =
+      ::new (memory) all{{&core::count_coroutines, &core::add_coroutine_waits,
+                          &core::add_coroutines, &core::forget_resuming_threads, nullptr},
+                         core::coroutine_records(s.arena)};
   made->root.records = &made->records;
   // Its functions are this module's.
   sys::pin(&core::own_state);
@@ -98,10 +99,8 @@ class coroutine_life {
 class suspension {
  public:
   suspension() noexcept = default;
-  // The coroutine is destroyed where it is.
-  ~suspension() {
-    if (record_ != nullptr) record_->suspension.end();
-  }
+  // The coroutine is destroyed where it is: it has waited until now.
+  ~suspension() { end(); }
   suspension(const suspension&) = delete;
   suspension& operator=(const suspension&) = delete;
 
@@ -133,7 +132,7 @@ class suspension {
     slot.end();
   }
 
-  // It did not suspend after all.
+  // It did not suspend after all: that was no wait, though a profile may have shown it.
   void cancel() noexcept {
     if (record_ != nullptr) record_->suspension.end();
     record_ = nullptr;

@@ -87,8 +87,23 @@ struct suspended_coroutine {
   const stack::bucket* created = nullptr;
   suspension_place place;
 
-  // False where the coroutine runs, or changed meanwhile.
+  // False where the coroutine runs, or changed meanwhile, three times.
   bool read(const coroutine_record& r) noexcept {
+    for (int attempt = 0; attempt < 3; ++attempt) {
+      if (read_once(r)) return true;
+      if (wait_slot::state(sequence) != wait_slot::goes_on) break;
+    }
+    return false;
+  }
+
+  bool goes_on() const noexcept {
+    return wait_slot::state(sequence) == wait_slot::goes_on && self.life % 2 == 1 &&
+           self.record->suspension.sequence.load(std::memory_order_acquire) == sequence &&
+           self.record->ref() == self;
+  }
+
+ private:
+  bool read_once(const coroutine_record& r) noexcept {
     sequence = r.suspension.sequence.load(std::memory_order_acquire);
     self = r.ref();
     created = r.created.load(std::memory_order_acquire);
@@ -99,12 +114,6 @@ struct suspended_coroutine {
     place = {r.pc.load(std::memory_order_acquire), r.labels.load(std::memory_order_acquire),
              r.how.load(std::memory_order_acquire)};
     return goes_on();
-  }
-
-  bool goes_on() const noexcept {
-    return wait_slot::state(sequence) == wait_slot::goes_on && self.life % 2 == 1 &&
-           self.record->suspension.sequence.load(std::memory_order_acquire) == sequence &&
-           self.record->ref() == self;
   }
 };
 
@@ -143,7 +152,7 @@ class coroutine_records {
   void for_each(F&& visit) const {
     const std::uint32_t used = used_.load(std::memory_order_acquire);
     for (std::uint32_t number = 1; number <= used; ++number) {
-      if (const coroutine_record* const r = at(number)) visit(*r);
+      if (coroutine_record* const r = at(number)) visit(*r);
     }
   }
 

@@ -76,13 +76,36 @@ inline void add_coroutine_waits(const process_state& s, waits_in_progress& waits
   });
 }
 
+// For the child of a fork: whoever was resuming a coroutine is not there to say that its wait has
+// been counted.
+inline void forget_resuming_threads(process_state& s) noexcept {
+  s.coroutines.load(std::memory_order_acquire)->records->for_each([](coroutine_record& r) {
+    const std::uint32_t now = r.suspension.sequence.load(std::memory_order_relaxed);
+    if (wait_slot::state(now) == wait_slot::is_counted) r.suspension.end();
+  });
+}
+
+// The stack of `c`; where it has gone on since it was read, that of its next suspension or of the
+// coroutine that awaits it, which it then is. False where neither is suspended.
+inline bool read_stack(suspended_coroutine& c, unwind::trace& t) noexcept {
+  for (int attempt = 0; attempt < 8; ++attempt) {
+    t.depth = 0;
+    t.truncated = false;
+    append_stack(c, t);
+    if (c.goes_on()) return true;
+    const suspended_coroutine before = c;
+    if (c.read(*before.self.record) && c.self == before.self) continue;
+    if (!read_awaiter(before, c)) return false;
+  }
+  return false;
+}
+
 inline void add_coroutines(const process_state& s, const dump_parts& dump) {
   std::vector<std::uintptr_t> pcs(dump.most_frames);
   const std::int64_t now = sys::monotonic_ns();
-  for (const suspended_coroutine& c : suspended_leaves(s)) {
+  for (suspended_coroutine c : suspended_leaves(s)) {
     unwind::trace t{pcs.data(), pcs.size()};
-    append_stack(c, t);
-    if (!c.goes_on()) continue;
+    if (!read_stack(c, t)) continue;
     placed_thread p;
     p.it.tid = first_coroutine + static_cast<::pid_t>(c.self.record->number);
     p.it.is_coroutine = true;

@@ -4,7 +4,8 @@
 //
 // A wait counts from the moment it has lasted for its rate: from then on it is certain to be
 // recorded as one contention and its whole length, so what one snapshot shows the next one does
-// not take back.
+// not take back. But for what turns out to be no wait: one that ends by an exception, a coroutine
+// that does not suspend after all, and one whose callee says only then that it is awaited.
 #ifndef WHENCE_PROFILE_WAITS_IN_PROGRESS_HPP
 #define WHENCE_PROFILE_WAITS_IN_PROGRESS_HPP
 
@@ -45,7 +46,8 @@ class waits_in_progress {
   // Reads a bucket by `read`, which returns its row (counters by acquire), and adds the waits that
   // are going on. A wait that ends meanwhile is in the row or added to it, never both and never
   // neither: if one has changed its state, the bucket is read again. That happens twice for each
-  // wait at most, but for the time that a thread takes between two states.
+  // wait at most, but for the time that a thread takes between two states: if it does not run for
+  // most_naps just then, its wait is left out once.
   template <class Read>
   profile_row row(const stack::bucket& b, Read read) const {
     const std::size_t first =
@@ -82,7 +84,7 @@ class waits_in_progress {
     friend bool operator==(const totals&, const totals&) = default;
   };
 
-  static constexpr int most_naps = 1000;  // 20 ms or more: then a thread is not running at all
+  static constexpr int most_naps = 1000;  // some 70 ms
 
   totals going_on(std::size_t first, std::size_t last) const {
     totals t;

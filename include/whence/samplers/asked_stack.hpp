@@ -2,7 +2,8 @@
 //
 // The stack of a thread that runs, which only itself can take: it is asked by a timer on its CPU
 // clock, which expires at the next tick it runs in. The kernel signals it on its way back to the
-// program (POSIX_CPU_TIMERS_TASK_WORK), so that no sleep is cut short, were it begun meanwhile.
+// program (POSIX_CPU_TIMERS_TASK_WORK), so that no sleep is cut short, were it begun meanwhile. But
+// for one that a debugger has just interrupted: it runs to sleep on, and a tick may meet it there.
 //
 // The place is the handler's from ask() until has_stack, and then the asker's.
 #ifndef WHENCE_SAMPLERS_ASKED_STACK_HPP

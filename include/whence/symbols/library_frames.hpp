@@ -38,9 +38,19 @@ constexpr std::string_view own_headers() noexcept {
   return path;
 }
 
+// Of the folder `headers`, or that one file: at the begin of the path or of a part of it. A folder
+// of one part (by -ffile-prefix-map) is only ever at the begin.
+constexpr bool is_below(std::string_view file, std::string_view headers) noexcept {
+  const std::size_t at = file.find(headers);
+  if (at == file.npos || headers.empty()) return false;
+  if (headers.back() != '/' && at + headers.size() != file.size()) return false;
+  if (at == 0) return true;
+  const bool is_one_folder = headers.find('/') == headers.size() - 1;
+  return !is_one_folder && (headers.front() == '/' || file[at - 1] == '/');
+}
+
 inline bool is_own(const frame& f) noexcept {
-  return without_result(f.name).starts_with("whence::") ||
-         f.file.find(own_headers()) != f.file.npos;
+  return without_result(f.name).starts_with("whence::") || is_below(f.file, own_headers());
 }
 
 inline bool is_standard_library(const frame& f) noexcept {

@@ -85,8 +85,10 @@ TEST_CASE("a thread that sleeps in a signal handler, on a stack that is below it
   REQUIRE(::pthread_attr_setstack(&above, static_cast<char*>(both) + bytes, bytes) == 0);
   const auto run = [](void* below) -> void* {
     const stack_t alternate{below, 0, bytes};
-    CHECK(::sigaltstack(&alternate, nullptr) == 0);
+    stack_t previous{};
+    CHECK(::sigaltstack(&alternate, &previous) == 0);
     CHECK(::raise(SIGUSR1) == 0);
+    CHECK(::sigaltstack(&previous, nullptr) == 0);  // ASan's is its own to unmap
     return nullptr;
   };
   pthread_t thread{};
