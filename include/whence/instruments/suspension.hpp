@@ -34,6 +34,7 @@ namespace whence::inline v1::instruments {
 
 // The records of all coroutines; nullptr where there is no memory for them.
 inline core::coroutine_records* coroutines_of(core::process_state& s) noexcept {
+  forget_other_threads_after_fork();
   core::coroutine_root* root = s.coroutines.load(std::memory_order_acquire);
   if (root != nullptr) return root->records;
   struct all {

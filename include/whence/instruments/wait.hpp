@@ -23,6 +23,7 @@
 #include <new>
 
 #include <whence/profile/attach.hpp>
+#include <whence/profile/coroutine_root.hpp>
 #include <whence/profile/counters.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/profile.hpp>
@@ -73,6 +74,20 @@ bool is_over(const Time& t) {
   }
 }
 
+// For a child of fork: what threads that it does not have were waiting for, or counting.
+inline void forget_other_threads(core::process_state& s) noexcept {
+  core::wait_slots* const slots = s.waits.load(std::memory_order_relaxed);
+  if (slots != nullptr) slots->forget_other_threads();
+  const core::coroutine_root* const coroutines = s.coroutines.load(std::memory_order_relaxed);
+  if (coroutines != nullptr) coroutines->forget_other_threads(s);
+}
+
+inline void forget_other_threads_after_fork() noexcept {
+  if (core::forget_waits.load(std::memory_order_relaxed) == nullptr) {
+    core::forget_waits.store(&forget_other_threads);
+  }
+}
+
 // The slots of all waits; nullptr where there is no memory for them.
 inline core::wait_slots* slots_of(core::process_state& s) noexcept {
   core::wait_slots* slots = s.waits.load(std::memory_order_acquire);
@@ -82,11 +97,7 @@ inline core::wait_slots* slots_of(core::process_state& s) noexcept {
     auto* const made = ::new (memory) core::wait_slots(s.arena);
     if (s.waits.compare_exchange_strong(slots, made, std::memory_order_acq_rel)) slots = made;
   }
-  if (core::forget_waits.load(std::memory_order_relaxed) == nullptr) {
-    core::forget_waits.store(+[](core::process_state& root) noexcept {
-      root.waits.load(std::memory_order_relaxed)->forget_other_threads();
-    });
-  }
+  forget_other_threads_after_fork();
   return slots;
 }
 

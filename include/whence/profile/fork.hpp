@@ -14,7 +14,6 @@
 
 #include <atomic>
 
-#include <whence/profile/coroutine_root.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/random.hpp>
@@ -77,8 +76,6 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     if (process_state* const s = root.load(std::memory_order_relaxed)) {
       const auto forget = forget_waits.load(std::memory_order_relaxed);
       if (forget != nullptr) forget(*s);
-      const auto* const coroutines = s->coroutines.load(std::memory_order_relaxed);
-      if (coroutines != nullptr) coroutines->forget_other_threads(*s);
       own_state.own_gate.floor.store(s->heap.gate_floor(), std::memory_order_relaxed);
     }
     sys::forget_random();
