@@ -14,6 +14,7 @@
 #include <vector>
 
 #include <whence/allocator.hpp>
+#include <whence/profile.hpp>  // what reads: without it nothing is recorded
 
 namespace {
 

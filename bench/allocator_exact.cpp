@@ -7,6 +7,7 @@
 #include <memory>
 
 #include <whence/allocator.hpp>
+#include <whence/profile.hpp>  // what reads: without it nothing is recorded
 
 namespace {
 

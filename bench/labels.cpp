@@ -7,6 +7,7 @@
 #include <string>
 
 #include <whence/labels.hpp>
+#include <whence/profile.hpp>  // what reads: without it nothing is recorded
 
 namespace {
 

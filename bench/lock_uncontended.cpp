@@ -14,6 +14,7 @@
 
 #include "lock_peers.hpp"
 #include <whence/mutex.hpp>
+#include <whence/profile.hpp>  // what reads: without it nothing is recorded
 
 namespace {
 

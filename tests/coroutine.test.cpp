@@ -290,7 +290,7 @@ TEST_CASE("the wait of a coroutine that is destroyed in it is not taken back") {
 }
 
 TEST_CASE("a child of fork waits for nobody who was resuming a coroutine") {
-  core::coroutine_records& all = *instruments::coroutines_of(*core::state());
+  core::coroutine_records& all = *record::coroutines_of(*core::state());
   core::coroutine_record* const r = all.take();
   REQUIRE(r != nullptr);
   r->suspension.begin({});
@@ -539,7 +539,7 @@ TEST_CASE("beyond the memory limit coroutines are not tracked, and run") {
     for (gate& g : gates) g.open();
     for (const task& t : tasks) CHECK(t.done());
   }
-  set_memory_limit(core::default_memory_limit);
+  set_memory_limit(std::size_t{256} << 20);
   bool said = false;
   for (const std::string& c : lookup("goroutine")->snapshot().header.comments) {
     said = said || c.find("live entries not tracked") != c.npos;

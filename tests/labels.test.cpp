@@ -162,7 +162,7 @@ TEST_CASE("a scope that ends on another thread changes nothing there") {
   }).join();
   CHECK(there == "task=own ");
   CHECK(now() == "task=moved ");
-  const_cast<core::thread_record*>(core::this_thread(*core::state()))->labels = 0;
+  const_cast<core::thread_record*>(core::this_thread(*core::state()))->labels.store(0);
 }
 
 TEST_CASE("records of ended threads serve the next ones") {

@@ -18,6 +18,7 @@
 #include "wait_probe.hpp"
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>
+#include <whence/record/lock.hpp>
 
 using namespace whence;
 using whence_tests::calls;
@@ -450,8 +451,7 @@ TEST_CASE("a lock may be destroyed right after its unlock, and its events stay")
 TEST_CASE("huge fractions and rates do not make sums wrap") {
   using r = own<"mutex.huge">;
   constexpr std::int64_t most = std::int64_t{1} << 53;
-  instruments::record_lock(r::mutex(), {1, 0, 0}, 1'000'000, INT64_MAX / 2,
-                           __builtin_return_address(0));
+  record::record_lock(r::mutex(), {1, 0, 0}, 1'000'000, INT64_MAX / 2, __builtin_return_address(0));
   CHECK(waits_of(r::mutex()) == whence_tests::wait_totals{1'000'000, most});
 }
 

@@ -194,7 +194,7 @@ TEST_CASE("deep stacks keep the leaf end up to the limit, and say that they are 
   CHECK(rows[0].stack.size() > 900);
   CHECK_FALSE(rows[0].truncated);
   p.remove(1);
-  set_max_stack_depth(core::default_stack_depth);
+  set_max_stack_depth(128);
 }
 
 TEST_CASE("equal stacks are one row with their count") {

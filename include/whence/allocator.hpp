@@ -161,7 +161,7 @@ class tracking_allocator {
     }
     const pointer p = traits::allocate(upstream_, n);
     if (rate != 0 && !tags_at(rate)) {
-      record_block(R::heap(), std::to_address(p), n * sizeof(T), rate, untagged, caller);
+      record_block<R>(std::to_address(p), n * sizeof(T), rate, untagged, caller);
     }
     return p;
   }
@@ -186,7 +186,7 @@ class tracking_allocator {
     }
     const auto got = upstream_.allocate_at_least(n);
     if (rate != 0 && !tags_at(rate)) {
-      record_block(R::heap(), std::to_address(got.ptr), n * sizeof(T), rate, untagged, caller);
+      record_block<R>(std::to_address(got.ptr), n * sizeof(T), rate, untagged, caller);
     }
     return got;
   }
@@ -199,11 +199,11 @@ class tracking_allocator {
   static bool recorded(const tagged_block<T>& block, size_type n, std::int64_t rate,
                        const void* caller) noexcept {
     return block.it != nullptr &&
-           record_block(R::heap(), block.it, n * sizeof(T), rate, block.shift, caller);
+           record_block<R>(block.it, n * sizeof(T), rate, block.shift, caller);
   }
 
   [[gnu::noinline, gnu::cold]] void deallocate_sampled(pointer p, size_type n) noexcept {
-    const ended_block ended = end_block(R::heap(), std::to_address(p), n * sizeof(T));
+    const ended_block ended = end_block<R>(std::to_address(p), n * sizeof(T));
     if constexpr (taggable) {
       if (ended.shift != untagged) {
         const tagged_block<T> block{p, ended.shift};

@@ -43,9 +43,9 @@
 #include <utility>
 
 #include <whence/fwd.hpp>
+#include <whence/instruments/recorder.hpp>
 #include <whence/instruments/suspension.hpp>
 #include <whence/instruments/wait_name.hpp>
-#include <whence/profile/coroutine_records.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>
 #include <whence/tracked.hpp>
@@ -140,12 +140,12 @@ class tracked_awaitable {
     if constexpr (std::derived_from<Promise, instruments::promise_life>) {
       record = coroutine.promise().record();
     } else {
-      life_.begin();
+      life_.begin(nullptr, nullptr);
       record = life_.record();
     }
     if (record == nullptr) return;
     const bool waits = how_ == core::suspended::waiting && !instruments::tracked_task<A>;
-    suspension_.begin(*record, {pc, 0, how_}, waits ? &R::block() : nullptr, labels_);
+    suspension_.begin(*record, pc, how_, waits ? &R::block() : nullptr, labels_);
   }
 
   A awaitable_;
@@ -206,7 +206,7 @@ class basic_tracked_promise : public instruments::promise_life {
  public:
   // Not inlined: it returns into the coroutine's function.
   [[gnu::noinline]] basic_tracked_promise() noexcept {
-    life_.begin(basic_custom_profile<"coroutine", true>::get(), __builtin_return_address(0));
+    life_.begin(&basic_custom_profile<"coroutine", true>::get(), __builtin_return_address(0));
     sys::keep_frame();
   }
 
@@ -241,7 +241,7 @@ class basic_tracked_promise : public instruments::promise_life {
   void awaited_by(std::coroutine_handle<Promise> caller) noexcept {
     if constexpr (std::derived_from<Promise, instruments::promise_life>) {
       if (life_.record() == nullptr || caller.promise().record() == nullptr) return;
-      life_.record()->await_from(*caller.promise().record());
+      instruments::recorder_here()->await(*life_.record(), *caller.promise().record());
     }
   }
 };

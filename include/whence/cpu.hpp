@@ -47,6 +47,7 @@
 #include <whence/format/sink.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/process_state.hpp>
+#include <whence/record/recording.hpp>
 #include <whence/samplers/cpu_sampler.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/sys/as_error.hpp>

@@ -9,39 +9,16 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/unwind/trace.hpp>
+#include <whence/instruments/knob.hpp>
 
 namespace whence::inline v1 {
-
-namespace core {
-inline std::int64_t held_to(std::int64_t value, std::int64_t most) noexcept {
-  return value < 0 ? 0 : value < most ? value : most;
-}
-}  // namespace core
 
 // The mean number of bytes between two sampled allocations (512 KiB at the start): 1 samples every
 // allocation, 0 or less none, and nothing is sparser than 1 TiB. Returns the previous rate. What is
 // recorded keeps the rate it was sampled at. Below 64 KiB, deallocations look into a filter from
 // then on: about 1 ns more each. (Go: runtime.MemProfileRate)
 inline std::int64_t set_heap_profile_rate(std::int64_t bytes) noexcept {
-  core::process_state* const s = core::state();
-  if (s == nullptr) return core::default_heap_rate;
-  const std::int64_t rate = core::held_to(bytes, core::largest_rate);
-  if (core::may_leave_untagged(rate)) {
-    // Before any thread can sample by the new rate, every deallocation must look.
-    s->free_mask.store(0, std::memory_order_relaxed);
-    core::publish_gates(*s);
-  }
-  std::int64_t before = 0;
-  {
-    const sys::scoped_lock hold(s->knobs);
-    before = s->heap.rate.load(std::memory_order_relaxed);
-    s->heap.change(rate);
-  }
-  core::publish_gates(*s);
-  return before;
+  return instruments::set(instruments::knob::heap_rate, bytes);
 }
 
 // The mean time, in nanoseconds, that threads wait between two waits recorded in `block`: 1 records
@@ -49,21 +26,14 @@ inline std::int64_t set_heap_profile_rate(std::int64_t bytes) noexcept {
 // recorded. Returns the previous rate. It holds for waits that begin afterwards; what is recorded
 // does not change. (Go: runtime.SetBlockProfileRate)
 inline std::int64_t set_block_profile_rate(std::int64_t ns) noexcept {
-  core::process_state* const s = core::state();
-  if (s == nullptr) return core::default_block_rate;
-  return s->block_rate.exchange(core::held_to(ns, core::largest_block_rate),
-                                std::memory_order_relaxed);
+  return instruments::set(instruments::knob::block_rate, ns);
 }
 
 // One in `n` contentions is recorded in `mutex`, on average, and counts n times: 1 records all, 0
 // none; n below 0 changes nothing; nothing is sparser than one in a million. Returns the previous
 // n. What is recorded does not change. (Go: runtime.SetMutexProfileFraction)
 inline int set_mutex_profile_fraction(int n) noexcept {
-  core::process_state* const s = core::state();
-  if (s == nullptr) return core::default_mutex_fraction;
-  if (n < 0) return static_cast<int>(s->mutex_fraction.load(std::memory_order_relaxed));
-  return static_cast<int>(s->mutex_fraction.exchange(core::held_to(n, core::largest_mutex_fraction),
-                                                     std::memory_order_relaxed));
+  return static_cast<int>(instruments::set(instruments::knob::mutex_fraction, n));
 }
 
 // One in `n` locks has the time it is held recorded in `mutex_hold`, on average, and counts n
@@ -71,25 +41,22 @@ inline int set_mutex_profile_fraction(int n) noexcept {
 // previous n. It reaches a lock that has been used when it would have been sampled next at the old
 // n, after its next 1000 locks where that was 0. What is recorded does not change.
 inline std::int64_t set_mutex_hold_rate(std::int64_t n) noexcept {
-  core::process_state* const s = core::state();
-  if (s == nullptr) return core::default_hold_rate;
-  return s->hold_rate.exchange(core::held_to(n, core::largest_hold_rate),
-                               std::memory_order_relaxed);
+  return instruments::set(instruments::knob::hold_rate, n);
 }
 
 // The number of frames a stack keeps, leaf end first: 128 at the start, 1 to 1024. Deeper stacks
 // show a root frame [truncated].
 inline void set_max_stack_depth(int frames) noexcept {
-  core::process_state* const s = core::state();
-  if (s == nullptr) return;
-  constexpr auto most = static_cast<int>(unwind::max_depth);
-  s->stack_depth.store(frames < 1 ? 1 : frames > most ? most : frames, std::memory_order_relaxed);
+  instruments::set(instruments::knob::stack_depth, frames);
 }
 
 // The number of bytes all tables together may take: 256 MiB at the start. Beyond it events are
 // counted on one [overflow] stack a profile, and the profiles' comments say how many.
 inline void set_memory_limit(std::size_t bytes) noexcept {
-  if (core::process_state* const s = core::state()) s->budget.set_limit(bytes);
+  // No process has more, and the table takes signed values.
+  constexpr std::size_t most = static_cast<std::size_t>(-1) >> 1;
+  instruments::set(instruments::knob::memory_limit,
+                   static_cast<std::int64_t>(bytes < most ? bytes : most));
 }
 
 }  // namespace whence::inline v1

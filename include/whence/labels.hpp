@@ -29,19 +29,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
-#include <new>
-#include <stdexcept>
 #include <string_view>
 #include <utility>
 
 #include <whence/config.hpp>
 #include <whence/fwd.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/thread_labels.hpp>
-#include <whence/stack/label_merges.hpp>
-#include <whence/stack/label_sets.hpp>
-#include <whence/sys/raise.hpp>
+#include <whence/instruments/label.hpp>
+#include <whence/instruments/recorder.hpp>
+#include <whence/instruments/thread_words.hpp>
+#include <whence/sys/word.hpp>
 
 namespace whence::inline v1 {
 
@@ -57,12 +53,12 @@ class labels {
   // Throws: std::length_error for more than 64 labels.
   labels(list pairs) : id_(intern(pairs)) {}
 
-  bool empty() const noexcept { return id_ == stack::label_sets::none; }
+  bool empty() const noexcept { return id_ == 0; }
   std::size_t size() const noexcept { return all().size(); }
   const label* begin() const noexcept { return all().begin(); }
   const label* end() const noexcept { return all().end(); }
 
-  // The value of `key`; empty where there is none.
+  // The value of `key`; empty if there is none.
   std::string_view operator[](std::string_view key) const noexcept {
     for (const label& l : *this) {
       if (l.key == key) return l.value;
@@ -72,8 +68,10 @@ class labels {
 
   // These and `more`, whose values win. (Go: pprof.WithLabels)
   labels with(labels more) const noexcept {
-    core::process_state* const s = core::state();
-    return s == nullptr ? *this : labels(s->label_merges.over(id_, more.id_));
+    if (id_ == 0) return more;
+    if (more.id_ == 0) return *this;
+    const instruments::recorder* const r = instruments::recorder_here();
+    return r == nullptr ? *this : labels(r->merge_labels(id_, more.id_));
   }
 
   friend bool operator==(labels a, labels b) noexcept { return a.id_ == b.id_; }
@@ -84,78 +82,52 @@ class labels {
 
  private:
   stack::label_list all() const noexcept {
-    const core::process_state* const s = core::state();
-    return s == nullptr ? stack::label_list{} : s->labels.of(id_);
+    const instruments::recorder* const r = instruments::recorder_here();
+    return r == nullptr ? stack::label_list{} : r->labels_of(id_);
   }
 
   static std::uint32_t intern(list pairs) {
-    core::process_state* const s = core::state();
-    if (s == nullptr) return stack::label_sets::none;
-    if (pairs.size() != 1) return intern_sorted(*s, pairs);
-    const label one{pairs.begin()->first, pairs.begin()->second};
-    return s->labels.intern({&one, 1});
+    const instruments::recorder* const r = instruments::recorder_here();
+    return r == nullptr ? 0 : r->intern_labels(pairs.begin(), pairs.size());
   }
 
-  // Apart, because its array would be on the stack of every use of one label.
-  [[gnu::noinline]] static std::uint32_t intern_sorted(core::process_state& s, list pairs) {
-    if (pairs.size() > stack::most_labels) {
-      sys::raise<std::length_error>("whence::labels: more than 64 labels");
-    }
-    label* const sorted = static_cast<label*>(__builtin_alloca(pairs.size() * sizeof(label)));
-    std::size_t n = 0;
-    for (const auto& [key, value] : pairs) {
-      std::size_t at = n;
-      while (at > 0 && key < sorted[at - 1].key) --at;
-      if (at > 0 && sorted[at - 1].key == key) {
-        sorted[at - 1].value = value;
-        continue;
-      }
-      for (std::size_t i = n++; i > at; --i) sorted[i] = sorted[i - 1];
-      ::new (sorted + at) label{key, value};
-    }
-    return s.labels.intern({sorted, n});
-  }
-
-  std::uint32_t id_ = stack::label_sets::none;
+  std::uint32_t id_ = 0;  // of stack::label_sets; 0: the empty set
 };
 
 // The labels in force on the calling thread.
 inline labels current_labels() noexcept {
-  const core::process_state* const s = core::state();
-  return s == nullptr ? labels{} : labels(core::labels_of_this_thread(*s));
+  const instruments::thread_words* const words = instruments::this_thread();
+  return words == nullptr ? labels{} : labels(words->labels.load(sys::relaxed));
 }
 
-namespace core {
+namespace instruments {
 
 // Puts a set in force on the calling thread, and the one before back when it goes.
 class label_scope {
  public:
   enum class mode : bool { alone, over_current };
 
-  label_scope(labels l, mode how) noexcept {
-    process_state* const s = state();
-    if (s == nullptr) return;
-    thread_ = record_of_this_thread(*s);
+  label_scope(labels l, mode how) noexcept : thread_(this_thread()) {
     if (thread_ == nullptr) return;
-    before_ = thread_->labels.load(std::memory_order_relaxed);
-    thread_->labels.store(how == mode::alone ? l.id() : s->label_merges.over(before_, l.id()),
-                          std::memory_order_relaxed);
+    before_ = thread_->labels.load(sys::relaxed);
+    const labels in_force = how == mode::alone ? l : labels(before_).with(l);
+    thread_->labels.store(in_force.id(), sys::relaxed);
   }
   ~label_scope() {
     // A scope that ends on another thread is a mistake, but must not change that thread's labels.
-    if (thread_ != nullptr && this_thread(*state()) == thread_) {
-      thread_->labels.store(before_, std::memory_order_relaxed);
+    if (thread_ != nullptr && is_of_this_thread(*thread_)) {
+      thread_->labels.store(before_, sys::relaxed);
     }
   }
   label_scope(const label_scope&) = delete;
   label_scope& operator=(const label_scope&) = delete;
 
  private:
-  thread_record* thread_ = nullptr;
-  std::uint32_t before_ = stack::label_sets::none;
+  thread_words* thread_;
+  std::uint32_t before_ = 0;
 };
 
-}  // namespace core
+}  // namespace instruments
 
 // While it lives, the calling thread has these labels over those it had. Throws: as labels.
 template <bool Enabled>
@@ -163,10 +135,10 @@ class [[nodiscard]] basic_scoped_labels {
  public:
   [[nodiscard]] basic_scoped_labels(labels::list pairs) : basic_scoped_labels(labels(pairs)) {}
   [[nodiscard]] explicit basic_scoped_labels(labels l) noexcept
-      : scope_(l, core::label_scope::mode::over_current) {}
+      : scope_(l, instruments::label_scope::mode::over_current) {}
 
  private:
-  core::label_scope scope_;
+  instruments::label_scope scope_;
 };
 
 // While it lives, the calling thread has these labels and no others: to go on with a task where
@@ -175,10 +147,10 @@ template <bool Enabled>
 class [[nodiscard]] basic_scoped_labels_of {
  public:
   [[nodiscard]] explicit basic_scoped_labels_of(labels l) noexcept
-      : scope_(l, core::label_scope::mode::alone) {}
+      : scope_(l, instruments::label_scope::mode::alone) {}
 
  private:
-  core::label_scope scope_;
+  instruments::label_scope scope_;
 };
 
 // The same that do nothing.

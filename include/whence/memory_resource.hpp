@@ -76,20 +76,20 @@ class tracking_resource : public std::pmr::memory_resource {
       const block b = instruments::try_tag<std::byte>(
           [&] { return static_cast<std::byte*>(upstream_->allocate(bytes + slack, alignment)); });
       if (b.it != nullptr) {
-        if (instruments::record_block(R::heap(), b.it, bytes, rate, b.shift, caller)) return b.it;
+        if (instruments::record_block<R>(b.it, bytes, rate, b.shift, caller)) return b.it;
         upstream_->deallocate(b.upstreams(), bytes + slack, alignment);
       }
     }
     void* const p = upstream_->allocate(bytes, alignment);
     if (rate != 0 && !tags) {
-      instruments::record_block(R::heap(), p, bytes, rate, instruments::untagged, caller);
+      instruments::record_block<R>(p, bytes, rate, instruments::untagged, caller);
     }
     return p;
   }
 
   [[gnu::noinline, gnu::cold]] void deallocate_sampled(void* p, std::size_t bytes,
                                                        std::size_t alignment) {
-    const instruments::ended_block ended = instruments::end_block(R::heap(), p, bytes);
+    const instruments::ended_block ended = instruments::end_block<R>(p, bytes);
     if (ended.shift == instruments::untagged) return upstream_->deallocate(p, bytes, alignment);
     const block b{static_cast<std::byte*>(p), ended.shift};
     upstream_->deallocate(b.upstreams(), bytes + slack, alignment);

@@ -30,7 +30,6 @@
 #include <pthread.h>
 #include <sys/single_threaded.h>
 
-#include <atomic>
 #include <concepts>
 #include <mutex>
 #include <type_traits>
@@ -43,6 +42,7 @@
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/keep_frame.hpp>
 #include <whence/sys/relax.hpp>
+#include <whence/sys/word.hpp>
 
 namespace whence::inline v1 {
 
@@ -140,7 +140,7 @@ class tracked_mutex {
       }
       waits = !instruments::is_over(d);
     } else if constexpr (guesses) {
-      waits = held_.load(std::memory_order_relaxed);
+      waits = held_.load(sys::relaxed);
     }
     const auto take = [&] { return m_.try_lock_for(d); };
     const bool got = waits ? late(take) : take();
@@ -161,7 +161,7 @@ class tracked_mutex {
       }
       waits = !instruments::is_over(t);
     } else if constexpr (guesses) {
-      waits = held_.load(std::memory_order_relaxed);
+      waits = held_.load(sys::relaxed);
     }
     const auto take = [&] { return m_.try_lock_until(t); };
     const bool got = waits ? late(take) : take();
@@ -249,7 +249,7 @@ class tracked_mutex {
     if constexpr (instruments::lockable<M>) {
       return m_.try_lock();
     } else {
-      if (held_.load(std::memory_order_relaxed)) return false;
+      if (held_.load(sys::relaxed)) return false;
       m_.lock();
       return true;
     }
@@ -295,7 +295,7 @@ class tracked_mutex {
     if constexpr (is_recursive<M> && R::enabled) {
       if (++depth_ > 1) return;
     }
-    if constexpr (guesses) held_.store(true, std::memory_order_relaxed);
+    if constexpr (guesses) held_.store(true, sys::relaxed);
     watch_.note_holder();
     if (watch_.hold_is_due()) [[unlikely]]
       begin_hold();
@@ -307,7 +307,7 @@ class tracked_mutex {
       // Zero: the unlock of a lock that is not held, which M is to deal with.
       if (depth_ > 0 && --depth_ > 0) return false;
     }
-    if constexpr (guesses) held_.store(false, std::memory_order_relaxed);
+    if constexpr (guesses) held_.store(false, sys::relaxed);
     return true;
   }
 
@@ -321,7 +321,7 @@ class tracked_mutex {
   [[no_unique_address]] std::conditional_t<is_recursive<M> && R::enabled, unsigned, no_depth>
       depth_{};
   // A lock that cannot be tried: whether somebody has it, more or less.
-  [[no_unique_address]] std::conditional_t<guesses, std::atomic<bool>, not_held> held_{};
+  [[no_unique_address]] std::conditional_t<guesses, sys::word<bool>, not_held> held_{};
 };
 
 // M's own, with a name that nobody sees. (Of a final M, the one above.)

@@ -47,6 +47,7 @@
 #include <whence/profile/snapshot.hpp>
 #include <whence/profile/thread_groups.hpp>
 #include <whence/profile/thread_state.hpp>
+#include <whence/record/recording.hpp>
 #include <whence/samplers/thread_dumper.hpp>
 #include <whence/sys/as_error.hpp>
 #include <whence/sys/keep_frame.hpp>

@@ -19,9 +19,11 @@
 #include <whence/config.hpp>
 #include <whence/fwd.hpp>
 #include <whence/instruments/birth.hpp>
-#include <whence/profile/thread_labels.hpp>
+#include <whence/instruments/recorder.hpp>
+#include <whence/instruments/thread_words.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>
+#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -44,17 +46,18 @@ struct thread_start {
 
 using create_function = int (*)(::pthread_t*, const ::pthread_attr_t*, thread_body, void*);
 
-// Whether somebody else keeps the birth of the threads that the calling thread starts now.
-inline bool starts_known() noexcept {
-  core::process_state* const s = core::state();
-  const core::thread_record* const r = s == nullptr ? nullptr : core::this_thread(*s);
-  return s == nullptr || (r != nullptr && r->starts_known.load(std::memory_order_relaxed));
+// True if the threads that the calling thread starts now are not to be recorded here.
+inline bool starts_unrecorded() noexcept {
+  const recorder* const r = recorder_here();
+  if (r == nullptr) return true;
+  const thread_words* const words = r->this_thread(false);
+  return words != nullptr && words->starts_unrecorded.load(sys::relaxed);
 }
 
 [[gnu::noinline]] inline int create(create_function libc, ::pthread_t* thread,
                                     const ::pthread_attr_t* attributes, thread_body body,
                                     void* argument, const void* caller) {
-  if (starts_known()) return libc(thread, attributes, body, argument);
+  if (starts_unrecorded()) return libc(thread, attributes, body, argument);
   birth b(predefined_registry::threadcreate(), {}, caller);
   auto* const start = new (std::nothrow) thread_start{b, body, argument};
   if (start == nullptr) {

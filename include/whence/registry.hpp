@@ -15,17 +15,13 @@
 #ifndef WHENCE_REGISTRY_HPP
 #define WHENCE_REGISTRY_HPP
 
-#include <atomic>
 #include <concepts>
-#include <string_view>
 #include <type_traits>
 
 #include <whence/fwd.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/find_profile.hpp>
-#include <whence/profile/fixed_string.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/profile.hpp>
+#include <whence/instruments/find_profile.hpp>
+#include <whence/instruments/fixed_string.hpp>
+#include <whence/instruments/kind.hpp>
 
 namespace whence::inline v1 {
 
@@ -46,11 +42,13 @@ struct null_registry {
 
 struct predefined_registry {
   static constexpr bool enabled = true;
-  static profile& heap() noexcept { return core::predefined(core::kind::heap); }
-  static profile& block() noexcept { return core::predefined(core::kind::block); }
-  static profile& mutex() noexcept { return core::predefined(core::kind::mutex); }
-  static profile& mutex_hold() noexcept { return core::predefined(core::kind::mutex_hold); }
-  static profile& threadcreate() noexcept { return core::predefined(core::kind::threadcreate); }
+  static profile& heap() noexcept { return instruments::predefined(core::kind::heap); }
+  static profile& block() noexcept { return instruments::predefined(core::kind::block); }
+  static profile& mutex() noexcept { return instruments::predefined(core::kind::mutex); }
+  static profile& mutex_hold() noexcept { return instruments::predefined(core::kind::mutex_hold); }
+  static profile& threadcreate() noexcept {
+    return instruments::predefined(core::kind::threadcreate);
+  }
 };
 
 template <fixed_string Prefix>
@@ -67,16 +65,13 @@ struct prefixed_registry {
  private:
   template <fixed_string Suffix, core::kind Kind>
   static profile& named() noexcept {
-    static constinit std::atomic<profile*> known{nullptr};
-    profile* p = known.load(std::memory_order_acquire);
-    if (p == nullptr) {
-      p = &core::find_or_make(joined<Prefix, Suffix>::view, Kind);
-      if constexpr (Kind == core::kind::heap) {
-        core::find_or_make(joined<Prefix, ".allocs">::view, core::kind::allocs, p);
-      }
-      known.store(p, std::memory_order_release);
+    static constinit instruments::found_profile known;
+    if constexpr (Kind == core::kind::heap) {
+      return known.get(joined<Prefix, Suffix>::made.text, Kind,
+                       joined<Prefix, ".allocs">::made.text);
+    } else {
+      return known.get(joined<Prefix, Suffix>::made.text, Kind);
     }
-    return *p;
   }
 };
 

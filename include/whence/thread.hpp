@@ -25,8 +25,9 @@
 #include <whence/config.hpp>
 #include <whence/fwd.hpp>
 #include <whence/instruments/birth.hpp>
+#include <whence/instruments/recorder.hpp>
+#include <whence/instruments/unrecorded_start.hpp>
 #include <whence/instruments/wait.hpp>
-#include <whence/profile/known_start.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>
 
@@ -36,8 +37,9 @@ namespace whence::inline v1 {
 // in force, so best where the thread begins), and, its first 15 bytes, to the system. Thread-safe.
 inline void set_thread_name(std::string_view name) noexcept {
   if constexpr (!config::disabled) {
-    core::process_state* const s = core::state();
-    if (s != nullptr) instruments::name_this_thread(*s, instruments::name_set(*s, name));
+    instruments::system_name(name).give_to_this_thread();
+    const instruments::recorder* const r = instruments::recorder_here();
+    if (r != nullptr) r->name_thread(name.data(), name.size());
   }
 }
 
@@ -76,7 +78,7 @@ class start_guard {
 
  private:
   birth* birth_;
-  core::known_start known_;
+  unrecorded_start start_;
 };
 
 template <class Thread, class F, class... Arguments>

@@ -15,45 +15,27 @@
 #ifndef WHENCE_TRACKED_HPP
 #define WHENCE_TRACKED_HPP
 
-#include <atomic>
-#include <string_view>
 #include <type_traits>
-#include <utility>
 
 #include <whence/fwd.hpp>
 #include <whence/instruments/entry.hpp>
-#include <whence/profile/find_profile.hpp>
-#include <whence/profile/fixed_string.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/profile.hpp>
+#include <whence/instruments/find_profile.hpp>
+#include <whence/instruments/fixed_string.hpp>
+#include <whence/instruments/kind.hpp>
 #include <whence/registry.hpp>
 
 namespace whence::inline v1 {
 
-namespace core {
-constexpr bool is_predefined(std::string_view name) {
-  for (const kind_info& row : kinds) {
-    if (name == row.name) return true;
-  }
-  return name == "thread";
-}
-}  // namespace core
-
 template <fixed_string Name, bool Enabled>
 struct basic_custom_profile {
-  static_assert(!core::is_predefined(Name.view()),
+  static_assert(!core::is_predefined(Name.text),
                 "custom_profile: an empty name, or one of a predefined profile");
   static constexpr bool enabled = Enabled;
 
   // The profile of that name, made on first use. Programs and plugins that use the name share it.
   static profile& get() noexcept {
-    static constinit std::atomic<profile*> known{nullptr};
-    profile* p = known.load(std::memory_order_acquire);
-    if (p == nullptr) [[unlikely]] {
-      p = &core::find_or_make(Name.view(), core::kind::custom);
-      known.store(p, std::memory_order_release);
-    }
-    return *p;
+    static constinit instruments::found_profile known;
+    return known.get(Name.text, core::kind::custom);
   }
 };
 

@@ -31,6 +31,7 @@
 
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
+#include <whence/record/recording.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/wall_sampler.hpp>
 #include <whence/sys/no_cancel.hpp>

@@ -139,6 +139,82 @@ case_plugin() {
   done
 }
 
+# What one module records, another reads: the executable or a plugin records, the executable, a plugin
+# or nothing reads, whichever is loaded first, with each linker and in each kind of program.
+case_recording() {
+  # shellcheck disable=SC2207
+  local compile=("${strict[@]}" -O0 -g0 $(compile_flags)) link=() linker order visibility
+  # shellcheck disable=SC2207
+  link=($(link_flags) -ldl)
+  local hidden=(-fvisibility=hidden -fvisibility-inlines-hidden)
+  [[ "$("$CXX" --version)" == *clang* ]] || hidden+=(-fno-gnu-unique)
+  local unit
+  for unit in records reads; do
+    "$CXX" "${compile[@]}" -fPIE -c $unit.cpp -o $unit.o
+    "$CXX" "${compile[@]}" -fPIC -c $unit.cpp -o default-$unit.o
+    "$CXX" "${compile[@]}" -fPIC "${hidden[@]}" -c $unit.cpp -o hidden-$unit.o
+  done
+  "$CXX" "${compile[@]}" -fPIE -c main.cpp -o main.o
+  "$CXX" "${compile[@]}" -fPIE -DWITH_RECORDS -c main.cpp -o main_records.o
+  "$CXX" "${compile[@]}" -fPIE -DWITH_READS -c main.cpp -o main_reads.o
+  "$CXX" "${compile[@]}" -fPIE -DWITH_RECORDS -DWITH_READS -c main.cpp -o main_both.o
+
+  for linker in bfd gold lld; do
+    if ! command -v "ld.$linker" >/dev/null; then
+      echo "recording: ld.$linker is not installed"
+      continue
+    fi
+    mkdir "$linker"
+    for visibility in default hidden; do
+      for unit in records reads; do
+        "$CXX" -shared "-fuse-ld=$linker" $visibility-$unit.o -o "$linker/$visibility-$unit.so" "${link[@]}"
+      done
+    done
+    "$CXX" "-fuse-ld=$linker" main.o -o "$linker/neither" "${link[@]}"
+    "$CXX" "-fuse-ld=$linker" -rdynamic main_records.o records.o -o "$linker/records" "${link[@]}"
+    "$CXX" "-fuse-ld=$linker" -rdynamic main_reads.o reads.o -o "$linker/reads" "${link[@]}"
+    "$CXX" "-fuse-ld=$linker" main_both.o records.o reads.o -o "$linker/both" "${link[@]}"
+    for order in records-first reader-first; do
+      "$linker/both" $order - -
+      "$linker/records" $order - none
+      for visibility in default hidden; do
+        local records="$linker/$visibility-records.so" reads="$linker/$visibility-reads.so"
+        "$linker/reads" $order "$records" -
+        "$linker/records" $order - "$reads"
+        "$linker/neither" $order "$records" "$reads"
+        "$linker/neither" $order "$records" none
+      done
+    done >/dev/null
+    echo "recording: ld.$linker: 20 of 20"
+  done
+
+  # Kinds of programs, each of units that record alone and of one that reads.
+  local kind
+  for kind in "-no-pie -fno-pie" "-static" "-flto" "-Wl,--gc-sections -ffunction-sections -fdata-sections" \
+    "-fno-exceptions -fno-rtti" "-O2" "-fPIC"; do
+    # shellcheck disable=SC2206
+    local options=("${compile[@]}" $kind)
+    # clang's LTO needs a linker that knows its objects.
+    [[ $kind != -flto || "$("$CXX" --version)" != *clang* ]] || options+=(-fuse-ld=lld)
+    # shellcheck disable=SC2086
+    "$CXX" "${options[@]}" -DWITH_RECORDS main.cpp records.cpp -o records "${link[@]}" 2>warnings
+    # shellcheck disable=SC2086
+    "$CXX" "${options[@]}" -DWITH_RECORDS -DWITH_READS main.cpp records.cpp reads.cpp -o both "${link[@]}" 2>warnings
+    ./records reader-first - none >/dev/null
+    ./both reader-first - - >/dev/null
+    echo "recording: $kind: 2 of 2"
+  done
+
+  # A plugin of another layout shares nothing, and says so.
+  cp -r "$prefix/include" other
+  sed -i 's/^#define WHENCE_LAYOUT [0-9]*$/#define WHENCE_LAYOUT 9999/' other/whence/instruments/recorder.hpp
+  "$CXX" "${strict[@]}" -Iother -fPIC -shared records.cpp -o other.so
+  bfd/neither reader-first ./other.so none
+  if bfd/reads reader-first ./other.so - 2>other.err; then die "a plugin of another layout shares the profiles"; fi
+  grep -q 'different versions of whence' other.err || { cat other.err; die "nothing is said of another layout"; }
+  echo "recording: $(grep -m1 versions other.err)"
+}
+
 case_mixed_flags() {
   local usual=("${strict[@]}" "-I$prefix/include" -DWHENCE_WITH_ZLIB=1)
   # shellcheck disable=SC2046
@@ -193,7 +269,7 @@ case_must_not_compile() {
 }
 
 if [ $# -eq 0 ]; then
-  set -- find_package subdirectory pkg_config two_units plugin mixed_flags no_exceptions must_not_compile
+  set -- find_package subdirectory pkg_config two_units plugin recording mixed_flags no_exceptions must_not_compile
 fi
 for name in "$@"; do
   declare -F "case_$name" >/dev/null || die "there is no case $name"

@@ -3,6 +3,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <initializer_list>
 
 #include <whence/instruments/countdown.hpp>
 #include <whence/knobs.hpp>

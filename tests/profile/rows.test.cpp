@@ -30,7 +30,7 @@ TEST_CASE("buckets of one stack sampled at two rates make one row, each scaled b
     set_heap_profile_rate(rate);
     blocks.push_back(a.allocate(size));
   }
-  set_heap_profile_rate(core::default_heap_rate);
+  set_heap_profile_rate(instruments::default_of(instruments::knob::heap_rate));
   const auto rows = own::heap().snapshot().rows;
   REQUIRE(rows.size() == 1);
   CHECK(rows[0].values[0] == 3);

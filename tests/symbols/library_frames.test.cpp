@@ -32,7 +32,7 @@ TEST_CASE("a library's frames are known by their names or by their files") {
   const auto at = [](std::string_view name, std::string_view file) {
     return symbols::frame{name, {}, file, 1};
   };
-  const std::string ours = std::string(symbols::own_headers()) + "profile/lock_holder.hpp";
+  const std::string ours = std::string(symbols::own_headers()) + "instruments/lock_holder.hpp";
   CHECK(symbols::is_own(at("note", ours)));
   CHECK(symbols::is_own(at("whence::mutex::lock()", "")));
   CHECK(symbols::is_own(at("void whence::f<int>()", "")));

@@ -3,10 +3,10 @@
 // What a thread takes along from the one that makes it: the stack of its creation, which counts in
 // `threadcreate` while the thread lives, the labels in force there, and a name.
 //
-//   creating thread:   birth b(profile, caller);   start it;   b.cancel() where it did not start
-//   new thread:        b.adopt();                  its end takes it out of the profile
+//   creating thread:   birth b(profile, name, caller);   start it;   b.cancel() if it did not start
+//   new thread:        b.adopt();                        its end takes it out of the profile
 //
-// A number of words, to be copied like one. Thread-safe; not for signal handlers.
+// A few words, to be copied like one. Thread-safe; not for signal handlers.
 #ifndef WHENCE_INSTRUMENTS_BIRTH_HPP
 #define WHENCE_INSTRUMENTS_BIRTH_HPP
 
@@ -14,77 +14,55 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <cstring>
 #include <string_view>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/profile.hpp>
-#include <whence/profile/record.hpp>
-#include <whence/profile/thread_labels.hpp>
-#include <whence/profile/thread_records.hpp>
-#include <whence/stack/bucket.hpp>
-#include <whence/stack/label_sets.hpp>
+#include <whence/fwd.hpp>
+#include <whence/instruments/recorder.hpp>
 
 namespace whence::inline v1::instruments {
 
-// Gives the calling thread a name: the kernel's, which keeps 15 bytes of it, and the label `thread`
-// over those in force.
-inline void name_this_thread(core::process_state& s, std::uint32_t name) noexcept {
-  core::thread_record* const r = core::record_of_this_thread(s);
-  if (r == nullptr || name == stack::label_sets::none || name == stack::label_sets::overflow) {
-    return;
-  }
-  r->name.store(name, std::memory_order_relaxed);
-  r->labels.store(s.label_merges.over(r->labels.load(std::memory_order_relaxed), name),
-                  std::memory_order_relaxed);
-  const stack::label_list set = s.labels.of(name);
-  if (set.empty()) return;
+// The kernel's name of a thread: 15 bytes and a zero.
+struct system_name {
   char text[16]{};
-  const std::string_view whole = set[0].value;
-  std::memcpy(text, whole.data(), whole.size() < 15 ? whole.size() : 15);
-  ::pthread_setname_np(::pthread_self(), text);
-}
 
-inline std::uint32_t name_set(core::process_state& s, std::string_view name) noexcept {
-  if (name.empty()) return stack::label_sets::none;
-  const stack::label one{"thread", name};
-  return s.labels.intern({&one, 1});
-}
+  constexpr system_name() noexcept = default;
+  explicit system_name(std::string_view name) noexcept {
+    const std::size_t length = name.size() < sizeof text ? name.size() : sizeof text - 1;
+    for (std::size_t i = 0; i < length; ++i) text[i] = name[i];
+  }
+
+  void give_to_this_thread() const noexcept {
+    if (text[0] != '\0') ::pthread_setname_np(::pthread_self(), text);
+  }
+};
+
+struct birth_words {
+  void* created = nullptr;  // a bucket of threadcreate
+  std::uint32_t labels = 0;
+  std::uint32_t name = 0;  // a set of the label `thread` alone; 0: none
+};
 
 class birth {
  public:
-  // The stack begins at the frame that returns to `caller`. Requires: as unwind::capture.
-  birth(profile& threadcreate, std::string_view name, const void* caller) noexcept {
-    core::process_state* const s = core::state();
-    if (s == nullptr) return;
-    labels_ = core::labels_of_this_thread(*s);
-    name_ = name_set(*s, name);
-    created_ = core::record_stack(*s, threadcreate.rows(), {}, caller);
-    if (created_ != nullptr) created_->add(0, 1);
+  // The stack begins at the frame that returns to `caller`. Requires: as the recorder.
+  birth(profile& threadcreate, std::string_view name, const void* caller) noexcept : name_(name) {
+    const recorder* const r = recorder_here();
+    if (r != nullptr) r->begin_birth(words_, threadcreate, name.data(), name.size(), caller);
   }
 
   void cancel() noexcept {
-    if (created_ != nullptr) created_->add(0, -1);
-    created_ = nullptr;
+    if (const recorder* const r = recorder_here()) r->cancel_birth(words_);
   }
 
   // In the new thread.
   void adopt() noexcept {
-    core::process_state* const s = core::state();
-    core::thread_record* const r = s == nullptr ? nullptr : core::record_of_this_thread(*s);
-    if (r == nullptr) return cancel();
-    r->labels.store(labels_, std::memory_order_relaxed);
-    r->created.store(created_, std::memory_order_relaxed);
-    name_this_thread(*s, name_);
-    // Samplers need not find it.
-    if (auto* const begins = s->samplers.thread_begins.load(std::memory_order_acquire)) begins(*s);
+    name_.give_to_this_thread();
+    if (const recorder* const r = recorder_here()) r->adopt_birth(words_);
   }
 
  private:
-  stack::bucket* created_ = nullptr;
-  std::uint32_t labels_ = stack::label_sets::none;
-  std::uint32_t name_ = stack::label_sets::none;
+  system_name name_;
+  birth_words words_;
 };
 
 }  // namespace whence::inline v1::instruments

@@ -1,29 +1,29 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One entry in a custom profile that knows its bucket: what RAII entries are made of. Its end is
-// one atomic subtraction, with no map to look in.
+// One entry in a custom profile that knows the counter it is counted by: what RAII entries are made
+// of. Its end is one atomic subtraction, with no map to look in.
 //
 // Thread-safe: an entry may end on another thread. Never allocates from the heap, never throws.
 #ifndef WHENCE_INSTRUMENTS_ENTRY_HPP
 #define WHENCE_INSTRUMENTS_ENTRY_HPP
 
-#include <utility>
+#include <cstdint>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/custom.hpp>
-#include <whence/profile/profile.hpp>
-#include <whence/profile/record.hpp>
+#include <whence/fwd.hpp>
+#include <whence/instruments/recorder.hpp>
+#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 
 class entry {
  public:
   entry() noexcept = default;
-  entry(entry&& other) noexcept : bucket_(std::exchange(other.bucket_, nullptr)) {}
+  entry(entry&& other) noexcept : counted_(other.counted_) { other.counted_ = nullptr; }
   entry& operator=(entry&& other) noexcept {
     if (this != &other) {
       end();
-      bucket_ = std::exchange(other.bucket_, nullptr);
+      counted_ = other.counted_;
+      other.counted_ = nullptr;
     }
     return *this;
   }
@@ -33,20 +33,20 @@ class entry {
   // lost leaves it without one.
   [[gnu::noinline]] void begin(profile& p) noexcept {
     end();
-    core::process_state* const s = core::state();
-    if (s == nullptr) return;
-    bucket_ = core::record_stack(*s, p.rows(), {}, __builtin_return_address(0));
-    if (bucket_ != nullptr) bucket_->add(core::live_counter, 1);
+    const recorder* const r = recorder_here();
+    if (r != nullptr) counted_ = r->begin_entry(p, __builtin_return_address(0));
   }
 
+  // Release: a reader that sees the end counted sees the begin counted too.
   void end() noexcept {
-    if (bucket_ != nullptr) std::exchange(bucket_, nullptr)->add(core::live_counter, -1);
+    if (counted_ != nullptr) counted_->fetch_sub(1, sys::release);
+    counted_ = nullptr;
   }
 
-  bool begun() const noexcept { return bucket_ != nullptr; }
+  bool begun() const noexcept { return counted_ != nullptr; }
 
  private:
-  stack::bucket* bucket_ = nullptr;
+  sys::word<std::int64_t>* counted_ = nullptr;
 };
 
 }  // namespace whence::inline v1::instruments

@@ -6,12 +6,10 @@
 #ifndef WHENCE_INSTRUMENTS_RELOCKING_HPP
 #define WHENCE_INSTRUMENTS_RELOCKING_HPP
 
-#include <cstddef>
 #include <cstdint>
-#include <new>
 
+#include <whence/fwd.hpp>
 #include <whence/instruments/wait.hpp>
-#include <whence/profile/profile.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -20,34 +18,24 @@ class relocking {
  public:
   relocking(Lock& lock, profile& block, std::uint32_t labels, const void* caller) noexcept
       : lock_(lock), block_(block), labels_(labels), caller_(caller) {}
-
-  ~relocking() { forget(); }
   relocking(const relocking&) = delete;
   relocking& operator=(const relocking&) = delete;
 
   void unlock() {
     lock_.unlock();
-    forget();
-    wait_ = ::new (place_) wait(block_, labels_, caller_);
+    wait_.begin(block_, labels_, caller_);
   }
   void lock() {
-    if (wait_ != nullptr) wait_->end();
-    forget();
+    wait_.end();
     lock_.lock();
   }
 
  private:
-  void forget() noexcept {
-    if (wait_ != nullptr) wait_->~wait();
-    wait_ = nullptr;
-  }
-
   Lock& lock_;
   profile& block_;
   std::uint32_t labels_;
   const void* caller_;
-  wait* wait_ = nullptr;  // std::optional, without its thousand lines
-  alignas(wait) std::byte place_[sizeof(wait)];
+  wait wait_;
 };
 
 }  // namespace whence::inline v1::instruments

@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <new>
 
-#include <whence/profile/gate.hpp>
+#include <whence/instruments/hot_words.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -29,7 +29,7 @@ struct tagged_block {
   }
 };
 
-// The block that `ask` gets with room for a page more than needed; empty where it throws
+// The block that `ask` gets with room for a page more than needed; empty if it throws
 // std::bad_alloc.
 template <class T, class Ask>
 tagged_block<T> try_tag(Ask ask) {

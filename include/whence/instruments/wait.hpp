@@ -1,69 +1,63 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One wait of the calling thread, from its begin to its end: an event of the profile `block`,
-// charged to the stack at which it began.
-//
-//   length d, rate R (nanoseconds)      recorded with probability    as
-//   d >= R                              1                            1 contention, delay d
-//   d <  R                              d/R                          R/d contentions, delay R
-//
-// so the mean of what is recorded is 1 contention and delay d for every wait (Go: runtime/mprof.go,
-// saveblockevent and blocksampled). While it goes on it stands in a slot, from which a profile
-// counts it once it has lasted for R.
-//
-// The stack is taken before the thread waits, not after: then it holds nobody up, since it does not
-// hold the lock yet, and it is there for whoever reads the profile meanwhile.
+// charged to the stack at which it began. How it is counted: record/wait.hpp.
 //
 // Never allocates from the heap, never throws. Cost: two clock readings and a stack.
 #ifndef WHENCE_INSTRUMENTS_WAIT_HPP
 #define WHENCE_INSTRUMENTS_WAIT_HPP
 
-#include <atomic>
+#include <cstddef>
 #include <cstdint>
-#include <new>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/coroutine_root.hpp>
-#include <whence/profile/counters.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/profile.hpp>
-#include <whence/profile/record.hpp>
-#include <whence/profile/wait_queue.hpp>
-#include <whence/profile/wait_slots.hpp>
-#include <whence/stack/bucket.hpp>
-#include <whence/sys/clock.hpp>
-#include <whence/sys/random.hpp>
-#include <whence/sys/thread_local.hpp>
+#include <whence/fwd.hpp>
+#include <whence/instruments/recorder.hpp>
 
 namespace whence::inline v1::instruments {
 
-// Counts a wait that is over, by the rate that was in force when it began.
-inline void count_wait(stack::bucket& b, std::int64_t length_ns, std::int64_t rate_ns) noexcept {
-  const std::int64_t d = length_ns > 0 ? length_ns : 1;
-  if (d >= rate_ns) {
-    b.add(core::contention_counter, 1);
-    b.add(core::delay_counter, d);
-    return;
-  }
-  const double share = static_cast<double>(d) / static_cast<double>(rate_ns);
-  if (sys::uniform() > share) return;
-  b.add(core::contention_counter, sys::round_randomly(1 / share));
-  b.add(core::delay_counter, rate_ns);
-}
-
-// The wait that this thread began last and was counted, which may be over. While it goes on, waits
-// within it are not counted again. By number, because a coroutine may end it on another thread.
-struct counted_wait {
-  const core::wait_slot* slot;
-  std::uint32_t sequence;
-
-  bool goes_on() const noexcept {
-    return slot != nullptr && slot->sequence.load(std::memory_order_relaxed) == sequence;
-  }
+// Room on the waiter's stack for what the recorder keeps of a wait.
+struct wait_room {
+  static constexpr std::size_t bytes = 80;
+  alignas(8) unsigned char place[bytes];
 };
-WHENCE_THREAD_LOCAL counted_wait last_counted_wait{};
 
-// Whether a time-out, a duration or a point in time, leaves no time to wait: then an attempt that
+class wait {
+ public:
+  wait() noexcept = default;
+  // Begins at once; see begin.
+  wait(profile& block, std::uint32_t labels, const void* caller, lock_words* lock = nullptr,
+       bool may_give_up = false) noexcept {
+    begin(block, labels, caller, lock, may_give_up);
+  }
+  wait(const wait&) = delete;
+  wait& operator=(const wait&) = delete;
+  // A wait that ends in an exception leaves nothing behind.
+  ~wait() {
+    if (recorder_ != nullptr) recorder_->abandon_wait(room_);
+  }
+
+  // Begins at the stack that begins at the frame returning to `caller`, in the queue of `lock` if
+  // that is what the thread waits for. Requires: none goes on; `caller` as for the recorder.
+  void begin(profile& block, std::uint32_t labels, const void* caller, lock_words* lock = nullptr,
+             bool may_give_up = false) noexcept {
+    recorder_ = recorder_here();
+    if (recorder_ != nullptr) {
+      recorder_->begin_wait(room_, block, labels, caller, lock, may_give_up);
+    }
+  }
+
+  // The thread goes on; `gained` tells whether it got what it waited for.
+  void end(bool gained = true) noexcept {
+    if (recorder_ != nullptr) recorder_->end_wait(room_, gained);
+    recorder_ = nullptr;
+  }
+
+ private:
+  const recorder* recorder_ = nullptr;  // nullptr: no wait goes on
+  wait_room room_;
+};
+
+// True if a time-out, a duration or a point in time, leaves no time to wait: then an attempt that
 // fails is no wait.
 template <class Time>
 bool is_over(const Time& t) {
@@ -73,99 +67,6 @@ bool is_over(const Time& t) {
     return t <= t.zero();
   }
 }
-
-// For a child of fork: what threads that it does not have were waiting for, or counting.
-inline void forget_other_threads(core::process_state& s) noexcept {
-  core::wait_slots* const slots = s.waits.load(std::memory_order_relaxed);
-  if (slots != nullptr) slots->forget_other_threads();
-  const core::coroutine_root* const coroutines = s.coroutines.load(std::memory_order_relaxed);
-  if (coroutines != nullptr) coroutines->forget_other_threads(s);
-}
-
-inline void forget_other_threads_after_fork() noexcept {
-  if (core::forget_waits.load(std::memory_order_relaxed) == nullptr) {
-    core::forget_waits.store(&forget_other_threads);
-  }
-}
-
-// The slots of all waits; nullptr where there is no memory for them.
-inline core::wait_slots* slots_of(core::process_state& s) noexcept {
-  core::wait_slots* slots = s.waits.load(std::memory_order_acquire);
-  if (slots == nullptr) {
-    void* const memory = s.arena.allocate_always(sizeof(core::wait_slots));
-    if (memory == nullptr) return nullptr;
-    auto* const made = ::new (memory) core::wait_slots(s.arena);
-    if (s.waits.compare_exchange_strong(slots, made, std::memory_order_acq_rel)) slots = made;
-  }
-  forget_other_threads_after_fork();
-  return slots;
-}
-
-class wait {
- public:
-  // Begins a wait at the stack that begins at the frame returning to `caller`, on `queue` if it is
-  // for a lock, which is `lock`. Requires: `caller` as unwind::capture.
-  wait(profile& block, std::uint32_t labels, const void* caller, core::wait_queue* queue = nullptr,
-       const core::lock_holder* lock = nullptr, bool may_give_up = false) noexcept {
-    core::process_state* const s = core::state();
-    if (s == nullptr) return;
-    core::wait_in_progress w;
-    w.rate_ns = s->block_rate.load(std::memory_order_relaxed);
-    const bool charges = queue != nullptr && s->mutex_fraction.load(std::memory_order_relaxed) > 0;
-    const bool counts = w.rate_ns > 0 && !last_counted_wait.goes_on();
-    if (!counts && !charges) return;
-    w.since_ns = sys::monotonic_ns();
-    if (counts) w.bucket = core::record_stack(*s, block.rows(), {0, 0, labels}, caller);
-    if (charges) w.queue = queue;
-    w.lock = lock;
-    w.may_give_up = may_give_up;
-    w.sp = reinterpret_cast<std::uintptr_t>(this);
-    // In this order: whoever is in the queue has a slot, by which a child of fork finds the queue.
-    core::wait_slots* const slots = slots_of(*s);
-    if (slots != nullptr) slot_ = slots->take();
-    if (slot_ != nullptr) {
-      const std::uint32_t sequence = slot_->begin(w);
-      if (counts) last_counted_wait = {slot_, sequence};
-    }
-    if (slot_ == nullptr || (charges && !queue->enter(w.since_ns))) w.queue = nullptr;
-    wait_ = w;
-    open_ = true;
-  }
-  wait(const wait&) = delete;
-  wait& operator=(const wait&) = delete;
-  // A wait that ends in an exception leaves nothing behind.
-  ~wait() {
-    if (!open_) return;
-    leave_queue(sys::monotonic_ns(), true);
-    if (slot_ != nullptr) slot_->end();
-  }
-
-  // The thread goes on; `gained` tells whether it got what it waited for.
-  void end(bool gained = true) noexcept {
-    if (!open_) return;
-    // Before the clock is read: whoever sees the wait go on has read an earlier time.
-    if (slot_ != nullptr) slot_->count();
-    const std::int64_t now = sys::monotonic_ns();
-    leave_queue(now, gained);
-    if (wait_.bucket != nullptr) count_wait(*wait_.bucket, now - wait_.since_ns, wait_.rate_ns);
-    if (slot_ != nullptr) slot_->end();
-  }
-
- private:
-  void leave_queue(std::int64_t now_ns, bool gained) noexcept {
-    open_ = false;
-    if (wait_.queue == nullptr) return;
-    if (gained) {
-      wait_.queue->gain(wait_.since_ns);
-    } else {
-      wait_.queue->give_up(now_ns);
-    }
-  }
-
-  core::wait_in_progress wait_;
-  core::wait_slot* slot_ = nullptr;
-  bool open_ = false;
-};
 
 // Runs `sleep`, which may take a while and returns something, as one wait. The stack begins at the
 // caller, which says sys::keep_frame after it.

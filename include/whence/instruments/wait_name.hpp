@@ -3,19 +3,16 @@
 // The name a lock or another thing to wait for was given, as a label of its events.
 //
 // A name given at run time is copied; one in a constant expression is a literal, and is copied when
-// its first event needs it, so that a named lock can be constant-initialized.
+// its first event needs it, so that a named lock can be constant-initialized. If no module of the
+// process reads profiles when a name is given at run time, the name is lost.
 #ifndef WHENCE_INSTRUMENTS_WAIT_NAME_HPP
 #define WHENCE_INSTRUMENTS_WAIT_NAME_HPP
 
-#include <atomic>
 #include <cstdint>
-#include <string_view>
-#include <type_traits>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/fixed_string.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/stack/label_sets.hpp>
+#include <whence/instruments/fixed_string.hpp>
+#include <whence/instruments/recorder.hpp>
+#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -26,7 +23,7 @@ class wait_name {
   // nullptr and "" are no name.
   constexpr explicit wait_name(const char* name) noexcept
       : name_(name != nullptr && *name != '\0' ? name : nullptr) {
-    if (!std::is_constant_evaluated() && name_ != nullptr) {
+    if (!__builtin_is_constant_evaluated() && name_ != nullptr) {
       intern();
       name_ = nullptr;  // the caller's text may go away
     }
@@ -34,24 +31,23 @@ class wait_name {
   wait_name(const wait_name&) = delete;
   wait_name& operator=(const wait_name&) = delete;
 
-  // The number of the label set.
+  // The number of the label set; 0: none.
   std::uint32_t labels() const noexcept {
-    const std::uint32_t known = labels_.load(std::memory_order_relaxed);
-    return known != stack::label_sets::none || name_ == nullptr ? known : intern();
+    const std::uint32_t known = labels_.load(sys::relaxed);
+    return known != 0 || name_ == nullptr ? known : intern();
   }
 
  private:
-  std::uint32_t intern() const noexcept {
-    core::process_state* const s = core::state();
-    if (s == nullptr) return stack::label_sets::none;
-    const stack::label l{Key.view(), name_};
-    const std::uint32_t id = s->labels.intern({&l, 1}, stack::label_sets::most);
-    labels_.store(id, std::memory_order_relaxed);
+  [[gnu::noinline, gnu::cold]] std::uint32_t intern() const noexcept {
+    const recorder* const r = recorder_here();
+    if (r == nullptr) return 0;
+    const std::uint32_t id = r->name_wait(Key.text, name_);
+    labels_.store(id, sys::relaxed);
     return id;
   }
 
   const char* name_ = nullptr;
-  mutable std::atomic<std::uint32_t> labels_{stack::label_sets::none};
+  mutable sys::word<std::uint32_t> labels_{0};
 };
 
 }  // namespace whence::inline v1::instruments

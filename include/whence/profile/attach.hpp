@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a module meets the root: finds the first copy in the process, opens it if nobody has, and
-// brings its own gate up to date. Runs once a module, on its first slow path.
+// How a module with the reading code meets the root: finds the first copy in the process, opens it
+// if that was not done yet, and makes it known to all modules. Runs once a module, on its first
+// slow path.
 //
 // The loader's list lock is only ever taken alone: never while a lock of ours is held, and nothing
 // that runs under it takes one.
@@ -12,34 +13,55 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include <whence/instruments/knob.hpp>
+#include <whence/instruments/recorder.hpp>
 #include <whence/profile/environment.hpp>
 #include <whence/profile/fork.hpp>
 #include <whence/profile/process_state.hpp>
+#include <whence/profile/sampling.hpp>
 #include <whence/profile/settings.hpp>
+#include <whence/sys/elf_note.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/loader.hpp>
 #include <whence/sys/no_cancel.hpp>
-#include <whence/sys/once_root.hpp>
 #include <whence/unwind/trace.hpp>
 
 namespace whence::inline v1::core {
 
-// Brings the gates of all modules up to date. What is stored is read under the loader's lock, so of
-// two changes the later one is the last everywhere.
-inline void publish_gates(const process_state& s) noexcept {
-  sys::for_each_root([&s](void* address) {
-    auto* const module = static_cast<process_state*>(address);
-    if (module->bytes != sizeof(process_state)) return false;
-    // The mask before the floor: whoever samples by the new floor may hand out unaligned blocks.
-    module->own_gate.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
-                                     std::memory_order_relaxed);
-    module->own_gate.floor.store(s.heap.gate_floor(), std::memory_order_release);
+// Calls visit(link) for each module of this layout, in link-map order.
+template <class Visit>
+void for_each_link(Visit visit) noexcept {
+  sys::for_each_module([&visit](const dl_phdr_info& module) {
+    const sys::elf_note note = sys::find_note("whence1", module);
+    if (note.object != 0 && note.layout == WHENCE_LAYOUT) {
+      visit(*reinterpret_cast<instruments::module_link*>(note.object));
+    }
     return false;
   });
 }
 
-// At such a rate sampled blocks are not aligned to pages.
-inline bool may_leave_untagged(std::int64_t rate) noexcept {
-  return rate > 0 && rate < smallest_tagging_rate;
+// Brings the hot words of all modules up to date. What is stored is read under the loader's lock,
+// so of two changes the later one is the last everywhere.
+inline void publish_hot_words(const process_state& s) noexcept {
+  for_each_link([&s](instruments::module_link& link) {
+    // The mask before the floor: a thread that samples by the new floor may hand out blocks that
+    // are not aligned.
+    link.hot.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
+                             std::memory_order_relaxed);
+    link.hot.floor.store(s.heap.shown_floor(), std::memory_order_release);
+  });
+}
+
+// Makes the root known to all modules: first that each can see the end of a block, and only then
+// that blocks are sampled.
+inline void publish_root(process_state& s) noexcept {
+  for_each_link([&s](instruments::module_link& link) {
+    link.used.store(s.table, std::memory_order_release);
+    link.hot.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
+                             std::memory_order_relaxed);
+  });
+  s.links_published.store(true, std::memory_order_release);
+  publish_hot_words(s);
 }
 
 inline profile* make_predefined(process_state& s, kind k, const profile* shown) noexcept {
@@ -61,20 +83,21 @@ inline bool open_root(process_state& s) noexcept {
   }
   if (heap == nullptr || make_predefined(s, kind::allocs, heap) == nullptr) return false;
 
-  const std::int64_t rate =
-      environment_number("WHENCE_HEAP_RATE", 0, largest_rate, default_heap_rate);
-  if (may_leave_untagged(rate)) s.free_mask = 0;
+  using instruments::knob;
+  const auto start_value = [](const char* name, knob k, std::int64_t least, std::int64_t most) {
+    return environment_number(name, least, most, instruments::default_of(k));
+  };
+  const std::int64_t rate = start_value("WHENCE_HEAP_RATE", knob::heap_rate, 0, largest_rate);
+  if (may_leave_untagged(rate)) s.free_mask = look_at_all;
   s.heap.change(rate);
-  s.hold_rate =
-      environment_number("WHENCE_MUTEX_HOLD_RATE", 0, largest_hold_rate, default_hold_rate);
-  s.block_rate = environment_number("WHENCE_BLOCK_RATE", 0, largest_block_rate, default_block_rate);
-  s.mutex_fraction = environment_number("WHENCE_MUTEX_FRACTION", 0, largest_mutex_fraction,
-                                        default_mutex_fraction);
-  s.stack_depth = static_cast<int>(environment_number(
-      "WHENCE_STACK_DEPTH", 1, static_cast<std::int64_t>(unwind::max_depth), default_stack_depth));
+  s.hold_rate = start_value("WHENCE_MUTEX_HOLD_RATE", knob::hold_rate, 0, largest_hold_rate);
+  s.block_rate = start_value("WHENCE_BLOCK_RATE", knob::block_rate, 0, largest_block_rate);
+  s.mutex_fraction =
+      start_value("WHENCE_MUTEX_FRACTION", knob::mutex_fraction, 0, largest_mutex_fraction);
+  s.stack_depth = static_cast<int>(start_value("WHENCE_STACK_DEPTH", knob::stack_depth, 1,
+                                               static_cast<std::int64_t>(unwind::max_depth)));
   s.budget.set_limit(static_cast<std::size_t>(
-      environment_number("WHENCE_MEMORY_LIMIT", 0, std::int64_t{1} << 47,
-                         static_cast<std::int64_t>(default_memory_limit))));
+      start_value("WHENCE_MEMORY_LIMIT", knob::memory_limit, 0, std::int64_t{1} << 47)));
   s.open = true;
   return true;
 }
@@ -83,10 +106,10 @@ inline bool open_root(process_state& s) noexcept {
   const sys::errno_guard keep;
   const sys::no_cancel uncancelled;
   process_state* first = &own_state;
-  sys::for_each_root([&first](void* address) {
-    auto* const candidate = static_cast<process_state*>(address);
-    if (candidate->bytes != sizeof(process_state)) return false;
-    first = candidate;
+  sys::for_each_module([&first](const dl_phdr_info& module) {
+    const sys::elf_note note = sys::find_note("whenceR", module);
+    if (note.object == 0 || note.layout != WHENCE_LAYOUT) return false;
+    first = reinterpret_cast<process_state*>(note.object);
     return true;
   });
   sys::pin(first);
@@ -98,25 +121,18 @@ inline bool open_root(process_state& s) noexcept {
         "(WHENCE_DISABLE, WHENCE_WITH_ZLIB, WHENCE_WITH_LIBBACKTRACE): its profiles may be "
         "incomplete\n");
   }
-  publish_gates(*first);
+  publish_root(*first);
   // Release pairs with state(): whoever sees the root finds it open.
   root.store(first, std::memory_order_release);
   return first;
 }
 
-#if defined(__PIC__) && !defined(__PIE__)
-// 101: the first that is not the implementation's. A library meets the root here, inside dlopen,
-// because later it may be under a lock of the program's that a thread in dlopen wants: keeping a
-// plugin loaded takes the loader's lock.
-[[gnu::constructor(101), gnu::used]] static void install_early() noexcept {
+// What a module with the reading code does before its constructors run, and before they register
+// handlers of fork. Hidden: it is about this module's link.
+[[gnu::visibility("hidden")]] inline void prepare_module() noexcept {
   fork_handlers::install();
-  state();
+  instruments::here.attach.store([]() noexcept { state(); }, std::memory_order_release);
 }
-#else
-// A program comes before the constructors of all its libraries, which may register handlers too.
-[[gnu::section(".preinit_array"),
-  gnu::used]] static void (*const install_early)() = &fork_handlers::install;
-#endif
 
 }  // namespace whence::inline v1::core
 

@@ -19,16 +19,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <whence/instruments/recorder.hpp>
 #include <whence/profile/wait_slots.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/segments.hpp>
 
 namespace whence::inline v1::core {
-
-enum class suspended : unsigned char { at_start, idly, waiting };
-
-struct coroutine_record;
 
 // A coroutine, as long as it lives: its record may be another's later.
 struct coroutine_ref {

@@ -14,6 +14,7 @@
 
 #include <atomic>
 
+#include <whence/instruments/countdown.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/random.hpp>
@@ -65,19 +66,19 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     sys::loader_walk.unlock();
   }
 
-  // Children would all sample where the parent's next samples are, and by its next numbers: a new
-  // epoch makes the child draw its own. The root's module is the first to come here.
+  // Children would all sample where the parent's next samples are, and by its next numbers: so the
+  // one thread of the child draws anew. (In a module that only records it keeps the draw it had,
+  // which is as good for one child as any other.) The root's module is the first to come here.
   static void in_child() noexcept {
     if (held_) {
-      own_state.heap.start_epoch();
       own_state.threads.forget_other_threads();
       if (hooks_ != nullptr) hooks_->in_child(own_state);
     }
     if (process_state* const s = root.load(std::memory_order_relaxed)) {
       const auto forget = forget_waits.load(std::memory_order_relaxed);
       if (forget != nullptr) forget(*s);
-      own_state.own_gate.floor.store(s->heap.gate_floor(), std::memory_order_relaxed);
     }
+    instruments::own_heap_sampler = {};
     sys::forget_random();
     unlock();
   }

@@ -5,22 +5,9 @@
 #ifndef WHENCE_PROFILE_KINDS_HPP
 #define WHENCE_PROFILE_KINDS_HPP
 
+#include <whence/instruments/kind.hpp>
+
 namespace whence::inline v1::core {
-
-enum class kind : unsigned char {
-  allocs,
-  block,
-  goroutine,
-  heap,
-  mutex,
-  mutex_hold,
-  threadcreate,
-  cpu,
-  wall,
-  custom
-};
-
-inline constexpr int kind_count = 10;
 
 // A sample type of profile.proto. An empty type stands for the name of a custom profile.
 struct value_type {
@@ -104,6 +91,16 @@ inline constexpr kind_info kinds[kind_count] = {
 constexpr const kind_info& info(kind k) {
   return kinds[static_cast<int>(k)];
 }
+
+// Recording pages know the names alone (instruments/kind.hpp).
+static_assert([] {
+  for (int k = 0; k < kind_count; ++k) {
+    for (int i = 0; kinds[k].name[i] != '\0' || kind_names[k][i] != '\0'; ++i) {
+      if (kinds[k].name[i] != kind_names[k][i]) return false;
+    }
+  }
+  return true;
+}());
 
 }  // namespace whence::inline v1::core
 

@@ -4,9 +4,9 @@
 // destructible object, alive before the first constructor and after the last destructor. Its parts
 // hand each other what they need; a lower folder never looks the root up.
 //
-// Each executable or plugin carries one such object; the process uses the first
-// (sys/once_root.hpp). A module meets it at its first slow path, in attach(). Not for signal
-// handlers before that.
+// Each executable or plugin that has the reading code carries one such object, told of by a note
+// (sys/elf_note.hpp); the first in link-map order is the root. A module meets it at its first slow
+// path, in attach(). Not for signal handlers before that.
 #ifndef WHENCE_PROFILE_PROCESS_STATE_HPP
 #define WHENCE_PROFILE_PROCESS_STATE_HPP
 
@@ -14,10 +14,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <whence/instruments/knob.hpp>
+#include <whence/instruments/recorder.hpp>
 #include <whence/profile/block_filter.hpp>
-#include <whence/profile/gate.hpp>
 #include <whence/profile/live_map.hpp>
 #include <whence/profile/profile_directory.hpp>
+#include <whence/profile/sampling.hpp>
 #include <whence/profile/settings.hpp>
 #include <whence/profile/thread_records.hpp>
 #include <whence/stack/label_merges.hpp>
@@ -25,7 +27,7 @@
 #include <whence/stack/losses.hpp>
 #include <whence/stack/table.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/once_root.hpp>
+#include <whence/sys/elf_note.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/unwind/unwinder.hpp>
 
@@ -70,19 +72,15 @@ struct sampling_root {
   std::atomic<void (*)(process_state&) noexcept> forget_dumper{nullptr};
 };
 
-inline constexpr std::int64_t default_heap_rate = 512 * 1024;  // Go: runtime.MemProfileRate
-inline constexpr std::int64_t default_block_rate = 1;          // nanoseconds; every wait
-inline constexpr std::int64_t default_mutex_fraction = 1;      // every contention
-inline constexpr std::int64_t default_hold_rate = 1000;        // one lock in a thousand
-inline constexpr int default_stack_depth = 128;                // Go: GODEBUG profstackdepth
-inline constexpr std::size_t default_memory_limit = std::size_t{256} << 20;
+// The module's own table (record/recording.hpp).
+[[gnu::visibility("hidden")]] extern const instruments::recorder recording asm("whence_recording");
 
 struct process_state {
-  // The module's own words, used in every copy; all else is used in the first copy alone.
-  std::uint32_t bytes = sizeof(process_state);
-  gate own_gate;
+  // Used in the first copy alone.
+  const instruments::recorder* const table = &recording;
 
-  sys::memory_budget budget{default_memory_limit};
+  sys::memory_budget budget{
+      static_cast<std::size_t>(instruments::default_of(instruments::knob::memory_limit))};
   sys::arena arena{budget};
   stack::losses losses;
   stack::table stacks{arena, losses};
@@ -101,12 +99,15 @@ struct process_state {
 
   sampling_root samplers;
 
-  sampling heap{default_heap_rate};  // bytes allocated
-  std::atomic<std::int64_t> hold_rate{default_hold_rate};
-  std::atomic<std::int64_t> block_rate{default_block_rate};
-  std::atomic<std::int64_t> mutex_fraction{default_mutex_fraction};
-  std::atomic<std::uintptr_t> free_mask{tag_alignment - 1};
-  std::atomic<int> stack_depth{default_stack_depth};
+  sampling heap{instruments::default_of(instruments::knob::heap_rate)};  // bytes allocated
+  std::atomic<std::int64_t> hold_rate{instruments::default_of(instruments::knob::hold_rate)};
+  std::atomic<std::int64_t> block_rate{instruments::default_of(instruments::knob::block_rate)};
+  std::atomic<std::int64_t> mutex_fraction{
+      instruments::default_of(instruments::knob::mutex_fraction)};
+  std::atomic<std::uintptr_t> free_mask{tagged_only};
+  std::atomic<int> stack_depth{
+      static_cast<int>(instruments::default_of(instruments::knob::stack_depth))};
+  std::atomic<bool> links_published{false};  // every module's code sees the table
   std::atomic<bool> mixed_settings{false};
 
   sys::spin_lock knobs;  // one change of a knob at a time
@@ -119,7 +120,9 @@ struct process_state {
 
 // Hidden: each module's own.
 [[gnu::visibility("hidden"),
-  gnu::used]] inline constinit process_state own_state asm("whence_root_v1"){};
+  gnu::used]] inline constinit process_state own_state asm("whence_root"){};
+WHENCE_ELF_NOTE("whenceR", WHENCE_LAYOUT, "whence_root");
+
 [[gnu::visibility("hidden")]] inline constinit std::atomic<process_state*> root{nullptr};
 // Lets a child of fork forget the waits of threads it does not have. Of a module whose code waits.
 [[gnu::visibility("hidden")]] inline constinit std::atomic<void (*)(process_state&) noexcept>

@@ -21,28 +21,29 @@
 #include <cstdint>
 #include <new>
 
+#include <whence/instruments/thread_words.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/sys/thread_local.hpp>
+#include <whence/sys/thread_pointer.hpp>
 
 namespace whence::inline v1::core {
 
-struct alignas(sys::cache_line) thread_record {
+struct alignas(sys::cache_line) thread_record : instruments::thread_words {
   std::atomic<::pid_t> tid{0};                   // 0: free
-  std::atomic<std::uint32_t> labels{0};          // the set in force: stack::label_sets
   std::atomic<std::uint32_t> name{0};            // a set of the label `thread` alone; 0: none
-  std::atomic<bool> starts_known{false};         // a thread it is starting has its birth already
   std::atomic<stack::bucket*> created{nullptr};  // of threadcreate, which counts living threads
   thread_record* next = nullptr;
 
   // The thread is no more.
   void forget() noexcept {
+    owner.store(0, std::memory_order_relaxed);
     stack::bucket* const b = created.exchange(nullptr, std::memory_order_relaxed);
     if (b != nullptr) b->add(0, -1);
     labels.store(0, std::memory_order_relaxed);
     name.store(0, std::memory_order_relaxed);
-    starts_known.store(false, std::memory_order_relaxed);
+    starts_unrecorded.store(false, std::memory_order_relaxed);
     tid.store(0, std::memory_order_release);
   }
 };
@@ -70,6 +71,7 @@ class thread_records {
     const ::pid_t tid = ::gettid();
     thread_record* const r = reuse(tid);
     if (r == nullptr) return nullptr;
+    r->owner.store(sys::thread_pointer(), std::memory_order_relaxed);
     own().store(r, std::memory_order_relaxed);
     // Where it cannot be told of the thread's end, the record stays taken.
     if (make_key()) ::pthread_setspecific(key_, r);

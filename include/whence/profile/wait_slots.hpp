@@ -22,8 +22,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/profile/lock_holder.hpp>
-#include <whence/profile/wait_queue.hpp>
+#include <whence/instruments/lock_holder.hpp>
+#include <whence/instruments/wait_queue.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/segments.hpp>

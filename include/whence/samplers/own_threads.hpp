@@ -14,7 +14,7 @@
 #include <cstdint>
 #include <new>
 
-#include <whence/profile/known_start.hpp>
+#include <whence/instruments/unrecorded_start.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/service_thread.hpp>
@@ -31,7 +31,7 @@ struct own_threads {
   // 0, or the system's error.
   static int start(sys::service_thread& thread, void (*body)(void*), void* argument,
                    const char* name) noexcept {
-    const core::known_start ours;
+    const instruments::unrecorded_start ours;
     return thread.start(body, argument, name);
   }
 

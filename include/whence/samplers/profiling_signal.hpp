@@ -28,7 +28,7 @@
 #include <whence/profile/attach.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/once_root.hpp>
+#include <whence/sys/loader.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/spin_lock.hpp>

@@ -16,6 +16,7 @@
 #include <cstdint>
 
 #include <whence/stack/hash.hpp>
+#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::stack {
 
@@ -39,7 +40,7 @@ inline constexpr int counter_count = 4;
 
 struct alignas(64) bucket {
   hash128 identity;
-  std::atomic<std::int64_t> counters[counter_count];
+  sys::word<std::int64_t> counters[counter_count];
   std::uint64_t number;
   std::uint32_t labels;
   std::uint16_t list;

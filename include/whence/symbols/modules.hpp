@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <whence/symbols/build_id.hpp>
+#include <whence/sys/elf_note.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/unwind/plugins.hpp>
 

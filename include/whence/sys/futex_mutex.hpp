@@ -14,11 +14,11 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
-#include <atomic>
 #include <cstdint>
 
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/relax.hpp>
+#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -30,8 +30,7 @@ class futex_mutex {
 
   [[nodiscard]] bool try_lock() noexcept {
     std::uint32_t expected = free;
-    return word_.compare_exchange_strong(expected, locked, std::memory_order_acquire,
-                                         std::memory_order_relaxed);
+    return word_.compare_exchange_strong(expected, locked, acquire);
   }
 
   void lock() noexcept {
@@ -43,7 +42,7 @@ class futex_mutex {
   [[nodiscard]] bool try_lock_for_a_moment() noexcept {
     for (int i = 0; i < looks; ++i) {
       relax();
-      if (word_.load(std::memory_order_relaxed) == free && try_lock()) return true;
+      if (word_.load(relaxed) == free && try_lock()) return true;
     }
     return false;
   }
@@ -52,7 +51,7 @@ class futex_mutex {
   [[gnu::noinline, gnu::cold]] void sleep() noexcept {
     const errno_guard keep;
     // Locked as contended, because others may sleep; its unlock then wakes one, needed or not.
-    while (word_.exchange(contended, std::memory_order_acquire) != free) {
+    while (word_.exchange(contended, acquire) != free) {
       ::syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, contended, nullptr, nullptr, 0);
     }
   }
@@ -60,15 +59,14 @@ class futex_mutex {
   // Releases it if nobody sleeps and nothing was marked.
   [[nodiscard]] bool try_unlock() noexcept {
     std::uint32_t expected = locked;
-    return word_.compare_exchange_strong(expected, free, std::memory_order_release,
-                                         std::memory_order_relaxed);
+    return word_.compare_exchange_strong(expected, free, release);
   }
 
   // Makes try_unlock fail. Requires: the caller holds it.
-  void mark() noexcept { word_.store(contended, std::memory_order_relaxed); }
+  void mark() noexcept { word_.store(contended, relaxed); }
 
   void unlock() noexcept {
-    if (word_.exchange(free, std::memory_order_release) == contended) [[unlikely]]
+    if (word_.exchange(free, release) == contended) [[unlikely]]
       wake();
   }
 
@@ -83,7 +81,7 @@ class futex_mutex {
     ::syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   }
 
-  std::atomic<std::uint32_t> word_{free};
+  word<std::uint32_t> word_{free};
 };
 
 // std::lock_guard without <mutex>.

@@ -8,6 +8,7 @@
 #ifndef WHENCE_SYS_LOADER_HPP
 #define WHENCE_SYS_LOADER_HPP
 
+#include <dlfcn.h>
 #include <link.h>
 
 #include <cstddef>
@@ -27,16 +28,16 @@ void for_each_module(Visit visit) {
                     &visit);
 }
 
-// Whether the segment is in memory: its bytes may be read while the walk lasts.
-inline bool is_mapped(const dl_phdr_info& module, const ElfW(Phdr) & segment) noexcept {
-  for (int i = 0; i < module.dlpi_phnum; ++i) {
-    const ElfW(Phdr)& load = module.dlpi_phdr[i];
-    if (load.p_type == PT_LOAD && (load.p_flags & PF_R) != 0 && segment.p_vaddr >= load.p_vaddr &&
-        segment.p_vaddr + segment.p_memsz <= load.p_vaddr + load.p_memsz) {
-      return true;
-    }
-  }
-  return false;
+// Keeps the plugin that holds `object` loaded for good. Only a plugin's own code can be the first
+// to need that, and only there is dlopen sure to be more than a linker's warning (static programs).
+inline void pin([[maybe_unused]] const void* object) {
+#if defined(__PIC__) && !defined(__PIE__)
+  Dl_info where{};
+  link_map* module = nullptr;
+  if (::dladdr1(object, &where, reinterpret_cast<void**>(&module), RTLD_DL_LINKMAP) == 0) return;
+  if (module == nullptr || *module->l_name == '\0') return;  // the executable
+  ::dlopen(module->l_name, RTLD_LAZY | RTLD_NOLOAD | RTLD_NODELETE);
+#endif
 }
 
 }  // namespace whence::inline v1::sys

@@ -9,6 +9,7 @@
 #include "../wait_probe.hpp"
 #include <whence/instruments/wait.hpp>
 #include <whence/profile.hpp>
+#include <whence/record/wait.hpp>
 #include <whence/registry.hpp>
 #include <whence/sync.hpp>
 
@@ -40,8 +41,8 @@ TEST_CASE("sampled waits stand for all waits: 100 000 of 0.1 ms and 10 000 of 1 
   stack::bucket& b = bucket_of(p);
   constexpr std::int64_t rate = 1'000'000;
   for (int i = 0; i < 100'000; ++i) {
-    instruments::count_wait(b, 100'000, rate);
-    if (i % 10 == 0) instruments::count_wait(b, 1'000'000, rate);
+    record::count_wait(b, 100'000, rate);
+    if (i % 10 == 0) record::count_wait(b, 1'000'000, rate);
   }
   const auto all = waits_of(p);
   CHECK(std::abs(static_cast<double>(all.ns) / 20e9 - 1) < 0.05);
@@ -53,7 +54,7 @@ TEST_CASE("sampled waits stand for all waits: 100 000 of 0.1 ms and 10 000 of 1 
 TEST_CASE("counts are whole, and right on average") {
   profile& p = own<"wait.whole">::block();
   stack::bucket& b = bucket_of(p);
-  for (int i = 0; i < 100'000; ++i) instruments::count_wait(b, 700, 1000);
+  for (int i = 0; i < 100'000; ++i) record::count_wait(b, 700, 1000);
   const auto all = waits_of(p);
   CHECK(std::abs(static_cast<double>(all.count) / 100e3 - 1) < 0.02);
   CHECK(all.ns % 1000 == 0);
@@ -63,7 +64,7 @@ TEST_CASE("counts are whole, and right on average") {
 TEST_CASE("at rate 1 every wait counts as it is, one of no length as a nanosecond") {
   profile& p = own<"wait.exact">::block();
   stack::bucket& b = bucket_of(p);
-  for (const std::int64_t d : {5, 0, -7, 1, 1000}) instruments::count_wait(b, d, 1);
+  for (const std::int64_t d : {5, 0, -7, 1, 1000}) record::count_wait(b, d, 1);
   CHECK(waits_of(p) == whence_tests::wait_totals{5, 5 + 1 + 1 + 1 + 1000});
 }
 

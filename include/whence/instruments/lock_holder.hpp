@@ -4,8 +4,8 @@
 // reads. The stack pointer tells the thread, whose stack it is in, and, while the function that
 // took the lock has not returned, its frame there. While somebody waits, it is mostly who has the
 // lock.
-#ifndef WHENCE_PROFILE_LOCK_HOLDER_HPP
-#define WHENCE_PROFILE_LOCK_HOLDER_HPP
+#ifndef WHENCE_INSTRUMENTS_LOCK_HOLDER_HPP
+#define WHENCE_INSTRUMENTS_LOCK_HOLDER_HPP
 
 #include <cstdint>
 
@@ -27,4 +27,4 @@ struct lock_holder {
 
 }  // namespace whence::inline v1::core
 
-#endif  // WHENCE_PROFILE_LOCK_HOLDER_HPP
+#endif  // WHENCE_INSTRUMENTS_LOCK_HOLDER_HPP

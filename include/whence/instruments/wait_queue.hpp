@@ -26,13 +26,13 @@
 // shared lock overlap.
 //
 // Thread-safe, lock-free.
-#ifndef WHENCE_PROFILE_WAIT_QUEUE_HPP
-#define WHENCE_PROFILE_WAIT_QUEUE_HPP
+#ifndef WHENCE_INSTRUMENTS_WAIT_QUEUE_HPP
+#define WHENCE_INSTRUMENTS_WAIT_QUEUE_HPP
 
-#include <atomic>
 #include <cstdint>
 
 #include <whence/sys/cycles.hpp>
+#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::core {
 
@@ -44,44 +44,43 @@ class wait_queue {
   constexpr wait_queue() noexcept = default;
 
   // Nobody waits, nothing is pending, no hold is timed: what an unlock asks.
-  bool idle() const noexcept { return word_.load(std::memory_order_relaxed) == 0; }
+  bool idle() const noexcept { return word_.load(sys::relaxed) == 0; }
 
   // False, and nothing is changed, where too many wait already.
   bool enter(std::int64_t now_ns) noexcept {
-    std::uint64_t before = word_.load(std::memory_order_relaxed);
+    std::uint64_t before = word_.load(sys::relaxed);
     do {
       if (count(before) == most_waiters) return false;
-    } while (!word_.compare_exchange_weak(before, before + waiter(ticks(now_ns)),
-                                          std::memory_order_relaxed));
+    } while (!word_.compare_exchange_weak(before, before + waiter(ticks(now_ns)), sys::relaxed));
     return true;
   }
 
   // The thread that entered at `since_ns` has the lock.
   void gain(std::int64_t since_ns) noexcept {
-    const std::int64_t charged = charged_.load(std::memory_order_relaxed);
+    const std::int64_t charged = charged_.load(sys::relaxed);
     const std::int64_t since = ticks(since_ns);
     const std::uint64_t before =
-        word_.fetch_sub(waiter(since > charged ? since : charged), std::memory_order_relaxed);
-    if ((before & handed_over) != 0) word_.fetch_and(~handed_over, std::memory_order_relaxed);
+        word_.fetch_sub(waiter(since > charged ? since : charged), sys::relaxed);
+    if ((before & handed_over) != 0) word_.fetch_and(~handed_over, sys::relaxed);
   }
 
   // A thread that entered waits no longer, and has not got the lock.
   void give_up(std::int64_t now_ns) noexcept {
-    word_.fetch_sub(waiter(ticks(now_ns)), std::memory_order_relaxed);
+    word_.fetch_sub(waiter(ticks(now_ns)), sys::relaxed);
   }
 
   // Whether a thread was charged just now, and those who wait have not had the time to come.
   bool resting() const noexcept {
-    const std::uint64_t word = word_.load(std::memory_order_relaxed);
+    const std::uint64_t word = word_.load(sys::relaxed);
     return (word & handed_over) != 0 && count(word) > 0 &&
-           now_in_cycles() - handover_.load(std::memory_order_relaxed) < sys::moment_in_cycles();
+           now_in_cycles() - handover_.load(sys::relaxed) < sys::moment_in_cycles();
   }
 
   // What an unlock at this moment is charged, in nanoseconds; `clock` tells the time in them.
   // Requires: the lock is held.
   template <class Clock>
   std::int64_t charge(Clock clock) noexcept {
-    std::uint64_t before = word_.load(std::memory_order_relaxed);
+    std::uint64_t before = word_.load(sys::relaxed);
     for (;;) {
       if ((before & ~holding) == 0) return 0;
       const std::int64_t now = ticks(clock());
@@ -95,27 +94,27 @@ class wait_queue {
           count(before) > 0 ? (before | handed_over) + (charged << sum_shift) : before & holding;
       // Before the word: a thread that gains meanwhile must not take for uncharged what is charged.
       if (count(before) > 0) raise_charged(now);
-      if (word_.compare_exchange_strong(before, after, std::memory_order_relaxed)) {
-        handover_.store(now_in_cycles(), std::memory_order_relaxed);
+      if (word_.compare_exchange_strong(before, after, sys::relaxed)) {
+        handover_.store(now_in_cycles(), sys::relaxed);
         return static_cast<std::int64_t>(charged) * tick_ns;
       }
     }
   }
 
   // Marks that the holder's time is taken, so that its unlock comes by. Requires: the lock is held.
-  void begin_hold() noexcept { word_.fetch_or(holding, std::memory_order_relaxed); }
+  void begin_hold() noexcept { word_.fetch_or(holding, sys::relaxed); }
 
-  bool holds() const noexcept { return (word_.load(std::memory_order_relaxed) & holding) != 0; }
+  bool holds() const noexcept { return (word_.load(sys::relaxed) & holding) != 0; }
 
   // Takes the mark away; whether it was there. Requires: the lock is held.
   bool end_hold() noexcept {
     if (!holds()) return false;
-    word_.fetch_and(~holding, std::memory_order_relaxed);
+    word_.fetch_and(~holding, sys::relaxed);
     return true;
   }
 
   // For the child of a fork: whoever waited is not there any more.
-  void forget_waiters() noexcept { word_.fetch_and(holding, std::memory_order_relaxed); }
+  void forget_waiters() noexcept { word_.fetch_and(holding, sys::relaxed); }
 
  private:
   static constexpr int sum_shift = 16;
@@ -127,8 +126,8 @@ class wait_queue {
     return static_cast<std::uint32_t>(sys::cycles());
   }
   void raise_charged(std::int64_t to) noexcept {
-    std::int64_t before = charged_.load(std::memory_order_relaxed);
-    while (before < to && !charged_.compare_exchange_weak(before, to, std::memory_order_relaxed)) {
+    std::int64_t before = charged_.load(sys::relaxed);
+    while (before < to && !charged_.compare_exchange_weak(before, to, sys::relaxed)) {
     }
   }
   static constexpr std::int64_t ticks(std::int64_t ns) noexcept { return ns / tick_ns; }
@@ -139,11 +138,11 @@ class wait_queue {
     return (word & low_bits) >> 2;
   }
 
-  std::atomic<std::uint64_t> word_{0};
-  std::atomic<std::int64_t> charged_{0};    // in ticks
-  std::atomic<std::uint32_t> handover_{0};  // when the last charge was; cycles, the lower half
+  sys::word<std::uint64_t> word_{0};
+  sys::word<std::int64_t> charged_{0};    // in ticks
+  sys::word<std::uint32_t> handover_{0};  // when the last charge was; cycles, the lower half
 };
 
 }  // namespace whence::inline v1::core
 
-#endif  // WHENCE_PROFILE_WAIT_QUEUE_HPP
+#endif  // WHENCE_INSTRUMENTS_WAIT_QUEUE_HPP

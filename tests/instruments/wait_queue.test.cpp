@@ -8,7 +8,7 @@
 #include <thread>
 #include <vector>
 
-#include <whence/profile/wait_queue.hpp>
+#include <whence/instruments/wait_queue.hpp>
 #include <whence/sys/clock.hpp>
 
 using namespace whence;

@@ -1,0 +1,47 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The kinds of profiles, as far as recording pages tell them apart. What each is made of:
+// profile/kinds.hpp.
+#ifndef WHENCE_INSTRUMENTS_KIND_HPP
+#define WHENCE_INSTRUMENTS_KIND_HPP
+
+namespace whence::inline v1::core {
+
+enum class kind : unsigned char {
+  allocs,
+  block,
+  goroutine,
+  heap,
+  mutex,
+  mutex_hold,
+  threadcreate,
+  cpu,
+  wall,
+  custom
+};
+
+inline constexpr int kind_count = 10;
+
+// The names that programs look them up by. Those of cpu and wall are for sessions alone; a custom
+// profile has a name of its own.
+inline constexpr const char* kind_names[kind_count] = {
+    "allocs",     "block",        "goroutine", "heap", "mutex",
+    "mutex_hold", "threadcreate", "cpu",       "wall", ""};
+
+// Whether a custom profile may not have this name: it is empty, a predefined one's, or "thread", by
+// which `goroutine` is found too.
+constexpr bool is_predefined(const char* name) noexcept {
+  const auto equal = [name](const char* other) {
+    int i = 0;
+    while (name[i] == other[i] && name[i] != '\0') ++i;
+    return name[i] == other[i];
+  };
+  for (const char* const taken : kind_names) {
+    if (equal(taken)) return true;
+  }
+  return equal("thread");
+}
+
+}  // namespace whence::inline v1::core
+
+#endif  // WHENCE_INSTRUMENTS_KIND_HPP

@@ -1,0 +1,202 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The seam between what records and what reads. A file that records compiles its fast paths and,
+// behind them, calls through one table of functions; what the table points to (record/) comes into
+// the process with the file that reads profiles.
+//
+//   a recording file                         the module that reads, first in the process
+//   countdown, try_lock, ...      inline     record/recording.hpp: the table
+//   here.used, or nothing yet  ───────────>  recorder::due, record_block, begin_wait, ...
+//
+// Each module has a module_link, found by a note (sys/elf_note.hpp). The module that has the code
+// and comes first in link-map order serves them all, and stays loaded for good: when it is ready,
+// it writes its table and the hot words into every link; a module that is loaded later reads them
+// from another's link, before its other constructors run. If no module of the process reads,
+// nothing is recorded: the slow paths then cost a load and a comparison.
+#ifndef WHENCE_INSTRUMENTS_RECORDER_HPP
+#define WHENCE_INSTRUMENTS_RECORDER_HPP
+
+#include <link.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/config.hpp>
+#include <whence/fwd.hpp>
+#include <whence/instruments/hot_words.hpp>
+#include <whence/instruments/kind.hpp>
+#include <whence/sys/elf_note.hpp>
+#include <whence/sys/word.hpp>
+
+// Bumped whenever the layout of module_link, of recorder, or of anything that they hand over
+// changes, and with every change of process_state: modules that disagree do not share.
+#define WHENCE_LAYOUT 10
+
+namespace whence::inline v1 {
+
+namespace core {
+struct coroutine_record;
+enum class suspended : unsigned char { at_start, idly, waiting };  // how a coroutine is suspended
+}  // namespace core
+
+namespace stack {
+class label_list;
+}
+
+namespace instruments {
+
+struct heap_sampler;
+struct ended_block;
+struct wait_room;
+struct lock_words;
+struct ended_hold;
+struct birth_words;
+struct thread_words;
+enum class knob : int;
+
+// All are thread-safe and allocate nothing from the heap; none is for signal handlers. `caller`, as
+// unwind::capture: the return address of a function still active, at whose caller the stack begins.
+struct recorder {
+  // Profiles by kind and by name, made if there is none: always one, to be recorded into.
+  profile& (*predefined)(core::kind) noexcept;
+  profile& (*find_or_make)(const char* name, core::kind, profile* shown) noexcept;
+
+  // Memory (record/heap.hpp).
+  std::int64_t (*due)(heap_sampler&, std::size_t bytes) noexcept;
+  bool (*record_block)(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
+                       std::uint16_t shift, const void* caller) noexcept;
+  ended_block (*end_block)(profile& heap, const void* block, std::size_t bytes) noexcept;
+
+  // Entries of custom profiles: where one is counted; nullptr if the event is lost.
+  sys::word<std::int64_t>* (*begin_entry)(profile&, const void* caller) noexcept;
+
+  // Waits (record/wait.hpp). A wait that has begun is ended once, by one of the other two.
+  std::uint32_t (*name_wait)(const char* key, const char* name) noexcept;
+  void (*begin_wait)(wait_room&, profile& block, std::uint32_t labels, const void* caller,
+                     lock_words*, bool may_give_up) noexcept;
+  void (*end_wait)(wait_room&, bool gained) noexcept;
+  void (*abandon_wait)(wait_room&) noexcept;
+
+  // Locks (record/lock.hpp).
+  bool (*begin_hold)(lock_words&) noexcept;
+  ended_hold (*charge)(lock_words&) noexcept;
+  void (*record_delay)(profile& mutex, const ended_hold&, const void* caller) noexcept;
+  void (*record_hold)(profile& mutex_hold, const ended_hold&, const void* caller) noexcept;
+
+  // Threads and labels (record/birth.hpp, record/labels.hpp).
+  void (*begin_birth)(birth_words&, profile& threadcreate, const char* name, std::size_t length,
+                      const void* caller) noexcept;
+  void (*cancel_birth)(birth_words&) noexcept;
+  void (*adopt_birth)(birth_words&) noexcept;
+  void (*name_thread)(const char* name, std::size_t length) noexcept;
+  thread_words* (*this_thread)(bool make) noexcept;  // nullptr: it has none, or no memory for one
+  // `pairs`: of std::string_view. Throws: std::length_error.
+  std::uint32_t (*intern_labels)(const void* pairs, std::size_t count);
+  std::uint32_t (*merge_labels)(std::uint32_t below, std::uint32_t above) noexcept;
+  stack::label_list (*labels_of)(std::uint32_t) noexcept;
+
+  // Coroutines (record/suspension.hpp). `counted`, `block`: nullptr, or where they are counted.
+  core::coroutine_record* (*begin_coroutine)(profile* counted, const void* caller) noexcept;
+  void (*end_coroutine)(core::coroutine_record&) noexcept;
+  void (*suspend)(core::coroutine_record&, std::uintptr_t pc, core::suspended, profile* block,
+                  std::uint32_t labels) noexcept;
+  void (*resume)(core::coroutine_record&, bool suspended) noexcept;
+  void (*await)(core::coroutine_record& callee, core::coroutine_record& caller) noexcept;
+
+  // Settings (record/knobs.hpp): the value before.
+  std::int64_t (*set)(knob, std::int64_t) noexcept;
+};
+
+struct module_link {
+  core::hot_words hot;
+  sys::word<const recorder*> used{nullptr};        // the table of the process
+  sys::word<void (*)() noexcept> attach{nullptr};  // if this module has the code: gets it ready
+  sys::word<bool> looked{false};                   // in other modules' links
+};
+
+// Each module's own: hidden, as is every function that is about it, because the dynamic linker may
+// choose another module's copy of any that is not. The assembler name is what the note refers to.
+[[gnu::visibility("hidden"), gnu::used]] inline constinit module_link here asm("whence_link"){};
+WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
+
+// Looks for a table in other modules' links, and copies the hot words that go with it. Under the
+// loader's lock, under which they are written, so that what is copied belongs together.
+[[gnu::visibility("hidden")]] inline int copy_from(dl_phdr_info* module, std::size_t,
+                                                   void* attach) noexcept {
+  const sys::elf_note note = sys::find_note("whence1", *module);
+  if (note.object == 0) return 0;
+  if (note.layout != WHENCE_LAYOUT) {
+    constexpr char line[] =
+        "whence: modules of this process are of different versions of whence, which share no "
+        "profiles\n";
+    [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line, sizeof line - 1);
+    return 0;
+  }
+  auto& other = *reinterpret_cast<module_link*>(note.object);
+  const recorder* const used = other.used.load(sys::acquire);
+  if (used != nullptr && &other != &here) {
+    here.hot.free_mask.store(other.hot.free_mask.load(sys::relaxed), sys::relaxed);
+    here.used.store(used, sys::release);
+    here.hot.floor.store(other.hot.floor.load(sys::relaxed), sys::release);
+    return 1;
+  }
+  // The executable has the code, and had no use for it yet. It stays, so it may be called later.
+  if (*module->dlpi_name == '\0') {
+    *static_cast<void (**)() noexcept>(attach) = other.attach.load(sys::acquire);
+  }
+  return 0;
+}
+
+[[gnu::visibility("hidden")]] inline void look_for_recorder() noexcept {
+  void (*attach)() noexcept = nullptr;
+  const bool found = ::dl_iterate_phdr(&copy_from, &attach) != 0;
+  if (!found && attach != nullptr) attach();
+  here.looked.store(true, sys::release);
+}
+
+// Before any other code of the module runs, because the loader's lock must not be taken where
+// another thread may fork (sys/loader.hpp).
+#if defined(__PIC__) && !defined(__PIE__)
+[[gnu::constructor(101), gnu::used]] static void look_for_recorder_early() noexcept {
+  if (!here.looked.load(sys::relaxed)) look_for_recorder();
+}
+#else
+[[gnu::section(".preinit_array"),
+  gnu::used]] static void (*const look_for_recorder_early)() = &look_for_recorder;
+#endif
+
+[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline const recorder*
+find_recorder() noexcept {
+  if (void (*const attach)() noexcept = here.attach.load(sys::acquire)) {
+    attach();
+    return here.used.load(sys::acquire);
+  }
+  if (!here.looked.load(sys::acquire)) look_for_recorder();
+  const recorder* const used = here.used.load(sys::acquire);
+  if (used == nullptr) {
+    // Nothing is sampled in this process, unless a table came just now, and its mask with it.
+    std::uintptr_t mask = core::not_looked;
+    here.hot.free_mask.compare_exchange_strong(mask, core::tagged_only, sys::relaxed);
+  }
+  return used;
+}
+
+// The process's table; nullptr if no module reads, or there is no memory.
+[[gnu::visibility("hidden")]] inline const recorder* recorder_here() noexcept {
+  // Acquire pairs with publish_links: what the table's functions work on is ready.
+  const recorder* const used = here.used.load(sys::acquire);
+  return used != nullptr ? used : find_recorder();
+}
+
+// What a registry names if nothing records: no object that can be used, but a place of its size.
+[[gnu::visibility("hidden")]] inline profile& no_profile() noexcept {
+  alignas(16) static constinit unsigned char place[256]{};
+  return reinterpret_cast<profile&>(place);
+}
+
+}  // namespace instruments
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_INSTRUMENTS_RECORDER_HPP

@@ -1,0 +1,53 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The distance to the next sample of a Poisson process, and the slow path of an allocation's
+// countdown (instruments/countdown.hpp).
+#ifndef WHENCE_RECORD_DRAW_HPP
+#define WHENCE_RECORD_DRAW_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/instruments/countdown.hpp>
+#include <whence/profile/sampling.hpp>
+#include <whence/sys/random.hpp>
+
+namespace whence::inline v1::record {
+
+// The amount to the next sample, 26 bits for a mean below 2^20; capped, so that it never reaches
+// into the next epoch.
+inline std::int64_t draw(std::int64_t mean) noexcept {
+  const double d = -__builtin_log(sys::uniform()) * static_cast<double>(mean);
+  constexpr auto cap = static_cast<double>(core::epoch - 1);
+  return static_cast<std::int64_t>(d < cap ? d : cap);
+}
+
+// Of an event already counted down: the rate it is sampled at, or 0.
+inline std::int64_t due(instruments::heap_sampler& t, const core::sampling& knob,
+                        std::size_t amount) noexcept {
+  // Acquire pairs with start_epoch: the rate is at least as new as the floor.
+  const std::int64_t floor = knob.floor.load(std::memory_order_acquire);
+  const std::int64_t rate = knob.rate.load(std::memory_order_relaxed);
+  const bool stale = t.floor != floor || t.rate != rate;
+  t.floor = floor;
+  t.rate = rate;
+  if (rate <= 1) {
+    t.remaining = floor - rate;  // 1: below the floor again at the next event; 0: off
+    return amount == 0 ? 0 : rate;
+  }
+  if (stale) {
+    // The old draw is void. The new one counts from the start of this event.
+    const std::int64_t first = draw(rate);
+    if (amount <= static_cast<std::uint64_t>(first)) {
+      t.remaining = floor + first - static_cast<std::int64_t>(amount);
+      return 0;
+    }
+  }
+  t.remaining = floor + draw(rate);
+  return rate;
+}
+
+}  // namespace whence::inline v1::record
+
+#endif  // WHENCE_RECORD_DRAW_HPP

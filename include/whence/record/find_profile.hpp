@@ -1,0 +1,43 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Profiles for those who record: they always get one. If there is no memory, or the name is taken
+// by a profile of another kind, events go to a profile that is never listed.
+#ifndef WHENCE_RECORD_FIND_PROFILE_HPP
+#define WHENCE_RECORD_FIND_PROFILE_HPP
+
+#include <whence/profile/attach.hpp>
+#include <whence/profile/environment.hpp>
+#include <whence/profile/kinds.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/profile.hpp>
+
+namespace whence::inline v1::record {
+
+inline profile& nowhere() noexcept {
+  alignas(profile) static constinit unsigned char memory[sizeof(profile)]{};
+  static profile& it = *profile_directory::make_unlisted(memory);
+  return it;
+}
+
+inline profile& predefined(core::kind k) noexcept {
+  core::process_state* const s = core::state();
+  return s != nullptr ? s->of(k) : nowhere();
+}
+
+// A new profile shows the rows of `shown`, if given, instead of its own.
+inline profile& find_or_make(const char* name, core::kind k, profile* shown) noexcept {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return nowhere();
+  profile* const p = s->profiles.find_or_make(name, core::info(k).description, k, shown).it;
+  if (p != nullptr && p->kind() == k) return *p;
+  if (p != nullptr) {
+    core::say("whence: a profile of another kind has the name, its events are not shown: ");
+    core::say(name);
+    core::say("\n");
+  }
+  return nowhere();
+}
+
+}  // namespace whence::inline v1::record
+
+#endif  // WHENCE_RECORD_FIND_PROFILE_HPP

@@ -1,0 +1,72 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A sampled block from its allocation to its end: counted at its stack, remembered by address.
+#ifndef WHENCE_RECORD_HEAP_HPP
+#define WHENCE_RECORD_HEAP_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/instruments/heap.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/counters.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/record.hpp>
+#include <whence/record/draw.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/stack/losses.hpp>
+
+namespace whence::inline v1::record {
+
+using instruments::ended_block;
+
+// As instruments::due.
+inline std::int64_t due_bytes(instruments::heap_sampler& t, std::size_t bytes) noexcept {
+  const core::process_state* const s = core::state();
+  // Until every module can see the end of a block, none is sampled.
+  if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) return 0;
+  return due(t, s->heap, bytes);
+}
+
+// As instruments::end_block.
+inline ended_block end_block(profile& heap, const void* block, std::size_t bytes) noexcept {
+  core::process_state* const s = core::state();
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  if (s == nullptr || !s->filter.may_contain(address)) return {};
+  const auto found = s->blocks.erase(address, heap.rows().id);
+  if (found.bucket == nullptr) return {};
+  s->filter.remove(address);
+  core::count_block(*found.bucket, bytes, core::freed_counter);
+  return {true, found.extra};
+}
+
+// As instruments::record_block. A block whose end cannot be seen counts as freed at once, so that
+// what is in use stays true of the rest.
+inline bool record_block(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
+                         std::uint16_t shift, const void* caller) noexcept {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return false;
+  stack::bucket* const b = core::record_stack(*s, heap.rows(), {bytes, rate}, caller);
+  if (b == nullptr) return false;
+  core::count_block(*b, bytes, core::allocated_counter);
+  const auto address = reinterpret_cast<std::uintptr_t>(block);
+  core::insertion inserted = s->blocks.insert(address, {b, shift});
+  if (inserted == core::insertion::present) {
+    // Upstream took the memory back without a deallocation (a monotonic buffer): that block ended.
+    end_block(heap, block, bytes);
+    inserted = s->blocks.insert(address, {b, shift});
+  }
+  if (inserted == core::insertion::done) {
+    s->filter.add(address);
+    return true;
+  }
+  core::count_block(*b, bytes, core::freed_counter);
+  s->losses.count(stack::loss::untracked_live);
+  return false;
+}
+
+}  // namespace whence::inline v1::record
+
+#endif  // WHENCE_RECORD_HEAP_HPP

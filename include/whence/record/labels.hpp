@@ -1,0 +1,70 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Sets of labels by number, as <whence/labels.hpp> asks for them.
+#ifndef WHENCE_RECORD_LABELS_HPP
+#define WHENCE_RECORD_LABELS_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <new>
+#include <stdexcept>
+#include <string_view>
+#include <utility>
+
+#include <whence/instruments/label.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/stack/label_merges.hpp>
+#include <whence/stack/label_sets.hpp>
+#include <whence/sys/raise.hpp>
+
+namespace whence::inline v1::record {
+
+using label_pair = std::pair<std::string_view, std::string_view>;
+
+// Apart, because its array would be on the stack of every use of one label.
+[[gnu::noinline]] inline std::uint32_t intern_sorted(core::process_state& s,
+                                                     const label_pair* pairs, std::size_t count) {
+  if (count > stack::most_labels) {
+    sys::raise<std::length_error>("whence::labels: more than 64 labels");
+  }
+  auto* const sorted =
+      static_cast<stack::label*>(__builtin_alloca((count + 1) * sizeof(stack::label)));
+  std::size_t n = 0;
+  for (std::size_t next = 0; next < count; ++next) {
+    const auto& [key, value] = pairs[next];
+    std::size_t at = n;
+    while (at > 0 && key < sorted[at - 1].key) --at;
+    if (at > 0 && sorted[at - 1].key == key) {
+      sorted[at - 1].value = value;
+      continue;
+    }
+    for (std::size_t i = n++; i > at; --i) sorted[i] = sorted[i - 1];
+    ::new (sorted + at) stack::label{key, value};
+  }
+  return s.labels.intern({sorted, n});
+}
+
+// `pairs`: label_pairs. Throws: std::length_error for more than 64.
+inline std::uint32_t intern_labels(const void* pairs, std::size_t count) {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return stack::label_sets::none;
+  const auto* const first = static_cast<const label_pair*>(pairs);
+  if (count != 1) return intern_sorted(*s, first, count);
+  const stack::label one{first->first, first->second};
+  return s->labels.intern({&one, 1});
+}
+
+inline std::uint32_t merge_labels(std::uint32_t below, std::uint32_t above) noexcept {
+  core::process_state* const s = core::state();
+  return s == nullptr ? below : s->label_merges.over(below, above);
+}
+
+inline stack::label_list labels_of(std::uint32_t id) noexcept {
+  const core::process_state* const s = core::state();
+  return s == nullptr ? stack::label_list{} : s->labels.of(id);
+}
+
+}  // namespace whence::inline v1::record
+
+#endif  // WHENCE_RECORD_LABELS_HPP

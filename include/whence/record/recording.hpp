@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The table that recording pages call through (instruments/recorder.hpp), and what makes it known.
+// It comes into a module with the pages that read.
+#ifndef WHENCE_RECORD_RECORDING_HPP
+#define WHENCE_RECORD_RECORDING_HPP
+
+#include <cstdint>
+
+#include <whence/instruments/recorder.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/counters.hpp>
+#include <whence/profile/fork.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/record.hpp>
+#include <whence/record/birth.hpp>
+#include <whence/record/find_profile.hpp>
+#include <whence/record/heap.hpp>
+#include <whence/record/knobs.hpp>
+#include <whence/record/labels.hpp>
+#include <whence/record/lock.hpp>
+#include <whence/record/suspension.hpp>
+#include <whence/record/wait.hpp>
+#include <whence/stack/bucket.hpp>
+#include <whence/sys/word.hpp>
+
+namespace whence::inline v1 {
+
+namespace record {
+
+// As instruments::entry::begin.
+inline sys::word<std::int64_t>* begin_entry(profile& p, const void* caller) noexcept {
+  core::process_state* const s = core::state();
+  if (s == nullptr) return nullptr;
+  stack::bucket* const b = core::record_stack(*s, p.rows(), {}, caller);
+  if (b == nullptr) return nullptr;
+  b->add(core::live_counter, 1);
+  return &b->counters[core::live_counter];
+}
+
+}  // namespace record
+
+namespace core {
+
+// Hidden: each module's own.
+inline constinit const instruments::recorder recording{.predefined = &record::predefined,
+                                                       .find_or_make = &record::find_or_make,
+                                                       .due = &record::due_bytes,
+                                                       .record_block = &record::record_block,
+                                                       .end_block = &record::end_block,
+                                                       .begin_entry = &record::begin_entry,
+                                                       .name_wait = &record::name_wait,
+                                                       .begin_wait = &record::begin_wait,
+                                                       .end_wait = &record::end_wait,
+                                                       .abandon_wait = &record::abandon_wait,
+                                                       .begin_hold = &record::begin_hold,
+                                                       .charge = &record::charge,
+                                                       .record_delay = &record::record_delay,
+                                                       .record_hold = &record::record_hold,
+                                                       .begin_birth = &record::begin_birth,
+                                                       .cancel_birth = &record::cancel_birth,
+                                                       .adopt_birth = &record::adopt_birth,
+                                                       .name_thread = &record::name_thread,
+                                                       .this_thread = &record::this_thread,
+                                                       .intern_labels = &record::intern_labels,
+                                                       .merge_labels = &record::merge_labels,
+                                                       .labels_of = &record::labels_of,
+                                                       .begin_coroutine = &record::begin_coroutine,
+                                                       .end_coroutine = &record::end_coroutine,
+                                                       .suspend = &record::suspend,
+                                                       .resume = &record::resume,
+                                                       .await = &record::await,
+                                                       .set = &record::set};
+
+#if defined(__PIC__) && !defined(__PIE__)
+// 101: the first that is not the implementation's. A library meets the root here, inside dlopen,
+// because later it may be under a lock of the program's that a thread in dlopen wants: keeping a
+// plugin loaded takes the loader's lock.
+[[gnu::constructor(101), gnu::used]] static void attach_early() noexcept {
+  prepare_module();
+  state();
+}
+#else
+// A program comes before the constructors of all its libraries, which may register handlers too.
+[[gnu::section(".preinit_array"), gnu::used]] static void (*const attach_early)() = &prepare_module;
+#endif
+
+}  // namespace core
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_RECORD_RECORDING_HPP

@@ -1,0 +1,85 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Notes by which the modules of a process (the executable, its plugins) find each other's copy of
+// this library, whatever their visibility flags: symbols cannot be relied on to meet.
+//
+//   note: | 8 | 8 | layout | name, 8 bytes | object - here, 8 bytes |          in a PT_NOTE segment
+//
+// Such a note is static data: it can be read before its module is relocated. Reads only what is
+// mapped. Not for signal handlers: notes are read while the loader's list is walked.
+#ifndef WHENCE_SYS_ELF_NOTE_HPP
+#define WHENCE_SYS_ELF_NOTE_HPP
+
+#include <elf.h>
+#include <link.h>
+
+#include <cstddef>
+#include <cstdint>
+
+// Emits the note of an object by its assembler name. "aGR": one copy a module (group), and no
+// linker drops it as unused (retain).
+#define WHENCE_STRINGIZE_AGAIN(x) #x
+#define WHENCE_STRINGIZE(x) WHENCE_STRINGIZE_AGAIN(x)
+#define WHENCE_ELF_NOTE(name, layout, object) \
+  asm(".pushsection .note.whence,\"aGR\",%note," object "_note,comdat\n" \
+      ".balign 4\n"                                                  \
+      ".long 8, 8, " WHENCE_STRINGIZE(layout) "\n"                   \
+      ".asciz \"" name "\"\n"                                        \
+      ".quad " object " - .\n"                                       \
+      ".popsection")
+
+namespace whence::inline v1::sys {
+
+// Whether the segment is in memory: its bytes may be read while the walk lasts.
+inline bool is_mapped(const dl_phdr_info& module, const ElfW(Phdr) & segment) noexcept {
+  for (int i = 0; i < module.dlpi_phnum; ++i) {
+    const ElfW(Phdr)& load = module.dlpi_phdr[i];
+    if (load.p_type == PT_LOAD && (load.p_flags & PF_R) != 0 && segment.p_vaddr >= load.p_vaddr &&
+        segment.p_vaddr + segment.p_memsz <= load.p_vaddr + load.p_memsz) {
+      return true;
+    }
+  }
+  return false;
+}
+
+struct elf_note {
+  std::uintptr_t object = 0;  // 0: the module has no such note
+  std::uint32_t layout = 0;
+};
+
+// The first note of that name in the segment.
+inline elf_note find_note(const char (&name)[8], std::uintptr_t at, std::size_t size) noexcept {
+  const auto padded = [](std::uintptr_t n) { return (n + 3) & ~std::uintptr_t{3}; };
+  const std::uintptr_t end = at + size;
+  while (end - at >= sizeof(ElfW(Nhdr))) {
+    ElfW(Nhdr) header;
+    __builtin_memcpy(&header, reinterpret_cast<const void*>(at), sizeof header);
+    const std::uintptr_t owner = at + sizeof header;
+    const std::uintptr_t content = owner + padded(header.n_namesz);
+    const std::uintptr_t next = content + padded(header.n_descsz);
+    if (next > end || next <= at) break;
+    if (header.n_namesz == 8 && header.n_descsz == 8 &&
+        __builtin_memcmp(reinterpret_cast<const void*>(owner), name, 8) == 0) {
+      std::int64_t distance = 0;
+      __builtin_memcpy(&distance, reinterpret_cast<const void*>(content), sizeof distance);
+      return {content + static_cast<std::uintptr_t>(distance), header.n_type};
+    }
+    at = next;
+  }
+  return {};
+}
+
+// The module's note of that name.
+inline elf_note find_note(const char (&name)[8], const dl_phdr_info& module) noexcept {
+  for (int i = 0; i < module.dlpi_phnum; ++i) {
+    const ElfW(Phdr)& segment = module.dlpi_phdr[i];
+    if (segment.p_type != PT_NOTE || !is_mapped(module, segment)) continue;
+    const elf_note note = find_note(name, module.dlpi_addr + segment.p_vaddr, segment.p_memsz);
+    if (note.object != 0) return note;
+  }
+  return {};
+}
+
+}  // namespace whence::inline v1::sys
+
+#endif  // WHENCE_SYS_ELF_NOTE_HPP
