@@ -10,7 +10,7 @@
 #include <utility>
 
 #include <whence/profile/attach.hpp>
-#include <whence/profile/custom.hpp>
+#include <whence/profile/counters.hpp>
 #include <whence/profile/profile.hpp>
 #include <whence/profile/record.hpp>
 
