@@ -18,6 +18,7 @@
 #include <whence/allocator.hpp>
 #include <whence/http.hpp>
 #include <whence/knobs.hpp>
+#include <whence/profile.hpp>
 #include <whence/sys/max_rss.hpp>
 
 namespace {

@@ -20,6 +20,7 @@
 #include "heap_probe.hpp"
 #include "sanitizers.hpp"
 #include <whence/allocator.hpp>
+#include <whence/knobs.hpp>
 #include <whence/memory_resource.hpp>
 #include <whence/profile.hpp>
 

@@ -19,6 +19,7 @@
 
 #include "wait_probe.hpp"
 #include <whence/coroutine.hpp>
+#include <whence/knobs.hpp>
 #include <whence/labels.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>

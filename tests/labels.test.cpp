@@ -12,6 +12,7 @@
 #include "heap_probe.hpp"
 #include "wait_probe.hpp"
 #include <whence/allocator.hpp>
+#include <whence/knobs.hpp>
 #include <whence/labels.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>

@@ -1,13 +1,15 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Data goes down only, and so do includes. Three rules, read off the include lines themselves:
+# Data goes down only, and so do includes. Four rules, read off the include lines themselves:
 #   1. a folder includes only the folders below it (the table `below`), and of the pages those that say
 #      names and numbers; http/ alone stands on the pages that read;
 #   2. a public page of a ring includes only pages of its own or a lower ring, and the folders that
 #      ring may see; what a ring 1 (recording) page reaches, however indirectly, is sys/ and instruments/
 #      alone: it never compiles an unwinder, a table or a writer;
-#   3. the FILE_SET of CMakeLists.txt lists every header on disk, and each once.
+#   3. a file of bodies, impl/PAGE.ipp, may include everything, and is included by two files alone:
+#      by its own page, in the last lines and only #ifndef WHENCE_COMPILED, and by src.hpp;
+#   4. the file sets of CMakeLists.txt list every header on disk, and each once.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 
@@ -22,6 +24,7 @@ declare -A below=(
   [symbols]="unwind sys"
   [format]="symbols profile stack instruments sys"
   [http]="format symbols samplers record profile stack instruments sys"
+  [impl]="http format symbols samplers record profile stack unwind instruments sys"
 )
 recording="sys instruments"
 reading="$recording unwind stack profile record samplers symbols format"
@@ -32,7 +35,7 @@ for page in registry tracked allocator memory_resource mutex condition_variable 
             coroutine new_delete pthread knobs recording; do ring[$page]=1; done
 for page in profile cpu wall errc whence; do ring[$page]=2; done
 for page in flamegraph; do ring[$page]=2; done
-for page in http server httplib beast; do ring[$page]=3; done
+for page in http server httplib beast src; do ring[$page]=3; done
 declare -A sees=([0]="" [1]="$recording" [2]="$reading" [3]="$reading http")
 
 failures=0
@@ -47,9 +50,18 @@ includes() {
     "include/whence/$1"
 }
 
+# A page that is not in the first folder.
+declare -A bodies_of=([sink]=format/sink.hpp)
+
+ends_with_bodies() {  # header, its bodies
+  [ "$(tail -n 5 "include/whence/$1" | head -n 3)" = "#ifndef WHENCE_COMPILED
+#include <whence/$2>
+#endif" ]
+}
+
 contains() { [[ " $1 " == *" $2 "* ]]; }
 
-mapfile -t headers < <(cd include/whence && find . -name '*.hpp' -printf '%P\n' | LC_ALL=C sort)
+mapfile -t headers < <(cd include/whence && find . '(' -name '*.hpp' -o -name '*.ipp' ')' -printf '%P\n' | LC_ALL=C sort)
 [ "${#headers[@]}" -gt 0 ] || fail "no headers found"
 
 declare -A edges=()
@@ -69,6 +81,12 @@ for header in "${headers[@]}"; do
   for target in ${edges[$header]}; do
     if [ ! -e "include/whence/$target" ] && [ "$target" != config_generated.hpp ]; then
       fail "$header includes $target, which is not there"
+    elif [[ $target == impl/* ]]; then
+      of="${target#impl/}"
+      [ "$header" = src.hpp ] || [ "$header" = "${bodies_of[${of%.ipp}]:-${of%.ipp}.hpp}" ] ||
+        fail "$header includes $target, the bodies of another page"
+      [ "$header" = src.hpp ] || ends_with_bodies "$header" "$target" ||
+        fail "$header does not end with $target, #ifndef WHENCE_COMPILED"
     elif [[ $target == */* ]]; then
       into="${target%%/*}"
       if [ -n "$folder" ]; then
@@ -81,7 +99,7 @@ for header in "${headers[@]}"; do
     else
       to="${ring[${target%.hpp}]:-9}"
       if [ -n "$folder" ]; then
-        [ "$to" = 0 ] || { [ "$folder" = http ] && [ "$to" -le 2 ]; } ||
+        [ "$to" = 0 ] || { [ "$folder" = http ] && [ "$to" -le 2 ]; } || [ "$folder" = impl ] ||
           fail "$header includes the public page $target, which is above it"
       else
         [ "$to" -le "${ring[$page]}" ] ||
@@ -119,10 +137,15 @@ for page in "${!ring[@]}"; do
   fi
 done
 
+# Bodies that src.hpp forgets are undefined in a compiled program, and only if it needs them.
+for header in "${headers[@]}"; do
+  [[ $header != impl/* ]] || contains "${edges[src.hpp]}" "$header" || fail "src.hpp lacks $header"
+done
+
 listed="$(sed -n '/# headers begin/,/# headers end/p' CMakeLists.txt |
   sed -nE 's|^[[:space:]]*include/whence/([^ )]+)$|\1|p' | LC_ALL=C sort)"
 if ! difference="$(diff <(printf '%s\n' "$listed") <(printf '%s\n' "${headers[@]}"))"; then
-  fail "the FILE_SET in CMakeLists.txt and the folder differ (< listed only, > on disk only):"
+  fail "the file sets in CMakeLists.txt and the folder differ (< listed only, > on disk only):"
   printf '%s\n' "$difference" | grep '^[<>]' >&2
 fi
 

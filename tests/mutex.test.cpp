@@ -16,6 +16,7 @@
 
 #include "sanitizers.hpp"
 #include "wait_probe.hpp"
+#include <whence/knobs.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>
 #include <whence/record/lock.hpp>

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "function_bounds.hpp"
+#include <whence/knobs.hpp>
 #include <whence/profile.hpp>
 
 using namespace whence;

@@ -29,7 +29,7 @@ packages=(
   g++ clang cmake ninja-build binutils python3 pkg-config doctest-dev libbenchmark-dev
   zlib1g-dev libgcc-12-dev golang-go protobuf-compiler libprotobuf-dev
   golang-github-google-pprof-dev graphviz valgrind libclang-rt-14-dev clang-format clang-tidy
-  libjemalloc-dev libgoogle-perftools-dev libunwind-dev g++-aarch64-linux-gnu qemu-user
+  lld libjemalloc-dev libgoogle-perftools-dev libunwind-dev g++-aarch64-linux-gnu qemu-user
   ca-certificates libcpp-httplib-dev libboost-dev curl wrk chromium gdb
 )
 # A node that is there already, from wherever, is as good.
@@ -101,7 +101,7 @@ suite_valgrind() {
 suite_format() {
   local files
   mapfile -t files < <(find "$root/include" "$root/tests" "$root/bench" "$root/examples" \
-    -name '*.hpp' -o -name '*.cpp' | LC_ALL=C sort)
+    -name '*.hpp' -o -name '*.ipp' -o -name '*.cpp' | LC_ALL=C sort)
   clang-format --dry-run --Werror "${files[@]}"
   echo "format: ${#files[@]} files are as clang-format makes them"
 }

@@ -2,12 +2,16 @@
 # SPDX-License-Identifier: Apache-2.0
 """Makes one header of the library: `single_header.py [-o FILE] [HEADER ...]`, or checks that the
 result works: `single_header.py --check FOLDER` (compiled in two translation units by every
-compiler there is, linked, and run).
+compiler there is, in both modes, linked, and run).
 
 Each header is written once, after those it includes (a walk in post-order), with its include guard
 kept. Standard includes that hold in every case come first, each once. What stands inside an #if
 stays there: a standard include as it is, a header of ours written out in its place together with
 what it needs. As the guards are kept, a header written out at two places counts once.
+
+The bodies of pages, impl/*.ipp, are not written out where their pages include them but once, after
+all that is declared, under one #ifndef WHENCE_COMPILED. A program that compiles them once makes a
+second file of whence/src.hpp, and includes it in one of its sources.
 """
 import argparse
 import pathlib
@@ -19,6 +23,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
 DIRECTIVE = re.compile(r"\s*#\s*(if|ifdef|ifndef|endif)\b")
+BODIES = re.compile(r"#ifndef WHENCE_COMPILED\n#include <(whence/impl/\w+\.ipp)>\n#endif\n")
 # Written by CMake beside the headers, and read where it is there: never part of the result.
 GENERATED = "whence/config_generated.hpp"
 
@@ -27,7 +32,9 @@ class Header:
     """One file: its lines, and each include with whether it holds unconditionally."""
 
     def __init__(self, name):
-        self.lines = (ROOT / "include" / name).read_text().splitlines()
+        text = (ROOT / "include" / name).read_text()
+        self.bodies = BODIES.findall(text)
+        self.lines = BODIES.sub("", text).splitlines()
         while self.lines and self.lines[0].startswith("// SPDX"):
             self.lines.pop(0)
         self.includes = {}  # line number -> (name, is unconditional)
@@ -49,6 +56,7 @@ class Amalgamation:
         self.standard = []
         self.written = []  # names of ours, in order
         self.body = []
+        self.pending = []  # bodies of pages that are written
 
     def header(self, name):
         if name not in self.headers:
@@ -70,7 +78,22 @@ class Amalgamation:
             elif included not in self.standard:
                 self.standard.append(included)
         self.written.append(name)
+        self.pending += header.bodies
         self.body += ["", f"// ---- {name}", *self.text(header, hoisted=True)]
+
+    def add_bodies(self):
+        """What the written pages have left to their bodies, and what these need."""
+        declared, known = self.body, list(self.standard)
+        self.body = []
+        while self.pending:
+            self.add(self.pending.pop(0))
+        if not self.body:
+            self.body = declared
+            return
+        system = [f"#include <{name}>" for name in sorted(self.standard) if name not in known]
+        self.standard = known
+        self.body = [*declared, "", "#ifndef WHENCE_COMPILED", "", *system, *self.body, "",
+                     "#endif  // WHENCE_COMPILED"]
 
     def text(self, header, hoisted, inside=()):
         """A header's lines; `hoisted`: what it includes unconditionally is written already."""
@@ -89,11 +112,13 @@ class Amalgamation:
     def result(self, entries):
         for entry in entries:
             self.add(entry)
+        self.add_bodies()
+        guard = "WHENCE_SINGLE_" + re.sub(r"\W", "_", "_".join(entries)).upper()
         head = ["// SPDX-License-Identifier: Apache-2.0", "//",
                 "// whence in one file, made by tests/single_header.py: change the headers, not this.",
-                "#ifndef WHENCE_SINGLE_HEADER", "#define WHENCE_SINGLE_HEADER", ""]
+                f"#ifndef {guard}", f"#define {guard}", ""]
         system = [f"#include <{name}>" for name in sorted(self.standard)]
-        text = "\n".join([*head, *system, *self.body, "", "#endif  // WHENCE_SINGLE_HEADER", ""])
+        text = "\n".join([*head, *system, *self.body, "", f"#endif  // {guard}", ""])
         return re.sub(r"\n{3,}", "\n\n", text)
 
 
@@ -105,28 +130,32 @@ def run(*command):
 def check(folder):
     folder = folder.resolve()
     shutil.rmtree(folder, ignore_errors=True)
-    header = folder / "include" / "whence" / "whence.hpp"
-    header.parent.mkdir(parents=True)
-    header.write_text(Amalgamation().result(["whence/whence.hpp"]))
-    left = [line for line in header.read_text().splitlines()
-            if "whence/" in line and INCLUDE.match(line) and GENERATED not in line]
-    if left:
-        raise SystemExit("still included: " + ", ".join(left))
+    include = folder / "include"
+    (include / "whence").mkdir(parents=True)
+    for name in ("whence/whence.hpp", "whence/src.hpp"):
+        (include / name).write_text(Amalgamation().result([name]))
+        left = [line for line in (include / name).read_text().splitlines()
+                if "whence/" in line and INCLUDE.match(line) and GENERATED not in line]
+        if left:
+            raise SystemExit(f"{name} still includes: " + ", ".join(left))
+    (folder / "src.cpp").write_text("#include <whence/src.hpp>\n")
 
     compilers = [name for name in ("g++", "clang++") if shutil.which(name)]
     if not compilers:
         raise SystemExit("no compiler found")
-    sources = ROOT / "tests" / "consumer" / "two_units"
+    units = [ROOT / "tests" / "consumer" / "two_units" / name for name in ("main.cpp", "other.cpp")]
     for compiler in compilers:
-        objects = []
-        for source in ("main", "other"):
-            objects.append(folder / f"{compiler}-{source}.o")
-            run(compiler, "-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", "-I",
-                header.parent.parent, "-c", sources / f"{source}.cpp", "-o", objects[-1])
-        program = folder / f"{compiler}-program"
-        run(compiler, *objects, "-o", program, "-pthread")
-        run(program)
-    size = len(header.read_text().splitlines())
+        for mode, flags, sources in (("header", [], units),
+                                     ("compiled", ["-DWHENCE_COMPILED"], [*units, folder / "src.cpp"])):
+            objects = []
+            for source in sources:
+                objects.append(folder / f"{compiler}-{mode}-{source.stem}.o")
+                run(compiler, "-std=c++20", "-O1", "-Wall", "-Wextra", "-Werror", *flags, "-I", include,
+                    "-c", source, "-o", objects[-1])
+            program = folder / f"{compiler}-{mode}-program"
+            run(compiler, *objects, "-o", program, "-pthread")
+            run(program)
+    size = len((include / "whence/whence.hpp").read_text().splitlines())
     print(f"single_header: {size} lines, compiled and run with {' and '.join(compilers)}")
 
 

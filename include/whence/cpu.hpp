@@ -40,89 +40,66 @@
 
 #include <memory>
 #include <system_error>
-#include <utility>
 
+#include <whence/config.hpp>
 #include <whence/errc.hpp>
-#include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/record/recording.hpp>
-#include <whence/samplers/cpu_sampler.hpp>
-#include <whence/samplers/session.hpp>
-#include <whence/sys/as_error.hpp>
-#include <whence/sys/no_cancel.hpp>
+#include <whence/profile/snapshot.hpp>
 
 namespace whence::inline v1 {
+
+namespace samplers {
+template <class Sampler>
+class session;
+class cpu_sampler;
+}  // namespace samplers
 
 struct cpu_options {
   int hz = 100;  // samples for each second of a thread's CPU time, 1 to 10000
 };
 
-// The CPU time from its construction to stop(), or to the moment it is asked; error(), stop() and
-// snapshot() are told in samplers/session.hpp. Its member functions: one thread at a time.
-class cpu_session : public samplers::session<samplers::cpu_sampler> {
+// The CPU time from its construction to stop(), or to the moment it is asked. Its member
+// functions: one thread at a time.
+class cpu_session {
  public:
+  // Where the system gives no thread or handler, there are no samples, and error() says why.
   // Throws: std::invalid_argument for an hz out of range; std::bad_alloc.
-  explicit cpu_session(cpu_options options = {}) : session(options.hz) {}
+  explicit cpu_session(cpu_options options = {});
+  ~cpu_session();
+  cpu_session(const cpu_session&) = delete;
+  cpu_session& operator=(const cpu_session&) = delete;
+
+  // Whether sampling could begin.
+  std::error_code error() const noexcept;
+
+  // Ends the window; what was counted until now stays. The second time it does nothing.
+  // Throws: std::bad_alloc.
+  void stop();
+
+  // The window, as far as it goes. Throws: std::bad_alloc.
+  profile_snapshot snapshot() const;
 
   // Writes the window, as far as it goes, as gzip-compressed profile.proto with symbols. The error
   // of the write, or error().
-  [[nodiscard]] std::error_code write_to(sink out) const {
-    const sys::no_cancel uncancelled;
-    return error() ? error() : format::write_proto(out, snapshot());
-  }
+  [[nodiscard]] std::error_code write_to(sink out) const;
+
+ private:
+  const std::unique_ptr<samplers::session<samplers::cpu_sampler>> it_;
 };
-
-namespace samplers {
-
-// What start_cpu_profile began. By a function, because another module may be the one to stop it.
-struct running_profile {
-  running_profile(sink to, cpu_options options) : out(std::move(to)), session(options) {}
-
-  sink out;
-  cpu_session session;
-  std::error_code (*finish)(running_profile*) = [](running_profile* p) {
-    const std::unique_ptr<running_profile> ended(p);
-    return sys::as_error([&] {
-      p->session.stop();
-      return p->session.write_to(std::move(p->out));
-    });
-  };
-};
-
-}  // namespace samplers
 
 // Begins a CPU profile of the process, which stop_cpu_profile writes to `out`.
 // Returns errc::already_profiling where one runs, which goes on undisturbed; the system's error
 // where sampling cannot begin. Throws: as cpu_session. (Go: pprof.StartCPUProfile)
-[[nodiscard]] inline std::error_code start_cpu_profile(sink out, cpu_options options = {}) {
-  const sys::no_cancel uncancelled;
-  core::process_state* const s = core::state();
-  if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-  if (s->samplers.cpu_profile.load(std::memory_order_acquire) != nullptr) {
-    return errc::already_profiling;
-  }
-  auto* const mine = new samplers::running_profile(std::move(out), options);
-  std::error_code error = mine->session.error();
-  samplers::running_profile* none = nullptr;
-  if (!error && !s->samplers.cpu_profile.compare_exchange_strong(none, mine)) {
-    error = errc::already_profiling;
-  }
-  if (error) delete mine;
-  return error;
-}
+[[nodiscard]] std::error_code start_cpu_profile(sink out, cpu_options options = {});
 
 // Ends the profile that start_cpu_profile began, and returns once it is written, with the write's
 // error; success where none runs. (Go: pprof.StopCPUProfile)
-inline std::error_code stop_cpu_profile() {
-  const sys::no_cancel uncancelled;
-  core::process_state* const s = core::state();
-  samplers::running_profile* const it =
-      s == nullptr ? nullptr : s->samplers.cpu_profile.exchange(nullptr);
-  return it == nullptr ? std::error_code{} : it->finish(it);
-}
+std::error_code stop_cpu_profile();
 
 }  // namespace whence::inline v1
+
+#ifndef WHENCE_COMPILED
+#include <whence/impl/cpu.ipp>
+#endif
 
 #endif  // WHENCE_CPU_HPP

@@ -40,46 +40,27 @@
 #ifndef WHENCE_HTTP_HPP
 #define WHENCE_HTTP_HPP
 
-#include <algorithm>
-#include <chrono>
-#include <optional>
-#include <thread>
-#include <utility>
-
-#include <whence/http/access.hpp>
-#include <whence/http/answers.hpp>
-#include <whence/http/begin.hpp>
+#include <whence/config.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/request.hpp>
 
 namespace whence::inline v1::http {
 
+// Throws: std::invalid_argument for a prefix that does not begin and end with a slash.
+void check(const options& o);
+
 // Begins to answer. Requires: what `asked` views lives until this returns.
 // Throws: as check.
-inline operation begin(const request& asked, const options& o = {}) {
-  check(o);
-  if (std::optional<response> refused = refusal(asked, o)) {
-    operation it(std::move(*refused));
-    if (asked.method == "HEAD") it.drop_body();
-    return it;
-  }
-  return begin_allowed(asked, o);
-}
+operation begin(const request& asked, const options& o = {});
 
 // Answers, HEAD with content_length and without a body; a window holds the calling thread as long
 // as it is, or until the client has gone. Requires and throws: as begin.
-inline response handle(const request& asked, const options& o = {}) {
-  operation it = begin(asked, o);
-  const auto end = std::chrono::steady_clock::now() + it.delay();
-  constexpr std::chrono::milliseconds look_again{50};
-  for (auto now = end - it.delay(); now < end; now = std::chrono::steady_clock::now()) {
-    if (asked.cancelled && asked.cancelled()) return failure(500, "context canceled");
-    std::this_thread::sleep_for(
-        asked.cancelled ? std::min<std::chrono::nanoseconds>(end - now, look_again) : end - now);
-  }
-  return it.finish();
-}
+response handle(const request& asked, const options& o = {});
 
 }  // namespace whence::inline v1::http
+
+#ifndef WHENCE_COMPILED
+#include <whence/impl/http.ipp>
+#endif
 
 #endif  // WHENCE_HTTP_HPP

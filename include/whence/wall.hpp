@@ -27,36 +27,58 @@
 #ifndef WHENCE_WALL_HPP
 #define WHENCE_WALL_HPP
 
+#include <memory>
 #include <system_error>
 
-#include <whence/format/profile_writer.hpp>
+#include <whence/config.hpp>
 #include <whence/format/sink.hpp>
-#include <whence/record/recording.hpp>
-#include <whence/samplers/session.hpp>
-#include <whence/samplers/wall_sampler.hpp>
-#include <whence/sys/no_cancel.hpp>
+#include <whence/profile/snapshot.hpp>
 
 namespace whence::inline v1 {
+
+namespace samplers {
+template <class Sampler>
+class session;
+class wall_sampler;
+}  // namespace samplers
 
 struct wall_options {
   int hz = 99;  // looks a second, 1 to 10000
 };
 
-// The time from its construction to stop(), or to the moment it is asked; error(), stop() and
-// snapshot() are told in samplers/session.hpp. Its member functions: one thread at a time.
-class wall_session : public samplers::session<samplers::wall_sampler> {
+// The time from its construction to stop(), or to the moment it is asked. Its member
+// functions: one thread at a time.
+class wall_session {
  public:
+  // Where the system gives no thread or handler, there are no samples, and error() says why.
   // Throws: std::invalid_argument for an hz out of range; std::bad_alloc.
-  explicit wall_session(wall_options options = {}) : session(options.hz) {}
+  explicit wall_session(wall_options options = {});
+  ~wall_session();
+  wall_session(const wall_session&) = delete;
+  wall_session& operator=(const wall_session&) = delete;
+
+  // Whether sampling could begin.
+  std::error_code error() const noexcept;
+
+  // Ends the window; what was counted until now stays. The second time it does nothing.
+  // Throws: std::bad_alloc.
+  void stop();
+
+  // The window, as far as it goes. Throws: std::bad_alloc.
+  profile_snapshot snapshot() const;
 
   // Writes the window, as far as it goes, as gzip-compressed profile.proto with symbols. The error
   // of the write, or error().
-  [[nodiscard]] std::error_code write_to(sink out) const {
-    const sys::no_cancel uncancelled;
-    return error() ? error() : format::write_proto(out, snapshot());
-  }
+  [[nodiscard]] std::error_code write_to(sink out) const;
+
+ private:
+  const std::unique_ptr<samplers::session<samplers::wall_sampler>> it_;
 };
 
 }  // namespace whence::inline v1
+
+#ifndef WHENCE_COMPILED
+#include <whence/impl/wall.ipp>
+#endif
 
 #endif  // WHENCE_WALL_HPP

@@ -24,10 +24,16 @@ cmake --install "$build" --prefix "$prefix" >"$work/install.log" || { cat "$work
 
 die() { echo "consumer: $*" >&2; exit 1; }
 
+# Of the package whence, or of the one that is named.
 pc_dir() { dirname "$(find "$prefix" -name whence.pc)"; }
-flags() { PKG_CONFIG_PATH="$(pc_dir)" pkg-config "$@" whence; }
-compile_flags() { flags --cflags; }
-link_flags() { flags --libs; }
+flags() { PKG_CONFIG_PATH="$(pc_dir)" pkg-config "$1" "${2:-whence}"; }
+compile_flags() { flags --cflags "$@"; }
+link_flags() { flags --libs "$@"; }
+
+# What an object has of the library: its own body of a function that is never inlined, or none.
+expect_mode() {  # whence::whence or whence::compiled, objects...
+  bash "$here/../mode.sh" "$@"
+}
 
 configure() {  # source folder, build folder, cmake arguments...
   local source="$1" into="$2"
@@ -56,14 +62,22 @@ PYTHON
 
 case_find_package() {
   cp "$here/main.cpp" .
-  configure . build -DCMAKE_PREFIX_PATH="$prefix"
-  cmake --build build
-  ./build/consumer heap.pb.gz
-  expect_heap_profile heap.pb.gz
+  local link build_folder
+  for link in whence::whence whence::compiled; do
+    build_folder="build-${link#*::}"
+    configure . "$build_folder" -DCMAKE_PREFIX_PATH="$prefix" -DLINK=$link
+    cmake --build "$build_folder"
+    "./$build_folder/consumer" heap.pb.gz
+    expect_heap_profile heap.pb.gz
+    expect_mode $link "$(find "$build_folder" -name main.cpp.o)"
+  done
 
   # A copy that was moved still works, and a version that is not there is refused.
   mv "$prefix" "$prefix.moved"
-  configure . moved -DCMAKE_PREFIX_PATH="$prefix.moved" >moved.log || { cat moved.log; die "a moved prefix is not found"; }
+  configure . moved -DCMAKE_PREFIX_PATH="$prefix.moved" -DLINK=whence::compiled >moved.log ||
+    { cat moved.log; die "a moved prefix is not found"; }
+  cmake --build moved
+  ./moved/consumer heap.pb.gz
   mv "$prefix.moved" "$prefix"
   local version
   for version in 2.0 1.99 0.9; do
@@ -76,6 +90,9 @@ case_find_package() {
   if grep -rn -e "$root" -e "$build" "$prefix" --include='*.cmake' --include='*.pc' --include='*generated*'; then
     die "the installed files name the folders they were built in"
   fi
+  if grep -c -e "$root" -e "$build" "$(find "$prefix" -name libwhence.a)"; then
+    die "the installed archive names the folders it was built in"
+  fi
 }
 
 case_subdirectory() {
@@ -87,7 +104,12 @@ case_subdirectory() {
     configure . "build-$fetch" -DWHENCE_SOURCE="$PWD/whence" -DFETCH=$fetch
     cmake --build "build-$fetch"
     "./build-$fetch/consumer" "heap-$fetch.pb.gz"
+    [ -z "$(find "build-$fetch" -name libwhence.a)" ] || die "the archive is built, but nothing links it"
   done
+  configure . build-compiled -DWHENCE_SOURCE="$PWD/whence" -DLINK=whence::compiled
+  cmake --build build-compiled
+  ./build-compiled/consumer heap-compiled.pb.gz
+  expect_mode whence::compiled build-compiled/CMakeFiles/consumer.dir/main.cpp.o
   # What is not wanted is not used, and what is wanted has to be there.
   configure . build-plain -DWHENCE_SOURCE="$PWD/whence" -DWHENCE_WITH_ZLIB=OFF -DWHENCE_WITH_LIBBACKTRACE=OFF
   cmake --build build-plain
@@ -103,40 +125,123 @@ case_subdirectory() {
 
 case_pkg_config() {
   cp "$here/main.cpp" .
-  local version
-  version="$(flags --modversion)"
-  # shellcheck disable=SC2046
-  "$CXX" "${strict[@]}" $(compile_flags) main.cpp -o consumer $(link_flags)
-  ./consumer heap.pb.gz
-  expect_heap_profile heap.pb.gz
-  echo "pkg-config: whence $version, libs $(link_flags)"
+  local package
+  for package in whence whence-compiled; do
+    # shellcheck disable=SC2046
+    "$CXX" "${strict[@]}" $(compile_flags $package) -c main.cpp -o "$package.o"
+    # shellcheck disable=SC2046
+    "$CXX" "$package.o" -o "$package" $(link_flags $package)
+    "./$package" heap.pb.gz
+    expect_heap_profile heap.pb.gz
+    echo "pkg-config: $package $(flags --modversion $package), libs $(link_flags $package)"
+  done
+  expect_mode whence::whence whence.o
+  expect_mode whence::compiled whence-compiled.o
 }
 
 case_two_units() {
-  # shellcheck disable=SC2046
-  "$CXX" "${strict[@]}" $(compile_flags) main.cpp other.cpp -o program $(link_flags)
-  ./program
+  local package
+  for package in whence whence-compiled; do
+    # shellcheck disable=SC2046
+    "$CXX" "${strict[@]}" $(compile_flags $package) main.cpp other.cpp -o "$package" $(link_flags $package)
+    "./$package"
+  done
 }
 
+# Compiled once without CMake: a definition for every file, and one source file more.
+case_by_hand() {
+  cp -r "$here/two_units/." .
+  local source objects=()
+  echo '#include <whence/src.hpp>' >src.cpp
+  for source in main other src; do
+    # shellcheck disable=SC2046
+    "$CXX" "${strict[@]}" -DWHENCE_COMPILED $(compile_flags) -c $source.cpp -o $source.o
+    objects+=($source.o)
+  done
+  # shellcheck disable=SC2046
+  "$CXX" "${objects[@]}" -o program $(link_flags)
+  ./program
+  expect_mode whence::compiled main.o
+
+  # Without the definition, or without the source file, it says what is missing.
+  # shellcheck disable=SC2046
+  if "$CXX" "${strict[@]}" -fsyntax-only $(compile_flags) src.cpp 2>src.err; then
+    die "src.hpp compiles without WHENCE_COMPILED"
+  fi
+  grep -q 'error.*-DWHENCE_COMPILED' src.err || { cat src.err; die "src.hpp does not say what it needs"; }
+  # shellcheck disable=SC2046
+  if "$CXX" main.o other.o -o none $(link_flags) 2>none.err; then
+    die "a compiled program links without the bodies"
+  fi
+  grep -q 'undefined.*write_to' none.err || { cat none.err; die "another error than the missing bodies"; }
+}
+
+# Programs and plugins of both modes and of both visibilities, each program with each pair.
 case_plugin() {
-  local visibility
-  for visibility in default hidden; do
-    local options=("${strict[@]}" "-fvisibility=$visibility")
-    # Without unique symbols, dlclose really unloads it.
-    [ $visibility = default ] || options+=(-fvisibility-inlines-hidden)
-    [ $visibility = default ] || [[ "$("$CXX" --version)" == *clang* ]] || options+=(-fno-gnu-unique)
-    # shellcheck disable=SC2046
-    "$CXX" "${options[@]}" -fPIC -shared $(compile_flags) plugin.cpp -o "./$visibility-one.so" $(link_flags)
-    cp "./$visibility-one.so" "./$visibility-two.so"
-    # shellcheck disable=SC2046
-    "$CXX" "${options[@]}" $(compile_flags) main.cpp -o "program-$visibility" $(link_flags) -ldl
+  local visibility package mode
+  for package in whence whence-compiled; do
+    for visibility in default hidden; do
+      mode="$package-$visibility"
+      local options=("${strict[@]}" "-fvisibility=$visibility")
+      # Without unique symbols, dlclose really unloads it.
+      [ $visibility = default ] || options+=(-fvisibility-inlines-hidden)
+      [ $visibility = default ] || [[ "$("$CXX" --version)" == *clang* ]] || options+=(-fno-gnu-unique)
+      # shellcheck disable=SC2046
+      "$CXX" "${options[@]}" -fPIC -shared $(compile_flags $package) plugin.cpp -o "./$mode-one.so" $(link_flags $package)
+      cp "./$mode-one.so" "./$mode-two.so"
+      # shellcheck disable=SC2046
+      "$CXX" "${options[@]}" $(compile_flags $package) main.cpp -o "program-$mode" $(link_flags $package) -ldl
+    done
   done
-  # Each program with each kind of plugin, and with both.
-  for visibility in default hidden; do
-    "./program-$visibility" ./default-one.so ./default-two.so
-    "./program-$visibility" ./hidden-one.so ./hidden-two.so
-    "./program-$visibility" ./default-one.so ./hidden-two.so
+  local program one two count=0
+  for program in program-*; do
+    for one in ./*-one.so; do
+      for two in ./*-two.so; do
+        "./$program" "$one" "$two"
+        count=$((count + 1))
+      done
+    done
   done
+  echo "plugin: $count programs with two plugins"
+}
+
+# The archive, and a program that compiles the bodies by hand, by every linker that is installed and
+# in every manner of linking that could lose a section, a symbol or a relocation.
+case_link_modes() {
+  cp "$here/main.cpp" .
+  echo '#include <whence/src.hpp>' >src.cpp
+  local linker manner tried=0
+  # shellcheck disable=SC2046
+  "$CXX" "${strict[@]}" -ffunction-sections -fdata-sections $(compile_flags whence-compiled) -c main.cpp -o main.o
+  # shellcheck disable=SC2046
+  "$CXX" "${strict[@]}" -fno-pie $(compile_flags whence-compiled) -c main.cpp -o main-no-pie.o
+  for linker in bfd gold lld; do
+    command -v "ld.$linker" >/dev/null || { echo "link_modes: no ld.$linker here"; continue; }
+    for manner in "main.o" "main.o -Wl,--gc-sections" "main-no-pie.o -no-pie" "main.o -static"; do
+      # shellcheck disable=SC2046,SC2086
+      "$CXX" -fuse-ld=$linker $manner -o program $(link_flags whence-compiled)
+      ./program heap.pb.gz || die "$linker, $manner: the program failed"
+      expect_heap_profile heap.pb.gz
+      tried=$((tried + 1))
+    done
+  done
+
+  # What the compiler leaves to the linker, only its own can finish.
+  linker=bfd
+  [[ "$("$CXX" --version)" != *clang* ]] || linker=lld
+  if command -v "ld.$linker" >/dev/null; then
+    # shellcheck disable=SC2046
+    "$CXX" "${strict[@]}" -flto -fuse-ld=$linker $(compile_flags whence-compiled) main.cpp src.cpp -o whole $(link_flags)
+    # shellcheck disable=SC2046
+    "$CXX" "${strict[@]}" -flto -fuse-ld=$linker $(compile_flags whence-compiled) main.cpp -o half $(link_flags whence-compiled)
+    for manner in whole half; do
+      ./$manner heap.pb.gz || die "-flto, $manner: the program failed"
+      expect_heap_profile heap.pb.gz
+      tried=$((tried + 1))
+    done
+  fi
+  [ $tried -ge 4 ] || die "link_modes: only $tried programs were linked"
+  echo "link_modes: $tried programs ran"
 }
 
 # What one module records, another reads: the executable or a plugin records, the executable, a plugin
@@ -242,13 +347,19 @@ case_mixed_flags() {
 
 case_no_exceptions() {
   # shellcheck disable=SC2046
-  "$CXX" "${strict[@]}" -fno-exceptions -fno-rtti $(compile_flags) main.cpp -o program $(link_flags)
-  ./program
-  local status=0
-  ./program misuse 2>misuse.err || status=$?
-  [ $status -eq 134 ] || { cat misuse.err; die "misuse ended with status $status, not by abort"; }
-  grep -q 'heap' misuse.err || { cat misuse.err; die "misuse does not say what was wrong"; }
-  echo "no_exceptions: $(grep heap misuse.err | head -n 1)"
+  "$CXX" "${strict[@]}" -fno-exceptions -fno-rtti $(compile_flags) main.cpp -o header $(link_flags)
+  echo '#include <whence/src.hpp>' >src.cpp
+  # shellcheck disable=SC2046
+  "$CXX" "${strict[@]}" -fno-exceptions -fno-rtti -DWHENCE_COMPILED $(compile_flags) main.cpp src.cpp -o compiled $(link_flags)
+  local program status
+  for program in header compiled; do
+    ./$program
+    status=0
+    ./$program misuse 2>misuse.err || status=$?
+    [ $status -eq 134 ] || { cat misuse.err; die "misuse ended with status $status, not by abort"; }
+    grep -q 'heap' misuse.err || { cat misuse.err; die "misuse does not say what was wrong"; }
+    echo "no_exceptions: $(grep heap misuse.err | head -n 1)"
+  done
 }
 
 case_must_not_compile() {
@@ -269,7 +380,8 @@ case_must_not_compile() {
 }
 
 if [ $# -eq 0 ]; then
-  set -- find_package subdirectory pkg_config two_units plugin recording mixed_flags no_exceptions must_not_compile
+  set -- find_package subdirectory pkg_config two_units by_hand plugin recording link_modes mixed_flags \
+    no_exceptions must_not_compile
 fi
 for name in "$@"; do
   declare -F "case_$name" >/dev/null || die "there is no case $name"

@@ -21,7 +21,10 @@
 
 #include "../sanitizers.hpp"
 #include "raw_client.hpp"
+#include <whence/http/waiting_room.hpp>
+#include <whence/profile.hpp>
 #include <whence/server.hpp>
+#include <whence/sys/task_list.hpp>
 
 namespace {
 

@@ -7,6 +7,7 @@
 
 #include "../heap_probe.hpp"
 #include <whence/allocator.hpp>
+#include <whence/knobs.hpp>
 #include <whence/profile.hpp>
 #include <whence/profile/rows.hpp>
 

@@ -8,6 +8,7 @@
 
 #include "../wait_probe.hpp"
 #include <whence/instruments/wait.hpp>
+#include <whence/knobs.hpp>
 #include <whence/profile.hpp>
 #include <whence/record/wait.hpp>
 #include <whence/registry.hpp>

@@ -19,23 +19,19 @@
 #ifndef WHENCE_FORMAT_SINK_HPP
 #define WHENCE_FORMAT_SINK_HPP
 
-#include <cerrno>
 #include <concepts>
 #include <cstddef>
 #include <cstdio>
+#include <iosfwd>
 #include <memory>
-#include <ostream>
 #include <span>
 #include <string>
 #include <system_error>
 #include <type_traits>
 #include <utility>
 
+#include <whence/config.hpp>
 #include <whence/fwd.hpp>
-#include <whence/sys/as_error.hpp>
-#include <whence/sys/replaced_file.hpp>
-#include <whence/sys/sigpipe_guard.hpp>
-#include <whence/sys/write_all.hpp>
 
 namespace whence::inline v1 {
 
@@ -46,6 +42,7 @@ struct fd {
 
 namespace format {
 
+// What a sink was made from.
 struct target {
   target() = default;
   target(const target&) = delete;
@@ -53,85 +50,6 @@ struct target {
   virtual ~target() = default;
   virtual std::error_code write(std::span<const std::byte> bytes) = 0;
   virtual std::error_code finish() { return {}; }
-};
-
-class stream_target final : public target {
- public:
-  explicit stream_target(std::ostream& out) : out_(out) {}
-  // good(), not fail(): a stream at its end of file writes nothing and need not say so.
-  std::error_code write(std::span<const std::byte> bytes) override {
-    if (out_.good()) {
-      out_.write(reinterpret_cast<const char*>(bytes.data()),
-                 static_cast<std::streamsize>(bytes.size()));
-    }
-    return state();
-  }
-  std::error_code finish() override {
-    if (out_.good()) out_.flush();
-    return state();
-  }
-
- private:
-  std::error_code state() const {
-    return out_.good() ? std::error_code() : make_error_code(std::io_errc::stream);
-  }
-  std::ostream& out_;
-};
-
-class string_target final : public target {
- public:
-  explicit string_target(std::string& out) : out_(out) {}
-  std::error_code write(std::span<const std::byte> bytes) override {
-    out_.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-    return {};
-  }
-
- private:
-  std::string& out_;
-};
-
-// An interrupted write is returned here: stdio then has dropped what it had buffered.
-class stdio_target final : public target {
- public:
-  explicit stdio_target(std::FILE* out) : out_(out) {}
-  std::error_code write(std::span<const std::byte> bytes) override {
-    if (out_ == nullptr) return sys::errno_code(EBADF);
-    errno = 0;
-    const bool all = std::fwrite(bytes.data(), 1, bytes.size(), out_) == bytes.size();
-    return all ? std::error_code() : failure();
-  }
-  std::error_code finish() override {
-    if (out_ == nullptr) return sys::errno_code(EBADF);
-    errno = 0;
-    return std::fflush(out_) == 0 && std::ferror(out_) == 0 ? std::error_code() : failure();
-  }
-
- private:
-  static std::error_code failure() { return sys::errno_code(errno != 0 ? errno : EIO); }
-  std::FILE* out_;
-};
-
-class fd_target final : public target {
- public:
-  explicit fd_target(int number) : number_(number) {}
-  std::error_code write(std::span<const std::byte> bytes) override {
-    return sys::errno_code(sys::write_all(number_, bytes));
-  }
-
- private:
-  int number_;
-};
-
-class file_target final : public target {
- public:
-  explicit file_target(std::string path) : file_(std::move(path)) {}
-  std::error_code write(std::span<const std::byte> bytes) override {
-    return sys::errno_code(file_.write(bytes));
-  }
-  std::error_code finish() override { return sys::errno_code(file_.finish()); }
-
- private:
-  sys::replaced_file file_;
 };
 
 template <class F>
@@ -160,49 +78,36 @@ concept sink_callable =
 
 class sink {
  public:
-  sink(std::ostream& out) : target_(std::make_unique<format::stream_target>(out)) {}
-  sink(std::string& out) : target_(std::make_unique<format::string_target>(out)) {}
+  sink(std::ostream& out);
+  sink(std::string& out);
   sink(const std::string& path_or_text) = delete;  // std::filesystem::path(name) is meant
-  sink(std::FILE* out) : target_(std::make_unique<format::stdio_target>(out)) {}
-  sink(fd out) : target_(std::make_unique<format::fd_target>(out.number)) {}
-  sink(const char* path)
-      : target_(std::make_unique<format::file_target>(path == nullptr ? "" : path)) {}
+  sink(std::FILE* out);
+  sink(fd out);
+  sink(const char* path);
   template <format::path_like P>
-  sink(const P& path) : target_(std::make_unique<format::file_target>(path.native())) {}
+  sink(const P& path) : sink(path.native().c_str()) {}
   template <format::sink_callable F>
   sink(F f) : target_(std::make_unique<format::callable_target<F>>(std::move(f))) {}
 
   // After the first failure nothing more is written, and the failure is what every call returns.
-  std::error_code write(std::span<const std::byte> bytes) {
-    return bytes.empty() ? error_ : run([&](format::target& t) { return t.write(bytes); });
-  }
+  std::error_code write(std::span<const std::byte> bytes);
 
   // Ends the output: flushes, or puts the file in its place. Nothing can be written afterwards.
   // A sink destroyed without it leaves no file.
-  std::error_code finish() {
-    const std::error_code result = run([](format::target& t) { return t.finish(); });
-    target_.reset();
-    return result;
-  }
+  std::error_code finish();
 
  private:
   template <class F>
-  std::error_code run(F&& f) {
-    if (!error_ && target_ == nullptr)
-      error_ = std::make_error_code(std::errc::bad_file_descriptor);
-    if (error_) return error_;
-    {
-      const sys::sigpipe_guard no_signal;
-      error_ = sys::as_error([&] { return f(*target_); });
-    }
-    if (error_) target_.reset();
-    return error_;
-  }
+  std::error_code run(F&& f);
 
   std::unique_ptr<format::target> target_;
   std::error_code error_;
 };
 
 }  // namespace whence::inline v1
+
+#ifndef WHENCE_COMPILED
+#include <whence/impl/sink.ipp>
+#endif
 
 #endif  // WHENCE_FORMAT_SINK_HPP

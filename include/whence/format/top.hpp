@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A table of the functions with the most in a profile, for a terminal: what `pprof -top` shows.
+// The functions with the most in a profile, and how much that is: what write_top makes a table of,
+// as `pprof -top` shows.
 //
 //       flat  flat%        cum   cum%
 //    12.50MB  62.5%    20.00MB 100.0%  std::vector<int>::push_back(int&&)
@@ -17,23 +18,18 @@
 #include <span>
 #include <string>
 #include <string_view>
-#include <system_error>
 #include <utility>
 #include <vector>
 
 #include <whence/format/frames.hpp>
 #include <whence/format/process_code.hpp>
-#include <whence/format/sink.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/snapshot.hpp>
-#include <whence/sys/as_error.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/spread.hpp>
 
-namespace whence::inline v1 {
-
-namespace format {
+namespace whence::inline v1::format {
 
 // "12.50MB", "1.20s", "42": as pprof scales the two units.
 inline std::string human(std::int64_t value, std::string_view unit) {
@@ -113,39 +109,6 @@ inline std::size_t shown_value(const core::kind_info& info) {
   return shown;
 }
 
-}  // namespace format
-
-// Writes the `most` functions with the most of the snapshot's first sample type. The write's error
-// is returned.
-[[nodiscard]] inline std::error_code write_top(sink out, const profile_snapshot& snapshot,
-                                               std::size_t most = 10) {
-  return sys::as_error([&] {
-    const core::kind_info& info = core::info(snapshot.header.kind);
-    const std::size_t shown = format::shown_value(info);
-    const std::string_view unit = info.values[shown].unit;
-    format::function_sums functions;
-    std::int64_t total = 0;
-    for (const profile_row& row : snapshot.rows) {
-      if (row.values[shown] == 0) continue;
-      total += row.values[shown];
-      functions.add(row, row.values[shown]);
-    }
-    const auto share = [total](std::int64_t value) {
-      return total == 0 ? 0.0 : 100 * static_cast<double>(value) / static_cast<double>(total);
-    };
-    std::string table = "      flat  flat%        cum   cum%\n";
-    for (const auto& f : std::move(functions).largest(most)) {
-      std::array<char, 64> line;
-      std::snprintf(line.data(), line.size(), "%10s %5.1f%% %10s %5.1f%%  ",
-                    format::human(f.flat, unit).c_str(), share(f.flat),
-                    format::human(f.cumulative, unit).c_str(), share(f.cumulative));
-      table += line.data() + std::string(f.name) + "\n";
-    }
-    if (const std::error_code error = out.write(std::as_bytes(std::span(table)))) return error;
-    return out.finish();
-  });
-}
-
-}  // namespace whence::inline v1
+}  // namespace whence::inline v1::format
 
 #endif  // WHENCE_FORMAT_TOP_HPP

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <optional>
-#include <stdexcept>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -19,16 +18,8 @@
 #include <whence/http/request.hpp>
 #include <whence/http/routes.hpp>
 #include <whence/sys/as_error.hpp>
-#include <whence/sys/raise.hpp>
 
 namespace whence::inline v1::http {
-
-// Throws: std::invalid_argument for a prefix that does not begin and end with a slash.
-inline void check(const options& o) {
-  if (o.prefix.starts_with('/') && o.prefix.ends_with('/')) return;
-  sys::raise<std::invalid_argument>("http::options: the prefix \"" + o.prefix +
-                                    "\" does not begin and end with a slash");
-}
 
 // Of a path, decoded: what is below the prefix.
 inline std::optional<std::string_view> below(std::string_view path, const options& o) {

@@ -5,15 +5,11 @@
 #define WHENCE_HTTP_OPERATION_HPP
 
 #include <atomic>
-#include <chrono>
 #include <memory>
-#include <system_error>
+#include <thread>  // durations, without the calendar of <chrono>
 #include <utility>
 
-#include <whence/http/answers.hpp>
-#include <whence/http/of_process.hpp>
 #include <whence/http/request.hpp>
-#include <whence/sys/as_error.hpp>
 
 namespace whence::inline v1::http {
 
@@ -22,14 +18,7 @@ class window_slot {
  public:
   window_slot() noexcept = default;  // none
   // Throws: std::bad_alloc.
-  explicit window_slot(int most) {
-    std::atomic<int>& open = of_process<std::atomic<int>>();
-    // One that is refused must not take the last place, not even for a moment.
-    int now = open.load();
-    while (now < most && open_ == nullptr) {
-      if (open.compare_exchange_weak(now, now + 1)) open_ = &open;
-    }
-  }
+  explicit window_slot(int most);
   window_slot(window_slot&& other) noexcept : open_(std::exchange(other.open_, nullptr)) {}
   window_slot& operator=(window_slot&&) = delete;
   ~window_slot() {
@@ -38,7 +27,7 @@ class window_slot {
   explicit operator bool() const noexcept { return open_ != nullptr; }
 
   // Throws: std::bad_alloc.
-  static int open() { return of_process<std::atomic<int>>().load(); }
+  static int open();
 
  private:
   std::atomic<int>* open_ = nullptr;  // how many are
@@ -56,29 +45,20 @@ struct pending {
 // Movable. Thread-safety: one thread at a time, but any.
 class operation {
  public:
-  operation(response ready) : ready_(std::move(ready)) {}
+  operation(response ready);
 
   // As HEAD is answered whose GET opens a window: nobody knows how long that will be.
-  static operation of_unknown_length(response ready) {
-    operation it(std::move(ready));
-    it.ready_.body.clear();
-    it.is_length_known_ = false;
-    return it;
-  }
+  static operation of_unknown_length(response ready);
 
   // `head`: has the headers its answer will have.
   operation(std::unique_ptr<pending> window, window_slot slot, std::chrono::seconds length,
-            response head)
-      : ready_(std::move(head)),
-        window_(std::move(window)),
-        slot_(std::move(slot)),
-        delay_(length) {}
+            response head);
+
+  operation(operation&&) noexcept;
+  ~operation();
 
   // As HEAD is answered. Requires: there is no window.
-  void drop_body() {
-    if (is_length_known_) ready_.content_length = ready_.body.size();
-    ready_.body.clear();
-  }
+  void drop_body();
 
   // How long to wait before finish(). 0: it is answered at once. Cost: finish() writes the profile,
   // names and gzip included, as begin() does where there is no window: milliseconds, in a large
@@ -92,17 +72,7 @@ class operation {
 
   // The answer; a window that is finished early is as long as it was. Requires: called once. Where
   // the client has gone, destroy the operation instead.
-  response finish() {
-    if (window_ == nullptr) return std::move(ready_);
-    const window_slot over(std::move(slot_));  // the client may take its time
-    response result;
-    const std::error_code error = sys::as_error([&] {
-      result = window_->finish();
-      return std::error_code{};
-    });
-    window_.reset();
-    return error ? failure(error) : result;
-  }
+  response finish();
 
  private:
   response ready_;

@@ -19,7 +19,7 @@
 #include <utility>
 
 #include <whence/cpu.hpp>
-#include <whence/flamegraph.hpp>
+#include <whence/format/flame_page.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/http/answers.hpp>
 #include <whence/http/index_page.hpp>
@@ -30,6 +30,7 @@
 #include <whence/http/view.hpp>
 #include <whence/http/windows.hpp>
 #include <whence/profile.hpp>
+#include <whence/samplers/session.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/wall.hpp>
 

@@ -108,11 +108,23 @@ struct recorder {
   std::int64_t (*set)(knob, std::int64_t) noexcept;
 };
 
+}  // namespace instruments
+
+namespace core {
+// The module's own table, if it has the code (record/recording.hpp).
+[[gnu::visibility("hidden")]] extern const instruments::recorder recording asm("whence_recording");
+}  // namespace core
+
+namespace instruments {
+
 struct module_link {
   core::hot_words hot;
   sys::word<const recorder*> used{nullptr};        // the table of the process
   sys::word<void (*)() noexcept> attach{nullptr};  // if this module has the code: gets it ready
-  sys::word<bool> looked{false};                   // in other modules' links
+  // Pulls the bodies out of their archive if they are compiled once, even for a program or plugin
+  // of recording files alone.
+  const recorder* const pulled = config::compiled ? &core::recording : nullptr;
+  sys::word<bool> looked{false};  // in other modules' links
 };
 
 // Each module's own: hidden, as is every function that is about it, because the dynamic linker may

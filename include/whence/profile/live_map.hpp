@@ -20,19 +20,13 @@
 #include <cstdint>
 #include <new>
 
+#include <whence/profile/wide_key.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::core {
-
-// A key of up to 16 bytes, for handles wider than a pointer.
-struct wide_key {
-  std::uint64_t low;
-  std::uint64_t high;
-  friend bool operator==(const wide_key&, const wide_key&) = default;
-};
 
 inline std::uint64_t spread(std::uint64_t key) noexcept {
   return sys::spread(key);

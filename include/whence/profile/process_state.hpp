@@ -72,9 +72,6 @@ struct sampling_root {
   std::atomic<void (*)(process_state&) noexcept> forget_dumper{nullptr};
 };
 
-// The module's own table (record/recording.hpp).
-[[gnu::visibility("hidden")]] extern const instruments::recorder recording asm("whence_recording");
-
 struct process_state {
   // Used in the first copy alone.
   const instruments::recorder* const table = &recording;

@@ -3,8 +3,7 @@
 // class profile: a name over a list of buckets. Profiles are made in the arena and never freed, so
 // a reference to one is good for the life of the process.
 //
-// Recording includes this header; write_to and snapshot, declared here, are defined by
-// <whence/profile.hpp>.
+// What programs call is defined in impl/profile.ipp, which <whence/profile.hpp> brings.
 #ifndef WHENCE_PROFILE_PROFILE_HPP
 #define WHENCE_PROFILE_PROFILE_HPP
 

@@ -10,7 +10,7 @@
 #include <cstring>
 #include <type_traits>
 
-#include <whence/profile/live_map.hpp>
+#include <whence/profile/wide_key.hpp>
 
 namespace whence::inline v1 {
 

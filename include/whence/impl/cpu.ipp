@@ -1,0 +1,95 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bodies of cpu.hpp.
+#ifndef WHENCE_IMPL_CPU_IPP
+#define WHENCE_IMPL_CPU_IPP
+
+#include <memory>
+#include <system_error>
+#include <utility>
+
+#include <whence/config.hpp>
+#include <whence/cpu.hpp>
+#include <whence/errc.hpp>
+#include <whence/format/profile_writer.hpp>
+#include <whence/format/sink.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/record/recording.hpp>
+#include <whence/samplers/cpu_sampler.hpp>
+#include <whence/samplers/session.hpp>
+#include <whence/sys/as_error.hpp>
+#include <whence/sys/no_cancel.hpp>
+
+namespace whence::inline v1 {
+
+WHENCE_FUNCTION cpu_session::cpu_session(cpu_options options)
+    : it_(std::make_unique<samplers::session<samplers::cpu_sampler>>(options.hz)) {}
+
+WHENCE_FUNCTION cpu_session::~cpu_session() = default;
+
+WHENCE_FUNCTION std::error_code cpu_session::error() const noexcept {
+  return it_->error();
+}
+
+WHENCE_FUNCTION void cpu_session::stop() {
+  it_->stop();
+}
+
+WHENCE_FUNCTION profile_snapshot cpu_session::snapshot() const {
+  return it_->snapshot();
+}
+
+WHENCE_FUNCTION std::error_code cpu_session::write_to(sink out) const {
+  const sys::no_cancel uncancelled;
+  return error() ? error() : format::write_proto(out, snapshot());
+}
+
+namespace samplers {
+
+// What start_cpu_profile began. By a function, because another module may be the one to stop it.
+struct running_profile {
+  running_profile(sink to, cpu_options options) : out(std::move(to)), session(options) {}
+
+  sink out;
+  cpu_session session;
+  std::error_code (*finish)(running_profile*) = [](running_profile* p) {
+    const std::unique_ptr<running_profile> ended(p);
+    return sys::as_error([&] {
+      p->session.stop();
+      return p->session.write_to(std::move(p->out));
+    });
+  };
+};
+
+}  // namespace samplers
+
+WHENCE_FUNCTION std::error_code start_cpu_profile(sink out, cpu_options options) {
+  const sys::no_cancel uncancelled;
+  core::process_state* const s = core::state();
+  if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+  if (s->samplers.cpu_profile.load(std::memory_order_acquire) != nullptr) {
+    return errc::already_profiling;
+  }
+  auto* const mine = new samplers::running_profile(std::move(out), options);
+  std::error_code error = mine->session.error();
+  samplers::running_profile* none = nullptr;
+  if (!error && !s->samplers.cpu_profile.compare_exchange_strong(none, mine)) {
+    error = errc::already_profiling;
+  }
+  if (error) delete mine;
+  return error;
+}
+
+WHENCE_FUNCTION std::error_code stop_cpu_profile() {
+  const sys::no_cancel uncancelled;
+  core::process_state* const s = core::state();
+  samplers::running_profile* const it =
+      s == nullptr ? nullptr : s->samplers.cpu_profile.exchange(nullptr);
+  return it == nullptr ? std::error_code{} : it->finish(it);
+}
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_IMPL_CPU_IPP

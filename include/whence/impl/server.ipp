@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bodies of server.hpp: its parts, and who hands a request to whom.
+#ifndef WHENCE_IMPL_SERVER_IPP
+#define WHENCE_IMPL_SERVER_IPP
+
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstddef>
+#include <memory>
+#include <stdexcept>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include <whence/config.hpp>
+#include <whence/http.hpp>
+#include <whence/http/access.hpp>
+#include <whence/http/connection.hpp>
+#include <whence/http/listening_socket.hpp>
+#include <whence/http/request.hpp>
+#include <whence/http/session.hpp>
+#include <whence/http/waiting_room.hpp>
+#include <whence/http/worker_pool.hpp>
+#include <whence/samplers/own_threads.hpp>
+#include <whence/server.hpp>
+#include <whence/sys/as_error.hpp>
+#include <whence/sys/raise.hpp>
+#include <whence/sys/service_thread.hpp>
+
+namespace whence::inline v1 {
+
+struct server::parts {
+  static constexpr std::size_t spare_workers = 16;
+
+  parts(const std::string& host, int port, http::options given)
+      : options(std::move(given)),
+        socket(host, port),
+        room(socket.number(), [this](http::waiting_room::guest g) { hand_over(std::move(g)); }),
+        pool(static_cast<std::size_t>(std::max(options.max_windows, 0)) + spare_workers) {}
+
+  ~parts() {
+    if (!gathers.runs()) return;
+    room.end();
+    gathers.stop();
+    socket.close();
+    pool.shut_down();
+  }
+
+  std::error_code error() const noexcept { return socket.error() ? socket.error() : room.error(); }
+
+  // 0, or the system's error.
+  int start() noexcept {
+    const auto gather = [](void* self) {
+      const http::own_thread_scope ours;
+      static_cast<parts*>(self)->room.run();
+    };
+    return samplers::own_threads::start(gathers, gather, this, "whence-http");
+  }
+
+  void hand_over(http::waiting_room::guest g) {
+    pool.submit([this, g = std::move(g)]() mutable {
+      // Where there is no memory, the client is let go.
+      (void)sys::as_error([&] {
+        http::session(*g, options, room.is_ending()).serve();
+        if (g->at() != http::connection::stage::closed) room.take_back(std::move(g));
+        return std::error_code{};
+      });
+    });
+  }
+
+  const http::options options;
+  http::listening_socket socket;
+  http::waiting_room room;
+  http::worker_pool pool;
+  sys::service_thread gathers;
+};
+
+WHENCE_FUNCTION server::server(std::string host, int port, http::options o) : process_(::getpid()) {
+  http::check(o);
+  if (port < 0 || port > 65535) {
+    sys::raise<std::invalid_argument>("server: port " + std::to_string(port) +
+                                      " is not from 0 to 65535");
+  }
+  if (!o.allow_remote && host != "localhost" && !http::is_loopback(host)) {
+    sys::raise<std::invalid_argument>("server: \"" + host +
+                                      "\" is open to other machines: see options.allow_remote");
+  }
+  parts_ = std::make_unique<parts>(host, port, std::move(o));
+  error_ = parts_->error();
+  if (!error_) {
+    port_ = parts_->socket.port();
+    error_ = sys::errno_code(parts_->start());
+  }
+  if (error_) parts_.reset();
+}
+
+WHENCE_FUNCTION server::~server() {
+  stop();
+}
+
+WHENCE_FUNCTION void server::stop() {
+  if (parts_ == nullptr) return;
+  if (process_ != ::getpid()) {
+    parts_->socket.close();
+    parts_->room.close_inherited();
+    (void)parts_.release();  // its threads are the parent's
+    return;
+  }
+  parts_.reset();
+}
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_IMPL_SERVER_IPP

@@ -1,0 +1,46 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The bodies of wall.hpp.
+#ifndef WHENCE_IMPL_WALL_IPP
+#define WHENCE_IMPL_WALL_IPP
+
+#include <memory>
+#include <system_error>
+
+#include <whence/config.hpp>
+#include <whence/format/profile_writer.hpp>
+#include <whence/format/sink.hpp>
+#include <whence/profile/snapshot.hpp>
+#include <whence/record/recording.hpp>
+#include <whence/samplers/session.hpp>
+#include <whence/samplers/wall_sampler.hpp>
+#include <whence/sys/no_cancel.hpp>
+#include <whence/wall.hpp>
+
+namespace whence::inline v1 {
+
+WHENCE_FUNCTION wall_session::wall_session(wall_options options)
+    : it_(std::make_unique<samplers::session<samplers::wall_sampler>>(options.hz)) {}
+
+WHENCE_FUNCTION wall_session::~wall_session() = default;
+
+WHENCE_FUNCTION std::error_code wall_session::error() const noexcept {
+  return it_->error();
+}
+
+WHENCE_FUNCTION void wall_session::stop() {
+  it_->stop();
+}
+
+WHENCE_FUNCTION profile_snapshot wall_session::snapshot() const {
+  return it_->snapshot();
+}
+
+WHENCE_FUNCTION std::error_code wall_session::write_to(sink out) const {
+  const sys::no_cancel uncancelled;
+  return error() ? error() : format::write_proto(out, snapshot());
+}
+
+}  // namespace whence::inline v1
+
+#endif  // WHENCE_IMPL_WALL_IPP

@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: Apache-2.0
+#
+# Whether objects were compiled in the mode they are said to be: `mode.sh whence::whence OBJECT ...`
+# or `mode.sh whence::compiled OBJECT ...`. A suite that links the archive and still compiles every
+# body itself would pass all its tests, and try nothing of what it is for.
+#
+# The function looked for is never inlined, so that each object that calls it says which it is:
+# header-only, it has its own (W); compiled, it leaves it to the archive (U).
+set -euo pipefail
+[ $# -ge 2 ] || { echo "usage: mode.sh whence::whence|whence::compiled OBJECT ..." >&2; exit 2; }
+mode="$1"
+shift
+case "$mode" in
+  whence::whence) wanted=W unwanted=U ;;
+  whence::compiled) wanted=U unwanted=W ;;
+  *) echo "mode: $mode is no mode" >&2; exit 2 ;;
+esac
+
+count() { grep -cE "(^| )$1 whence::v1::profile::write_to\\(" <<<"$symbols" || true; }
+
+symbols="$(nm -C "$@")"
+as_claimed="$(count $wanted)"
+otherwise="$(count $unwanted)"
+if [ "$as_claimed" -eq 0 ] || [ "$otherwise" -ne 0 ]; then
+  echo "mode: said to be $mode, but of $# objects $as_claimed are so and $otherwise are not" >&2
+  exit 1
+fi
+echo "mode: $as_claimed of $# objects call profile::write_to, all as $mode has it"
