@@ -5,8 +5,8 @@ result works: `single_header.py --check FOLDER` (compiled in two translation uni
 compiler there is, linked, and run).
 
 Each header is written once, after those it includes (a walk in post-order), with its include guard
-kept. Standard includes that hold in every case come first, each once. What stands inside an #if
-stays there: a standard include as it is, a header of ours written out in its place together with
+kept. First comes config.hpp, which says what the library needs, then the standard includes that hold
+in every case, each once. What stands inside an #if stays there: a standard include as it is, a header of ours written out in its place together with
 what it needs. As the guards are kept, a header written out at two places counts once.
 """
 import argparse
@@ -19,6 +19,7 @@ import sys
 ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
 DIRECTIVE = re.compile(r"\s*#\s*(if|ifdef|ifndef|endif)\b")
+CONFIG = "whence/config.hpp"
 # Written by CMake beside the headers, and read where it is there: never part of the result.
 GENERATED = "whence/config_generated.hpp"
 
@@ -87,13 +88,15 @@ class Amalgamation:
                 yield from self.text(self.header(included), False, inside + (included,))
 
     def result(self, entries):
+        self.add(CONFIG)
+        config, self.body = self.body, []
         for entry in entries:
             self.add(entry)
         head = ["// SPDX-License-Identifier: Apache-2.0", "//",
                 "// whence in one file, made by tests/single_header.py: change the headers, not this.",
                 "#ifndef WHENCE_SINGLE_HEADER", "#define WHENCE_SINGLE_HEADER", ""]
         system = [f"#include <{name}>" for name in sorted(self.standard)]
-        text = "\n".join([*head, *system, *self.body, "", "#endif  // WHENCE_SINGLE_HEADER", ""])
+        text = "\n".join([*head, *config, "", *system, *self.body, "", "#endif  // WHENCE_SINGLE_HEADER", ""])
         return re.sub(r"\n{3,}", "\n\n", text)
 
 

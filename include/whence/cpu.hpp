@@ -38,6 +38,8 @@
 #ifndef WHENCE_CPU_HPP
 #define WHENCE_CPU_HPP
 
+#include <whence/config.hpp>
+
 #include <memory>
 #include <system_error>
 #include <utility>

@@ -9,6 +9,8 @@
 #ifndef WHENCE_FLAMEGRAPH_HPP
 #define WHENCE_FLAMEGRAPH_HPP
 
+#include <whence/config.hpp>
+
 #include <algorithm>
 #include <span>
 #include <string>

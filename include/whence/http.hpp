@@ -40,6 +40,8 @@
 #ifndef WHENCE_HTTP_HPP
 #define WHENCE_HTTP_HPP
 
+#include <whence/config.hpp>
+
 #include <algorithm>
 #include <chrono>
 #include <optional>

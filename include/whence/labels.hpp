@@ -26,6 +26,8 @@
 #ifndef WHENCE_LABELS_HPP
 #define WHENCE_LABELS_HPP
 
+#include <whence/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -34,7 +36,6 @@
 #include <string_view>
 #include <utility>
 
-#include <whence/config.hpp>
 #include <whence/fwd.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/process_state.hpp>

@@ -21,6 +21,8 @@
 #ifndef WHENCE_PROFILE_PAGE_HPP
 #define WHENCE_PROFILE_PAGE_HPP
 
+#include <whence/config.hpp>
+
 #include <new>
 #include <stdexcept>
 #include <string>

@@ -15,6 +15,8 @@
 #ifndef WHENCE_REGISTRY_HPP
 #define WHENCE_REGISTRY_HPP
 
+#include <whence/config.hpp>
+
 #include <atomic>
 #include <concepts>
 #include <string_view>

@@ -19,6 +19,8 @@
 #ifndef WHENCE_SERVER_HPP
 #define WHENCE_SERVER_HPP
 
+#include <whence/config.hpp>
+
 #include <sys/types.h>
 #include <unistd.h>
 

@@ -27,6 +27,8 @@
 #ifndef WHENCE_WALL_HPP
 #define WHENCE_WALL_HPP
 
+#include <whence/config.hpp>
+
 #include <system_error>
 
 #include <whence/format/profile_writer.hpp>
