@@ -5,8 +5,8 @@ result works: `single_header.py --check FOLDER` (compiled in two translation uni
 compiler there is, in both modes, linked, and run).
 
 Each header is written once, after those it includes (a walk in post-order), with its include guard
-kept. Standard includes that hold in every case come first, each once. What stands inside an #if
-stays there: a standard include as it is, a header of ours written out in its place together with
+kept. First comes config.hpp, which says what the library needs, then the standard includes that hold
+in every case, each once. What stands inside an #if stays there: a standard include as it is, a header of ours written out in its place together with
 what it needs. As the guards are kept, a header written out at two places counts once.
 
 The bodies of pages, impl/*.ipp, are not written out where their pages include them but once, after
@@ -24,6 +24,7 @@ ROOT = pathlib.Path(__file__).resolve().parent.parent
 INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
 DIRECTIVE = re.compile(r"\s*#\s*(if|ifdef|ifndef|endif)\b")
 BODIES = re.compile(r"#ifndef WHENCE_COMPILED\n#include <(whence/impl/\w+\.ipp)>\n#endif\n")
+CONFIG = "whence/config.hpp"
 # Written by CMake beside the headers, and read where it is there: never part of the result.
 GENERATED = "whence/config_generated.hpp"
 
@@ -110,6 +111,8 @@ class Amalgamation:
                 yield from self.text(self.header(included), False, inside + (included,))
 
     def result(self, entries):
+        self.add(CONFIG)
+        config, self.body = self.body, []
         for entry in entries:
             self.add(entry)
         self.add_bodies()
@@ -118,7 +121,7 @@ class Amalgamation:
                 "// whence in one file, made by tests/single_header.py: change the headers, not this.",
                 f"#ifndef {guard}", f"#define {guard}", ""]
         system = [f"#include <{name}>" for name in sorted(self.standard)]
-        text = "\n".join([*head, *system, *self.body, "", f"#endif  // {guard}", ""])
+        text = "\n".join([*head, *config, "", *system, *self.body, "", f"#endif  // {guard}", ""])
         return re.sub(r"\n{3,}", "\n\n", text)
 
 

@@ -23,6 +23,8 @@
 #ifndef WHENCE_ALLOCATOR_HPP
 #define WHENCE_ALLOCATOR_HPP
 
+#include <whence/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory>

@@ -18,6 +18,8 @@
 #ifndef WHENCE_BEAST_HPP
 #define WHENCE_BEAST_HPP
 
+#include <whence/config.hpp>
+
 #include <boost/beast/http/field.hpp>
 #include <boost/beast/http/message.hpp>
 #include <boost/beast/http/status.hpp>

@@ -14,6 +14,8 @@
 #ifndef WHENCE_CONDITION_VARIABLE_HPP
 #define WHENCE_CONDITION_VARIABLE_HPP
 
+#include <whence/config.hpp>
+
 #include <condition_variable>
 #include <stop_token>
 #include <utility>

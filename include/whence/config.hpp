@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every macro a program may set, read here and nowhere else, and turned into a constant. Each
-// constant chooses an alias (default_registry, default_gzip, ...), never the body or the members of
-// something that keeps its name, so that mixed settings cannot silently change a layout.
+// What the library needs, and every macro a program may set, read here and nowhere else, and turned
+// into a constant. Each constant chooses an alias (default_registry, default_gzip, ...), never the
+// body or the members of something that keeps its name.
 //
 //   WHENCE_DISABLE              the instruments become what they wrap; nothing is recorded
 //   WHENCE_WITH_ZLIB            1: gzip the profiles with zlib (link -lz)
@@ -14,6 +14,35 @@
 #ifndef WHENCE_CONFIG_HPP
 #define WHENCE_CONFIG_HPP
 
+// Every public page includes this file before any other, so that what is missing is the first line
+// that a compiler prints, and not some consequence of it.
+#ifndef __linux__
+#error "whence needs Linux"
+#elif !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || \
+    !(defined(__x86_64__) || defined(__aarch64__))
+#error "whence needs x86-64 or AArch64, little-endian and with pointers of 64 bits"
+#elif defined(__clang__) ? __clang_major__ < 14 : __GNUC__ < 11
+#error "whence needs GCC 11, Clang 14 or a newer one"
+#elif __cplusplus < 202002L
+#error "whence needs C++20: compile with -std=c++20 or newer"
+#else
+#if __has_include(<features.h>)
+#include <features.h>
+#endif
+#if __GLIBC__ * 1000 + __GLIBC_MINOR__ < 2035
+#error "whence needs glibc 2.35 or newer, which has _dl_find_object"
+#else
+#define WHENCE_HAS_WHAT_IT_NEEDS
+#endif
+#endif
+
+// Compilers go on after #error, and print hundreds of lines more. At a file that does not exist
+// they stop.
+#ifndef WHENCE_HAS_WHAT_IT_NEEDS
+#include <nothing, since whence cannot be compiled here: see the error above>
+#endif
+#undef WHENCE_HAS_WHAT_IT_NEEDS
+
 #if __has_include(<whence/config_generated.hpp>)
 #include <whence/config_generated.hpp>
 #endif
@@ -23,6 +52,13 @@
 #endif
 #ifndef WHENCE_WITH_LIBBACKTRACE
 #define WHENCE_WITH_LIBBACKTRACE 0
+#endif
+
+// Whether a recording page leaves in a module what its recorder is found by.
+#ifdef WHENCE_DISABLE
+#define WHENCE_RECORDS 0
+#else
+#define WHENCE_RECORDS 1
 #endif
 
 // Begins the definition of a function in impl/: its text is the same whether every file that
@@ -48,10 +84,48 @@ inline constexpr bool compiled = false;
 inline constexpr bool with_zlib = WHENCE_WITH_ZLIB != 0;
 inline constexpr bool with_libbacktrace = WHENCE_WITH_LIBBACKTRACE != 0;
 
-// One word for all of them: what translation units of one program are compared by.
-inline constexpr unsigned settings_word =
-    (disabled ? 1U : 0U) | (with_zlib ? 2U : 0U) | (with_libbacktrace ? 4U : 0U);
+// One word for all of them: what translation units of one module are compared by.
+inline constexpr unsigned disabled_bit = 1;
+inline constexpr unsigned settings_word = (disabled ? disabled_bit : 0U) | (with_zlib ? 2U : 0U) |
+                                          (with_libbacktrace ? 4U : 0U) | (compiled ? 8U : 0U);
+
+// The instruments of disabled units have another layout, so two units of one module that differ in
+// this setting do not agree about the classes they share. They must not be linked.
+inline constexpr unsigned layout_bits = disabled_bit;
 
 }  // namespace whence::inline v1::config
+
+// Units that differ in WHENCE_DISABLE do not link. Each has two COMDAT groups: one that has the
+// same name in every unit and holds a label, and one that is named after the setting and refers to
+// the label of its own unit. A linker keeps the first group of each name. If all units agree, both
+// come from the same unit. If not, the second group of the first unit that differs is kept without
+// the label it refers to, and bfd, gold and lld report the label, whose name tells why.
+//
+// In link-time optimization these lines of several units meet in one assembly, hence the
+// conditions. The exception is Clang's ThinLTO with lld, which keeps every group:
+// profile/settings.hpp then reports the difference at run time. Cost: 4 bytes a module.
+#ifdef WHENCE_DISABLE
+#define WHENCE_LABEL "whence_error_WHENCE_DISABLE_is_not_defined_in_other_translation_units"
+#define WHENCE_OTHER "whence_error_WHENCE_DISABLE_is_defined_in_other_translation_units"
+#else
+#define WHENCE_LABEL "whence_error_WHENCE_DISABLE_is_defined_in_other_translation_units"
+#define WHENCE_OTHER "whence_error_WHENCE_DISABLE_is_not_defined_in_other_translation_units"
+#endif
+// clang-format off
+asm(".ifdef " WHENCE_OTHER "\n"
+    ".error \"" WHENCE_LABEL "\"\n"
+    ".endif\n"
+    ".ifndef " WHENCE_LABEL "\n"
+    ".pushsection .rodata." WHENCE_LABEL ",\"aG\",@progbits,whence_disable,comdat\n"
+    WHENCE_LABEL ":\n"
+    ".popsection\n"
+    // R: kept by --gc-sections.
+    ".pushsection .rodata." WHENCE_LABEL ",\"aGR\",@progbits," WHENCE_LABEL ",comdat\n"
+    ".long " WHENCE_LABEL " - .\n"
+    ".popsection\n"
+    ".endif\n");
+// clang-format on
+#undef WHENCE_LABEL
+#undef WHENCE_OTHER
 
 #endif  // WHENCE_CONFIG_HPP

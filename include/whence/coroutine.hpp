@@ -36,6 +36,8 @@
 #ifndef WHENCE_COROUTINE_HPP
 #define WHENCE_COROUTINE_HPP
 
+#include <whence/config.hpp>
+
 #include <concepts>
 #include <coroutine>
 #include <cstdint>

@@ -38,10 +38,11 @@
 #ifndef WHENCE_CPU_HPP
 #define WHENCE_CPU_HPP
 
+#include <whence/config.hpp>
+
 #include <memory>
 #include <system_error>
 
-#include <whence/config.hpp>
 #include <whence/errc.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/profile/snapshot.hpp>

@@ -4,6 +4,8 @@
 #ifndef WHENCE_ERRC_HPP
 #define WHENCE_ERRC_HPP
 
+#include <whence/config.hpp>
+
 #include <string>
 #include <system_error>
 #include <type_traits>

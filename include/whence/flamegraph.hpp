@@ -9,9 +9,10 @@
 #ifndef WHENCE_FLAMEGRAPH_HPP
 #define WHENCE_FLAMEGRAPH_HPP
 
+#include <whence/config.hpp>
+
 #include <system_error>
 
-#include <whence/config.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/profile/snapshot.hpp>
 

@@ -41,6 +41,7 @@
 #define WHENCE_HTTP_HPP
 
 #include <whence/config.hpp>
+
 #include <whence/http/operation.hpp>
 #include <whence/http/request.hpp>
 

@@ -22,6 +22,8 @@
 #ifndef WHENCE_HTTPLIB_HPP
 #define WHENCE_HTTPLIB_HPP
 
+#include <whence/config.hpp>
+
 #include <httplib.h>
 
 #include <algorithm>

@@ -6,6 +6,8 @@
 #ifndef WHENCE_KNOBS_HPP
 #define WHENCE_KNOBS_HPP
 
+#include <whence/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 

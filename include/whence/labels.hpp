@@ -26,13 +26,14 @@
 #ifndef WHENCE_LABELS_HPP
 #define WHENCE_LABELS_HPP
 
+#include <whence/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
 #include <string_view>
 #include <utility>
 
-#include <whence/config.hpp>
 #include <whence/fwd.hpp>
 #include <whence/instruments/label.hpp>
 #include <whence/instruments/recorder.hpp>

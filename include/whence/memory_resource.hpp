@@ -11,6 +11,8 @@
 #ifndef WHENCE_MEMORY_RESOURCE_HPP
 #define WHENCE_MEMORY_RESOURCE_HPP
 
+#include <whence/config.hpp>
+
 #include <cstddef>
 #include <cstdint>
 #include <memory_resource>

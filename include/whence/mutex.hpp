@@ -27,6 +27,8 @@
 #ifndef WHENCE_MUTEX_HPP
 #define WHENCE_MUTEX_HPP
 
+#include <whence/config.hpp>
+
 #include <pthread.h>
 #include <sys/single_threaded.h>
 

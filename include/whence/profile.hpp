@@ -21,13 +21,14 @@
 #ifndef WHENCE_PROFILE_PAGE_HPP
 #define WHENCE_PROFILE_PAGE_HPP
 
+#include <whence/config.hpp>
+
 #include <cstddef>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <vector>
 
-#include <whence/config.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/fwd.hpp>
 #include <whence/knobs.hpp>

@@ -10,13 +10,14 @@
 #ifndef WHENCE_PTHREAD_HPP
 #define WHENCE_PTHREAD_HPP
 
+#include <whence/config.hpp>
+
 #include <dlfcn.h>
 #include <errno.h>
 #include <pthread.h>
 
 #include <new>
 
-#include <whence/config.hpp>
 #include <whence/fwd.hpp>
 #include <whence/instruments/birth.hpp>
 #include <whence/instruments/recorder.hpp>

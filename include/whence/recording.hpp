@@ -7,9 +7,10 @@
 #ifndef WHENCE_RECORDING_HPP
 #define WHENCE_RECORDING_HPP
 
+#include <whence/config.hpp>
+
 #include <whence/allocator.hpp>
 #include <whence/condition_variable.hpp>
-#include <whence/config.hpp>
 #include <whence/coroutine.hpp>
 #include <whence/fwd.hpp>
 #include <whence/knobs.hpp>

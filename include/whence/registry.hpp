@@ -15,6 +15,8 @@
 #ifndef WHENCE_REGISTRY_HPP
 #define WHENCE_REGISTRY_HPP
 
+#include <whence/config.hpp>
+
 #include <concepts>
 #include <type_traits>
 

@@ -19,13 +19,14 @@
 #ifndef WHENCE_SERVER_HPP
 #define WHENCE_SERVER_HPP
 
+#include <whence/config.hpp>
+
 #include <sys/types.h>
 
 #include <memory>
 #include <string>
 #include <system_error>
 
-#include <whence/config.hpp>
 #include <whence/http/request.hpp>
 
 namespace whence::inline v1 {

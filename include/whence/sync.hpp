@@ -15,6 +15,8 @@
 #ifndef WHENCE_SYNC_HPP
 #define WHENCE_SYNC_HPP
 
+#include <whence/config.hpp>
+
 #include <barrier>
 #include <cstddef>
 #include <future>

@@ -14,6 +14,8 @@
 #ifndef WHENCE_THREAD_HPP
 #define WHENCE_THREAD_HPP
 
+#include <whence/config.hpp>
+
 #include <concepts>
 #include <stop_token>
 #include <string_view>
@@ -22,7 +24,6 @@
 #include <type_traits>
 #include <utility>
 
-#include <whence/config.hpp>
 #include <whence/fwd.hpp>
 #include <whence/instruments/birth.hpp>
 #include <whence/instruments/recorder.hpp>

@@ -15,6 +15,8 @@
 #ifndef WHENCE_TRACKED_HPP
 #define WHENCE_TRACKED_HPP
 
+#include <whence/config.hpp>
+
 #include <type_traits>
 
 #include <whence/fwd.hpp>

@@ -4,6 +4,8 @@
 #ifndef WHENCE_VERSION_HPP
 #define WHENCE_VERSION_HPP
 
+#include <whence/config.hpp>
+
 #define WHENCE_VERSION_MAJOR 1
 #define WHENCE_VERSION_MINOR 0
 #define WHENCE_VERSION_PATCH 0

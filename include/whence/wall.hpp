@@ -27,10 +27,11 @@
 #ifndef WHENCE_WALL_HPP
 #define WHENCE_WALL_HPP
 
+#include <whence/config.hpp>
+
 #include <memory>
 #include <system_error>
 
-#include <whence/config.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/profile/snapshot.hpp>
 

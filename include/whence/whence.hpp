@@ -4,9 +4,10 @@
 #ifndef WHENCE_WHENCE_HPP
 #define WHENCE_WHENCE_HPP
 
+#include <whence/config.hpp>
+
 #include <whence/allocator.hpp>
 #include <whence/condition_variable.hpp>
-#include <whence/config.hpp>
 #include <whence/cpu.hpp>
 #include <whence/errc.hpp>
 #include <whence/fwd.hpp>

@@ -362,6 +362,69 @@ case_no_exceptions() {
   done
 }
 
+# Refused by exactly one #error, which is the first that is printed, and by little more.
+expect_refusal() {  # page, expected text, compiler arguments...
+  local page="$1" expected="$2"
+  shift 2
+  echo "#include <whence/$page>" >page.cpp
+  if "$CXX" "-I$prefix/include" "$@" -fsyntax-only page.cpp 2>refused.err; then
+    die "$page is not refused with $*"
+  fi
+  [ "$(grep -c ' error: ' refused.err)" -eq 2 ] && [ "$(grep -c 'fatal error: ' refused.err)" -eq 1 ] &&
+    [ "$(wc -l <refused.err)" -lt 20 ] && grep -m 1 ' error: ' refused.err | grep -qF "$expected" ||
+    { head -n 40 refused.err; die "$page is not refused by one line with \"$expected\" with $*"; }
+}
+
+case_refused() {
+  local page pages compiler count=0
+  mapfile -t pages < <(cd "$prefix/include/whence" && ls -- *.hpp | grep -vx config_generated.hpp)
+  [ ${#pages[@]} -gt 20 ] || die "only ${#pages[@]} pages were found"
+  echo '#include <whence/config.hpp>' >page.cpp
+  "$CXX" -std=c++20 "-I$prefix/include" -Werror -fsyntax-only page.cpp
+
+  # The most usual mistake, by every page.
+  for page in "${pages[@]}"; do
+    expect_refusal "$page" C++20 -std=c++17
+  done
+  echo "refused: C++17, by ${#pages[@]} pages: $(grep -m 1 ' error: ' refused.err)"
+
+  # What config.hpp refuses, every page refuses, because it includes config.hpp before any other.
+  for page in "${pages[@]}"; do
+    [ "$page" = config.hpp ] || [ "$(grep -m 1 '^ *# *include' "$prefix/include/whence/$page")" = "#include <whence/config.hpp>" ] ||
+      die "$page does not include config.hpp first"
+  done
+  config_refuses() {
+    expect_refusal config.hpp "$@"
+    echo "refused: ${*:2}: $(grep -m 1 ' error: ' refused.err)"
+    count=$((count + 1))
+  }
+  config_refuses C++20 -std=c++98
+  config_refuses Linux -std=c++20 -U__linux__
+  config_refuses "x86-64 or AArch64" -std=c++20 -U__x86_64__ -U__aarch64__
+  config_refuses "64 bits" -std=c++20 -U__LP64__
+  config_refuses little-endian -std=c++20 -U__BYTE_ORDER__ -D__BYTE_ORDER__=__ORDER_BIG_ENDIAN__
+  if [ "$(uname -m)" = x86_64 ]; then
+    config_refuses "64 bits" -std=c++20 -m32
+    config_refuses "64 bits" -std=c++20 -mx32
+  fi
+  compiler=__GNUC__=10
+  [[ "$("$CXX" --version)" != *clang* ]] || compiler=__clang_major__=13
+  config_refuses "or a newer one" -std=c++20 "-U${compiler%=*}" "-D$compiler"
+
+  # Another libc: one without features.h, one like musl whose features.h names no version, and an old
+  # glibc.
+  mkdir musl old
+  touch musl/features.h
+  printf '#define __GLIBC__ 2\n#define __GLIBC_MINOR__ 34\n' >old/features.h
+  config_refuses "glibc 2.35" -std=c++20 -nostdinc
+  config_refuses "glibc 2.35" -std=c++20 -nostdinc -isystem musl
+  config_refuses "glibc 2.35" -std=c++20 -nostdinc -isystem old
+  if [ -d "/usr/include/$(uname -m)-linux-musl" ]; then
+    config_refuses "glibc 2.35" -std=c++20 -nostdinc -isystem "/usr/include/$(uname -m)-linux-musl"
+  fi
+  echo "refused: $count more ways, by config.hpp, which ${#pages[@]} pages include first"
+}
+
 case_must_not_compile() {
   local source expected count=0
   for source in *.cpp; do
@@ -381,7 +444,7 @@ case_must_not_compile() {
 
 if [ $# -eq 0 ]; then
   set -- find_package subdirectory pkg_config two_units by_hand plugin recording link_modes mixed_flags \
-    no_exceptions must_not_compile
+    no_exceptions must_not_compile refused
 fi
 for name in "$@"; do
   declare -F "case_$name" >/dev/null || die "there is no case $name"

@@ -16,13 +16,14 @@
 #ifndef WHENCE_INSTRUMENTS_RECORDER_HPP
 #define WHENCE_INSTRUMENTS_RECORDER_HPP
 
+#include <whence/config.hpp>
+
 #include <link.h>
 #include <unistd.h>
 
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/config.hpp>
 #include <whence/fwd.hpp>
 #include <whence/instruments/hot_words.hpp>
 #include <whence/instruments/kind.hpp>
@@ -129,8 +130,12 @@ struct module_link {
 
 // Each module's own: hidden, as is every function that is about it, because the dynamic linker may
 // choose another module's copy of any that is not. The assembler name is what the note refers to.
+#if WHENCE_RECORDS
 [[gnu::visibility("hidden"), gnu::used]] inline constinit module_link here asm("whence_link"){};
 WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
+#else
+[[gnu::visibility("hidden")]] inline constinit module_link here{};
+#endif
 
 // Looks for a table in other modules' links, and copies the hot words that go with it. Under the
 // loader's lock, under which they are written, so that what is copied belongs together.
@@ -169,7 +174,8 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
 
 // Before any other code of the module runs, because the loader's lock must not be taken where
 // another thread may fork (sys/loader.hpp).
-#if defined(__PIC__) && !defined(__PIE__)
+#if !WHENCE_RECORDS
+#elif defined(__PIC__) && !defined(__PIE__)
 [[gnu::constructor(101), gnu::used]] static void look_for_recorder_early() noexcept {
   if (!here.looked.load(sys::relaxed)) look_for_recorder();
 }

@@ -116,10 +116,9 @@ inline bool open_root(process_state& s) noexcept {
   // Before a lock is taken that a child of fork could find held.
   fork_handlers::install();
   if (!first->unwinder.open() || !open_root(*first)) return nullptr;
-  if (settings_differ() && !first->mixed_settings.exchange(true)) {
-    say("whence: this program was built from translation units with different settings "
-        "(WHENCE_DISABLE, WHENCE_WITH_ZLIB, WHENCE_WITH_LIBBACKTRACE): its profiles may be "
-        "incomplete\n");
+  if (const char* const warning = settings_warning(settings_difference());
+      warning != nullptr && !first->mixed_settings.exchange(true)) {
+    say(warning);
   }
   publish_root(*first);
   // Release pairs with state(): whoever sees the root finds it open.

@@ -19,11 +19,26 @@ namespace whence::inline v1::core {
 [[gnu::section("whence_settings"), gnu::used,
   gnu::retain]] static const unsigned settings_of_this_unit = config::settings_word;
 
-inline bool settings_differ() noexcept {
+// The bits in which the units of this module differ; 0 if they agree.
+inline unsigned settings_difference() noexcept {
+  unsigned difference = 0;
   for (const unsigned* word = __start_whence_settings; word != __stop_whence_settings; ++word) {
-    if (*word != *__start_whence_settings) return true;
+    difference |= *word ^ *__start_whence_settings;
   }
-  return false;
+  return difference;
+}
+
+// What to say about it. Units that differ in a setting that no layout depends on work together, but
+// which of their bodies the linker took is chance.
+constexpr const char* settings_warning(unsigned difference) noexcept {
+  if (difference == 0) return nullptr;
+  if ((difference & config::layout_bits) != 0) {
+    return "whence: this program was built from translation units with and without WHENCE_DISABLE, "
+           "which do not agree about the layout of classes: this is undefined behaviour\n";
+  }
+  return "whence: this program was built from translation units with different settings "
+         "(WHENCE_COMPILED, WHENCE_WITH_ZLIB, WHENCE_WITH_LIBBACKTRACE): its profiles may be "
+         "incomplete\n";
 }
 
 }  // namespace whence::inline v1::core

@@ -31,10 +31,6 @@
 #include <whence/unwind/eh_frame.hpp>
 #include <whence/unwind/module.hpp>
 
-#ifndef DLFO_STRUCT_HAS_EH_DBASE
-#error "whence asks the loader for modules by _dl_find_object, which glibc has since 2.35"
-#endif
-
 namespace whence::inline v1::unwind {
 
 struct plugin {
