@@ -320,6 +320,7 @@ case_recording() {
   echo "recording: $(grep -m1 versions other.err)"
 }
 
+# Units that differ in a setting that changes no layout work together, and say so.
 case_mixed_flags() {
   local usual=("${strict[@]}" "-I$prefix/include" -DWHENCE_WITH_ZLIB=1)
   # shellcheck disable=SC2046
@@ -329,20 +330,110 @@ case_mixed_flags() {
 
   # Both orders: whichever unit the linker takes first, the difference is seen.
   "$CXX" "${usual[@]}" -c main.cpp -o main.o
-  local setting order
-  for setting in "-UWHENCE_WITH_ZLIB -DWHENCE_WITH_ZLIB=0" -DWHENCE_DISABLE; do
-    # shellcheck disable=SC2086
-    "$CXX" "${usual[@]}" $setting -c other.cpp -o other.o
-    for order in "main.o other.o" "other.o main.o"; do
-      # shellcheck disable=SC2046,SC2086
-      "$CXX" $order -o mixed $(link_flags) -lz
-      ./mixed 2>mixed.err >mixed.out || { cat mixed.err; die "$setting ($order): the program failed"; }
-      grep -q 'ran to the end' mixed.out
-      grep -q '^whence: .*settings' mixed.err ||
-        { cat mixed.err; die "$setting ($order): nothing is said on stderr"; }
-      echo "mixed_flags: ${setting##* } ($order): $(head -n 1 mixed.err)"
-    done
+  "$CXX" "${usual[@]}" -UWHENCE_WITH_ZLIB -DWHENCE_WITH_ZLIB=0 -c other.cpp -o other.o
+  "$CXX" "${usual[@]}" -DWHENCE_DISABLE -c other.cpp -o disabled.o
+  expect_warning "incomplete" main.o other.o
+  expect_warning "incomplete" other.o main.o
+
+  # Units that differ in WHENCE_DISABLE do not link. If the two groups that a linker compares are
+  # taken away, the program still says what it is.
+  local linker
+  for linker in bfd gold lld; do
+    if ! command -v "ld.$linker" >/dev/null; then
+      echo "mixed_flags: ld.$linker is not installed, so it is not tried"
+      continue
+    fi
+    expect_refused_link "$linker" main.o disabled.o
+    expect_refused_link "$linker" disabled.o main.o
+    mixed_units "$linker" "-O0"
+    mixed_units "$linker" "-O2 -ffunction-sections -fdata-sections" -Wl,--gc-sections
+    mixed_units "$linker" "-O2" -static
+    mixed_units "$linker" "-O2 -fPIC" -shared
+    # Each compiler's own linkers for link-time optimization.
+    case "$linker$("$CXX" --version)" in
+      bfd*clang* | lld*g++*) ;;
+      *) mixed_units "$linker" "-O2 -flto" -flto ;;
+    esac
   done
+  objcopy -R '.rodata.whence_error*' disabled.o unmarked.o
+  expect_warning "undefined behaviour" main.o unmarked.o
+  expect_warning "undefined behaviour" unmarked.o main.o
+}
+
+expect_warning() {  # text, objects...
+  local text="$1"
+  shift
+  # shellcheck disable=SC2046
+  "$CXX" "$@" -o mixed $(link_flags) -lz
+  ./mixed 2>mixed.err >mixed.out || { cat mixed.err; die "$*: the program failed"; }
+  grep -q 'ran to the end' mixed.out
+  grep -q "^whence: .*$text" mixed.err || { cat mixed.err; die "$*: stderr does not say: $text"; }
+  echo "mixed_flags: $*: $(head -n 1 mixed.err)"
+}
+
+expect_refused_link() {  # linker, arguments...
+  local linker="$1"
+  shift
+  # shellcheck disable=SC2046
+  if "$CXX" "-fuse-ld=$linker" "$@" -o mixed $(link_flags) -lz 2>link.err; then
+    die "$linker links $*"
+  fi
+  grep -q 'whence_error_WHENCE_DISABLE' link.err || { cat link.err; die "$linker: $*: another error"; }
+}
+
+# Two small units, linked in either order, and with one of them in an archive: if their settings are
+# equal they link, if not they do not.
+mixed_units() {  # linker, compiler flags, a flag of the linker or none
+  local linker="$1" compile link=() one two
+  read -ra compile <<<"-std=c++20 -I$prefix/include $2"
+  [ -z "${3-}" ] || link=("$3")
+  for one in on off; do
+    local setting=-UWHENCE_DISABLE
+    [ $one = on ] || setting=-DWHENCE_DISABLE
+    "$CXX" "${compile[@]}" $setting -DWITH_MAIN -DUNIT=first -DOTHER=second -c unit.cpp -o "first-$one.o"
+    "$CXX" "${compile[@]}" $setting -DUNIT=second -DOTHER=first -c unit.cpp -o "second-$one.o"
+    rm -f "second-$one.a"
+    ar rc "second-$one.a" "second-$one.o"
+  done
+  for one in on off; do
+    two=$([ $one = on ] && echo off || echo on)
+    "$CXX" "-fuse-ld=$linker" "${link[@]}" "first-$one.o" "second-$one.o" -o same
+    [ "${3-}" = -shared ] || ./same || die "$linker $2 ${3-}: equal units do not run"
+    expect_refused_link "$linker" "${link[@]}" "first-$one.o" "second-$two.o"
+    expect_refused_link "$linker" "${link[@]}" "second-$one.o" "first-$two.o"
+    # A shared library takes nothing out of an archive here, and ar lists no symbols of bitcode.
+    case "${3-}" in
+      -shared | -flto) ;;
+      *) expect_refused_link "$linker" "${link[@]}" "first-$one.o" "second-$two.a" ;;
+    esac
+  done
+  echo "mixed_flags: ld.$linker, $2${3:+ $3}: refused: $(grep -m 1 whence_error link.err)"
+}
+
+# A program with WHENCE_DISABLE and a plugin without it, and the other way round.
+case_mixed_modules() {
+  local name setting
+  for name in on off; do
+    setting=(-UWHENCE_DISABLE)
+    [ $name = on ] || setting=(-DWHENCE_DISABLE)
+    # shellcheck disable=SC2046
+    "$CXX" "${strict[@]}" "${setting[@]}" -fPIC -shared $(compile_flags) plugin.cpp -o "./plugin-$name.so" \
+      $(link_flags)
+    # Exported symbols, so that whatever the two have in common is really shared.
+    # shellcheck disable=SC2046
+    "$CXX" "${strict[@]}" "${setting[@]}" -rdynamic $(compile_flags) main.cpp -o "program-$name" \
+      $(link_flags) -ldl
+  done
+  expect_recorded() {  # program, plugin, expected output
+    "./program-$1" "./plugin-$2.so" >recorded.out 2>recorded.err || { cat recorded.err; die "program $1, plugin $2: failed"; }
+    [ ! -s recorded.err ] || { cat recorded.err; die "program $1, plugin $2: something is said on stderr"; }
+    [ "$(cat recorded.out)" = "$3" ] || die "program $1, plugin $2: $(cat recorded.out), not $3"
+    echo "mixed_modules: program $1, plugin $2: recorded are: $3"
+  }
+  expect_recorded on on "program 1, plugin 1"
+  expect_recorded on off "program 1, plugin 0"
+  expect_recorded off on "program 0, plugin 1"
+  expect_recorded off off "program 0, plugin 0"
 }
 
 case_no_exceptions() {
@@ -444,7 +535,7 @@ case_must_not_compile() {
 
 if [ $# -eq 0 ]; then
   set -- find_package subdirectory pkg_config two_units by_hand plugin recording link_modes mixed_flags \
-    no_exceptions must_not_compile refused
+    mixed_modules no_exceptions must_not_compile refused
 fi
 for name in "$@"; do
   declare -F "case_$name" >/dev/null || die "there is no case $name"
