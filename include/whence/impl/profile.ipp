@@ -108,6 +108,13 @@ WHENCE_FUNCTION std::size_t profile::count() const noexcept {
 
 namespace core {
 
+// As profile.proto, whatever has buckets.
+inline std::error_code write_rows(process_state& s, const profile& p, sink& out) {
+  format::profile_writer writer(out, header_of(p, s));
+  for_each_row(s, p, [&](const profile_row& row) { writer.add(row); });
+  return writer.finish();
+}
+
 // Of `goroutine`. Throws: std::bad_alloc.
 inline thread_dump dump_threads(process_state& s, const profile& p, const void* caller,
                                 samplers::thread_dumper::detail how) {
@@ -189,16 +196,16 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
     const void* const caller = __builtin_return_address(0);
     return sys::as_error([&] { return core::write_threads(*s, *this, out, debug, caller); });
   }
-  if (debug > 0) return format::write_text(out, snapshot());
-  format::profile_writer writer(out, core::header_of(*this, *s));
-  core::for_each_row(*s, *this, [&](const profile_row& row) { writer.add(row); });
-  return writer.finish();
+  return debug > 0 ? format::write_text(out, snapshot()) : core::write_rows(*s, *this, out);
 }
 
+// Not by write_to, so that a program that writes nothing else has neither the dumper of threads nor
+// the writers of text.
 WHENCE_FUNCTION std::error_code write_heap_profile(sink out) {
-  const profile* const heap = lookup("heap");
-  if (heap == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-  return heap->write_to(std::move(out));
+  core::process_state* const s = core::state();
+  if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+  const sys::no_cancel uncancelled;
+  return core::write_rows(*s, s->of(core::kind::heap), out);
 }
 
 WHENCE_FUNCTION std::error_code write_top(sink out, const profile_snapshot& snapshot,
