@@ -23,6 +23,8 @@
 #include <whence/knobs.hpp>
 #include <whence/memory_resource.hpp>
 #include <whence/profile.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/process_state.hpp>
 
 using namespace whence;
 using whence_tests::heap_rate;

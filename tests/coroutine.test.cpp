@@ -23,6 +23,8 @@
 #include <whence/labels.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>
+#include <whence/profile/coroutine_records.hpp>
+#include <whence/record/suspension.hpp>
 
 using namespace whence;
 using namespace whence_tests;

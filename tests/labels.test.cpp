@@ -16,6 +16,8 @@
 #include <whence/labels.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/thread_labels.hpp>
 #include <whence/sync.hpp>
 #include <whence/tracked.hpp>
 

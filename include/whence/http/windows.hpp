@@ -19,6 +19,7 @@
 #include <whence/profile.hpp>
 #include <whence/profile/difference.hpp>
 #include <whence/profile/profile.hpp>
+#include <whence/profile/rows.hpp>
 #include <whence/profile/snapshot.hpp>
 
 namespace whence::inline v1::http {
