@@ -25,7 +25,7 @@ recording="sys stack unwind profile instruments"
 reading="$recording samplers symbols format"
 
 declare -A ring=()
-for page in version config config_generated fwd; do ring[$page]=0; done
+for page in version config config_generated names fwd; do ring[$page]=0; done
 for page in registry tracked allocator memory_resource mutex condition_variable sync thread labels \
             coroutine new_delete pthread knobs; do ring[$page]=1; done
 for page in profile cpu wall errc whence; do ring[$page]=2; done

@@ -36,8 +36,8 @@
 #include <whence/format/text.hpp>
 #include <whence/format/thread_text.hpp>
 #include <whence/format/top.hpp>
-#include <whence/fwd.hpp>
 #include <whence/knobs.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/coroutine_root.hpp>
 #include <whence/profile/counters.hpp>

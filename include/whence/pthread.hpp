@@ -18,8 +18,8 @@
 
 #include <new>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/birth.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/thread_labels.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>

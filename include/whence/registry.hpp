@@ -10,19 +10,16 @@
 // named_registry     its own profiles under a prefix, made when first used. Price: as default.
 // null_registry      records nothing: an instrument is what it wraps, in size and machine code.
 //
-// A registry of your own is any type that meets `profile_registry`. One that also has mutex_hold()
-// gets a sample of how long its locks are held.
+// A registry of your own is any type that meets `profile_registry` (names.hpp). One that also has
+// mutex_hold() gets a sample of how long its locks are held.
 #ifndef WHENCE_REGISTRY_HPP
 #define WHENCE_REGISTRY_HPP
 
 #include <whence/config.hpp>
 
 #include <atomic>
-#include <concepts>
-#include <string_view>
-#include <type_traits>
 
-#include <whence/fwd.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/find_profile.hpp>
 #include <whence/profile/fixed_string.hpp>
@@ -31,60 +28,60 @@
 
 namespace whence::inline v1 {
 
-// R::enabled tells whether it records; if so, each function names the profile events go into.
-// The functions are called on slow paths only, and may not throw.
-template <class R>
-concept profile_registry = std::same_as < std::remove_cvref_t<decltype(R::enabled)>,
-bool > &&(!R::enabled || requires {
-  { R::heap() } -> std::same_as<profile&>;
-  { R::block() } -> std::same_as<profile&>;
-  { R::mutex() } -> std::same_as<profile&>;
-  { R::threadcreate() } -> std::same_as<profile&>;
-});
+inline profile& predefined_registry::heap() noexcept {
+  return core::predefined(core::kind::heap);
+}
+inline profile& predefined_registry::block() noexcept {
+  return core::predefined(core::kind::block);
+}
+inline profile& predefined_registry::mutex() noexcept {
+  return core::predefined(core::kind::mutex);
+}
+inline profile& predefined_registry::mutex_hold() noexcept {
+  return core::predefined(core::kind::mutex_hold);
+}
+inline profile& predefined_registry::threadcreate() noexcept {
+  return core::predefined(core::kind::threadcreate);
+}
 
-struct null_registry {
-  static constexpr bool enabled = false;
-};
+namespace core {
 
-struct predefined_registry {
-  static constexpr bool enabled = true;
-  static profile& heap() noexcept { return core::predefined(core::kind::heap); }
-  static profile& block() noexcept { return core::predefined(core::kind::block); }
-  static profile& mutex() noexcept { return core::predefined(core::kind::mutex); }
-  static profile& mutex_hold() noexcept { return core::predefined(core::kind::mutex_hold); }
-  static profile& threadcreate() noexcept { return core::predefined(core::kind::threadcreate); }
-};
-
-template <fixed_string Prefix>
-struct prefixed_registry {
-  static constexpr bool enabled = true;
-  static profile& heap() noexcept { return named<".heap", core::kind::heap>(); }
-  static profile& block() noexcept { return named<".block", core::kind::block>(); }
-  static profile& mutex() noexcept { return named<".mutex", core::kind::mutex>(); }
-  static profile& mutex_hold() noexcept { return named<".mutex_hold", core::kind::mutex_hold>(); }
-  static profile& threadcreate() noexcept {
-    return named<".threadcreate", core::kind::threadcreate>();
-  }
-
- private:
-  template <fixed_string Suffix, core::kind Kind>
-  static profile& named() noexcept {
-    static constinit std::atomic<profile*> known{nullptr};
-    profile* p = known.load(std::memory_order_acquire);
-    if (p == nullptr) {
-      p = &core::find_or_make(joined<Prefix, Suffix>::view, Kind);
-      if constexpr (Kind == core::kind::heap) {
-        core::find_or_make(joined<Prefix, ".allocs">::view, core::kind::allocs, p);
-      }
-      known.store(p, std::memory_order_release);
+template <fixed_string Prefix, fixed_string Suffix, kind Kind>
+profile& prefixed_profile() noexcept {
+  static constinit std::atomic<profile*> known{nullptr};
+  profile* p = known.load(std::memory_order_acquire);
+  if (p == nullptr) {
+    p = &find_or_make(joined<Prefix, Suffix>::view, Kind);
+    if constexpr (Kind == kind::heap) {
+      find_or_make(joined<Prefix, ".allocs">::view, kind::allocs, p);
     }
-    return *p;
+    known.store(p, std::memory_order_release);
   }
-};
+  return *p;
+}
+
+}  // namespace core
 
 template <fixed_string Prefix>
-using named_registry =
-    std::conditional_t<config::disabled, null_registry, prefixed_registry<Prefix>>;
+profile& prefixed_registry<Prefix>::heap() noexcept {
+  return core::prefixed_profile<Prefix, ".heap", core::kind::heap>();
+}
+template <fixed_string Prefix>
+profile& prefixed_registry<Prefix>::block() noexcept {
+  return core::prefixed_profile<Prefix, ".block", core::kind::block>();
+}
+template <fixed_string Prefix>
+profile& prefixed_registry<Prefix>::mutex() noexcept {
+  return core::prefixed_profile<Prefix, ".mutex", core::kind::mutex>();
+}
+template <fixed_string Prefix>
+profile& prefixed_registry<Prefix>::mutex_hold() noexcept {
+  return core::prefixed_profile<Prefix, ".mutex_hold", core::kind::mutex_hold>();
+}
+template <fixed_string Prefix>
+profile& prefixed_registry<Prefix>::threadcreate() noexcept {
+  return core::prefixed_profile<Prefix, ".threadcreate", core::kind::threadcreate>();
+}
 
 static_assert(profile_registry<default_registry> && profile_registry<null_registry> &&
               profile_registry<predefined_registry>);

@@ -22,8 +22,8 @@
 #include <type_traits>
 #include <utility>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/entry.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/find_profile.hpp>
 #include <whence/profile/fixed_string.hpp>
 #include <whence/profile/kinds.hpp>
@@ -42,28 +42,20 @@ constexpr bool is_predefined(std::string_view name) {
 }  // namespace core
 
 template <fixed_string Name, bool Enabled>
-struct basic_custom_profile {
+profile& basic_custom_profile<Name, Enabled>::get() noexcept {
   static_assert(!core::is_predefined(Name.view()),
                 "custom_profile: an empty name, or one of a predefined profile");
-  static constexpr bool enabled = Enabled;
-
-  // The profile of that name, made on first use. Programs and plugins that use the name share it.
-  static profile& get() noexcept {
-    static constinit std::atomic<profile*> known{nullptr};
-    profile* p = known.load(std::memory_order_acquire);
-    if (p == nullptr) [[unlikely]] {
-      p = &core::find_or_make(Name.view(), core::kind::custom);
-      known.store(p, std::memory_order_release);
-    }
-    return *p;
+  static constinit std::atomic<profile*> known{nullptr};
+  profile* p = known.load(std::memory_order_acquire);
+  if (p == nullptr) [[unlikely]] {
+    p = &core::find_or_make(Name.view(), core::kind::custom);
+    known.store(p, std::memory_order_release);
   }
-};
-
-template <fixed_string Name>
-using custom_profile = basic_custom_profile<Name, default_registry::enabled>;
+  return *p;
+}
 
 // Profile is a custom_profile, or any type with `enabled` and a static get() of the same kind.
-template <class Profile, bool Enabled = Profile::enabled>
+template <class Profile, bool Enabled>
 class tracked {
  public:
   tracked() noexcept { entry_.begin(Profile::get()); }

@@ -31,7 +31,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <whence/fwd.hpp>
+#include <whence/names.hpp>
 #include <whence/sys/as_error.hpp>
 #include <whence/sys/replaced_file.hpp>
 #include <whence/sys/sigpipe_guard.hpp>

@@ -1,23 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A string as a template argument: custom_profile<"app.sessions">.
+// What can be done with a string that is a template argument.
 #ifndef WHENCE_PROFILE_FIXED_STRING_HPP
 #define WHENCE_PROFILE_FIXED_STRING_HPP
 
 #include <cstddef>
 #include <string_view>
 
+#include <whence/names.hpp>
+
 namespace whence::inline v1 {
 
 template <std::size_t N>
-struct fixed_string {
-  char text[N]{};
-
-  consteval fixed_string(const char (&literal)[N]) {
-    for (std::size_t i = 0; i < N; ++i) text[i] = literal[i];
-  }
-  constexpr std::string_view view() const noexcept { return {text, N - 1}; }
-};
+constexpr auto fixed_string<N>::view() const noexcept {
+  return std::string_view(text, N - 1);
+}
 
 // The concatenation, as a constant of its own.
 template <fixed_string A, fixed_string B>
