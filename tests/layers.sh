@@ -30,7 +30,7 @@ recording="sys instruments"
 reading="$recording unwind stack profile record samplers symbols format"
 
 declare -A ring=()
-for page in version config config_generated fwd; do ring[$page]=0; done
+for page in version config config_generated names fwd; do ring[$page]=0; done
 for page in registry tracked allocator memory_resource mutex condition_variable sync thread labels \
             coroutine new_delete pthread knobs recording; do ring[$page]=1; done
 for page in profile cpu wall errc whence; do ring[$page]=2; done

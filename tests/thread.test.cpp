@@ -13,11 +13,12 @@
 #include <utility>
 #include <vector>
 
-#include "sanitizers.hpp"
-#include "wait_probe.hpp"
 #include <whence/labels.hpp>
 #include <whence/profile.hpp>
 #include <whence/thread.hpp>
+
+#include "sanitizers.hpp"
+#include "wait_probe.hpp"
 
 using namespace whence;
 using namespace whence_tests;
@@ -25,8 +26,8 @@ using namespace whence_tests;
 namespace {
 
 using r = prefixed_registry<"thread.test">;
-using thread = basic_tracked_thread<std::thread, r>;
-using jthread = basic_tracked_thread<std::jthread, r>;
+using thread = basic_tracked_thread<false, r>;
+using jthread = basic_tracked_thread<true, r>;
 
 std::int64_t living(const char* creator) {
   std::int64_t n = 0;
@@ -198,7 +199,7 @@ TEST_CASE("a child of fork has no threads but its own in threadcreate") {
 }
 
 TEST_CASE("nothing recorded, nothing added") {
-  using plain = basic_tracked_thread<std::thread, null_registry>;
+  using plain = basic_tracked_thread<false, null_registry>;
   static_assert(sizeof(plain) == sizeof(std::thread));
   int value = 0;
   plain t(thread_name{"unseen"}, [&value] { value = 1; });

@@ -30,11 +30,11 @@
 #include <memory>
 #include <type_traits>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/countdown.hpp>
 #include <whence/instruments/heap.hpp>
 #include <whence/instruments/tag.hpp>
 #include <whence/knobs.hpp>
+#include <whence/names.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>
 
@@ -219,10 +219,6 @@ class tracking_allocator {
 };
 
 }  // namespace instruments
-
-template <class T, profile_registry R = default_registry, class Upstream = std::allocator<T>>
-using tracking_allocator =
-    std::conditional_t<R::enabled, instruments::tracking_allocator<T, R, Upstream>, Upstream>;
 
 }  // namespace whence::inline v1
 

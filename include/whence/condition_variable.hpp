@@ -20,15 +20,15 @@
 #include <stop_token>
 #include <utility>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/relocking.hpp>
 #include <whence/instruments/wait_name.hpp>
+#include <whence/names.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>
 
 namespace whence::inline v1 {
 
-template <profile_registry R = default_registry>
+template <profile_registry R>
 class basic_tracked_condition_variable {
  public:
   basic_tracked_condition_variable() = default;
@@ -122,8 +122,6 @@ requires(!R::enabled) class basic_tracked_condition_variable<R>
   basic_tracked_condition_variable() = default;
   explicit basic_tracked_condition_variable(const char*) {}
 };
-
-using tracked_condition_variable = basic_tracked_condition_variable<>;
 
 }  // namespace whence::inline v1
 

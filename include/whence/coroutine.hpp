@@ -44,10 +44,10 @@
 #include <type_traits>
 #include <utility>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/suspension.hpp>
 #include <whence/instruments/wait_name.hpp>
+#include <whence/names.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>
 #include <whence/tracked.hpp>
@@ -85,7 +85,7 @@ decltype(auto) awaiter_of(A&& a) {
 }  // namespace instruments
 
 // Awaits an A, an object or a reference, and notes meanwhile that the coroutine is suspended.
-template <class A, profile_registry R = default_registry>
+template <class A, profile_registry R>
 class tracked_awaitable {
  public:
   // `how`: waiting is a wait in R::block().
@@ -266,8 +266,6 @@ requires(!R::enabled) class basic_tracked_promise<R> {
   template <class Promise>
   void awaited_by(std::coroutine_handle<Promise>) noexcept {}
 };
-
-using tracked_promise = basic_tracked_promise<default_registry>;
 
 }  // namespace whence::inline v1
 

@@ -1,35 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Names and default arguments, without a single standard header.
+// Forward declarations of every public class and template, for headers that name them by reference
+// or pointer. The default of tracked_mutex is std::mutex, which only the standard library may
+// declare: <mutex> is nearly all of what this file costs. Headers that do without tracked_mutex<>
+// include names.hpp instead.
 #ifndef WHENCE_FWD_HPP
 #define WHENCE_FWD_HPP
 
 #include <whence/config.hpp>
 
+#include <mutex>
+
+#include <whence/names.hpp>
+
 namespace whence::inline v1 {
 
-class profile;
-class profile_key;
-class sink;
-struct profile_snapshot;
-struct profile_row;
-
-struct null_registry;
-struct predefined_registry;
-
-namespace core {
-template <bool Disabled>
-struct select_registry {
-  using type = predefined_registry;
-};
-template <>
-struct select_registry<true> {
-  using type = null_registry;
-};
-}  // namespace core
-
-// The predefined profiles; with WHENCE_DISABLE, nothing.
-using default_registry = core::select_registry<config::disabled>::type;
+template <class M = std::mutex, profile_registry R = default_registry>
+class tracked_mutex;
 
 }  // namespace whence::inline v1
 

@@ -34,10 +34,10 @@
 #include <string_view>
 #include <utility>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/label.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/thread_words.hpp>
+#include <whence/names.hpp>
 #include <whence/sys/word.hpp>
 
 namespace whence::inline v1 {
@@ -171,13 +171,10 @@ class [[maybe_unused, nodiscard]] basic_scoped_labels_of<false> {
   basic_scoped_labels_of& operator=(const basic_scoped_labels_of&) = delete;
 };
 
-using scoped_labels = basic_scoped_labels<!config::disabled>;
-using scoped_labels_of = basic_scoped_labels_of<!config::disabled>;
-
 // Calls f() with these labels over those in force. (Go: pprof.Do)
-template <class F>
+template <class F, bool Enabled = !config::disabled>
 decltype(auto) with_labels(labels l, F&& f) {
-  const scoped_labels scope(l);
+  const basic_scoped_labels<Enabled> scope(l);
   return std::forward<F>(f)();
 }
 

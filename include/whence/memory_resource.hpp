@@ -17,17 +17,17 @@
 #include <cstdint>
 #include <memory_resource>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/countdown.hpp>
 #include <whence/instruments/heap.hpp>
 #include <whence/instruments/tag.hpp>
 #include <whence/knobs.hpp>
+#include <whence/names.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>
 
 namespace whence::inline v1 {
 
-template <profile_registry R = default_registry>
+template <profile_registry R>
 class tracking_resource : public std::pmr::memory_resource {
  public:
   tracking_resource() noexcept : tracking_resource(std::pmr::get_default_resource()) {}

@@ -83,7 +83,7 @@ concept lockable = requires(M& m) {
 
 }  // namespace instruments
 
-template <class M = std::mutex, profile_registry R = default_registry>
+template <class M, profile_registry R>
 class tracked_mutex {
  public:
   tracked_mutex() = default;
@@ -336,12 +336,6 @@ requires(!R::enabled && !std::is_final_v<M>) class tracked_mutex<M, R> : public 
   explicit constexpr tracked_mutex(const char*, Arguments&&... arguments)
       : M(std::forward<Arguments>(arguments)...) {}
 };
-
-// A mutex of our own, faster than std::mutex with nothing recorded (sys/futex_mutex.hpp). In a
-// process of one thread, std::mutex is faster, because glibc leaves the atomic instructions out.
-template <profile_registry R = default_registry>
-using basic_mutex = tracked_mutex<sys::futex_mutex, R>;
-using mutex = basic_mutex<>;
 
 }  // namespace whence::inline v1
 

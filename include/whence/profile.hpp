@@ -30,8 +30,8 @@
 #include <vector>
 
 #include <whence/format/sink.hpp>
-#include <whence/fwd.hpp>
 #include <whence/knobs.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/profile.hpp>
 #include <whence/profile/snapshot.hpp>
 

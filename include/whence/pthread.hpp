@@ -18,7 +18,6 @@
 
 #include <new>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/birth.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/thread_words.hpp>

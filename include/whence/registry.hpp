@@ -10,76 +10,70 @@
 // named_registry     its own profiles under a prefix, made when first used. Price: as default.
 // null_registry      records nothing: an instrument is what it wraps, in size and machine code.
 //
-// A registry of your own is any type that meets `profile_registry`. One that also has mutex_hold()
-// gets a sample of how long its locks are held.
+// A registry of your own is any type that meets `profile_registry` (names.hpp). One that also has
+// mutex_hold() gets a sample of how long its locks are held.
 #ifndef WHENCE_REGISTRY_HPP
 #define WHENCE_REGISTRY_HPP
 
 #include <whence/config.hpp>
 
-#include <concepts>
-#include <type_traits>
-
-#include <whence/fwd.hpp>
 #include <whence/instruments/find_profile.hpp>
 #include <whence/instruments/fixed_string.hpp>
 #include <whence/instruments/kind.hpp>
+#include <whence/names.hpp>
 
 namespace whence::inline v1 {
 
-// R::enabled tells whether it records; if so, each function names the profile events go into.
-// The functions are called on slow paths only, and may not throw.
-template <class R>
-concept profile_registry = std::same_as < std::remove_cvref_t<decltype(R::enabled)>,
-bool > &&(!R::enabled || requires {
-  { R::heap() } -> std::same_as<profile&>;
-  { R::block() } -> std::same_as<profile&>;
-  { R::mutex() } -> std::same_as<profile&>;
-  { R::threadcreate() } -> std::same_as<profile&>;
-});
+inline profile& predefined_registry::heap() noexcept {
+  return instruments::predefined(core::kind::heap);
+}
+inline profile& predefined_registry::block() noexcept {
+  return instruments::predefined(core::kind::block);
+}
+inline profile& predefined_registry::mutex() noexcept {
+  return instruments::predefined(core::kind::mutex);
+}
+inline profile& predefined_registry::mutex_hold() noexcept {
+  return instruments::predefined(core::kind::mutex_hold);
+}
+inline profile& predefined_registry::threadcreate() noexcept {
+  return instruments::predefined(core::kind::threadcreate);
+}
 
-struct null_registry {
-  static constexpr bool enabled = false;
-};
+namespace instruments {
 
-struct predefined_registry {
-  static constexpr bool enabled = true;
-  static profile& heap() noexcept { return instruments::predefined(core::kind::heap); }
-  static profile& block() noexcept { return instruments::predefined(core::kind::block); }
-  static profile& mutex() noexcept { return instruments::predefined(core::kind::mutex); }
-  static profile& mutex_hold() noexcept { return instruments::predefined(core::kind::mutex_hold); }
-  static profile& threadcreate() noexcept {
-    return instruments::predefined(core::kind::threadcreate);
+template <fixed_string Prefix, fixed_string Suffix, core::kind Kind>
+profile& prefixed_profile() noexcept {
+  static constinit found_profile known;
+  if constexpr (Kind == core::kind::heap) {
+    return known.get(joined<Prefix, Suffix>::made.text, Kind, joined<Prefix, ".allocs">::made.text);
+  } else {
+    return known.get(joined<Prefix, Suffix>::made.text, Kind);
   }
-};
+}
+
+}  // namespace instruments
 
 template <fixed_string Prefix>
-struct prefixed_registry {
-  static constexpr bool enabled = true;
-  static profile& heap() noexcept { return named<".heap", core::kind::heap>(); }
-  static profile& block() noexcept { return named<".block", core::kind::block>(); }
-  static profile& mutex() noexcept { return named<".mutex", core::kind::mutex>(); }
-  static profile& mutex_hold() noexcept { return named<".mutex_hold", core::kind::mutex_hold>(); }
-  static profile& threadcreate() noexcept {
-    return named<".threadcreate", core::kind::threadcreate>();
-  }
-
- private:
-  template <fixed_string Suffix, core::kind Kind>
-  static profile& named() noexcept {
-    static constinit instruments::found_profile known;
-    if constexpr (Kind == core::kind::heap) {
-      return known.get(joined<Prefix, Suffix>::made.text, Kind,
-                       joined<Prefix, ".allocs">::made.text);
-    } else {
-      return known.get(joined<Prefix, Suffix>::made.text, Kind);
-    }
-  }
-};
-
+profile& prefixed_registry<Prefix>::heap() noexcept {
+  return instruments::prefixed_profile<Prefix, ".heap", core::kind::heap>();
+}
 template <fixed_string Prefix>
-using named_registry =
-    std::conditional_t<config::disabled, null_registry, prefixed_registry<Prefix>>;
+profile& prefixed_registry<Prefix>::block() noexcept {
+  return instruments::prefixed_profile<Prefix, ".block", core::kind::block>();
+}
+template <fixed_string Prefix>
+profile& prefixed_registry<Prefix>::mutex() noexcept {
+  return instruments::prefixed_profile<Prefix, ".mutex", core::kind::mutex>();
+}
+template <fixed_string Prefix>
+profile& prefixed_registry<Prefix>::mutex_hold() noexcept {
+  return instruments::prefixed_profile<Prefix, ".mutex_hold", core::kind::mutex_hold>();
+}
+template <fixed_string Prefix>
+profile& prefixed_registry<Prefix>::threadcreate() noexcept {
+  return instruments::prefixed_profile<Prefix, ".threadcreate", core::kind::threadcreate>();
+}
 
 static_assert(profile_registry<default_registry> && profile_registry<null_registry> &&
               profile_registry<predefined_registry>);

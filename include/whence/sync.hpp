@@ -25,9 +25,9 @@
 #include <type_traits>
 #include <utility>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/wait.hpp>
 #include <whence/instruments/wait_name.hpp>
+#include <whence/names.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>
 
@@ -36,8 +36,7 @@ namespace whence::inline v1 {
 // ---- semaphores
 // ------------------------------------------------------------------------------------
 
-template <std::ptrdiff_t Max = std::counting_semaphore<>::max(),
-          profile_registry R = default_registry>
+template <std::ptrdiff_t Max, profile_registry R>
 class tracked_counting_semaphore {
  public:
   constexpr explicit tracked_counting_semaphore(std::ptrdiff_t desired, const char* name = nullptr)
@@ -92,12 +91,10 @@ requires(!R::enabled) class tracked_counting_semaphore<Max, R>
       : std::counting_semaphore<Max>(desired) {}
 };
 
-using tracked_binary_semaphore = tracked_counting_semaphore<1>;
-
 // ---- latches and barriers
 // --------------------------------------------------------------------------
 
-template <profile_registry R = default_registry>
+template <profile_registry R>
 class basic_tracked_latch {
  public:
   constexpr explicit basic_tracked_latch(std::ptrdiff_t expected, const char* name = nullptr)
@@ -132,8 +129,6 @@ requires(!R::enabled) class basic_tracked_latch<R> : public std::latch {
       : std::latch(expected) {}
 };
 
-using tracked_latch = basic_tracked_latch<>;
-
 namespace instruments {
 struct no_completion {
   void operator()() const noexcept {}
@@ -142,7 +137,7 @@ struct no_completion {
 
 // std::barrier cannot be asked whether a phase is over, so the last to arrive counts as a wait too,
 // of no length to speak of.
-template <class Completion = instruments::no_completion, profile_registry R = default_registry>
+template <class Completion, profile_registry R>
 class tracked_barrier {
   using barrier = std::barrier<Completion>;
 
@@ -244,7 +239,7 @@ class future_watch {
 
 }  // namespace instruments
 
-template <class T, profile_registry R = default_registry>
+template <class T, profile_registry R>
 class tracked_shared_future
     : public std::conditional_t<R::enabled, instruments::future_watch<std::shared_future<T>, R>,
                                 std::shared_future<T>> {
@@ -258,7 +253,7 @@ class tracked_shared_future
       : base(std::shared_future<T>(std::move(future))) {}
 };
 
-template <class T, profile_registry R = default_registry>
+template <class T, profile_registry R>
 class tracked_future
     : public std::conditional_t<R::enabled, instruments::future_watch<std::future<T>, R>,
                                 std::future<T>> {
@@ -284,7 +279,7 @@ class tracked_future
 // While it lives, its thread waits: what runs inside is one wait in `block`, and waits of the
 // thread within it are not recorded again. Hence it must not be open while a coroutine is
 // suspended, when its thread does something else.
-template <profile_registry R = default_registry>
+template <profile_registry R>
 class [[nodiscard]] basic_blocking_scope {
  public:
   [[nodiscard]] basic_blocking_scope() noexcept : wait_(begin(nullptr)) {}
@@ -310,8 +305,6 @@ requires(!R::enabled) class [[maybe_unused, nodiscard]] basic_blocking_scope<R> 
   basic_blocking_scope(const basic_blocking_scope&) = delete;
   basic_blocking_scope& operator=(const basic_blocking_scope&) = delete;
 };
-
-using blocking_scope = basic_blocking_scope<>;
 
 }  // namespace whence::inline v1
 

@@ -24,11 +24,11 @@
 #include <type_traits>
 #include <utility>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/birth.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/unrecorded_start.hpp>
 #include <whence/instruments/wait.hpp>
+#include <whence/names.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/keep_frame.hpp>
 
@@ -36,8 +36,9 @@ namespace whence::inline v1 {
 
 // Names the calling thread: in `goroutine`, as the label `thread` of its samples (over the labels
 // in force, so best where the thread begins), and, its first 15 bytes, to the system. Thread-safe.
-inline void set_thread_name(std::string_view name) noexcept {
-  if constexpr (!config::disabled) {
+template <bool Enabled = !config::disabled>
+void set_thread_name(std::string_view name) noexcept {
+  if constexpr (Enabled) {
     instruments::system_name(name).give_to_this_thread();
     const instruments::recorder* const r = instruments::recorder_here();
     if (r != nullptr) r->name_thread(name.data(), name.size());
@@ -50,6 +51,9 @@ struct thread_name {
 };
 
 namespace instruments {
+
+template <bool Joins>
+using std_thread = std::conditional_t<Joins, std::jthread, std::thread>;
 
 // What a new thread runs. Constrained, because std::jthread asks whether it takes a stop_token.
 template <class F>
@@ -92,25 +96,26 @@ Thread start_thread(birth b, F&& f, Arguments&&... arguments) {
 
 }  // namespace instruments
 
-// Thread: std::thread or std::jthread.
-template <class Thread, profile_registry R>
+template <bool Joins, profile_registry R>
 class basic_tracked_thread {
+  using thread = instruments::std_thread<Joins>;
+
  public:
-  using id = typename Thread::id;
-  using native_handle_type = typename Thread::native_handle_type;
+  using id = typename thread::id;
+  using native_handle_type = typename thread::native_handle_type;
 
   basic_tracked_thread() noexcept = default;
-  // Throws: as Thread's.
+  // Throws: as the standard one's.
   template <class F, class... Arguments>
   requires(!std::same_as<std::remove_cvref_t<F>, basic_tracked_thread> &&
            !std::same_as<std::remove_cvref_t<F>, thread_name>)
       [[gnu::noinline]] explicit basic_tracked_thread(F&& f, Arguments&&... arguments)
-      : thread_(instruments::start_thread<Thread>(
+      : thread_(instruments::start_thread<thread>(
             instruments::birth(R::threadcreate(), {}, __builtin_return_address(0)),
             std::forward<F>(f), std::forward<Arguments>(arguments)...)) {}
   template <class F, class... Arguments>
   [[gnu::noinline]] basic_tracked_thread(thread_name name, F&& f, Arguments&&... arguments)
-      : thread_(instruments::start_thread<Thread>(
+      : thread_(instruments::start_thread<thread>(
             instruments::birth(R::threadcreate(), name.text, __builtin_return_address(0)),
             std::forward<F>(f), std::forward<Arguments>(arguments)...)) {}
 
@@ -118,7 +123,7 @@ class basic_tracked_thread {
   friend void swap(basic_tracked_thread& a, basic_tracked_thread& b) noexcept { a.swap(b); }
 
   [[nodiscard]] bool joinable() const noexcept { return thread_.joinable(); }
-  // Throws: as Thread's.
+  // Throws: as the standard one's.
   void join() {
     instruments::waited(R::block(), 0, [this] {
       thread_.join();
@@ -130,36 +135,35 @@ class basic_tracked_thread {
   [[nodiscard]] id get_id() const noexcept { return thread_.get_id(); }
   [[nodiscard]] native_handle_type native_handle() { return thread_.native_handle(); }
   [[nodiscard]] static unsigned hardware_concurrency() noexcept {
-    return Thread::hardware_concurrency();
+    return thread::hardware_concurrency();
   }
 
-  [[nodiscard]] auto get_stop_source() noexcept requires requires(Thread& t) {
+  [[nodiscard]] auto get_stop_source() noexcept requires requires(thread& t) {
     t.get_stop_source();
   }
   { return thread_.get_stop_source(); }
-  [[nodiscard]] auto get_stop_token() const noexcept requires requires(const Thread& t) {
+  [[nodiscard]] auto get_stop_token() const noexcept requires requires(const thread& t) {
     t.get_stop_token();
   }
   { return thread_.get_stop_token(); }
-  bool request_stop() noexcept requires requires(Thread& t) { t.request_stop(); }
+  bool request_stop() noexcept requires requires(thread& t) { t.request_stop(); }
   { return thread_.request_stop(); }
 
  private:
-  Thread thread_;
+  thread thread_;
 };
 
-// With nothing recorded: Thread, and a name that nobody sees.
-template <class Thread, profile_registry R>
-requires(!R::enabled) class basic_tracked_thread<Thread, R> : public Thread {
+// With nothing recorded: the standard one, and a name that nobody sees.
+template <bool Joins, profile_registry R>
+requires(!R::enabled) class basic_tracked_thread<Joins, R> : public instruments::std_thread<Joins> {
+  using thread = instruments::std_thread<Joins>;
+
  public:
-  using Thread::Thread;
+  using thread::thread;
   template <class F, class... Arguments>
   basic_tracked_thread(thread_name, F&& f, Arguments&&... arguments)
-      : Thread(std::forward<F>(f), std::forward<Arguments>(arguments)...) {}
+      : thread(std::forward<F>(f), std::forward<Arguments>(arguments)...) {}
 };
-
-using tracked_thread = basic_tracked_thread<std::thread, default_registry>;
-using tracked_jthread = basic_tracked_thread<std::jthread, default_registry>;
 
 }  // namespace whence::inline v1
 

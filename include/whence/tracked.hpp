@@ -19,33 +19,25 @@
 
 #include <type_traits>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/entry.hpp>
 #include <whence/instruments/find_profile.hpp>
 #include <whence/instruments/fixed_string.hpp>
 #include <whence/instruments/kind.hpp>
+#include <whence/names.hpp>
 #include <whence/registry.hpp>
 
 namespace whence::inline v1 {
 
 template <fixed_string Name, bool Enabled>
-struct basic_custom_profile {
+profile& basic_custom_profile<Name, Enabled>::get() noexcept {
   static_assert(!core::is_predefined(Name.text),
                 "custom_profile: an empty name, or one of a predefined profile");
-  static constexpr bool enabled = Enabled;
-
-  // The profile of that name, made on first use. Programs and plugins that use the name share it.
-  static profile& get() noexcept {
-    static constinit instruments::found_profile known;
-    return known.get(Name.text, core::kind::custom);
-  }
-};
-
-template <fixed_string Name>
-using custom_profile = basic_custom_profile<Name, default_registry::enabled>;
+  static constinit instruments::found_profile known;
+  return known.get(Name.text, core::kind::custom);
+}
 
 // Profile is a custom_profile, or any type with `enabled` and a static get() of the same kind.
-template <class Profile, bool Enabled = Profile::enabled>
+template <class Profile, bool Enabled>
 class tracked {
  public:
   tracked() noexcept { entry_.begin(Profile::get()); }

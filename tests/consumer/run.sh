@@ -516,6 +516,28 @@ case_refused() {
   echo "refused: $count more ways, by config.hpp, which ${#pages[@]} pages include first"
 }
 
+# A header names the library's types by fwd.hpp; later each page alone defines its own. And the pages
+# first, fwd.hpp last.
+case_forward() {
+  local page pages tried=0
+  local syntax=("${strict[@]}" "-I$prefix/include" -fsyntax-only)
+  mapfile -t pages < <(cd "$prefix/include/whence" && ls -- *.hpp | grep -vx config_generated.hpp)
+  for page in "${pages[@]}"; do
+    # Pages for servers of others need those.
+    case "$page" in
+      httplib.hpp) "$CXX" -E -include httplib.h -xc++ /dev/null >/dev/null 2>&1 || continue ;;
+      beast.hpp) "$CXX" -E -include boost/beast/http/message.hpp -xc++ /dev/null >/dev/null 2>&1 || continue ;;
+    esac
+    { cat names.cpp; echo "#include <whence/$page>"; } >after.cpp
+    "$CXX" "${syntax[@]}" after.cpp || die "$page cannot be included after fwd.hpp"
+    tried=$((tried + 1))
+  done
+  [ $tried -gt 20 ] || die "only $tried pages were tried"
+  { printf '#include <whence/%s>\n' whence.hpp coroutine.hpp flamegraph.hpp server.hpp; cat names.cpp; } >before.cpp
+  "$CXX" "${syntax[@]}" before.cpp || die "fwd.hpp cannot be included after the pages"
+  echo "forward: $tried pages after fwd.hpp, and fwd.hpp after them"
+}
+
 case_must_not_compile() {
   local source expected count=0
   for source in *.cpp; do
@@ -535,7 +557,7 @@ case_must_not_compile() {
 
 if [ $# -eq 0 ]; then
   set -- find_package subdirectory pkg_config two_units by_hand plugin recording link_modes mixed_flags \
-    mixed_modules no_exceptions must_not_compile refused
+    mixed_modules no_exceptions must_not_compile refused forward
 fi
 for name in "$@"; do
   declare -F "case_$name" >/dev/null || die "there is no case $name"

@@ -19,6 +19,8 @@
 #ifndef WHENCE_FORMAT_SINK_HPP
 #define WHENCE_FORMAT_SINK_HPP
 
+#include <whence/config.hpp>
+
 #include <concepts>
 #include <cstddef>
 #include <cstdio>
@@ -30,8 +32,7 @@
 #include <type_traits>
 #include <utility>
 
-#include <whence/config.hpp>
-#include <whence/fwd.hpp>
+#include <whence/names.hpp>
 
 namespace whence::inline v1 {
 

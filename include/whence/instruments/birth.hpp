@@ -16,8 +16,8 @@
 #include <cstdint>
 #include <string_view>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/recorder.hpp>
+#include <whence/names.hpp>
 
 namespace whence::inline v1::instruments {
 

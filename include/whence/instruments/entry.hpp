@@ -9,8 +9,8 @@
 
 #include <cstdint>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/recorder.hpp>
+#include <whence/names.hpp>
 #include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {

@@ -5,9 +5,9 @@
 #ifndef WHENCE_INSTRUMENTS_FIND_PROFILE_HPP
 #define WHENCE_INSTRUMENTS_FIND_PROFILE_HPP
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/kind.hpp>
 #include <whence/instruments/recorder.hpp>
+#include <whence/names.hpp>
 #include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {

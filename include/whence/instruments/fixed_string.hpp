@@ -1,22 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A string as a template argument: custom_profile<"app.sessions">.
+// What can be done with a string that is a template argument.
 #ifndef WHENCE_INSTRUMENTS_FIXED_STRING_HPP
 #define WHENCE_INSTRUMENTS_FIXED_STRING_HPP
 
 #include <cstddef>
 
+#include <whence/names.hpp>
+
 namespace whence::inline v1 {
-
-template <std::size_t N>
-struct fixed_string {
-  static constexpr std::size_t length = N - 1;
-  char text[N]{};
-
-  consteval fixed_string(const char (&literal)[N]) {
-    for (std::size_t i = 0; i < N; ++i) text[i] = literal[i];
-  }
-};
 
 // The concatenation, as a constant of its own.
 template <fixed_string A, fixed_string B>

@@ -11,8 +11,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/recorder.hpp>
+#include <whence/names.hpp>
 #include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {

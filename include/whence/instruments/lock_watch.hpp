@@ -18,10 +18,10 @@
 #include <concepts>
 #include <cstdint>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/lock_words.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/wait.hpp>
+#include <whence/names.hpp>
 
 namespace whence::inline v1::instruments {
 

@@ -24,9 +24,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/hot_words.hpp>
 #include <whence/instruments/kind.hpp>
+#include <whence/names.hpp>
 #include <whence/sys/elf_note.hpp>
 #include <whence/sys/word.hpp>
 

@@ -8,8 +8,8 @@
 
 #include <cstdint>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/wait.hpp>
+#include <whence/names.hpp>
 
 namespace whence::inline v1::instruments {
 

@@ -10,8 +10,8 @@
 
 #include <cstdint>
 
-#include <whence/fwd.hpp>
 #include <whence/instruments/recorder.hpp>
+#include <whence/names.hpp>
 
 namespace whence::inline v1::instruments {
 
