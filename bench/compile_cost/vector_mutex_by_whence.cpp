@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// vector_mutex.cpp through the umbrella that also reads.
+#include <mutex>
+#include <vector>
+
+#include <whence/whence.hpp>
+
+namespace {
+whence::tracked_mutex<> guard;
+std::vector<int, whence::tracking_allocator<int>> values;
+}  // namespace
+
+void add(int value) {
+  const std::lock_guard hold(guard);
+  values.push_back(value);
+}

@@ -1,0 +1,17 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What bench/instructions.py counts. They are in a file that only records, and the loop around them
+// is in another, which also reads, as in a program that uses the library.
+#ifndef WHENCE_BENCH_OPERATIONS_HPP
+#define WHENCE_BENCH_OPERATIONS_HPP
+
+#include <span>
+
+struct operation {
+  const char* name;
+  void (*run)();
+};
+
+std::span<const operation> operations();
+
+#endif  // WHENCE_BENCH_OPERATIONS_HPP
