@@ -35,16 +35,16 @@ memory_resource     4096 4608
 condition_variable  4096 4608
 semaphore           2048 2304
 thread              4096 4608
-labels              1024 1024
-tracked             1024 1024
+labels              2048 2048
+tracked             2048 2048
 coroutine           4096 4608
 "
 
 # Pages, the standard header or headers they are compared with, hundredths of their lines.
 lines="
-allocator  memory               120
-tracked    memory               120
-whence     mutex,memory,thread  151
+allocator  memory               110
+tracked    memory               20
+whence     mutex,memory,thread  155
 "
 
 # What a recording object must not define. Mangled, so that a type among the parameters of something
