@@ -13,12 +13,11 @@
 #include <utility>
 #include <vector>
 
+#include "sanitizers.hpp"
+#include "wait_probe.hpp"
 #include <whence/labels.hpp>
 #include <whence/profile.hpp>
 #include <whence/thread.hpp>
-
-#include "sanitizers.hpp"
-#include "wait_probe.hpp"
 
 using namespace whence;
 using namespace whence_tests;

@@ -1,4 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
+#include <whence/config.hpp>
+
 #include <dlfcn.h>
 #include <doctest/doctest.h>
 #include <sys/auxv.h>
@@ -15,7 +17,6 @@
 
 #include "../sanitizers.hpp"
 #include "../workshop.hpp"
-#include <whence/config.hpp>
 #include <whence/profile.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>

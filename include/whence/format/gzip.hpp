@@ -8,12 +8,13 @@
 #ifndef WHENCE_FORMAT_GZIP_HPP
 #define WHENCE_FORMAT_GZIP_HPP
 
+#include <whence/config.hpp>
+
 #include <cstddef>
 #include <span>
 #include <system_error>
 #include <type_traits>
 
-#include <whence/config.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/sys/sequence.hpp>
 

@@ -4,12 +4,12 @@
 #ifndef WHENCE_SYMBOLS_LINES_HPP
 #define WHENCE_SYMBOLS_LINES_HPP
 
+#include <whence/config.hpp>
+
 #include <cstdint>
 #include <string>
 #include <type_traits>
 #include <vector>
-
-#include <whence/config.hpp>
 
 namespace whence::inline v1::symbols {
 
