@@ -36,10 +36,8 @@
 #include <utility>
 
 #include <whence/http.hpp>
-#include <whence/http/begin.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/request.hpp>
-#include <whence/server.hpp>
 
 namespace whence::inline v1 {
 

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -14,6 +13,7 @@
 
 #include <whence/format/utf8.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/kept.hpp>
 
 namespace whence::inline v1::format {
 
@@ -32,7 +32,7 @@ class string_table {
     if (!is_utf8(text)) text = to_utf8(text);
     const std::uint32_t found = find(text);
     if (found != sys::flat_index::none) return found;
-    return add(*copies_.emplace_back(std::make_unique<std::string>(std::move(text))));
+    return add(copies_.add(std::move(text)));
   }
 
   const std::vector<std::string_view>& texts() const noexcept { return texts_; }
@@ -51,7 +51,7 @@ class string_table {
     return number;
   }
 
-  std::vector<std::unique_ptr<const std::string>> copies_;  // texts_ points at them
+  sys::kept<std::string> copies_;  // texts_ points at them
   std::vector<std::string_view> texts_;
   sys::flat_index by_hash_;
 };

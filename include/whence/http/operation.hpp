@@ -6,7 +6,7 @@
 
 #include <atomic>
 #include <memory>
-#include <thread>  // durations, without the calendar of <chrono>
+#include <mutex>  // durations, without the calendar of <chrono>
 #include <utility>
 
 #include <whence/http/request.hpp>

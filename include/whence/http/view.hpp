@@ -34,6 +34,7 @@
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/stack/label_sets.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::http {
 
@@ -91,7 +92,7 @@ class view {
   // `name`: of the file. Throws: std::bad_alloc.
   response show(profile_snapshot snapshot, std::string_view name) const {
     if (has_labels()) {
-      std::erase_if(snapshot.rows, [this](const profile_row& row) { return !matches(row); });
+      sys::erase_if(snapshot.rows, [this](const profile_row& row) { return !matches(row); });
     }
     switch (form_) {
       case form::folded:

@@ -21,6 +21,7 @@
 #include <whence/profile/profile.hpp>
 #include <whence/profile/rows.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::http {
 
@@ -52,7 +53,7 @@ inline profile_snapshot since(core::earlier_rows& before, profile_snapshot now,
     before.for_each_gone([&now](const profile_row& row) { now.rows.push_back(row); });
   }
   // A row without a value would be a sample, or a group, of nothing.
-  std::erase_if(now.rows, core::is_zero);
+  sys::erase_if(now.rows, core::is_zero);
   now.header.duration_ns = now.header.time_ns - before.time_ns();
   return now;
 }

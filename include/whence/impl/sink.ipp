@@ -106,18 +106,16 @@ class file_target final : public target {
 
 }  // namespace format
 
-WHENCE_FUNCTION sink::sink(std::ostream& out)
-    : target_(std::make_unique<format::stream_target>(out)) {}
+WHENCE_FUNCTION sink::sink(std::ostream& out) : target_(new format::stream_target(out)) {}
 
-WHENCE_FUNCTION sink::sink(std::string& out)
-    : target_(std::make_unique<format::string_target>(out)) {}
+WHENCE_FUNCTION sink::sink(std::string& out) : target_(new format::string_target(out)) {}
 
-WHENCE_FUNCTION sink::sink(std::FILE* out) : target_(std::make_unique<format::stdio_target>(out)) {}
+WHENCE_FUNCTION sink::sink(std::FILE* out) : target_(new format::stdio_target(out)) {}
 
-WHENCE_FUNCTION sink::sink(fd out) : target_(std::make_unique<format::fd_target>(out.number)) {}
+WHENCE_FUNCTION sink::sink(fd out) : target_(new format::fd_target(out.number)) {}
 
 WHENCE_FUNCTION sink::sink(const char* path)
-    : target_(std::make_unique<format::file_target>(path == nullptr ? "" : path)) {}
+    : target_(new format::file_target(path == nullptr ? "" : path)) {}
 
 // A template, but a private one, which no other file calls.
 template <class F>

@@ -22,6 +22,7 @@
 #include <whence/stack/label_sets.hpp>
 #include <whence/sys/nap.hpp>
 #include <whence/sys/safe_read.hpp>
+#include <whence/sys/sequence.hpp>
 #include <whence/sys/thread_clock.hpp>
 
 namespace whence::inline v1::samplers {
@@ -59,7 +60,7 @@ class lock_waits {
     std::vector<std::vector<std::size_t>> found = circles();
     if (found.empty()) return found;
     for (int i = 0; i < 500; ++i) sys::nap();
-    std::erase_if(found, [this](const std::vector<std::size_t>& circle) {
+    sys::erase_if(found, [this](const std::vector<std::size_t>& circle) {
       for (const std::size_t w : circle) {
         if (!stays(w)) return true;
       }

@@ -79,7 +79,7 @@ class thread_dumper {
     take_own(places.front(), caller);
     look(places);
     if (is_own(places.front().it.tid)) places.front().it.tid = 0;
-    std::erase_if(places, [](const place& p) { return p.it.tid == 0; });
+    sys::erase_if(places, [](const place& p) { return p.it.tid == 0; });
     std::vector<core::placed_thread> suspended;
     const core::coroutine_root* const coroutines =
         state_.coroutines.load(std::memory_order_acquire);
@@ -165,9 +165,9 @@ class thread_dumper {
     std::vector<place*> running;
     for (std::size_t i = 1; i < places.size(); ++i) running.push_back(&places[i]);
     // Twice: many that seem to run were only just woken, by a debugger or to look at something.
-    std::erase_if(running, [&](place* p) { return has(*p); });
+    sys::erase_if(running, [&](place* p) { return has(*p); });
     if (!running.empty()) sys::nap();
-    std::erase_if(running, [&](place* p) { return has(*p); });
+    sys::erase_if(running, [&](place* p) { return has(*p); });
     const auto affordable = static_cast<std::size_t>(sys::affordable_timers(4));
     const std::size_t at_once = sys::least(sys::most(affordable, std::size_t{1}), most_asked);
     for (std::size_t first = 0; first < running.size(); first += at_once) {

@@ -56,7 +56,7 @@ class symbol_table {
     });
     // A label within a function that has a size is a place in it, not another function.
     std::uint64_t covered = 0;
-    std::erase_if(entries_, [&covered](const entry& e) {
+    sys::erase_if(entries_, [&covered](const entry& e) {
       if (e.end == e.start) return e.start < covered;
       covered = sys::most(covered, e.end);
       return false;

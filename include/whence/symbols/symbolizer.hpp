@@ -33,6 +33,7 @@
 #include <whence/symbols/own_names.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/kept.hpp>
 #include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::symbols {
@@ -131,7 +132,8 @@ class symbolizer {
     if (now == generation_ && !modules_.empty()) return;
     generation_ = now;
     std::vector<std::shared_ptr<loaded>> before = std::move(modules_);
-    before.insert(before.end(), gone_.begin(), gone_.end());  // last gone, first asked
+    // Last gone, first asked.
+    for (std::shared_ptr<loaded>& g : gone_) before.push_back(std::move(g));
     modules_.clear();
     gone_.clear();
     std::vector<loaded_module> found = loaded_modules();
@@ -181,11 +183,8 @@ class symbolizer {
     for (frame& f : frames) {
       if (f.name.empty()) f.name = f.system_name = intern("[unknown]");
     }
-    const auto& kept =
-        *frames_.emplace_back(std::make_unique<std::vector<frame>>(std::move(frames)));
-    locations_.push_back(
-        std::make_unique<location>(location{kept, symbol.name.empty() ? 0 : symbol.start}));
-    return locations_.back().get();
+    return &locations_.add(
+        {frames_.add(std::move(frames)), symbol.name.empty() ? 0 : symbol.start});
   }
 
   frame make_frame(std::string_view mangled, std::string_view file, std::uint32_t line) {
@@ -212,13 +211,13 @@ class symbolizer {
   std::string_view intern(std::string_view text) {
     if (text.empty()) return {};
     const std::uint64_t hash = sys::spread(std::hash<std::string_view>{}(text));
-    std::uint32_t at = by_text_.find(hash, [&](std::uint32_t i) { return *texts_[i] == text; });
+    std::uint32_t at = by_text_.find(hash, [&](std::uint32_t i) { return texts_[i] == text; });
     if (at == sys::flat_index::none) {
       at = static_cast<std::uint32_t>(texts_.size());
-      texts_.push_back(std::make_unique<std::string>(text));
+      texts_.push_back(copies_.add(std::string(text)));
       by_text_.insert(hash, at);
     }
-    return *texts_[at];
+    return texts_[at];
   }
 
   std::mutex mutex_;
@@ -228,10 +227,11 @@ class symbolizer {
   default_lines lines_;
   std::vector<known> known_;
   sys::flat_index by_pc_;
-  std::vector<std::unique_ptr<std::string>> texts_;
+  sys::kept<std::string> copies_;
+  std::vector<std::string_view> texts_;  // of copies_
   sys::flat_index by_text_;
-  std::vector<std::unique_ptr<std::vector<frame>>> frames_;
-  std::vector<std::unique_ptr<location>> locations_;
+  sys::kept<std::vector<frame>> frames_;
+  sys::kept<location> locations_;
 };
 
 }  // namespace whence::inline v1::symbols

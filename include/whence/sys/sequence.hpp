@@ -44,6 +44,18 @@ constexpr std::size_t first_after(const Range& range, After after) {
   return low;
 }
 
+// As std::erase_if, of a vector.
+template <class T, class Test>
+void erase_if(std::vector<T>& items, Test test) {
+  std::size_t left = 0;
+  for (std::size_t i = 0; i < items.size(); ++i) {
+    if (test(items[i])) continue;
+    if (left != i) items[left] = std::move(items[i]);
+    ++left;
+  }
+  while (items.size() > left) items.pop_back();
+}
+
 // Sorts by merging runs of doubled length; equal items keep their order. Throws: std::bad_alloc,
 // with all items still there.
 template <class T, class Before>
