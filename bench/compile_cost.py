@@ -5,11 +5,12 @@
 #
 # A row is one file and one way to compile it: an include of one public page, or a sample of
 # bench/compile_cost. CPU seconds are user + system of the compiler and its children, the minimum of
-# all rounds. Each round compiles every file once, so noise meets all of them alike; and since the
-# same file can cost twice as much on a loaded machine, only the ratio to another row of the same run
-# is compared with a limit: for an include the trio <memory> + <mutex> + <thread> or the standard
-# headers that the page itself includes, for a sample its twin, which records nothing. The status is
-# 1 if a ratio is more than 15 % above its limit, or if a file adds more bytes than it may.
+# all rounds. The same file can cost twice as much on a loaded machine, so what is compared with a
+# limit is a ratio to another file that is compiled directly before it: for an include the trio
+# <memory> + <mutex> + <thread> or the standard headers that the page itself includes, for a sample
+# its twin, which records nothing. Each round compiles every such pair once; the ratio is the median
+# of the rounds. The status is 1 if a ratio is more than 15 % above its limit, or if a file adds more
+# bytes than it may.
 #
 #   before      the same ratio at the commit that --before names (a table that --save has written)
 #   text, data  bytes, as `size` counts them: text has read-only data and unwind tables in it
@@ -24,6 +25,7 @@ import os
 import pathlib
 import re
 import shutil
+import statistics
 import subprocess
 import sys
 import tempfile
@@ -76,9 +78,10 @@ class Row:
     source: pathlib.Path
     level: str
     compiled: bool = False
-    twin: str | None = None  # name of the row it is compared with
+    twin: str | None = None  # the row it is compared with, by name
     limit: float | None = None
     seconds: float = float("inf")
+    ratios: list = dataclasses.field(default_factory=list)
     memory: float = 0.0
     lines: int = 0
     text: int | None = None
@@ -149,8 +152,6 @@ class Bench:
 
     def collect(self):
         self.add(Row("trio", SAMPLES / "trio.cpp", "-O2"))
-        for level in ("syntax", "-O0", "-O2 -g"):
-            self.add(Row(f"trio {level}", SAMPLES / "trio.cpp", level))
         for compiled in (False, True) if self.has_src else (False,):
             self.collect_pages(compiled)
             self.collect_samples(compiled)
@@ -183,17 +184,15 @@ class Bench:
         twins = {p.stem.removesuffix("_std") for p in SAMPLES.glob("*_std.cpp")}
         for name in ("vector_mutex", "vector_mutex_by_recording", "vector_mutex_by_whence",
                      *sorted(twins - {"vector_mutex"}), "write", "server"):
-            if name not in ("vector_mutex", "vector_mutex_by_recording"):
-                levels = ["-O2", "-O2 -g"] if name in ("write", "server") else ["-O2"]
-            else:
-                levels = list(LEVELS)
+            all_levels = name in ("vector_mutex", "vector_mutex_by_recording")
+            levels = list(LEVELS) if all_levels else ["-O2"]
             base = "vector_mutex" if name.startswith("vector_mutex") else name
             for level in levels:
                 if base in twins:
                     twin = f"{base}_std {level}"
                     self.add(Row(twin, SAMPLES / f"{base}_std.cpp", level))
                 else:
-                    twin = "trio" if level == "-O2" else f"trio {level}"
+                    twin = "trio"
                 limit = READING[compiled].get(name) if level == "-O2" else None
                 if name == "vector_mutex" and level != "syntax":
                     limit = RECORDING
@@ -205,25 +204,33 @@ class Bench:
         return [self.compiler, *self.flags, *self.mode(row), *LEVELS[row.level], *produce,
                 str(row.source)]
 
-    def round(self, progress):
+    def measure(self, row):
         output = self.scratch / "object.o"
+        child = subprocess.Popen(self.command(row, output))
+        _, status, used = os.wait4(child.pid, 0)
+        child.returncode = os.waitstatus_to_exitcode(status)
+        if child.returncode != 0:
+            sys.exit(f"compile_cost: failed: {' '.join(child.args)}")
+        seconds = used.ru_utime + used.ru_stime
+        row.seconds = min(row.seconds, seconds)
+        row.memory = max(row.memory, used.ru_maxrss / 1024)
+        if row.level != "syntax" and row.text is None:
+            counted = subprocess.run(["size", str(output)], check=True, text=True,
+                                     capture_output=True).stdout.splitlines()[1].split()
+            row.text, row.data = int(counted[0]), int(counted[1])
+            row.object_size = output.stat().st_size
+        return seconds
+
+    def round(self, progress):
         for row in self.rows.values():
             progress(f"{family(self.compiler)} {row.name}")
-            child = subprocess.Popen(self.command(row, output))
-            _, status, used = os.wait4(child.pid, 0)
-            child.returncode = os.waitstatus_to_exitcode(status)
-            if child.returncode != 0:
-                sys.exit(f"compile_cost: failed: {' '.join(child.args)}")
-            row.seconds = min(row.seconds, used.ru_utime + used.ru_stime)
-            row.memory = max(row.memory, used.ru_maxrss / 1024)
-            if row.level != "syntax" and row.text is None:
-                counted = subprocess.run(["size", str(output)], check=True, text=True,
-                                         capture_output=True).stdout.splitlines()[1].split()
-                row.text, row.data = int(counted[0]), int(counted[1])
-                row.object_size = output.stat().st_size
+            if row.twin in self.rows:
+                twin_seconds = self.measure(self.rows[row.twin])
+                row.ratios.append(self.measure(row) / twin_seconds)
 
-    def ratio(self, row):
-        return row.seconds / self.rows[row.twin].seconds if row.twin in self.rows else None
+    @staticmethod
+    def ratio(row):
+        return statistics.median(row.ratios) if row.ratios else None
 
     def added_bytes(self, row):
         twin = self.rows.get(row.twin)
