@@ -45,6 +45,7 @@
 
 #include <whence/errc.hpp>
 #include <whence/format/sink.hpp>
+#include <whence/instruments/recorder.hpp>
 #include <whence/profile/snapshot.hpp>
 
 namespace whence::inline v1 {

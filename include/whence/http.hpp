@@ -44,6 +44,7 @@
 
 #include <whence/http/operation.hpp>
 #include <whence/http/request.hpp>
+#include <whence/instruments/recorder.hpp>
 
 namespace whence::inline v1::http {
 

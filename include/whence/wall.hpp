@@ -33,6 +33,7 @@
 #include <system_error>
 
 #include <whence/format/sink.hpp>
+#include <whence/instruments/recorder.hpp>
 #include <whence/profile/snapshot.hpp>
 
 namespace whence::inline v1 {

@@ -26,6 +26,7 @@
 
 #include <whence/instruments/hot_words.hpp>
 #include <whence/instruments/kind.hpp>
+#include <whence/instruments/settings_word.hpp>
 #include <whence/names.hpp>
 #include <whence/sys/elf_note.hpp>
 #include <whence/sys/word.hpp>
@@ -59,6 +60,9 @@ enum class knob : int;
 // All are thread-safe and allocate nothing from the heap; none is for signal handlers. `caller`, as
 // unwind::capture: the return address of a function still active, at whose caller the stack begins.
 struct recorder {
+  // What the module that has the table does before its other code runs (profile/attach.hpp).
+  void (*prepare)() noexcept;
+
   // Profiles by kind and by name, made if there is none: always one, to be recorded into.
   profile& (*predefined)(core::kind) noexcept;
   profile& (*find_or_make)(const char* name, core::kind, profile* shown) noexcept;
@@ -173,15 +177,21 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
 }
 
 // Before any other code of the module runs, because the loader's lock must not be taken where
-// another thread may fork (sys/loader.hpp).
+// another thread may fork (sys/loader.hpp). What is compiled once comes from an archive of
+// position- independent code, which has no place in an executable's .preinit_array: so its
+// preparation is begun here, too.
+[[gnu::visibility("hidden")]] inline void begin_module() noexcept {
+  if constexpr (config::compiled) core::recording.prepare();
+  if (!here.looked.load(sys::relaxed)) look_for_recorder();
+}
 #if !WHENCE_RECORDS
 #elif defined(__PIC__) && !defined(__PIE__)
-[[gnu::constructor(101), gnu::used]] static void look_for_recorder_early() noexcept {
-  if (!here.looked.load(sys::relaxed)) look_for_recorder();
+[[gnu::constructor(101), gnu::used]] static void begin_module_early() noexcept {
+  begin_module();
 }
 #else
 [[gnu::section(".preinit_array"),
-  gnu::used]] static void (*const look_for_recorder_early)() = &look_for_recorder;
+  gnu::used]] static void (*const begin_module_early)() = &begin_module;
 #endif
 
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline const recorder*

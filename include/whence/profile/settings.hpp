@@ -7,6 +7,8 @@
 
 #include <whence/config.hpp>
 
+#include <whence/instruments/settings_word.hpp>
+
 // The bounds of this module's section (ld: "start-stop" symbols).
 extern "C" {
 [[gnu::visibility("hidden")]] extern const unsigned __start_whence_settings[];
@@ -15,15 +17,16 @@ extern "C" {
 
 namespace whence::inline v1::core {
 
-// One for each translation unit, hence static.
+// A unit that reads leaves a word of its own beside the one that every unit leaves.
 [[gnu::section("whence_settings"), gnu::used,
-  gnu::retain]] static const unsigned settings_of_this_unit = config::settings_word;
+  gnu::retain]] static const unsigned reading_settings_of_this_unit = config::settings_word;
 
-// The bits in which the units of this module differ; 0 if they agree.
+// The bits in which units of this module differ from this one; 0 if they agree.
 inline unsigned settings_difference() noexcept {
   unsigned difference = 0;
   for (const unsigned* word = __start_whence_settings; word != __stop_whence_settings; ++word) {
-    difference |= *word ^ *__start_whence_settings;
+    const bool only_records = (*word & of_recording_unit) != 0;
+    difference |= (*word ^ config::settings_word) & (only_records ? config::layout_bits : ~0U);
   }
   return difference;
 }

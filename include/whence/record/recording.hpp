@@ -44,7 +44,8 @@ inline sys::word<std::int64_t>* begin_entry(profile& p, const void* caller) noex
 namespace core {
 
 // Hidden: each module's own.
-inline constinit const instruments::recorder recording{.predefined = &record::predefined,
+inline constinit const instruments::recorder recording{.prepare = &prepare_module,
+                                                       .predefined = &record::predefined,
                                                        .find_or_make = &record::find_or_make,
                                                        .due = &record::due_bytes,
                                                        .record_block = &record::record_block,
