@@ -155,8 +155,9 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
     return 0;
   }
   auto& other = *reinterpret_cast<module_link*>(note.object);
+  if (&other == &here) return 0;
   const recorder* const used = other.used.load(sys::acquire);
-  if (used != nullptr && &other != &here) {
+  if (used != nullptr) {
     here.hot.free_mask.store(other.hot.free_mask.load(sys::relaxed), sys::relaxed);
     here.used.store(used, sys::release);
     here.hot.floor.store(other.hot.floor.load(sys::relaxed), sys::release);
