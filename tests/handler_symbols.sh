@@ -19,6 +19,7 @@ allowed="
   _dl_find_object                              glibc manual: async-signal-safe
   __libc_stack_end                             a variable of the loader's
   _GLOBAL_OFFSET_TABLE_                        the linker's
+  whence_recording                             this module's table of functions: an address
 "
 
 cat >"$folder/handler.cpp" <<'CODE'

@@ -151,7 +151,8 @@ class tracking_allocator {
   // Objects more than asked for, so that a page boundary lies in the block.
   static constexpr size_type slack = (core::tag_alignment + sizeof(T) - 1) / sizeof(T);
 
-  [[gnu::noinline, gnu::cold]] pointer allocate_sampled(size_type n) {
+  // Hidden, because the countdown that led here is this module's (countdown.hpp).
+  [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] pointer allocate_sampled(size_type n) {
     const std::int64_t rate = due(n * sizeof(T));
     const void* const caller = __builtin_return_address(0);
     if (rate != 0 && tags_at(rate)) {
@@ -168,7 +169,8 @@ class tracking_allocator {
     return p;
   }
 
-  [[gnu::noinline, gnu::cold]] auto allocate_at_least_sampled(size_type n) {
+  [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] auto allocate_at_least_sampled(
+      size_type n) {
     const std::int64_t rate = due(n * sizeof(T));
     const void* const caller = __builtin_return_address(0);
     if (rate != 0 && tags_at(rate)) {

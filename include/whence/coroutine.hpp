@@ -59,7 +59,7 @@ namespace instruments {
 // What is known of a coroutine through its promise.
 class promise_life {
  public:
-  core::coroutine_record* record() const noexcept { return life_.record(); }
+  const coroutine_life& life() const noexcept { return life_; }
 
  protected:
   coroutine_life life_;
@@ -138,16 +138,15 @@ class tracked_awaitable {
 
   template <class Promise>
   void begin(std::coroutine_handle<Promise> coroutine, std::uintptr_t pc) noexcept {
-    core::coroutine_record* record = nullptr;
+    const instruments::coroutine_life* life = &life_;
     if constexpr (std::derived_from<Promise, instruments::promise_life>) {
-      record = coroutine.promise().record();
+      life = &coroutine.promise().life();
     } else {
       life_.begin(nullptr, nullptr);
-      record = life_.record();
     }
-    if (record == nullptr) return;
+    if (life->record() == nullptr) return;
     const bool waits = how_ == core::suspended::waiting && !instruments::tracked_task<A>;
-    suspension_.begin(*record, pc, how_, waits ? &R::block() : nullptr, labels_);
+    suspension_.begin(*life, pc, how_, waits ? &R::block() : nullptr, labels_);
   }
 
   A awaitable_;
@@ -242,8 +241,8 @@ class basic_tracked_promise : public instruments::promise_life {
   template <class Promise>
   void awaited_by(std::coroutine_handle<Promise> caller) noexcept {
     if constexpr (std::derived_from<Promise, instruments::promise_life>) {
-      if (life_.record() == nullptr || caller.promise().record() == nullptr) return;
-      instruments::recorder_here()->await(*life_.record(), *caller.promise().record());
+      const instruments::coroutine_life& awaiter = caller.promise().life();
+      if (life_.record() != nullptr && awaiter.record() != nullptr) life_.awaited_by(awaiter);
     }
   }
 };

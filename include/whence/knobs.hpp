@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a running program may set. Each is thread-safe, and takes effect at once, if nothing else is
-// said, in every thread and in every plugin that shares the process's profiles. Not for signal
-// handlers.
+// said, in every thread and in every plugin that shares the process's profiles. As long as no
+// module of the process reads profiles, nothing is set, and the value at the start is returned. Not
+// for signal handlers.
 #ifndef WHENCE_KNOBS_HPP
 #define WHENCE_KNOBS_HPP
 

@@ -70,7 +70,9 @@ class tracking_resource : public std::pmr::memory_resource {
     return overallocates_ && alignment <= core::tag_alignment;
   }
 
-  [[gnu::noinline, gnu::cold]] void* allocate_sampled(std::size_t bytes, std::size_t alignment) {
+  // Hidden, because the countdown that led here is this module's (countdown.hpp).
+  [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] void* allocate_sampled(
+      std::size_t bytes, std::size_t alignment) {
     const std::int64_t rate = instruments::due(bytes);
     const void* const caller = __builtin_return_address(0);
     const bool tags = taggable(alignment) && rate >= core::smallest_tagging_rate;

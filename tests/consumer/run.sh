@@ -323,6 +323,26 @@ case_recording() {
 }
 
 # Units that differ in a setting that changes no layout work together, and say so.
+# What goes wrong only between modules, or with what one of them lacks; each program says what.
+case_modules() {
+  cp "$here/recording/"{reads.cpp,records.hpp} .
+  # shellcheck disable=SC2207
+  local compile=("${strict[@]}" -g0 $(compile_flags)) link=() run
+  # shellcheck disable=SC2207
+  link=($(link_flags) -ldl)
+  "$CXX" "${compile[@]}" -fPIC -shared reads.cpp -o reads.so "${link[@]}"
+  "$CXX" "${compile[@]}" late_reader.cpp -o late_reader -ldl
+  for ((run = 0; run < 40; ++run)); do ./late_reader ./reads.so; done
+  "$CXX" "${compile[@]}" -fPIC -shared interposed_plugin.cpp -o interposed.so
+  "$CXX" "${compile[@]}" -rdynamic interposed.cpp -o interposed "${link[@]}"
+  ./interposed ./interposed.so
+  "$CXX" "${compile[@]}" -DWHENCE_DISABLE disabled.cpp -o disabled "${link[@]}"
+  ./disabled
+  "$CXX" "${compile[@]}" no_memory.cpp -o no_memory "${link[@]}"
+  ./no_memory
+  echo "modules: 40 late readers, interposed, disabled, no_memory"
+}
+
 case_mixed_flags() {
   local usual=("${strict[@]}" "-I$prefix/include" -DWHENCE_WITH_ZLIB=1)
   # shellcheck disable=SC2046
@@ -558,7 +578,7 @@ case_must_not_compile() {
 }
 
 if [ $# -eq 0 ]; then
-  set -- find_package subdirectory pkg_config two_units by_hand plugin recording link_modes mixed_flags \
+  set -- find_package subdirectory pkg_config two_units by_hand plugin recording modules link_modes mixed_flags \
     mixed_modules no_exceptions must_not_compile refused forward
 fi
 for name in "$@"; do

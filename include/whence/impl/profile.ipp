@@ -98,9 +98,9 @@ inline std::size_t count_threads() noexcept {
 
 WHENCE_FUNCTION std::size_t profile::count() const noexcept {
   if (kind_ == core::kind::goroutine) return core::count_threads();
-  if (kind_ != core::kind::custom) return rows_->size.load(std::memory_order_relaxed);
+  if (kind_ != core::kind::custom) return rows().size.load(std::memory_order_relaxed);
   std::int64_t live = 0;
-  rows_->for_each([&live](const stack::bucket& b) {
+  rows().for_each([&live](const stack::bucket& b) {
     live += b.counters[core::live_counter].load(std::memory_order_relaxed);
   });
   return static_cast<std::size_t>(live < 0 ? 0 : live);
@@ -144,7 +144,7 @@ inline std::error_code write_threads(process_state& s, const profile& p, sink& o
   if (skip < 0) sys::raise<std::logic_error>("profile::add: skip is negative");
   core::process_state* const s = core::state();
   if (s == nullptr) return;
-  stack::bucket* const b = core::record_stack(*s, *rows_, {}, __builtin_return_address(0),
+  stack::bucket* const b = core::record_stack(*s, rows(), {}, __builtin_return_address(0),
                                               static_cast<std::size_t>(skip));
   if (b == nullptr) return;
   b->add(core::live_counter, 1);
@@ -166,7 +166,7 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
   core::require_custom(*this, "profile::remove");
   core::process_state* const s = core::state();
   if (s == nullptr) return false;
-  stack::bucket* const b = core::erase_value(*s, value, rows_->id);
+  stack::bucket* const b = core::erase_value(*s, value, rows().id);
   if (b == nullptr) return false;
   b->add(core::live_counter, -1);
   return true;

@@ -15,7 +15,7 @@ namespace whence::inline v1::instruments {
 // Hidden: it asks this module's link. Not inlined: it is on slow paths alone.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline profile& predefined(
     core::kind k) noexcept {
-  const recorder* const r = recorder_here();
+  const recorder* const r = recorder_of_profiles();
   return r != nullptr ? r->predefined(k) : no_profile();
 }
 
@@ -31,11 +31,12 @@ class found_profile {
  private:
   [[gnu::noinline, gnu::cold]] profile& find(const char* name, core::kind k,
                                              const char* allocs) noexcept {
-    const recorder* const r = recorder_here();
+    const recorder* const r = recorder_of_profiles();
     if (r == nullptr) return no_profile();
     profile& p = r->find_or_make(name, k, nullptr);
     if (allocs != nullptr) r->find_or_make(allocs, core::kind::allocs, &p);
-    known_.store(&p, sys::release);
+    // Without the process's table it is none that stays.
+    if (recorder_here() != nullptr) known_.store(&p, sys::release);
     return p;
   }
 

@@ -12,7 +12,7 @@
 // and comes first in link-map order serves them all, and stays loaded for good: when it is ready,
 // it writes its table and the hot words into every link; a module that is loaded later reads them
 // from another's link, before its other constructors run. If no module of the process reads,
-// nothing is recorded: the slow paths then cost a load and a comparison.
+// nothing is recorded: a slow path then costs a call and three loads.
 #ifndef WHENCE_INSTRUMENTS_RECORDER_HPP
 #define WHENCE_INSTRUMENTS_RECORDER_HPP
 
@@ -129,7 +129,8 @@ struct module_link {
   // Pulls the bodies out of their archive if they are compiled once, even for a program or plugin
   // of recording files alone.
   const recorder* const pulled = config::compiled ? &core::recording : nullptr;
-  sys::word<bool> looked{false};  // in other modules' links
+  sys::word<const recorder*> own{nullptr};  // this module's table, whether or not it is used
+  sys::word<bool> looked{false};            // in other modules' links
 };
 
 // Each module's own: hidden, as is every function that is about it, because the dynamic linker may
@@ -138,7 +139,8 @@ struct module_link {
 [[gnu::visibility("hidden"), gnu::used]] inline constinit module_link here asm("whence_link"){};
 WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
 #else
-[[gnu::visibility("hidden")]] inline constinit module_link here{};
+// A program that disables its instruments may read all the same (record/recording.hpp).
+[[gnu::visibility("hidden")]] inline constinit module_link here asm("whence_link"){};
 #endif
 
 // Looks for a table in other modules' links, and copies the hot words that go with it. Under the
@@ -177,10 +179,10 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
   here.looked.store(true, sys::release);
 }
 
-// Before any other code of the module runs, because the loader's lock must not be taken where
-// another thread may fork (sys/loader.hpp). What is compiled once comes from an archive of
-// position- independent code, which has no place in an executable's .preinit_array: so its
-// preparation is begun here, too.
+// Before any other code of the module runs: at the start of the program or inside dlopen, where the
+// loader's lock, which must not be taken while another thread may fork, is in use anyway. What is
+// compiled once comes from an archive of position-independent code, which has no place in an
+// executable's .preinit_array: so its preparation is begun here, too.
 [[gnu::visibility("hidden")]] inline void begin_module() noexcept {
   if constexpr (config::compiled) core::recording.prepare();
   if (!here.looked.load(sys::relaxed)) look_for_recorder();
@@ -199,9 +201,9 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
 find_recorder() noexcept {
   if (void (*const attach)() noexcept = here.attach.load(sys::acquire)) {
     attach();
-    return here.used.load(sys::acquire);
+  } else if (!here.looked.load(sys::acquire)) {
+    look_for_recorder();
   }
-  if (!here.looked.load(sys::acquire)) look_for_recorder();
   const recorder* const used = here.used.load(sys::acquire);
   if (used == nullptr) {
     // Nothing is sampled in this process, unless a table came just now, and its mask with it.
@@ -218,9 +220,18 @@ find_recorder() noexcept {
   return used != nullptr ? used : find_recorder();
 }
 
-// What a registry names if nothing records: no object that can be used, but a place of its size.
+// For those who only want a profile to name: if there is no memory for the process's profiles, the
+// module's own table has one that is never listed.
+[[gnu::visibility("hidden")]] inline const recorder* recorder_of_profiles() noexcept {
+  const recorder* const used = recorder_here();
+  return used != nullptr ? used : here.own.load(sys::acquire);
+}
+
+// What a registry names if nothing records: zeros, which the functions of a table that comes later
+// take for a profile without rows (profile/profile.hpp).
+inline constexpr std::size_t no_profile_bytes = 256;
 [[gnu::visibility("hidden")]] inline profile& no_profile() noexcept {
-  alignas(16) static constinit unsigned char place[256]{};
+  alignas(16) static constinit unsigned char place[no_profile_bytes]{};
   return reinterpret_cast<profile&>(place);
 }
 

@@ -20,7 +20,7 @@ class coroutine_life {
  public:
   coroutine_life() noexcept = default;
   ~coroutine_life() {
-    if (record_ != nullptr) recorder_here()->end_coroutine(*record_);
+    if (record_ != nullptr) recorder_->end_coroutine(*record_);
   }
   coroutine_life(const coroutine_life&) = delete;
   coroutine_life& operator=(const coroutine_life&) = delete;
@@ -28,14 +28,24 @@ class coroutine_life {
   // nullptr if it is not tracked: before begin, and if there was no memory (counted so).
   core::coroutine_record* record() const noexcept { return record_; }
 
+  // Requires: both have records.
+  void awaited_by(const coroutine_life& caller) const noexcept {
+    recorder_->await(*record_, *caller.record_);
+  }
+
+  // For a suspension of it. Requires: it has a record.
+  const recorder& recorded_by() const noexcept { return *recorder_; }
+
   // Counted in `p`, if it is given, at the stack that begins at the frame that returns to `caller`.
   // Requires: as the recorder.
   void begin(profile* p, const void* caller) noexcept {
-    const recorder* const r = recorder_here();
-    if (r != nullptr) record_ = r->begin_coroutine(p, caller);
+    recorder_ = recorder_here();
+    if (recorder_ != nullptr) record_ = recorder_->begin_coroutine(p, caller);
   }
 
  private:
+  // Kept, because code of a module that does not know it yet may end the coroutine.
+  const recorder* recorder_ = nullptr;
   core::coroutine_record* record_ = nullptr;
 };
 
@@ -47,12 +57,13 @@ class suspension {
   suspension(const suspension&) = delete;
   suspension& operator=(const suspension&) = delete;
 
-  // `pc`: the return address of co_await's call. `block`: nullptr, or the profile of the wait this
-  // is, with these labels.
-  void begin(core::coroutine_record& r, std::uintptr_t pc, core::suspended how, profile* block,
+  // Requires: `c` has a record. `pc`: the return address of co_await's call. `block`: nullptr, or
+  // the profile of the wait this is, with these labels.
+  void begin(const coroutine_life& c, std::uintptr_t pc, core::suspended how, profile* block,
              std::uint32_t labels) noexcept {
-    record_ = &r;
-    recorder_here()->suspend(r, pc, how, block, labels);
+    record_ = c.record();
+    recorder_ = &c.recorded_by();
+    recorder_->suspend(*record_, pc, how, block, labels);
   }
 
   // Its coroutine goes on.
@@ -65,9 +76,10 @@ class suspension {
   void leave(bool suspended) noexcept {
     core::coroutine_record* const r = record_;
     record_ = nullptr;
-    if (r != nullptr) recorder_here()->resume(*r, suspended);
+    if (r != nullptr) recorder_->resume(*r, suspended);
   }
 
+  const recorder* recorder_ = nullptr;
   core::coroutine_record* record_ = nullptr;
 };
 

@@ -102,7 +102,7 @@ inline bool open_root(process_state& s) noexcept {
   return true;
 }
 
-[[gnu::noinline, gnu::cold]] inline process_state* attach() noexcept {
+[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline process_state* attach() noexcept {
   const sys::errno_guard keep;
   const sys::no_cancel uncancelled;
   process_state* first = &own_state;
@@ -130,6 +130,7 @@ inline bool open_root(process_state& s) noexcept {
 // handlers of fork. Hidden: it is about this module's link.
 [[gnu::visibility("hidden")]] inline void prepare_module() noexcept {
   fork_handlers::install();
+  instruments::here.own.store(&recording, std::memory_order_release);
   instruments::here.attach.store([]() noexcept { state(); }, std::memory_order_release);
 }
 

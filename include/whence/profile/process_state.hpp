@@ -125,10 +125,11 @@ WHENCE_ELF_NOTE("whenceR", WHENCE_LAYOUT, "whence_root");
 [[gnu::visibility("hidden")]] inline constinit std::atomic<void (*)(process_state&) noexcept>
     forget_waits{nullptr};
 
-process_state* attach() noexcept;
+// Hidden, as is `state`: they are about this module's pointer.
+[[gnu::visibility("hidden")]] process_state* attach() noexcept;
 
 // The root. nullptr only where the kernel gave no memory to open it: nothing is recorded then.
-inline process_state* state() noexcept {
+[[gnu::visibility("hidden")]] inline process_state* state() noexcept {
   // Acquire pairs with attach: the root is open.
   process_state* const s = root.load(std::memory_order_acquire);
   if (s != nullptr) [[likely]]

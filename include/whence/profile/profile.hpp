@@ -52,8 +52,8 @@ class profile {
 
   // For instruments and writers, not for programs.
   core::kind kind() const noexcept { return kind_; }
-  stack::bucket_list& rows() noexcept { return *rows_; }
-  const stack::bucket_list& rows() const noexcept { return *rows_; }
+  stack::bucket_list& rows() noexcept { return rows_ != nullptr ? *rows_ : lost(); }
+  const stack::bucket_list& rows() const noexcept { return rows_ != nullptr ? *rows_ : lost(); }
 
  private:
   friend class profile_directory;
@@ -61,6 +61,12 @@ class profile {
           std::uint16_t id) noexcept
       : name_(name), description_(description), kind_(kind) {
     own_rows_.id = id;
+  }
+
+  // Of a profile that was named before any module of the process read (instruments::no_profile).
+  static stack::bucket_list& lost() noexcept {
+    static constinit stack::bucket_list rows{};
+    return rows;
   }
 
   std::string_view name_;

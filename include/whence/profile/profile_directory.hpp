@@ -50,7 +50,7 @@ class profile_directory {
     if (profile* const p = find(name)) return {p, false};
     profile* const p = make(name, description, kind);
     if (p == nullptr) return {nullptr, false};
-    if (shown != nullptr) p->rows_ = shown->rows_;
+    if (shown != nullptr && shown->rows_ != nullptr) p->rows_ = shown->rows_;
     p->next_.store(head_.load(std::memory_order_relaxed), std::memory_order_relaxed);
     head_.store(p, std::memory_order_release);
     return {p, true};

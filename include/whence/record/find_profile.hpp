@@ -5,6 +5,7 @@
 #ifndef WHENCE_RECORD_FIND_PROFILE_HPP
 #define WHENCE_RECORD_FIND_PROFILE_HPP
 
+#include <whence/instruments/recorder.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/environment.hpp>
 #include <whence/profile/kinds.hpp>
@@ -12,6 +13,9 @@
 #include <whence/profile/profile.hpp>
 
 namespace whence::inline v1::record {
+
+// What recording pages take for one if nothing records must have room for it.
+static_assert(sizeof(profile) <= instruments::no_profile_bytes && alignof(profile) <= 16);
 
 inline profile& nowhere() noexcept {
   alignas(profile) static constinit unsigned char memory[sizeof(profile)]{};
