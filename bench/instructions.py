@@ -86,8 +86,8 @@ def main():
             last = tables[-1][name]
             too_many = round(last) > round(first) * CALLS.get(name, 1.0)
             more += too_many
-            print(f"  {name:20}" + "".join(f" {table[name]:8.1f}" for table in tables) +
-                  (f" {standard:8.1f}" if standard is not None else f" {'-':>8}") +
+            print(f"  {name:20}" + "".join(f" {table[name]:8.0f}" for table in tables) +
+                  (f" {standard:8.0f}" if standard is not None else f" {'-':>8}") +
                   ("  more" if too_many else ""))
     return 1 if more else 0
 
