@@ -44,6 +44,21 @@ TEST_CASE("a library's frames are known by their names or by their files") {
   CHECK_FALSE(symbols::is_standard_library(at("main", "main.cpp")));
 }
 
+TEST_CASE("a header that records is ours wherever it lies") {
+  for (const char* const file :
+       {"/opt/include/whence/instruments/lock_holder.hpp", "./include/whence/sys/word.hpp",
+        "whence/mutex.hpp", "/usr/include/whence/allocator.hpp"}) {
+    CAPTURE(file);
+    CHECK(symbols::is_recording_header(file));
+  }
+  for (const char* const file :
+       {"/home/me/whence/app/main.cpp", "/home/me/whence/mutex.hpp/x.cpp", "/home/me/mutex.hpp",
+        "/home/me/my_whence/mutex.hpp", "/home/me/whence/mutexes.hpp", ""}) {
+    CAPTURE(file);
+    CHECK_FALSE(symbols::is_recording_header(file));
+  }
+}
+
 TEST_CASE("a file is ours by whole parts of its path") {
   constexpr std::string_view installed = "/usr/include/whence/";
   CHECK(symbols::is_below("/usr/include/whence/sys/clock.hpp", installed));

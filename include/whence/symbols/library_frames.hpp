@@ -7,6 +7,7 @@
 #define WHENCE_SYMBOLS_LIBRARY_FRAMES_HPP
 
 #include <cstddef>
+#include <initializer_list>
 #include <string_view>
 
 #include <whence/symbols/symbolizer.hpp>
@@ -49,8 +50,26 @@ constexpr bool is_below(std::string_view file, std::string_view headers) noexcep
   return !is_one_folder && (headers.front() == '/' || file[at - 1] == '/');
 }
 
+// One of the headers that a program's own files compile though the library was compiled elsewhere
+// (whence::compiled): then their folder has another name there than here.
+constexpr bool is_recording_header(std::string_view file) noexcept {
+  constexpr std::string_view folder = "whence/";
+  const std::size_t at = file.rfind(folder);
+  if (at == file.npos || (at > 0 && file[at - 1] != '/')) return false;
+  file.remove_prefix(at + folder.size());
+  if (file.starts_with("instruments/") || file.starts_with("sys/")) return true;
+  for (const std::string_view page :
+       {"allocator.hpp", "memory_resource.hpp", "tracked.hpp", "mutex.hpp",
+        "condition_variable.hpp", "sync.hpp", "thread.hpp", "labels.hpp", "coroutine.hpp",
+        "registry.hpp", "knobs.hpp", "pthread.hpp"}) {
+    if (file == page) return true;
+  }
+  return false;
+}
+
 inline bool is_own(const frame& f) noexcept {
-  return without_result(f.name).starts_with("whence::") || is_below(f.file, own_headers());
+  return without_result(f.name).starts_with("whence::") || is_below(f.file, own_headers()) ||
+         is_recording_header(f.file);
 }
 
 inline bool is_standard_library(const frame& f) noexcept {
