@@ -90,7 +90,7 @@ suite_tsan() {
 # Of the folders that record, without the cases that only their volume makes interesting. What the
 # kernel says of threads that sleep or run is true of valgrind.
 suite_valgrind() {
-  local core='*/tests/sys/*,*/tests/unwind/*,*/tests/stack/*,*/tests/profile/*,*/tests/instruments/*'
+  local core='*/tests/sys/*,*/tests/unwind/*,*/tests/stack/*,*/tests/profile/*,*/tests/instruments/*,*/tests/record/*'
   valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --quiet \
     "$build/gcc/tests/whence_tests" "--source-file=$core" '--test-suite-exclude=heavy' \
     '--test-case-exclude=*thread that sleeps*,*threads that run*,*child of fork finds no thread waiting*' |

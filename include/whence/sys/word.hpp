@@ -27,7 +27,9 @@ enum order : int {
 
 template <class T>
 class word {
-  static_assert(sizeof(T) <= 8 && __atomic_always_lock_free(sizeof(T), nullptr));
+  // Of a pointer, too, the size is meant.
+  static constexpr auto bytes = sizeof(T);  // NOLINT(bugprone-sizeof-expression)
+  static_assert(bytes <= 8 && __atomic_always_lock_free(bytes, nullptr));
 
  public:
   constexpr word() noexcept = default;
