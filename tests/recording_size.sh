@@ -42,7 +42,7 @@ coroutine           2560 2560
 
 # Pages, the standard header or headers they are compared with, hundredths of their lines.
 lines="
-allocator        memory               110
+allocator        memory               35
 memory_resource  memory               95
 mutex            memory               85
 labels           memory               50

@@ -548,6 +548,7 @@ case_forward() {
     # Pages for servers of others need those.
     case "$page" in
       httplib.hpp) "$CXX" -E -include httplib.h -xc++ /dev/null >/dev/null 2>&1 || continue ;;
+      src.hpp) continue ;; # It is for programs whose every file is compiled with WHENCE_COMPILED.
       beast.hpp) "$CXX" -E -include boost/beast/http/message.hpp -xc++ /dev/null >/dev/null 2>&1 || continue ;;
     esac
     { cat names.cpp; echo "#include <whence/$page>"; } >after.cpp
