@@ -215,7 +215,7 @@ find_recorder() noexcept {
 
 // The process's table; nullptr if no module reads, or there is no memory.
 [[gnu::visibility("hidden")]] inline const recorder* recorder_here() noexcept {
-  // Acquire pairs with publish_links: what the table's functions work on is ready.
+  // Acquire pairs with publish_root: what the table's functions work on is ready.
   const recorder* const used = here.used.load(sys::acquire);
   return used != nullptr ? used : find_recorder();
 }
