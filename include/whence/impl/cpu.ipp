@@ -4,11 +4,12 @@
 #ifndef WHENCE_IMPL_CPU_IPP
 #define WHENCE_IMPL_CPU_IPP
 
+#include <whence/config.hpp>
+
 #include <memory>
 #include <system_error>
 #include <utility>
 
-#include <whence/config.hpp>
 #include <whence/cpu.hpp>
 #include <whence/errc.hpp>
 #include <whence/format/profile_writer.hpp>

@@ -4,11 +4,12 @@
 #ifndef WHENCE_IMPL_FLAMEGRAPH_IPP
 #define WHENCE_IMPL_FLAMEGRAPH_IPP
 
+#include <whence/config.hpp>
+
 #include <span>
 #include <string>
 #include <system_error>
 
-#include <whence/config.hpp>
 #include <whence/flamegraph.hpp>
 #include <whence/format/flame_page.hpp>
 #include <whence/format/json.hpp>

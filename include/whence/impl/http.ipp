@@ -4,6 +4,8 @@
 #ifndef WHENCE_IMPL_HTTP_IPP
 #define WHENCE_IMPL_HTTP_IPP
 
+#include <whence/config.hpp>
+
 #include <algorithm>
 #include <atomic>
 #include <chrono>
@@ -14,7 +16,6 @@
 #include <thread>
 #include <utility>
 
-#include <whence/config.hpp>
 #include <whence/http.hpp>
 #include <whence/http/access.hpp>
 #include <whence/http/answers.hpp>

@@ -4,6 +4,8 @@
 #ifndef WHENCE_IMPL_PROFILE_IPP
 #define WHENCE_IMPL_PROFILE_IPP
 
+#include <whence/config.hpp>
+
 #include <array>
 #include <cstddef>
 #include <cstdint>
@@ -17,7 +19,6 @@
 #include <utility>
 #include <vector>
 
-#include <whence/config.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text.hpp>

@@ -4,6 +4,8 @@
 #ifndef WHENCE_IMPL_SERVER_IPP
 #define WHENCE_IMPL_SERVER_IPP
 
+#include <whence/config.hpp>
+
 #include <unistd.h>
 
 #include <algorithm>
@@ -14,7 +16,6 @@
 #include <system_error>
 #include <utility>
 
-#include <whence/config.hpp>
 #include <whence/http.hpp>
 #include <whence/http/access.hpp>
 #include <whence/http/connection.hpp>

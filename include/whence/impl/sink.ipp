@@ -4,6 +4,8 @@
 #ifndef WHENCE_IMPL_SINK_IPP
 #define WHENCE_IMPL_SINK_IPP
 
+#include <whence/config.hpp>
+
 #include <cerrno>
 #include <cstddef>
 #include <cstdio>
@@ -14,7 +16,6 @@
 #include <system_error>
 #include <utility>
 
-#include <whence/config.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/sys/as_error.hpp>
 #include <whence/sys/replaced_file.hpp>

@@ -4,10 +4,11 @@
 #ifndef WHENCE_IMPL_WALL_IPP
 #define WHENCE_IMPL_WALL_IPP
 
+#include <whence/config.hpp>
+
 #include <memory>
 #include <system_error>
 
-#include <whence/config.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/profile/snapshot.hpp>
