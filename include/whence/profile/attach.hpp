@@ -20,6 +20,7 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/sampling.hpp>
 #include <whence/profile/settings.hpp>
+#include <whence/sys/early_call.hpp>
 #include <whence/sys/elf_note.hpp>
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/loader.hpp>
@@ -102,7 +103,36 @@ inline bool open_root(process_state& s) noexcept {
   return true;
 }
 
+// What a module with the reading code does before its constructors run, and before they register
+// handlers of fork. Hidden: it is about this module's link.
+[[gnu::visibility("hidden")]] inline void prepare_module() noexcept {
+  fork_handlers::install();
+  instruments::here.own.store(&recording, std::memory_order_release);
+  instruments::here.attach.store([]() noexcept { state(); }, std::memory_order_release);
+}
+
+// A library meets the root inside dlopen, because later it may be under a lock of the program's
+// that a thread in dlopen wants: keeping a plugin loaded takes the loader's lock.
+[[gnu::visibility("hidden")]] inline void prepare_early() noexcept {
+  prepare_module();
+#if defined(__PIC__) && !defined(__PIE__)
+  state();
+#endif
+}
+
+// Makes a module known as one with the reading code: emitted with attach(), hence if the module has
+// a function that reads, not if it only includes one.
+[[gnu::always_inline]] inline void declare_module() noexcept {
+  WHENCE_ELF_NOTE_WITH_FUNCTION("whenceR", WHENCE_LAYOUT, &own_state);
+#if !WHENCE_RECORDS
+  // What recording pages leave out.
+  WHENCE_ELF_NOTE_WITH_FUNCTION("whence1", WHENCE_LAYOUT, &instruments::here);
+#endif
+  WHENCE_CALL_EARLY_WITH_FUNCTION("whence_prepare", &prepare_early);
+}
+
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline process_state* attach() noexcept {
+  declare_module();
   const sys::errno_guard keep;
   const sys::no_cancel uncancelled;
   process_state* first = &own_state;
@@ -124,14 +154,6 @@ inline bool open_root(process_state& s) noexcept {
   // Release pairs with state(): whoever sees the root finds it open.
   root.store(first, std::memory_order_release);
   return first;
-}
-
-// What a module with the reading code does before its constructors run, and before they register
-// handlers of fork. Hidden: it is about this module's link.
-[[gnu::visibility("hidden")]] inline void prepare_module() noexcept {
-  fork_handlers::install();
-  instruments::here.own.store(&recording, std::memory_order_release);
-  instruments::here.attach.store([]() noexcept { state(); }, std::memory_order_release);
 }
 
 }  // namespace whence::inline v1::core

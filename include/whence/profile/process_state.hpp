@@ -27,7 +27,6 @@
 #include <whence/stack/losses.hpp>
 #include <whence/stack/table.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/elf_note.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/unwind/unwinder.hpp>
 
@@ -116,9 +115,7 @@ struct process_state {
 };
 
 // Hidden: each module's own.
-[[gnu::visibility("hidden"),
-  gnu::used]] inline constinit process_state own_state asm("whence_root"){};
-WHENCE_ELF_NOTE("whenceR", WHENCE_LAYOUT, "whence_root");
+[[gnu::visibility("hidden")]] inline constinit process_state own_state{};
 
 [[gnu::visibility("hidden")]] inline constinit std::atomic<process_state*> root{nullptr};
 // Lets a child of fork forget the waits of threads it does not have. Of a module whose code waits.

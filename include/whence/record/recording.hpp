@@ -74,24 +74,6 @@ inline constinit const instruments::recorder recording{.prepare = &prepare_modul
                                                        .await = &record::await,
                                                        .set = &record::set};
 
-#if !WHENCE_RECORDS
-// What recording pages leave out.
-WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
-#endif
-
-#if defined(__PIC__) && !defined(__PIE__)
-// 101: the first that is not the implementation's. A library meets the root here, inside dlopen,
-// because later it may be under a lock of the program's that a thread in dlopen wants: keeping a
-// plugin loaded takes the loader's lock.
-[[gnu::constructor(101), gnu::used]] static void attach_early() noexcept {
-  prepare_module();
-  state();
-}
-#else
-// A program comes before the constructors of all its libraries, which may register handlers too.
-[[gnu::section(".preinit_array"), gnu::used]] static void (*const attach_early)() = &prepare_module;
-#endif
-
 }  // namespace core
 
 }  // namespace whence::inline v1

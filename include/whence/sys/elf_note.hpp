@@ -16,17 +16,29 @@
 #include <cstddef>
 #include <cstdint>
 
-// Emits the note of an object by its assembler name. "aGR": one copy a module (group), and no
-// linker drops it as unused (retain).
+// Emits the note of an object by its assembler name, at namespace scope. "aGR": one copy a module
+// (group), and no linker drops it as unused (retain).
 #define WHENCE_STRINGIZE_AGAIN(x) #x
 #define WHENCE_STRINGIZE(x) WHENCE_STRINGIZE_AGAIN(x)
-#define WHENCE_ELF_NOTE(name, layout, object) \
-  asm(".pushsection .note.whence,\"aGR\",%note," object "_note,comdat\n" \
-      ".balign 4\n"                                                  \
-      ".long 8, 8, " WHENCE_STRINGIZE(layout) "\n"                   \
-      ".asciz \"" name "\"\n"                                        \
-      ".quad " object " - .\n"                                       \
-      ".popsection")
+#define WHENCE_NOTE_LINES(name, layout, percent, object) \
+  ".pushsection .note.whence,\"aGR\"," percent "note," name "_note,comdat\n"         \
+  ".balign 4\n"                                                                       \
+  ".long 8, 8, " WHENCE_STRINGIZE(layout) "\n"                                        \
+  ".asciz \"" name "\"\n"                                                             \
+  ".quad " object " - .\n"                                                            \
+  ".popsection"
+#define WHENCE_ELF_NOTE(name, layout, object) asm(WHENCE_NOTE_LINES(name, layout, "%", object))
+
+// The same in a function, by the object's address: there is a note if the function is emitted.
+#define WHENCE_ELF_NOTE_WITH_FUNCTION(name, layout, address) \
+  asm volatile(WHENCE_NOTE_LINES(name, layout, "%%", "%c0")::WHENCE_ADDRESS_OPERAND(address))
+
+// An address that is known to the linker ("S" is the one that AArch64 has for it).
+#if defined(__aarch64__)
+#define WHENCE_ADDRESS_OPERAND(address) "S"(address)
+#else
+#define WHENCE_ADDRESS_OPERAND(address) "i"(address)
+#endif
 
 namespace whence::inline v1::sys {
 
