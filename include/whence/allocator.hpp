@@ -33,6 +33,7 @@
 #include <whence/instruments/countdown.hpp>
 #include <whence/instruments/heap.hpp>
 #include <whence/instruments/tag.hpp>
+#include <whence/instruments/type_text.hpp>
 #include <whence/knobs.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
@@ -164,7 +165,8 @@ class tracking_allocator {
     }
     const pointer p = traits::allocate(upstream_, n);
     if (rate != 0 && !tags_at(rate)) {
-      record_block<R>(std::to_address(p), n * sizeof(T), rate, untagged, caller);
+      record_block<R>(std::to_address(p), n * sizeof(T), rate, untagged, caller,
+                      type_text<T>::it.text);
     }
     return p;
   }
@@ -190,7 +192,8 @@ class tracking_allocator {
     }
     const auto got = upstream_.allocate_at_least(n);
     if (rate != 0 && !tags_at(rate)) {
-      record_block<R>(std::to_address(got.ptr), n * sizeof(T), rate, untagged, caller);
+      record_block<R>(std::to_address(got.ptr), n * sizeof(T), rate, untagged, caller,
+                      type_text<T>::it.text);
     }
     return got;
   }
@@ -202,8 +205,8 @@ class tracking_allocator {
 
   static bool recorded(const tagged_block<T>& block, size_type n, std::int64_t rate,
                        const void* caller) noexcept {
-    return block.it != nullptr &&
-           record_block<R>(block.it, n * sizeof(T), rate, block.shift, caller);
+    return block.it != nullptr && record_block<R>(block.it, n * sizeof(T), rate, block.shift,
+                                                  caller, type_text<T>::it.text);
   }
 
   [[gnu::noinline, gnu::cold]] void deallocate_sampled(pointer p, size_type n) noexcept {

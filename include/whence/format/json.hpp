@@ -141,11 +141,11 @@ class json_writer {
     }
     text += "]";
     comma = ",\"labels\":{";
-    for (const stack::label& l : row.labels) {
+    row.for_each_label([&](const stack::label& l) {
       append(text, comma, json_string(l.key), ":", json_string(l.value));
       comma = ",";
-    }
-    text += row.labels.empty() ? "}" : "}}";
+    });
+    text += comma == "," ? "}}" : "}";
   }
 
   // Frames are the same where their texts are, which symbols keep once.

@@ -141,14 +141,14 @@ class basic_profile_writer {
     encoder_.message(proto::profile::sample, [&] {
       encoder_.packed(proto::sample::location_id, ids_);
       encoder_.packed(proto::sample::value, values);
-      for (const stack::label& l : row.labels) {
+      row.for_each_label([&](const stack::label& l) {
         const std::int64_t key = strings_.id(l.key);
         const std::int64_t value = strings_.id(l.value);
         encoder_.message(proto::sample::label, [&] {
           encoder_.int64(proto::label::key, key);
           encoder_.int64(proto::label::str, value);
         });
-      }
+      });
       if (numbered) {
         encoder_.message(proto::sample::label, [&] {
           encoder_.int64(proto::label::key, number_key_);

@@ -134,7 +134,8 @@ class view {
   bool matches(const profile_row& row) const {
     for (const auto& [key, value] : labels_) {
       bool found = false;
-      for (const stack::label& l : row.labels) found = found || (l.key == key && l.value == value);
+      row.for_each_label(
+          [&](const stack::label& l) { found = found || (l.key == key && l.value == value); });
       if (!found) return false;
     }
     return true;
