@@ -25,8 +25,10 @@ constexpr const char* signature() noexcept {
   return __PRETTY_FUNCTION__;
 }
 
+// Hidden: GCC makes a template's static member unique in the process, and a plugin that has one is
+// never unloaded.
 template <class T>
-struct type_text {
+struct [[gnu::visibility("hidden")]] type_text {
   // Where the name begins, and its length, in the signature.
   struct place {
     std::size_t begin = 0;

@@ -25,8 +25,7 @@ inline constexpr const char* loss_texts[loss_count] = {
     "live entries not tracked because the memory limit was reached",
     "stacks cut at the depth limit",
     "label sets were not kept, because there are too many or the memory limit was reached",
-    "blocks have the type [overflow], because there are too many types or the memory limit was "
-    "reached",
+    "blocks have the type [overflow]: too many types, or the memory limit was reached",
 };
 
 class losses {
