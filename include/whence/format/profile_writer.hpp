@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <whence/format/address_index.hpp>
+#include <whence/format/drop_frames.hpp>
 #include <whence/format/gzip.hpp>
 #include <whence/format/mapping_table.hpp>
 #include <whence/format/process_code.hpp>
@@ -276,6 +277,7 @@ class basic_profile_writer {
     }
     write_type(proto::profile::period_type, kind_.period_type);
     encoder_.int64(proto::profile::period, header_.period);
+    encoder_.int64(proto::profile::drop_frames, strings_.id_of_copy(drop_frames(header_.kind)));
     encoder_.int64(proto::profile::time_nanos, header_.time_ns);
     encoder_.int64(proto::profile::duration_nanos, sys::most<std::int64_t>(header_.duration_ns, 0));
     std::vector<std::int64_t> comments;

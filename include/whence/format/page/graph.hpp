@@ -53,9 +53,36 @@ function brief(name) {
 
 // ---- samples
 
-// Names of a sample's frames, leaf first; without inlined ones these count for who inlined them.
+// What the profile's patterns say of each of its frames, found out once.
+const matched = new WeakMap();
+function matchesOf(profile) {
+  let found = matched.get(profile);
+  if (!found) {
+    const drop = new RegExp(`^(${profile.drop_frames})$`);
+    const hide = new RegExp(profile.hide_frames);
+    found = profile.frames.map(f => ({ isDropped: drop.test(f.name), isHidden: hide.test(f.name) }));
+    matched.set(profile, found);
+  }
+  return found;
+}
+
+// The place in a stack, leaf first, where what is shown begins: after the outermost frame that is dropped, if a caller is
+// left, and after the hidden ones at the leaf, unless there is nothing else.
+function firstShown(profile, stack) {
+  if (!profile.drop_frames) return 0;
+  const matches = matchesOf(profile);
+  let caller = stack.length - 1;
+  while (caller > 0 && matches[stack[caller]].isDropped) --caller;
+  let first = caller;
+  while (first > 0 && !matches[stack[first - 1]].isDropped) --first;
+  if ($('containers').checked) return first;
+  const shown = stack.findIndex((frame, i) => i >= first && !matches[frame].isHidden);
+  return shown < 0 ? first : shown;
+}
+
+// A sample's frames, leaf first; without inlined ones these count for who inlined them.
 function frames(profile, sample) {
-  const all = sample.stack.map(i => profile.frames[i]);
+  const all = sample.stack.slice(firstShown(profile, sample.stack)).map(i => profile.frames[i]);
   return $('inlined').checked ? all : all.filter(f => !f.inlined);
 }
 
