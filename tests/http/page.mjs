@@ -91,8 +91,8 @@ await page.keyboard.press('/');
 check('/ goes to the search', await page.evaluate(() => document.activeElement.id) === 'search');
 
 await page.selectOption('#type', 'alloc_space');
-await page.fill('#search', '^main|start_call_main');
-const matched = heap.samples.filter(s => s.stack.some(i => /^main|start_call_main/.test(heap.frames[i].name)))
+await page.fill('#search', '^start_thread|indexer::');
+const matched = heap.samples.filter(s => s.stack.some(i => /^start_thread|indexer::/.test(heap.frames[i].name)))
   .reduce((sum, s) => sum + s.values[1], 0);
 const share = (100 * matched / sumOf(heap, 1)).toFixed(2);
 check(`a search counts each stack once: ${share}%`,
@@ -123,11 +123,13 @@ const selves = await page.evaluate(() => state.tree.sorted.map(n => [n.self, n.n
 check('each of which is all itself, and its callers are not',
   selves.every(([self, now, callersAreNot]) => self === now && callersAreNot));
 await page.uncheck('#reversed');
+await page.check('#containers');
 const withInlined = (await rectangles(page)).length;
 await page.uncheck('#inlined');
 check('without inlined frames there are fewer', (await rectangles(page)).length < withInlined);
 check('and the total is the same', await total(page) === sumOf(heap, 1));
 await page.check('#inlined');
+await page.uncheck('#containers');
 
 // What pprof drops is dropped, and containers are hidden at the leaf, if a caller of theirs is left.
 const dropped = new RegExp(`^(${heap.drop_frames})$`);
