@@ -53,31 +53,25 @@ function brief(name) {
 
 // ---- samples
 
-// What the profile's patterns say of each of its frames, found out once.
+// Of each frame of a profile: whether it is dropped, and whether it is hidden. Found out once.
 const matched = new WeakMap();
 function matchesOf(profile) {
-  let found = matched.get(profile);
-  if (!found) {
-    const drop = new RegExp(`^(${profile.drop_frames})$`);
-    const hide = new RegExp(profile.hide_frames);
-    found = profile.frames.map(f => ({ isDropped: drop.test(f.name), isHidden: hide.test(f.name) }));
-    matched.set(profile, found);
+  if (!matched.has(profile)) {
+    const patterns = [`^(${profile.drop_frames})$`, profile.hide_frames].map(text => new RegExp(text));
+    matched.set(profile, patterns.map(p => profile.frames.map(f => p.test(f.name))));
   }
-  return found;
+  return matched.get(profile);
 }
 
 // The place in a stack, leaf first, where what is shown begins: after the outermost frame that is dropped, if a caller is
 // left, and after the hidden ones at the leaf, unless there is nothing else.
 function firstShown(profile, stack) {
   if (!profile.drop_frames) return 0;
-  const matches = matchesOf(profile);
-  let caller = stack.length - 1;
-  while (caller > 0 && matches[stack[caller]].isDropped) --caller;
-  let first = caller;
-  while (first > 0 && !matches[stack[first - 1]].isDropped) --first;
-  if ($('containers').checked) return first;
-  const shown = stack.findIndex((frame, i) => i >= first && !matches[frame].isHidden);
-  return shown < 0 ? first : shown;
+  const [dropped, hidden] = matchesOf(profile);
+  let first = stack.length - 1;
+  while (first > 0 && dropped[stack[first]]) --first;
+  while (first > 0 && !dropped[stack[first - 1]]) --first;
+  return $('containers').checked ? first : Math.max(first, stack.findIndex((f, i) => i >= first && !hidden[f]));
 }
 
 // A sample's frames, leaf first; without inlined ones these count for who inlined them.
