@@ -44,7 +44,7 @@ TEST_CASE("a type's text is its name, all of it and nothing else") {
 }
 
 TEST_CASE("a text longer than the most ends in dots") {
-  const std::string_view text = text_of<box<eight, eight>>();
+  const std::string_view text = text_of<box<eight, eight, eight, eight>>();
   CHECK(text.size() == whence::instruments::longest_type_text);
   CHECK(text.starts_with("type_text_test::box<type_text_test::box<type_text_test::order,"));
   CHECK(text.ends_with("..."));

@@ -18,7 +18,7 @@
 namespace whence::inline v1::instruments {
 
 // A longer one is cut, and ends in three dots: a file has one for each type.
-inline constexpr std::size_t longest_type_text = 255;
+inline constexpr std::size_t longest_type_text = 511;
 
 template <class T>
 constexpr const char* signature() noexcept {

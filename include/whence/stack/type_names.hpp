@@ -7,10 +7,10 @@
 //   heads[512] -> name -> name -> ...      by hash of the text as given, newest first
 //   name:       | next | hash | size | shown | text, as given |
 //
-// `shown` is the text of another name if compilers spell it otherwise (spelled). Names are made
-// under a lock, published whole, and never change or go away: whoever looks one up takes no lock.
-// There are at most 4096, since a program's types are as many as its code has, but plugins come and
-// go.
+// `shown` is its own text, or that of another name if a person spells it otherwise
+// (type_spelling.hpp). Names are made under a lock, published whole, and never change or go away:
+// whoever looks one up takes no lock. There are at most 4096: a program has as many types as its
+// code, but plugins come and go.
 //
 // Thread-safe. Never allocates from the heap, never throws.
 #ifndef WHENCE_STACK_TYPE_NAMES_HPP
@@ -25,53 +25,12 @@
 
 #include <whence/stack/hash.hpp>
 #include <whence/stack/losses.hpp>
+#include <whence/stack/type_spelling.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/short_text.hpp>
 #include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::stack {
-
-// A name as a person writes it, whichever compiler gave it. `to` has room for twice its size.
-inline std::string_view spelled(std::string_view name, char* to) noexcept {
-  struct rule {
-    std::string_view from;
-    std::string_view to;
-  };
-  static constexpr rule rules[] = {
-      {"std::__cxx11::", "std::"},
-      {"whence::v1::", "whence::"},
-      {"{anonymous}", "(anonymous namespace)"},
-      {"> >", ">"},  // and the second bracket, which is looked at again
-      {" *", "*"},
-      {" &", "&"},
-      {" [", "["},
-  };
-  std::size_t size = 0;
-  const auto put = [&](std::string_view text) {
-    std::memcpy(to + size, text.data(), text.size());
-    size += text.size();
-  };
-  while (!name.empty()) {
-    const rule* applied = nullptr;
-    for (const rule& r : rules) {
-      if (name.starts_with(r.from)) applied = &r;
-    }
-    if (applied == nullptr) {
-      put(name.substr(0, 1));
-      name.remove_prefix(1);
-    } else {
-      put(applied->to);
-      name.remove_prefix(applied->from.size() - (applied->from == "> >" ? 1 : 0));
-    }
-    // Once its last bracket is there.
-    constexpr std::string_view string = "std::basic_string<char>";
-    if (std::string_view(to, size).ends_with(string)) {
-      size -= string.size();
-      put("std::string");
-    }
-  }
-  return {to, size};
-}
 
 class type_names {
  public:
