@@ -7,8 +7,9 @@
 //   std::map<K, V, std::less<>, whence::tracking_allocator<std::pair<const K, V>, storage>> m;
 //
 // It is a sample: set_heap_profile_rate (<whence/knobs.hpp>) says how dense, and the profile is
-// scaled to the whole. It meets the allocator requirements, rebinds, and propagates and compares as
-// Upstream does. In constant evaluation, and with null_registry always, it is Upstream itself.
+// scaled to the whole. The label `type` says what T is. It meets the allocator requirements,
+// rebinds, and propagates and compares as Upstream does. In constant evaluation, and with
+// null_registry always, it is Upstream itself.
 //
 // Thread-safe: blocks may be freed by any thread, after the one that allocated them has ended.
 // Cost: 7 instructions for an allocation and its deallocation that are not sampled (x86-64). A
