@@ -109,11 +109,12 @@ TEST_CASE("a type is known after its plugin is gone, and the plugin does go") {
 #include <whence/allocator.hpp>
 namespace plugin { struct thing { char bytes[64]; }; }
 using own = whence::prefixed_registry<"record.plugin">;
-extern "C" void* allocate() { return whence::tracking_allocator<plugin::thing, own>().allocate(1); }
-extern "C" const char* text() { return whence::instruments::type_text<plugin::thing>::it.text; }
+extern "C" [[gnu::visibility("default")]] void* allocate() { return whence::tracking_allocator<plugin::thing, own>().allocate(1); }
+extern "C" [[gnu::visibility("default")]] const char* text() { return whence::instruments::type_text<plugin::thing>::it.text; }
 )");
-  shop.run(shop.compiler() + " -std=c++20 -O1 -fno-rtti -fPIC -shared -I" WHENCE_INCLUDE_DIR
-                             " plugin.cpp -o p.so");
+  shop.run(shop.compiler() +
+           " -std=c++20 -O1 -fno-rtti -fPIC -fvisibility=hidden -shared -I" WHENCE_INCLUDE_DIR
+           " plugin.cpp -o p.so");
   const heap_rate every(1);
   void* const library = ::dlopen(shop.path("p.so").c_str(), RTLD_NOW | RTLD_LOCAL);
   REQUIRE(library != nullptr);
