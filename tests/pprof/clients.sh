@@ -125,9 +125,9 @@ for client in go standalone; do
   shows 'indexer.cpp:[0-9]+' "$client -raw"
   for type in contentions delay; do
     run $client -top "-sample_index=$type" "$kinds/mutex.pb.gz"
-    shows 'tracked_mutex<std::mutex, .*>::unlock' "$client -top -$type mutex"
+    shows 'tracked_mutex::unlock' "$client -top -$type mutex"
     run $client -top "-sample_index=$type" "$kinds/block.pb.gz"
-    shows 'tracked_mutex<std::mutex, .*>::lock' "$client -top -$type block"
+    shows 'tracked_mutex::lock' "$client -top -$type block"
   done
   run $client -tags "$kinds/mutex.pb.gz"
   shows 'orders' "$client -tags mutex: lock"

@@ -168,9 +168,10 @@ class thread_text_writer {
   }
 
   void write_frame(const symbols::frame& f, const symbols::location& at, std::uintptr_t address) {
-    // Go says what a function was called with; here that is only known of the types.
-    const bool whole = names_ == name_style::full || symbols::is_placeholder(f.name);
-    append(text_, clean(symbols::name_of(f, names_)), whole ? "\n\t" : "(...)\n\t");
+    // Go says what a function was called with; all that is known here is of what types.
+    const std::string name = clean(symbols::name_of(f, names_));
+    const bool has_types = names_ == name_style::full && name.find(')') != std::string::npos;
+    append(text_, name, has_types || symbols::is_placeholder(name) ? "\n\t" : "(...)\n\t");
     append(text_, f.file.empty() ? "?" : clean(f.file), ":", std::int64_t{f.line}, " +",
            hex{address - at.function_start}, "\n");
   }

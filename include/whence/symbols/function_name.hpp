@@ -18,6 +18,7 @@
 #include <whence/names.hpp>
 #include <whence/symbols/demangle.hpp>
 #include <whence/symbols/own_names.hpp>
+#include <whence/symbols/rust_name.hpp>
 #include <whence/symbols/short_name.hpp>
 
 namespace whence::inline v1::symbols {
@@ -40,6 +41,7 @@ inline std::string system_name_of(std::string_view known_as) {
 inline std::string name_of(std::string_view system_name, name_style style) {
   if (system_name.ends_with(' ')) system_name.remove_suffix(1);
   if (style == name_style::mangled || is_placeholder(system_name)) return std::string(system_name);
+  if (std::string rust = rust_name(system_name); !rust.empty()) return rust;
   const std::string whole = demangle(system_name);
   if (style == name_style::full) return as_written(whole);
   return as_written(short_name(whole, style == name_style::templates
