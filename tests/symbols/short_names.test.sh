@@ -16,7 +16,7 @@ export GOCACHE="$build/tests/gocache" HOME="${HOME:-$work}" LC_ALL=C
 (cd "$here" && GO111MODULE=off GOPATH=/usr/share/gocode GOFLAGS='' go build -o "$work/theirs" short_names.go)
 
 shopt -s nullglob
-libraries=(/usr/lib/*/libstdc++.so.6 /usr/lib/*/libLLVM-*.so /usr/lib/*/libclang-cpp.so.*
+libraries=(/usr/lib/*/libstdc++.so.6 /usr/lib/*/libLLVM-*.so.* /usr/lib/*/libclang-cpp.so.*
   /usr/lib/*/libboost_*.so.*)
 [ "${#libraries[@]}" -gt 0 ] || { echo "FAILED: there are no libraries"; exit 1; }
 {
