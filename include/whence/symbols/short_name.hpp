@@ -14,8 +14,10 @@
 #define WHENCE_SYMBOLS_SHORT_NAME_HPP
 
 #include <cstddef>
+#include <initializer_list>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 namespace whence::inline v1::symbols {
