@@ -15,95 +15,14 @@
 #include <vector>
 
 #include "../sanitizers.hpp"
+#include "encoded.hpp"
 #include "tools.hpp"
 #include <whence/format/profile_writer.hpp>
 #include <whence/profile/snapshot.hpp>
 
 using namespace whence;
 
-namespace {
-
-using addresses = std::vector<std::uintptr_t>;
-
-// An app with main, a function inlined into another, and a C function.
-tools::code app() {
-  tools::code c;
-  c.mapped = {{0x400000, 0x500000, 0x1000, "/bin/app", "00ff"},
-              {0x7f0000000000, 0x7f0000100000, 0, "/lib/libc.so", ""}};
-  c.entries[0x40000f] = {{{"ns::push", "_ZN2ns4pushIiEEvi", "/src/v.hpp", 10},
-                          {"ns::work", "_ZN2ns4workEv", "/src/w.cpp", 20}},
-                         0x400000};
-  c.entries[0x40001f] = {{{"main", "main", "/src/main.cpp", 30}}, 0x400010};
-  c.entries[0x7f000000000f] = {{{"qsort", "qsort", "", 0}}, 0x7f0000000000};
-  return c;
-}
-
-profile_header header_of(core::kind kind, std::string name) {
-  profile_header h;
-  h.kind = kind;
-  h.name = std::move(name);
-  h.time_ns = 1'700'000'000'000'000'000;
-  return h;
-}
-
-profile_row row_of(const addresses& stack, std::int64_t value) {
-  profile_row r;
-  r.stack = stack;
-  r.values = {value};
-  r.raw = r.values;
-  return r;
-}
-
-std::string encode(const profile_header& header, const std::vector<profile_row>& rows,
-                   tools::code code = app(), write_options options = {}) {
-  std::string file;
-  sink out(file);
-  format::basic_profile_writer<format::stored, tools::code> writer(out, header, std::move(code),
-                                                                   options);
-  for (const profile_row& row : rows) writer.add(row);
-  CHECK_FALSE(writer.finish());
-  return file;
-}
-
-// As protoc prints it.
-std::string decoded(const std::string& file) {
-  const tools::folder here;
-  tools::save(here / "profile.pb", file);
-  return tools::decode(here / "profile.pb", false);
-}
-
-std::string raw(const std::string& file) {
-  const tools::folder here;
-  tools::save(here / "profile.pb", file);
-  const std::string text = tools::output_of("go tool pprof -raw " + (here / "profile.pb").string());
-  CHECK_FALSE(tools::contains(text, "failed"));
-  return text;
-}
-
-// The blocks "field {...}" of protoc's output.
-std::vector<std::string> blocks(const std::string& text, const std::string& field) {
-  std::vector<std::string> result;
-  const std::string begin = "\n" + field + " {\n";
-  const std::string all = "\n" + text;
-  for (std::size_t at = all.find(begin); at != std::string::npos; at = all.find(begin, at + 1)) {
-    const std::size_t from = at + begin.size();
-    result.push_back(all.substr(from, all.find("\n}", from) + 1 - from));
-  }
-  return result;
-}
-
-// The string_table of protoc's output, in its order.
-std::vector<std::string> strings_of(const std::string& text) {
-  std::vector<std::string> result;
-  const std::string begin = "string_table: \"";
-  for (std::size_t at = text.find(begin); at != std::string::npos; at = text.find(begin, at + 1)) {
-    const std::size_t from = at + begin.size();
-    result.push_back(text.substr(from, text.find("\"\n", from) - from));
-  }
-  return result;
-}
-
-}  // namespace
+using namespace encoded;
 
 TEST_CASE("a profile reads back in pprof: names, lines, inlined frames innermost first") {
   const addresses stack{0x400010, 0x400020, 0x7f0000000010};
@@ -260,68 +179,6 @@ TEST_CASE("code that is no longer mapped has a mapping, and its name as the symb
   const std::string text = raw(encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}));
   CHECK(tools::contains(text, "1: 0x60000f M=2 [app+0x7]"));
   CHECK(tools::contains(text, "2: 0x600000/0x601000/0x0 [unknown]  \n"));
-}
-
-TEST_CASE("each style has its names, and the mangled one stays beside them") {
-  const addresses stack{0x400010};
-  for (const auto& [style, push] : {std::pair{name_style::brief, "ns::push"},
-                                    {name_style::templates, "ns::push<int>"},
-                                    {name_style::full, "void ns::push<int>(int)"},
-                                    {name_style::mangled, "_ZN2ns4pushIiEEvi"}}) {
-    const std::string file =
-        encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}, app(), {.names = style});
-    const std::vector<std::string> texts = strings_of(decoded(file));
-    const std::string function = blocks(decoded(file), "function").at(0);
-    const auto text_of = [&](const std::string& field) {
-      const std::size_t at = function.find("  " + field + ": ") + field.size() + 4;
-      return texts.at(std::stoul(function.substr(at)));
-    };
-    CHECK(text_of("name") == push);
-    CHECK(text_of("system_name") == "_ZN2ns4pushIiEEvi");
-    // pprof shows what it is given, and shortens by itself where that is the mangled name.
-    CHECK(tools::contains(raw(file), style == name_style::mangled ? " ns::push " : push));
-  }
-}
-
-TEST_CASE("a module without symbols says so, and one with names alone has no lines") {
-  const addresses stack{0x400050, 0x400060, 0x7f0000000010};
-  const auto file = [&](symbol_mode mode) {
-    return encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}, app(), {.symbols = mode});
-  };
-  const auto flags = [&](symbol_mode mode, std::size_t mapping) {
-    const std::string block = blocks(decoded(file(mode)), "mapping").at(mapping);
-    std::string set;
-    for (const char* name : {"functions", "filenames", "line_numbers", "inline_frames"}) {
-      if (tools::contains(block, "has_" + std::string(name) + ": true")) set += name[0];
-    }
-    return set;
-  };
-  const auto lines = [&](symbol_mode mode) {
-    return tools::count(decoded(file(mode)), "  line {\n");
-  };
-  CHECK(flags(symbol_mode::automatic, 0).empty());
-  CHECK(flags(symbol_mode::automatic, 1) == "f");
-  CHECK(lines(symbol_mode::automatic) == 3);
-  CHECK(tools::contains(decoded(file(symbol_mode::automatic)), "\"[app+0x7]\""));
-  CHECK(flags(symbol_mode::deferred, 0).empty());
-  CHECK(flags(symbol_mode::deferred, 1) == "f");
-  CHECK(lines(symbol_mode::deferred) == 1);
-  CHECK(flags(symbol_mode::all, 0) == "ffli");
-  CHECK(flags(symbol_mode::all, 1) == "ffli");
-  CHECK(lines(symbol_mode::all) == 3);
-  CHECK(flags(symbol_mode::none, 0).empty());
-  CHECK(flags(symbol_mode::none, 1).empty());
-  CHECK(lines(symbol_mode::none) == 0);
-  CHECK(blocks(decoded(file(symbol_mode::none)), "function").empty());
-}
-
-TEST_CASE("what is no file keeps its names, since nobody else can find any") {
-  tools::code code = app();
-  code.mapped.clear();
-  const addresses stack{0x600010, stack::pseudo::overflow};
-  const std::string text = decoded(encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)},
-                                          code, {.symbols = symbol_mode::deferred}));
-  CHECK(tools::count(text, "  line {\n") == 2);
 }
 
 TEST_CASE("strings and functions are written once, ids run from 1, and all is UTF-8") {
