@@ -2,7 +2,7 @@
 //
 // A profile as folded stacks, which flamegraph.pl, speedscope and many others read:
 //
-//   main;work();std::vector<int>::push_back(int&&) 4096
+//   main;work;std::vector::push_back 4096
 //
 // A line for each stack, root first, inlined frames included, without those that pprof drops too,
 // sorted; one sample type. (B. Gregg)
@@ -14,14 +14,15 @@
 #include <map>
 #include <span>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 
 #include <whence/format/frames.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/symbols/symbolizer.hpp>
 
 namespace whence::inline v1::format {
 
@@ -29,7 +30,8 @@ namespace whence::inline v1::format {
 // found out before they are all in memory, since lines are sorted, hence kept, before any is
 // written. Does not finish the sink. Throws: std::bad_alloc.
 [[nodiscard]] inline std::error_code write_folded(sink& out, const profile_snapshot& snapshot,
-                                                  std::size_t value, std::size_t most) {
+                                                  std::size_t value, std::size_t most,
+                                                  name_style style = name_style::brief) {
   constexpr std::size_t shortest_end = 3;  // " 1\n"
   shown_frames shown(snapshot.header.kind, library_leaves::are_shown);
   std::map<std::string, std::int64_t> sums;
@@ -40,7 +42,7 @@ namespace whence::inline v1::format {
     const std::span<const symbols::frame> frames = shown.of(row);
     for (auto f = frames.rbegin(); f != frames.rend(); ++f) {
       if (!stack.empty()) stack += ';';
-      for (const char c : clean(f->name)) stack += c == ';' ? ':' : c;
+      for (const char c : clean(symbols::name_of(*f, style))) stack += c == ';' ? ':' : c;
     }
     const auto [place, is_new] = sums.try_emplace(std::move(stack), 0);
     place->second += row.values[value];

@@ -25,12 +25,12 @@
 #include <utility>
 #include <vector>
 
-#include <whence/symbols/demangle.hpp>
+#include <whence/names.hpp>
+#include <whence/symbols/function_name.hpp>
 #include <whence/symbols/lines.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/module_symbols.hpp>
 #include <whence/symbols/modules.hpp>
-#include <whence/symbols/own_names.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/kept.hpp>
@@ -40,11 +40,17 @@ namespace whence::inline v1::symbols {
 
 // The texts live as long as the process.
 struct frame {
-  std::string_view name;         // demangled
-  std::string_view system_name;  // as the linker knows it; differs from a demangled name
+  std::string_view name;         // short
+  std::string_view system_name;  // what name_of makes the other styles of; function_name.hpp
   std::string_view file;         // empty: not known
   std::uint32_t line = 0;        // 0: not known
 };
+
+// Its name in another style.
+inline std::string name_of(const frame& f, name_style style) {
+  const bool is_kept = style == name_style::brief || f.system_name.empty();
+  return is_kept ? std::string(f.name) : name_of(f.system_name, style);
+}
 
 struct location {
   std::span<const frame> frames;      // innermost inlined frame first; never empty
@@ -187,13 +193,10 @@ class symbolizer {
         {frames_.add(std::move(frames)), symbol.name.empty() ? 0 : symbol.start});
   }
 
-  frame make_frame(std::string_view mangled, std::string_view file, std::uint32_t line) {
-    const std::string name = as_written(demangle(mangled));
-    std::string system_name(mangled);
-    // Of equal names pprof takes the demangled one for mangled, and cuts it at the parenthesis.
-    if (name == mangled && name.find_first_of("(<:") != std::string::npos)
-      system_name += " [local]";
-    return {intern(name), intern(system_name), intern(file), line};
+  frame make_frame(std::string_view known_as, std::string_view file, std::uint32_t line) {
+    const std::string system_name = system_name_of(known_as);
+    return {intern(name_of(system_name, name_style::brief)), intern(system_name), intern(file),
+            line};
   }
 
   static std::string offset_name(std::string_view path, std::uint64_t offset) {
