@@ -1,0 +1,267 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Which functions an address is in, inlined ones too: a table of one unit, made at its first
+// question. (dwarf_getscopes looks through all of a unit for each address.)
+//
+//   steps:   | address | scope | ...   in the order of addresses: from here on it is that scope
+//   scopes:  | scope around it | name | place of the call |
+#ifndef WHENCE_SYMBOLS_DWARF_SCOPES_HPP
+#define WHENCE_SYMBOLS_DWARF_SCOPES_HPP
+
+#include <dwarf.h>
+#include <elfutils/libdw.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include <whence/symbols/dwarf_file.hpp>
+#include <whence/symbols/dwarf_names.hpp>
+#include <whence/symbols/dwarf_ranges.hpp>
+#include <whence/sys/flat_index.hpp>
+#include <whence/sys/mapped_array.hpp>
+#include <whence/sys/sequence.hpp>
+#include <whence/sys/spread.hpp>
+
+namespace whence::inline v1::symbols {
+
+inline constexpr std::uint32_t no_scope = 0xffffffff;
+
+struct text_piece {
+  std::uint32_t at = 0, length = 0;
+};
+struct scope_name {
+  text_piece text;
+  std::uint32_t start_line = 0;
+  bool linker_name = false;
+};
+struct scope {
+  std::uint32_t around = no_scope;  // no_scope: it is not inlined
+  std::uint32_t name = 0;
+  std::uint32_t call_file = 0, call_line = 0, call_column = 0;
+  text_piece call_place;  // the file's name
+};
+struct scope_step {
+  std::uint64_t address;
+  std::uint32_t scope;
+};
+struct line_row {
+  std::uint64_t address;
+  text_piece file;
+  std::uint32_t line, column;
+  bool ends;  // the code before it; nothing is known from here on
+};
+
+// What is known of all units that were asked for; each has a part of every array.
+struct scope_tables {
+  sys::mapped_array<scope> scopes;
+  sys::mapped_array<scope_step> steps;
+  sys::mapped_array<scope_name> names;
+  sys::mapped_array<line_row> rows;
+  sys::mapped_array<char> text;
+
+  std::size_t bytes() const noexcept {
+    return scopes.bytes() + steps.bytes() + names.bytes() + rows.bytes() + text.bytes();
+  }
+  void release() noexcept {
+    scopes.release();
+    steps.release();
+    names.release();
+    rows.release();
+    text.release();
+  }
+  // Text ends after 4 GB.
+  text_piece add_text(std::string_view s) {
+    if (text.size() + s.size() > 0xffffffff) return {};
+    const text_piece p{static_cast<std::uint32_t>(text.size()), static_cast<std::uint32_t>(s.size())};
+    text.append(s.data(), s.size());
+    return p;
+  }
+  std::string_view text_of(text_piece p) const noexcept { return {text.data() + p.at, p.length}; }
+};
+
+class scope_builder {
+ public:
+  // More than a program has in one unit, and few enough to be read in seconds.
+  static constexpr std::size_t most_dies = 20'000'000;
+
+  scope_builder(scope_tables& to, dwarf_names& names, const range_reader& ranges)
+      : to_(to), names_(names), ranges_(ranges) {}
+
+  // Adds the functions of a unit. False: not all, it is damaged or beyond all bounds.
+  bool add(dwarf_names::place root) {
+    ::Dwarf_Die child;
+    if (::dwarf_child(&root.die, &child) == 0) walk(root, child, no_scope, false, 0);
+    flatten();
+    return whole_;
+  }
+
+ private:
+  static constexpr int deepest = 200;
+
+  struct extent {
+    std::uint64_t low, high;
+    std::uint32_t scope;
+    std::uint32_t depth;
+  };
+
+  // This DIE and those after it, with all in them.
+  void walk(const dwarf_names::place& unit, ::Dwarf_Die die, std::uint32_t around, bool in_function,
+            int depth) {
+    if (depth > deepest) {
+      whole_ = false;
+      return;
+    }
+    for (;;) {
+      // Damaged references to siblings lead back; what was seen once is not looked at again.
+      const std::uint64_t offset = ::dwarf_dieoffset(&die);
+      if (offset <= last_ || ++dies_ > most_dies) {
+        whole_ = false;
+        return;
+      }
+      last_ = offset;
+      std::uint32_t inside = around;
+      bool function = in_function;
+      bool enter = false;
+      switch (::dwarf_tag(&die)) {
+        case DW_TAG_subprogram:
+          inside = add_scope(unit, die, no_scope, depth);
+          enter = function = true;
+          break;
+        case DW_TAG_inlined_subroutine:
+          inside = add_scope(unit, die, around, depth);
+          enter = true;
+          if (inside == no_scope) inside = around;
+          break;
+        case DW_TAG_lexical_block:
+        case DW_TAG_try_block:
+        case DW_TAG_catch_block:
+        case DW_TAG_with_stmt:
+          enter = true;
+          break;
+        // g++ writes the code of a lambda, or of a local class, into the function that it is in,
+        // even into one that has no code itself because it is copied wherever it is called.
+        case DW_TAG_structure_type:
+        case DW_TAG_class_type:
+        case DW_TAG_union_type:
+          enter = in_function;
+          inside = no_scope;
+          break;
+        case DW_TAG_namespace:
+        case DW_TAG_module:
+          enter = true;
+          break;
+        default:
+          break;
+      }
+      ::Dwarf_Die child;
+      if (enter && ::dwarf_child(&die, &child) == 0) walk(unit, child, inside, function, depth + 1);
+      if (::dwarf_siblingof(&die, &die) != 0) return;
+    }
+  }
+
+  // no_scope: it has no code.
+  std::uint32_t add_scope(const dwarf_names::place& unit, ::Dwarf_Die& die, std::uint32_t around,
+                          int depth) {
+    const auto fresh = static_cast<std::uint32_t>(to_.scopes.size());
+    bool any = false;
+    ranges_.each(die, [&](std::uint64_t low, std::uint64_t high) {
+      extents_.push_back({low, high, fresh, static_cast<std::uint32_t>(depth)});
+      any = true;
+    });
+    if (!any || fresh == no_scope) return no_scope;
+    scope s;
+    s.around = around;
+    to_.scopes.push_back(s);
+    dwarf_names::place p = unit;
+    p.die = die;
+    s.name = name_of(p);
+    if (around != no_scope) {
+      s.call_file = number(die, DW_AT_call_file);
+      s.call_line = number(die, DW_AT_call_line);
+      s.call_column = number(die, DW_AT_call_column);
+    }
+    to_.scopes[fresh] = s;
+    return fresh;
+  }
+
+  static std::uint32_t number(::Dwarf_Die& die, unsigned name) noexcept {
+    const auto value = constant_of(die, name);
+    return value && *value <= 0xfffffffe ? static_cast<std::uint32_t>(*value) : 0;
+  }
+
+  // An inlined function has one name, however often it is inlined.
+  std::uint32_t name_of(dwarf_names::place& function) {
+    dwarf_names::place from;
+    std::uint64_t key = 0;
+    const bool copied = names_.origin(function, from);
+    if (copied) {
+      key = sys::spread(from.offset() * 2 + (from.file == function.file ? 0 : 1));
+      const std::uint32_t at = by_origin_.find(
+          key, [&](std::uint32_t i) { return origins_[i] == std::pair{from.file, from.offset()}; });
+      if (at != sys::flat_index::none) return origin_names_[at];
+    }
+    const function_name name = names_.name_of(function);
+    const auto fresh = static_cast<std::uint32_t>(to_.names.size());
+    to_.names.push_back({to_.add_text(name.text), name.start_line, name.linker_name});
+    if (copied) {
+      by_origin_.insert(key, static_cast<std::uint32_t>(origins_.size()));
+      origins_.emplace_back(from.file, from.offset());
+      origin_names_.push_back(fresh);
+    }
+    return fresh;
+  }
+
+  // From ranges that hold each other to steps. One that reaches out of the one around it is cut.
+  void flatten() {
+    sys::sort(extents_, [](const extent& a, const extent& b) {
+      return a.low != b.low ? a.low < b.low : a.depth < b.depth;
+    });
+    std::vector<extent> open;
+    const auto step = [this](std::uint64_t address, std::uint32_t scope) {
+      if (to_.steps.size() > first_step_ && to_.steps.back().address == address) {
+        to_.steps.back().scope = scope;
+      } else {
+        to_.steps.push_back({address, scope});
+      }
+    };
+    const auto leave = [&](std::uint64_t until) {
+      while (!open.empty() && open.back().high <= until) {
+        const std::uint64_t end = open.back().high;
+        open.pop_back();
+        while (!open.empty() && open.back().high <= end) open.pop_back();
+        step(end, open.empty() ? no_scope : open.back().scope);
+      }
+    };
+    first_step_ = to_.steps.size();
+    for (extent e : extents_) {
+      leave(e.low);
+      if (!open.empty() && open.back().depth < e.depth && e.high > open.back().high) {
+        e.high = open.back().high;
+      }
+      if (e.high <= e.low) continue;
+      step(e.low, e.scope);
+      open.push_back(e);
+    }
+    leave(~std::uint64_t{0});
+  }
+
+  scope_tables& to_;
+  dwarf_names& names_;
+  const range_reader& ranges_;
+  sys::mapped_array<extent> extents_;
+  std::size_t first_step_ = 0;
+  sys::flat_index by_origin_;
+  std::vector<std::pair<dwarf_file*, std::uint64_t>> origins_;
+  std::vector<std::uint32_t> origin_names_;
+  std::uint64_t last_ = 0;
+  std::size_t dies_ = 0;
+  bool whole_ = true;
+};
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_DWARF_SCOPES_HPP
