@@ -14,15 +14,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <utility>
 #include <vector>
 
 #include <whence/symbols/dwarf_file.hpp>
-#include <whence/sys/digits.hpp>
+#include <whence/symbols/line_program.hpp>
+#include <whence/sys/mapped_array.hpp>
 #include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
@@ -58,7 +58,7 @@ class dwarf_names {
     for (const opened& o : open_) {
       if (o.file == &file && o.unit == unit) return o.handle.get();
     }
-    opened o{&file, unit, file.open(unit), {}};
+    opened o{&file, unit, file.open(unit)};
     if (o.handle && supplement_text_) ::dwarf_setalt(o.handle.get(), supplement_text_.get());
     ::Dwarf* const dwarf = o.handle.get();
     open_.push_back(std::move(o));
@@ -120,15 +120,15 @@ class dwarf_names {
   static constexpr int deepest = 64;
   static constexpr std::size_t longest_text = 65536;
 
-  struct children {
-    std::uint64_t parent;
-    std::vector<std::uint64_t> offsets;
+  struct family {
+    const dwarf_file* file;
+    std::uint64_t parent;    // in the file
+    std::size_t begin, end;  // in children_
   };
   struct opened {
     dwarf_file* file;
     std::size_t unit;
     dwarf_handle handle;
-    std::vector<children> known;
   };
 
   bool follow(place& from, ::Dwarf_Attribute& a, place& to) {
@@ -202,7 +202,7 @@ class dwarf_names {
 
   static bool is_function(::Dwarf_Die& die) noexcept { return ::dwarf_tag(&die) == DW_TAG_subprogram; }
 
-  static std::string own_name(place& p) {
+  std::string own_name(place& p) {
     const int tag = ::dwarf_tag(&p.die);
     std::string name;
     const bool named = text_of(p.die, DW_AT_name, name);
@@ -216,7 +216,7 @@ class dwarf_names {
       case DW_TAG_interface_type:
       case DW_TAG_enumeration_type:
         if (named && !name.starts_with("<lambda") && !name.starts_with("._anon")) return name;
-        return (is_lambda(p.die, name) ? "{lambda" : "{unnamed type") + declared_at(p.die) + "}";
+        return (is_lambda(p.die, name) ? "{lambda" : "{unnamed type") + declared_at(p) + "}";
       case DW_TAG_subprogram:
         return name;
       default:
@@ -235,12 +235,16 @@ class dwarf_names {
     return false;
   }
 
-  static std::string declared_at(::Dwarf_Die& die) {
-    const auto line = constant_of(die, DW_AT_decl_line);
-    const char* const file = ::dwarf_decl_file(&die);
-    if (!line || file == nullptr) return {};
-    const std::string_view path(file, ::strnlen(file, longest_text));
-    return " at " + std::string(path.substr(path.rfind('/') + 1)) + ":" + std::to_string(*line);
+  // Only the file's own name: it is a part of a name.
+  std::string declared_at(place& p) {
+    const auto line = constant_of(p.die, DW_AT_decl_line);
+    const auto file = constant_of(p.die, DW_AT_decl_file);
+    place unit;
+    if (!line || !file || !root(*p.file, p.unit, unit)) return {};
+    const auto table = constant_of(unit.die, DW_AT_stmt_list);
+    const std::string path =
+        table ? line_program(*p.file, p.file->units()[p.unit], *table, {}).file(*file) : std::string();
+    return " at " + path.substr(path.rfind('/') + 1) + ":" + std::to_string(*line);
   }
 
   // The DIEs around one, outermost first; lexical blocks are left out by having no name.
@@ -249,12 +253,11 @@ class dwarf_names {
     place at;
     if (!root(*it.file, it.unit, at)) return false;
     for (int depth = 0; depth < deepest; ++depth) {
-      const std::vector<std::uint64_t>* const all = children_of(at);
-      if (all == nullptr) return false;
+      const std::span<const std::uint64_t> all = children_of(at);
       const std::size_t after =
-          sys::first_after(*all, [wanted](std::uint64_t offset) { return wanted < offset; });
+          sys::first_after(all, [wanted](std::uint64_t offset) { return wanted < offset; });
       if (after == 0) return false;
-      const std::uint64_t offset = (*all)[after - 1];
+      const std::uint64_t offset = all[after - 1];
       if (offset == wanted) return true;
       ::Dwarf* const dwarf = view(*at.file, at.unit);
       if (::dwarf_offdie(dwarf, offset, &at.die) == nullptr) return false;
@@ -264,32 +267,31 @@ class dwarf_names {
   }
 
   // In the order they are in the unit; kept, since many names lead through the same ones.
-  const std::vector<std::uint64_t>* children_of(place& parent) {
-    const std::uint64_t offset = ::dwarf_dieoffset(&parent.die);
-    for (opened& o : open_) {
-      if (o.file != parent.file || o.unit != parent.unit) continue;
-      const std::size_t at = sys::first_after(
-          o.known, [offset](const children& c) { return offset <= c.parent; });
-      if (at < o.known.size() && o.known[at].parent == offset) return &o.known[at].offsets;
-      children fresh{offset, {}};
+  std::span<const std::uint64_t> children_of(place& parent) {
+    const std::uint64_t of = parent.offset();
+    std::size_t at = 0;
+    while (at < families_.size() && (families_[at].file != parent.file || families_[at].parent != of)) ++at;
+    if (at == families_.size()) {
+      families_.push_back({parent.file, of, children_.size(), children_.size()});
       ::Dwarf_Die child;
-      std::uint64_t before = offset;
+      std::uint64_t before = 0;
       for (int status = ::dwarf_child(&parent.die, &child); status == 0;
            status = ::dwarf_siblingof(&child, &child)) {
         const std::uint64_t here = ::dwarf_dieoffset(&child);
         if (here <= before) break;  // damaged
         before = here;
-        fresh.offsets.push_back(here);
+        children_.push_back(here);
       }
-      return &o.known.insert(o.known.begin() + static_cast<std::ptrdiff_t>(at), std::move(fresh))
-                  ->offsets;
+      families_[at].end = children_.size();
     }
-    return nullptr;
+    return {children_.data() + families_[at].begin, children_.data() + families_[at].end};
   }
 
   dwarf_file* supplement_;
   dwarf_handle supplement_text_;
   std::vector<opened> open_;
+  sys::mapped_array<family> families_;
+  sys::mapped_array<std::uint64_t> children_;
 };
 
 }  // namespace whence::inline v1::symbols

@@ -3,8 +3,8 @@
 // Which functions an address is in, inlined ones too: a table of one unit, made at its first
 // question. (dwarf_getscopes looks through all of a unit for each address.)
 //
-//   steps:   | address | scope | ...   in the order of addresses: from here on it is that scope
-//   scopes:  | scope around it | name | place of the call |
+// The functions are found in one walk over the unit's DIEs, as ranges that hold each other; these
+// become steps in the order of addresses.
 #ifndef WHENCE_SYMBOLS_DWARF_SCOPES_HPP
 #define WHENCE_SYMBOLS_DWARF_SCOPES_HPP
 
@@ -21,74 +21,19 @@
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/symbols/dwarf_names.hpp>
 #include <whence/symbols/dwarf_ranges.hpp>
-#include <whence/sys/flat_index.hpp>
+#include <whence/symbols/line_tables.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::symbols {
 
-inline constexpr std::uint32_t no_scope = 0xffffffff;
-
-struct text_piece {
-  std::uint32_t at = 0, length = 0;
-};
-struct scope_name {
-  text_piece text;
-  std::uint32_t start_line = 0;
-  bool linker_name = false;
-};
-struct scope {
-  std::uint32_t around = no_scope;  // no_scope: it is not inlined
-  std::uint32_t name = 0;
-  std::uint32_t call_file = 0, call_line = 0, call_column = 0;
-  text_piece call_place;  // the file's name
-};
-struct scope_step {
-  std::uint64_t address;
-  std::uint32_t scope;
-};
-struct line_row {
-  std::uint64_t address;
-  text_piece file;
-  std::uint32_t line, column;
-  bool ends;  // the code before it; nothing is known from here on
-};
-
-// What is known of all units that were asked for; each has a part of every array.
-struct scope_tables {
-  sys::mapped_array<scope> scopes;
-  sys::mapped_array<scope_step> steps;
-  sys::mapped_array<scope_name> names;
-  sys::mapped_array<line_row> rows;
-  sys::mapped_array<char> text;
-
-  std::size_t bytes() const noexcept {
-    return scopes.bytes() + steps.bytes() + names.bytes() + rows.bytes() + text.bytes();
-  }
-  void release() noexcept {
-    scopes.release();
-    steps.release();
-    names.release();
-    rows.release();
-    text.release();
-  }
-  // Text ends after 4 GB.
-  text_piece add_text(std::string_view s) {
-    if (text.size() + s.size() > 0xffffffff) return {};
-    const text_piece p{static_cast<std::uint32_t>(text.size()), static_cast<std::uint32_t>(s.size())};
-    text.append(s.data(), s.size());
-    return p;
-  }
-  std::string_view text_of(text_piece p) const noexcept { return {text.data() + p.at, p.length}; }
-};
-
 class scope_builder {
  public:
   // More than a program has in one unit, and few enough to be read in seconds.
   static constexpr std::size_t most_dies = 20'000'000;
 
-  scope_builder(scope_tables& to, dwarf_names& names, const range_reader& ranges)
+  scope_builder(line_tables& to, dwarf_names& names, const range_reader& ranges)
       : to_(to), names_(names), ranges_(ranges) {}
 
   // Adds the functions of a unit. False: not all, it is damaged or beyond all bounds.
@@ -102,10 +47,13 @@ class scope_builder {
  private:
   static constexpr int deepest = 200;
 
+  struct known_name {
+    const dwarf_file* file;
+    std::uint64_t offset;  // + 1; 0: empty
+    std::uint32_t name;
+  };
   struct extent {
-    std::uint64_t low, high;
-    std::uint32_t scope;
-    std::uint32_t depth;
+    std::uint32_t low, high, scope, depth;
   };
 
   // This DIE and those after it, with all in them.
@@ -169,7 +117,8 @@ class scope_builder {
     const auto fresh = static_cast<std::uint32_t>(to_.scopes.size());
     bool any = false;
     ranges_.each(die, [&](std::uint64_t low, std::uint64_t high) {
-      extents_.push_back({low, high, fresh, static_cast<std::uint32_t>(depth)});
+      if (!to_.holds(low, high)) return;
+      extents_.push_back({to_.place_of(low), to_.place_of(high), fresh, static_cast<std::uint32_t>(depth)});
       any = true;
     });
     if (!any || fresh == no_scope) return no_scope;
@@ -196,23 +145,40 @@ class scope_builder {
   // An inlined function has one name, however often it is inlined.
   std::uint32_t name_of(dwarf_names::place& function) {
     dwarf_names::place from;
-    std::uint64_t key = 0;
-    const bool copied = names_.origin(function, from);
-    if (copied) {
-      key = sys::spread(from.offset() * 2 + (from.file == function.file ? 0 : 1));
-      const std::uint32_t at = by_origin_.find(
-          key, [&](std::uint32_t i) { return origins_[i] == std::pair{from.file, from.offset()}; });
-      if (at != sys::flat_index::none) return origin_names_[at];
-    }
+    if (!names_.origin(function, from)) return add_name(function);
+    const known_name wanted{from.file, from.offset() + 1, 0};
+    if (2 * (named_ + 1) > known_.size()) grow();
+    known_name& slot = slot_of(wanted);
+    if (slot.offset != 0) return slot.name;
+    // The name is added first: it may throw.
+    slot = {wanted.file, wanted.offset, add_name(function)};
+    ++named_;
+    return slot.name;
+  }
+
+  std::uint32_t add_name(dwarf_names::place& function) {
     const function_name name = names_.name_of(function);
-    const auto fresh = static_cast<std::uint32_t>(to_.names.size());
     to_.names.push_back({to_.add_text(name.text), name.start_line, name.linker_name});
-    if (copied) {
-      by_origin_.insert(key, static_cast<std::uint32_t>(origins_.size()));
-      origins_.emplace_back(from.file, from.offset());
-      origin_names_.push_back(fresh);
+    return static_cast<std::uint32_t>(to_.names.size() - 1);
+  }
+
+  known_name& slot_of(const known_name& wanted) noexcept {
+    const std::size_t mask = known_.size() - 1;
+    std::size_t i = sys::spread(wanted.offset) & mask;
+    while (known_[i].offset != 0 &&
+           (known_[i].offset != wanted.offset || known_[i].file != wanted.file)) {
+      i = (i + 1) & mask;
     }
-    return fresh;
+    return known_[i];
+  }
+
+  void grow() {
+    sys::mapped_array<known_name> before;
+    before.resize(known_.empty() ? 1024 : known_.size() * 2);
+    before.swap(known_);
+    for (const known_name& k : before) {
+      if (k.offset != 0) slot_of(k) = k;
+    }
   }
 
   // From ranges that hold each other to steps. One that reaches out of the one around it is cut.
@@ -221,16 +187,16 @@ class scope_builder {
       return a.low != b.low ? a.low < b.low : a.depth < b.depth;
     });
     std::vector<extent> open;
-    const auto step = [this](std::uint64_t address, std::uint32_t scope) {
-      if (to_.steps.size() > first_step_ && to_.steps.back().address == address) {
+    const auto step = [this](std::uint32_t at, std::uint32_t scope) {
+      if (to_.steps.size() > first_step_ && to_.steps.back().at == at) {
         to_.steps.back().scope = scope;
       } else {
-        to_.steps.push_back({address, scope});
+        to_.steps.push_back({at, scope});
       }
     };
-    const auto leave = [&](std::uint64_t until) {
+    const auto leave = [&](std::uint32_t until) {
       while (!open.empty() && open.back().high <= until) {
-        const std::uint64_t end = open.back().high;
+        const std::uint32_t end = open.back().high;
         open.pop_back();
         while (!open.empty() && open.back().high <= end) open.pop_back();
         step(end, open.empty() ? no_scope : open.back().scope);
@@ -246,17 +212,16 @@ class scope_builder {
       step(e.low, e.scope);
       open.push_back(e);
     }
-    leave(~std::uint64_t{0});
+    leave(0xffffffff);
   }
 
-  scope_tables& to_;
+  line_tables& to_;
   dwarf_names& names_;
   const range_reader& ranges_;
   sys::mapped_array<extent> extents_;
   std::size_t first_step_ = 0;
-  sys::flat_index by_origin_;
-  std::vector<std::pair<dwarf_file*, std::uint64_t>> origins_;
-  std::vector<std::uint32_t> origin_names_;
+  sys::mapped_array<known_name> known_;  // by what they were copied from; half empty
+  std::size_t named_ = 0;
   std::uint64_t last_ = 0;
   std::size_t dies_ = 0;
   bool whole_ = true;

@@ -30,6 +30,8 @@
 #include <whence/symbols/dwarf_ranges.hpp>
 #include <whence/symbols/dwarf_scopes.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/symbols/line_program.hpp>
+#include <whence/symbols/line_tables.hpp>
 #include <whence/symbols/lines.hpp>
 #include <whence/symbols/split_units.hpp>
 #include <whence/sys/errno_guard.hpp>
@@ -89,12 +91,9 @@ class libdw_lines {
   struct code {
     std::uint64_t low, high;
   };
-  struct part {
-    std::uint32_t begin = 0, end = 0;
-  };
   struct unit_tables {
+    table_part steps, rows;
     bool read = false;
-    part steps, rows;
   };
 
   void note(std::string_view what) {
@@ -139,7 +138,11 @@ class libdw_lines {
       ElfW(Phdr) segment;
       if (!source.read_value(header.e_phoff + i * sizeof segment, segment)) return;
       if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
-      code_.push_back({segment.p_vaddr, segment.p_vaddr + segment.p_memsz});
+      const std::uint64_t end = segment.p_vaddr + segment.p_memsz;
+      if (end <= segment.p_vaddr) continue;
+      if (code_.empty() || segment.p_vaddr < tables_.low) tables_.low = segment.p_vaddr;
+      tables_.high = sys::most(tables_.high, end);
+      code_.push_back({segment.p_vaddr, end});
     }
   }
 
@@ -200,16 +203,19 @@ class libdw_lines {
     const dwarf_unit& u = main_.units()[unit];
     folder_.clear();
     (void)dwarf_names::text_of(root.die, DW_AT_comp_dir, folder_);
-    std::vector<text_piece> files;
-    add_rows(root, files);
-    t.rows.end = static_cast<std::uint32_t>(tables_.rows.size());
-    if (!u.is_skeleton) {
-      add_scopes(names, root, files, u);
-    } else if (const auto split = split_of(root, u)) {
-      dwarf_names::place split_root;
-      if (names.root(*split->file, split->unit, split_root)) {
-        std::vector<text_piece> split_files;
-        add_scopes(names, split_root, split_files, u);
+    {
+      line_reader lines(*this, root);
+      lines.add_rows();
+      t.rows.end = static_cast<std::uint32_t>(tables_.rows.size());
+      if (!u.is_skeleton) add_scopes(names, root, lines, u);
+    }
+    if (u.is_skeleton) {
+      if (const auto split = split_of(root, u)) {
+        dwarf_names::place split_root;
+        if (names.root(*split->file, split->unit, split_root)) {
+          line_reader files(*this, split_root);
+          add_scopes(names, split_root, files, u);
+        }
       }
     }
     t.steps.end = static_cast<std::uint32_t>(tables_.steps.size());
@@ -229,73 +235,109 @@ class libdw_lines {
     return found;
   }
 
-  void add_scopes(dwarf_names& names, dwarf_names::place& root, std::vector<text_piece>& files,
+  // The line table of a unit, and the numbers that its files have here.
+  class line_reader {
+   public:
+    line_reader(libdw_lines& of, dwarf_names::place& root)
+        : of_(of),
+          program_(*root.file, root.file->units()[root.unit],
+                   constant_of(root.die, DW_AT_stmt_list).value_or(~std::uint64_t{0}), of.folder_) {}
+
+    std::uint32_t file(std::uint64_t number) {
+      if (number > most_files) return 0;
+      if (number >= known_.size()) known_.resize(number + 1);
+      if (known_[number] == 0) {
+        of_.tables_.files.push_back(of_.tables_.add_text(program_.file(number)));
+        known_[number] = static_cast<std::uint32_t>(of_.tables_.files.size());
+      }
+      return known_[number] - 1;
+    }
+
+    // A sequence is a function or a section, and stays as it is; they come in any order.
+    void add_rows() {
+      sys::mapped_array<line_row> rows;
+      sys::mapped_array<table_part> sequences;
+      const line_tables& t = of_.tables_;
+      std::size_t begin = 0;
+      std::uint64_t before = 0;
+      bool started = false;  // this sequence, dead or not
+      bool live = false;
+      const auto row = [&](std::uint64_t address, std::uint64_t number, std::uint32_t line,
+                           std::uint32_t column) {
+        if (!started) live = of_.is_code(address);
+        started = true;
+        const bool first = rows.size() == begin;
+        if (!live || (!first && address < before) || !t.holds(address, address + 1)) return;
+        before = address;
+        const line_row r{t.place_of(address), file(number), line, column};
+        if (!first && rows.back().file == r.file && rows.back().line == line && rows.back().column == column) return;
+        if (!first && rows.back().at == r.at) {
+          rows.back() = r;
+        } else {
+          rows.push_back(r);
+        }
+      };
+      const auto ends = [&](std::uint64_t address) {
+        if (rows.size() != begin) {
+          if (address >= before && t.holds(address - 1, address)) {
+            rows.push_back({t.place_of(address), no_file, 0, 0});
+            sequences.push_back({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(rows.size())});
+          } else {
+            rows.resize(begin);
+          }
+        }
+        begin = rows.size();
+        started = false;
+      };
+      if (!program_.run(row, ends)) of_.note("a line table is damaged");
+      sys::sort(sequences, [&rows](const table_part& a, const table_part& b) {
+        return rows[a.begin].at < rows[b.begin].at;
+      });
+      std::uint32_t end = 0;
+      for (const table_part& s : sequences) {
+        // Two at one place: equal functions that the linker made one.
+        if (rows[s.begin].at < end) continue;
+        of_.tables_.rows.append(rows.data() + s.begin, s.end - s.begin);
+        end = rows[s.end - 1].at;
+      }
+    }
+
+   private:
+    static constexpr std::uint64_t most_files = 1'000'000;
+
+    libdw_lines& of_;
+    line_program program_;
+    sys::mapped_array<std::uint32_t> known_;  // + 1
+  };
+
+  void add_scopes(dwarf_names& names, dwarf_names::place& root, line_reader& files,
                   const dwarf_unit& skeleton) {
     const std::size_t first = tables_.scopes.size();
     const range_reader ranges{*root.file, root.file->units()[root.unit], {&main_, &skeleton}};
     if (!scope_builder(tables_, names, ranges).add(root)) {
       note("the scopes of a unit are damaged");
     }
-    ::Dwarf_Files* all = nullptr;
-    std::size_t count = 0;
-    if (::dwarf_getsrcfiles(&root.die, &all, &count) != 0) count = 0;
     for (std::size_t i = first; i < tables_.scopes.size(); ++i) {
       scope& s = tables_.scopes[i];
-      s.call_place = s.call_file < count ? file_text(files, all, s.call_file) : text_piece{};
-    }
-  }
-
-  text_piece file_text(std::vector<text_piece>& files, ::Dwarf_Files* all, std::size_t number) {
-    if (number >= files.size()) files.resize(number + 1);
-    if (files[number].length == 0) {
-      const char* const name = ::dwarf_filesrc(all, number, nullptr, nullptr);
-      if (name == nullptr) return {};
-      files[number] = *name == '/' || folder_.empty() ? tables_.add_text(name)
-                                                      : tables_.add_text(folder_ + "/" + name);
-    }
-    return files[number];
-  }
-
-  void add_rows(dwarf_names::place& root, std::vector<text_piece>& files) {
-    ::Dwarf_Lines* lines = nullptr;
-    std::size_t count = 0;
-    if (::dwarf_getsrclines(&root.die, &lines, &count) != 0) return;
-    for (std::size_t i = 0; i < count; ++i) {
-      ::Dwarf_Line* const line = ::dwarf_onesrcline(lines, i);
-      line_row row{};
-      bool ends = false;
-      int number = 0;
-      int column = 0;
-      ::Dwarf_Addr address = 0;
-      ::Dwarf_Files* all = nullptr;
-      std::size_t file = 0;
-      if (::dwarf_lineaddr(line, &address) != 0 || ::dwarf_lineendsequence(line, &ends) != 0 ||
-          (!ends && !is_code(address))) {
-        continue;
-      }
-      row.address = address;
-      if (ends) {
-        row.ends = true;
-      } else {
-        if (::dwarf_lineno(line, &number) == 0 && number > 0) row.line = static_cast<std::uint32_t>(number);
-        if (::dwarf_linecol(line, &column) == 0 && column > 0) row.column = static_cast<std::uint32_t>(column);
-        if (::dwarf_line_file(line, &all, &file) == 0) row.file = file_text(files, all, file);
-      }
-      tables_.rows.push_back(row);
+      if (s.around != no_scope) s.call_file = files.file(s.call_file);
     }
   }
 
   // ---- answering
 
   std::vector<source_line> frames_in(std::uint32_t unit, std::uint64_t address) {
-    const unit_tables& t = tables_of(unit);
-    const line_row* const row = row_at(t, address);
-    std::uint32_t at = scope_at(t, address);
     std::vector<source_line> frames;
+    if (!tables_.holds(address, address + 1)) return frames;
+    const unit_tables& t = tables_of(unit);
+    const std::uint32_t place = tables_.place_of(address);
+    const line_row* row = last_before(tables_.rows, t.rows, place);
+    if (row != nullptr && row->file == no_file) row = nullptr;
+    const scope_step* const step = last_before(tables_.steps, t.steps, place);
+    std::uint32_t at = step != nullptr ? step->scope : no_scope;
     if (row == nullptr && at == no_scope) return frames;
     source_line* l = &frames.emplace_back();
     if (row != nullptr) {
-      l->file = tables_.text_of(row->file);
+      l->file = tables_.text_of(tables_.files[row->file]);
       l->line = row->line;
       l->column = row->column;
     }
@@ -308,40 +350,11 @@ class libdw_lines {
       at = s.around;
       if (at == no_scope) break;
       l = &frames.emplace_back();
-      l->file = tables_.text_of(s.call_place);
+      l->file = tables_.text_of(tables_.files[s.call_file]);
       l->line = s.call_line;
       l->column = s.call_column;
     }
     return frames;
-  }
-
-  const line_row* row_at(const unit_tables& t, std::uint64_t address) const {
-    std::size_t low = t.rows.begin;
-    for (std::size_t count = t.rows.end - t.rows.begin; count > 0;) {
-      const std::size_t half = count / 2;
-      if (address < tables_.rows[low + half].address) {
-        count = half;
-      } else {
-        low += half + 1;
-        count -= half + 1;
-      }
-    }
-    if (low == t.rows.begin || tables_.rows[low - 1].ends) return nullptr;
-    return &tables_.rows[low - 1];
-  }
-
-  std::uint32_t scope_at(const unit_tables& t, std::uint64_t address) const {
-    std::size_t low = t.steps.begin;
-    for (std::size_t count = t.steps.end - t.steps.begin; count > 0;) {
-      const std::size_t half = count / 2;
-      if (address < tables_.steps[low + half].address) {
-        count = half;
-      } else {
-        low += half + 1;
-        count -= half + 1;
-      }
-    }
-    return low == t.steps.begin ? no_scope : tables_.steps[low - 1].scope;
   }
 
   std::string path_;
@@ -351,8 +364,8 @@ class libdw_lines {
   std::unique_ptr<dwarf_file> supplement_;
   split_units split_;
   sys::mapped_array<unit_range> units_at_;
-  std::vector<unit_tables> tables_of_;
-  scope_tables tables_;
+  sys::mapped_array<unit_tables> tables_of_;
+  line_tables tables_;
   std::string folder_;  // that the unit being read was compiled in
 };
 
