@@ -161,8 +161,8 @@ class debug_image {
            size <= static_cast<std::size_t>(bytes_.end() - at);
   }
 
-  // A view of some parts. libdw notes where the sections are when it opens it, so the headers may be
-  // written anew for the next one.
+  // A view of some parts. libdw notes where the sections are when it opens it, so the headers may
+  // be written anew for the next one.
   dwarf_handle open(const section_slices& slices) {
     for (std::size_t i = 0; i < debug_sections; ++i) {
       const std::span<const std::byte> part = section(static_cast<debug_section>(i), slices);
@@ -217,7 +217,8 @@ class debug_image {
     // | "ZLIB" | size, big-endian, 8 | or an Elf64_Chdr
     if (f.gnu) {
       std::array<unsigned char, 12> begin{};
-      if (!source.read_value(f.offset, begin) || std::memcmp(begin.data(), "ZLIB", 4) != 0) return {};
+      if (!source.read_value(f.offset, begin) || std::memcmp(begin.data(), "ZLIB", 4) != 0)
+        return {};
       f.plain = 0;
       for (std::size_t i = 4; i < begin.size(); ++i) f.plain = f.plain << 8U | begin[i];
     } else if ((s->sh_flags & SHF_COMPRESSED) != 0) {

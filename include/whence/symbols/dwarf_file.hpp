@@ -71,6 +71,7 @@ class dwarf_file {
 
   debug_image image;
   std::vector<section_slices> slices{{}};
+  bool is_split = false;  // a .dwo or .dwp file
 
   const sys::mapped_array<dwarf_unit>& units() const noexcept { return units_; }
 
@@ -137,7 +138,8 @@ class dwarf_file {
   sys::mapped_array<dwarf_unit> units_;
 };
 
-// ---- attributes, as far as libdw's functions would need the units that a view does not show --------
+// ---- attributes, as far as libdw's functions would need the units that a view does not show
+// --------
 
 inline bool has_attribute(::Dwarf_Die& die, unsigned name, ::Dwarf_Attribute& to) noexcept {
   return ::dwarf_attr(&die, name, &to) != nullptr && to.valp != nullptr;
@@ -148,6 +150,12 @@ inline std::optional<std::uint64_t> constant_of(::Dwarf_Die& die, unsigned name)
   ::Dwarf_Word value = 0;
   if (!has_attribute(die, name, a) || ::dwarf_formudata(&a, &value) != 0) return std::nullopt;
   return value;
+}
+
+// Where a unit's line table is; a split unit's, which has files only, is the first one there is.
+inline std::uint64_t line_table_of(const dwarf_file& file, ::Dwarf_Die& root) noexcept {
+  if (file.is_split) return 0;
+  return constant_of(root, DW_AT_stmt_list).value_or(~std::uint64_t{0});
 }
 
 // Where the addresses that a unit's attributes speak of are: a split unit's in the file of its

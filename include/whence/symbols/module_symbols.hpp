@@ -43,9 +43,8 @@ class module_symbols {
     if (!read_) read();
     if (file_ == nullptr) return {};
     if (lines_ == nullptr) {
-      lines_ = std::make_unique<debug_lines>(file_->descriptor(),
-                                             debug_ != nullptr ? debug_->descriptor() : -1,
-                                             module_.path);
+      lines_ = std::make_unique<debug_lines>(
+          file_->descriptor(), debug_ != nullptr ? debug_->descriptor() : -1, module_.path);
     }
     return lines_->find(pc - module_.bias);
   }

@@ -39,7 +39,9 @@ inline void note_split_id(dwarf_unit& u, ::Dwarf_Die& root) {
   if (u.version < 5) u.split_id = constant_of(root, DW_AT_GNU_dwo_id).value_or(0);
 }
 
-inline std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+inline std::string folder_of(const std::string& path) {
+  return path.substr(0, path.rfind('/') + 1);
+}
 
 // A split unit and the file it is in.
 struct split_unit {
@@ -68,6 +70,7 @@ class split_units {
       const file_source source(candidate.c_str());
       if (source.size() == 0) continue;
       alone_ = std::make_unique<dwarf_file>();
+      alone_->is_split = true;
       if (!alone_->image.read(source, elf(source), true, why)) continue;
       (void)alone_->list_units(0, note_split_id);
       for (std::size_t i = 0; i < alone_->units().size(); ++i) {
@@ -89,6 +92,7 @@ class split_units {
       const elf file(source);
       const elf::section* const index = file.find(".debug_cu_index");
       packed_ = std::make_unique<dwarf_file>();
+      packed_->is_split = true;
       if (index == nullptr || !packed_->image.read(source, file, true, why)) {
         packed_.reset();
         return std::nullopt;
@@ -156,7 +160,15 @@ class split_units {
   std::unique_ptr<dwarf_file> alone_;
 };
 
-// The supplement of a file, at `path`; nullptr if it names none or it is not there, which `why` says.
+// What dwz writes has the note, but no program header that says where it is.
+inline std::string note_build_id(const byte_source& source, const elf& file) {
+  if (!file.build_id().empty()) return file.build_id();
+  const elf::section* const note = file.find(".note.gnu.build-id");
+  return note == nullptr ? std::string() : find_build_id(elf::content(source, *note), 4);
+}
+
+// The supplement of a file, at `path`; nullptr if it names none or it is not there, which `why`
+// says.
 inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, const elf& file,
                                                    const std::string& path, std::string& why) {
   std::vector<std::byte> link;
@@ -175,13 +187,14 @@ inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, co
   if (name_at != 0 && !uleb_at(link, id_at)) return nullptr;
   const std::string id = to_hex(std::span(link).subspan(id_at));
   if (id.size() < 4) return nullptr;
-  const std::string by_id = "/usr/lib/debug/.build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug";
+  const std::string by_id =
+      "/usr/lib/debug/.build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug";
   for (const std::string& candidate :
        {by_id, name.starts_with('/') ? name : folder_of(path) + name}) {
     const file_source other(candidate.c_str());
     if (other.size() == 0) continue;
     const elf other_file(other);
-    if (other_file.build_id() != id && name_at == 0) continue;
+    if (name_at == 0 && note_build_id(other, other_file) != id) continue;
     auto found = std::make_unique<dwarf_file>();
     if (found->image.read(other, other_file, false, why)) {
       (void)found->list_units(0, [](dwarf_unit&, ::Dwarf_Die&) {});
