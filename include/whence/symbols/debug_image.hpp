@@ -134,7 +134,9 @@ class debug_image {
     lay_out(all, total);
     for (std::size_t i = 0; i < debug_sections; ++i) {
       if (all[i].plain != 0 && !take(source, all[i], contents(i))) {
-        if (why.empty()) why = "a section of the debug information cannot be read";
+        why = all[i].zstd ? "the installed libelf reads no zstd sections (elfutils 0.189 does; or "
+                            "objcopy --decompress-debug-sections)"
+                          : "a section of the debug information cannot be read";
         header(i).sh_size = 0;
         sizes_[i] = 0;
         if (i < 2) return false;
@@ -187,6 +189,8 @@ class debug_image {
   static constexpr std::array<const char*, debug_sections> names = {
       ".debug_info",        ".debug_abbrev", ".debug_line",   ".debug_str",     ".debug_line_str",
       ".debug_str_offsets", ".debug_addr",   ".debug_ranges", ".debug_rnglists"};
+  static constexpr std::uint32_t compressed_by_zstd = 2;  // ELFCOMPRESS_ZSTD, newer than some elf.h
+
   [[gnu::noreturn]] static void no_memory() { throw std::bad_alloc(); }
 
   static constexpr std::size_t longest_name = 24;
@@ -196,7 +200,7 @@ class debug_image {
 
   struct found {
     std::uint64_t offset = 0, stored = 0, plain = 0;
-    bool gnu = false, compressed = false;
+    bool gnu = false, compressed = false, zstd = false;
   };
 
   static found look_for(const byte_source& source, const elf& file, std::string name, bool split,
@@ -226,8 +230,10 @@ class debug_image {
       if (!source.read_value(f.offset, begin)) return {};
       f.plain = begin.ch_size;
       f.compressed = true;
+      f.zstd = begin.ch_type == compressed_by_zstd;
     }
-    // zlib makes at most 1032 bytes of one; zstd could make more, compilers' data is far from that.
+    // zlib makes at most 1032 bytes of one; zstd could make more, what compilers write is far from
+    // it.
     if (f.plain / 1032 > f.stored) {
       why = "a compressed section of impossible size";
       return {};
