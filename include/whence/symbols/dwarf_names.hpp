@@ -133,6 +133,9 @@ class dwarf_names {
     return true;
   }
 
+  // The same for an attribute that says so.
+  bool origin(place& from, ::Dwarf_Attribute& a, place& to) { return follow(from, a, to); }
+
  private:
   static constexpr int longest_chain = 16;
   static constexpr int deepest = 64;

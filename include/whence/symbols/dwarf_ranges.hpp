@@ -23,6 +23,56 @@
 
 namespace whence::inline v1::symbols {
 
+// What is asked of a function's DIE, found in one pass over its attributes: dwarf_attr begins anew
+// for each of them.
+struct function_attributes {
+  ::Dwarf_Attribute low{}, high{}, ranges{}, origin{}, specification{}, call_file{}, call_line{},
+      call_column{};
+
+  explicit function_attributes(::Dwarf_Die& die) { (void)::dwarf_getattrs(&die, &take, this, 0); }
+
+ private:
+  static int take(::Dwarf_Attribute* a, void* to) {
+    auto& all = *static_cast<function_attributes*>(to);
+    switch (a->code) {
+      case DW_AT_low_pc:
+        all.low = *a;
+        break;
+      case DW_AT_high_pc:
+        all.high = *a;
+        break;
+      case DW_AT_ranges:
+        all.ranges = *a;
+        break;
+      case DW_AT_abstract_origin:
+        all.origin = *a;
+        break;
+      case DW_AT_specification:
+        all.specification = *a;
+        break;
+      case DW_AT_call_file:
+        all.call_file = *a;
+        break;
+      case DW_AT_call_line:
+        all.call_line = *a;
+        break;
+      case DW_AT_call_column:
+        all.call_column = *a;
+        break;
+      default:
+        break;
+    }
+    return DWARF_CB_OK;
+  }
+};
+
+inline std::uint32_t small_number(::Dwarf_Attribute& a) noexcept {
+  ::Dwarf_Word value = 0;
+  return a.valp != nullptr && ::dwarf_formudata(&a, &value) == 0 && value <= 0xfffffffe
+             ? static_cast<std::uint32_t>(value)
+             : 0;
+}
+
 // `file`, `unit`: of the DIE that has them. `skeleton`: the unit itself if it is not split.
 struct range_reader {
   const dwarf_file& file;
@@ -31,30 +81,29 @@ struct range_reader {
 
   // Calls f(low, high) for each range that is not empty.
   template <class F>
-  void each(::Dwarf_Die& die, F f) const {
+  void each(function_attributes& of, F f) const {
     const auto checked = [&f](std::uint64_t low, std::uint64_t high) {
       if (low > 1 && low < high) f(low, high);
     };
-    ::Dwarf_Attribute a;
-    if (has_attribute(die, DW_AT_ranges, a)) {
-      if (const auto at = list_of(a)) {
-        if (unit.version < 5) {
-          old_list(*at, checked);
-        } else {
-          new_list(*at, checked);
-        }
+    if (of.ranges.valp != nullptr) {
+      const auto at = list_of(of.ranges);
+      if (!at) return;
+      if (unit.version < 5) {
+        old_list(*at, checked);
+      } else {
+        new_list(*at, checked);
       }
       return;
     }
-    if (!has_attribute(die, DW_AT_low_pc, a)) return;
-    const auto low = address_of(file, a, skeleton);
-    if (!low || !has_attribute(die, DW_AT_high_pc, a)) return;
-    if (const auto high = address_of(file, a, skeleton)) {
+    if (of.low.valp == nullptr || of.high.valp == nullptr) return;
+    const auto low = address_of(file, of.low, skeleton);
+    if (!low) return;
+    if (const auto high = address_of(file, of.high, skeleton)) {
       checked(*low, *high);
       return;
     }
     ::Dwarf_Word size = 0;
-    if (::dwarf_formudata(&a, &size) == 0 && size < (std::uint64_t{1} << 32)) {
+    if (::dwarf_formudata(&of.high, &size) == 0 && size < (std::uint64_t{1} << 32)) {
       checked(*low, *low + size);
     }
   }

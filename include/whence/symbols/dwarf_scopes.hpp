@@ -115,38 +115,34 @@ class scope_builder {
   std::uint32_t add_scope(const dwarf_names::place& unit, ::Dwarf_Die& die, std::uint32_t around,
                           int depth) {
     const auto fresh = static_cast<std::uint32_t>(to_.scopes.size());
+    function_attributes of(die);
     bool any = false;
-    ranges_.each(die, [&](std::uint64_t low, std::uint64_t high) {
+    ranges_.each(of, [&](std::uint64_t low, std::uint64_t high) {
       if (!to_.holds(low, high)) return;
       extents_.push_back(
           {to_.place_of(low), to_.place_of(high), fresh, static_cast<std::uint32_t>(depth)});
       any = true;
     });
     if (!any || fresh == no_scope) return no_scope;
-    scope s;
-    s.around = around;
-    to_.scopes.push_back(s);
     dwarf_names::place p = unit;
     p.die = die;
-    s.name = name_of(p);
+    scope s;
+    s.around = around;
+    s.name = name_of(p, of);
     if (around != no_scope) {
-      s.call_file = number(die, DW_AT_call_file);
-      s.call_line = number(die, DW_AT_call_line);
-      s.call_column = number(die, DW_AT_call_column);
+      s.call_file = small_number(of.call_file);
+      s.call_line = small_number(of.call_line);
+      s.call_column = small_number(of.call_column);
     }
-    to_.scopes[fresh] = s;
+    to_.scopes.push_back(s);
     return fresh;
   }
 
-  static std::uint32_t number(::Dwarf_Die& die, unsigned name) noexcept {
-    const auto value = constant_of(die, name);
-    return value && *value <= 0xfffffffe ? static_cast<std::uint32_t>(*value) : 0;
-  }
-
   // An inlined function has one name, however often it is inlined.
-  std::uint32_t name_of(dwarf_names::place& function) {
+  std::uint32_t name_of(dwarf_names::place& function, function_attributes& of) {
     dwarf_names::place from;
-    if (!names_.origin(function, from)) return add_name(function);
+    ::Dwarf_Attribute& copied = of.origin.valp != nullptr ? of.origin : of.specification;
+    if (copied.valp == nullptr || !names_.origin(function, copied, from)) return add_name(function);
     const known_name wanted{from.file, from.offset() + 1, 0};
     if (2 * (named_ + 1) > known_.size()) grow();
     known_name& slot = slot_of(wanted);

@@ -169,7 +169,8 @@ class libdw_lines {
       u.low_pc = address_of(main_, a, addresses).value_or(0);
     const auto number = static_cast<std::uint32_t>(main_.units().size());
     const range_reader ranges{main_, u, addresses};
-    ranges.each(root, [&](std::uint64_t low, std::uint64_t high) {
+    function_attributes extent(root);
+    ranges.each(extent, [&](std::uint64_t low, std::uint64_t high) {
       if (is_code(low)) units_at_.push_back({low, high, number});
     });
   }

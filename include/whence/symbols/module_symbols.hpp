@@ -18,6 +18,7 @@
 #include <whence/symbols/debug_file.hpp>
 #include <whence/symbols/elf.hpp>
 #include <whence/symbols/lines.hpp>
+#include <whence/symbols/minidebuginfo.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/symbol_table.hpp>
 
@@ -66,7 +67,14 @@ class module_symbols {
         table_.add(source, file);
         if (file.find(".symtab") == nullptr) {
           debug_ = find_debug_file(module_.path, source, file);
-          if (debug_ != nullptr) table_.add(*debug_, elf(*debug_));
+          if (debug_ != nullptr) {
+            table_.add(*debug_, elf(*debug_));
+          } else {
+            std::string why;
+            const std::vector<std::byte> more = minidebuginfo::unpack(source, file, why);
+            const memory_source unpacked(more);
+            table_.add(unpacked, elf(unpacked));
+          }
         }
         file_ = std::move(opened);
       }
