@@ -32,6 +32,7 @@
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/decompress.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/available_memory.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/sequence.hpp>
 
@@ -114,6 +115,7 @@ class debug_image {
  public:
   // More than this is not read: it would be the program's memory for as long as it takes.
   static constexpr std::uint64_t largest = std::uint64_t{2} << 30;
+  static constexpr std::uint64_t unasked = std::uint64_t{16} << 20;
 
   debug_image() = default;
 
@@ -130,6 +132,11 @@ class debug_image {
         why = "more than 2 GB of debug information";
         return false;
       }
+    }
+    // What is small is read without asking: it is less than the answer could be wrong by.
+    if (total > unasked && total > sys::available_memory().value_or(largest) / 2) {
+      why = "not memory enough for " + std::to_string(total >> 20U) + " MB of debug information";
+      return false;
     }
     if (all[0].plain == 0 || all[1].plain == 0) return false;
     lay_out(all, total);
