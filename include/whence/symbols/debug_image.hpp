@@ -153,7 +153,7 @@ class debug_image {
     return true;
   }
 
-  bool empty() const noexcept { return bytes_.empty(); }
+  std::size_t size() const noexcept { return bytes_.size(); }
 
   std::span<const std::byte> section(debug_section which, const section_slices& slices) const {
     const auto i = static_cast<std::size_t>(which);
