@@ -18,7 +18,7 @@ namespace whence::inline v1::format {
 template <class Visit>
 void for_each_frame(const process_code& code, const profile_row& row, Visit visit) {
   const auto visit_pseudo = [&visit](std::uintptr_t address) {
-    visit(symbols::frame{core::pseudo_name(address), {}, {}, 0}, false);
+    visit(symbols::frame{core::pseudo_name(address), {}, {}, 0, 0, 0}, false);
   };
   for (std::size_t i = 0; i < row.stack.size(); ++i) {
     const std::uintptr_t address = lookup_address(row, i);

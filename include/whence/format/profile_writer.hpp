@@ -101,6 +101,7 @@ class basic_profile_writer {
     if (error_) return error_;
     return error_ = sys::as_error([&] {
              const mapping_table mappings(code_.mappings(), addresses_.addresses());
+             look_up_in_order();
              write_locations(mappings);
              write_mappings(mappings);
              write_header();
@@ -172,11 +173,19 @@ class basic_profile_writer {
     for (std::uint32_t i = first; i < end; ++i) ids_.push_back(i);
   }
 
+  // By address, so that each module is read once.
+  void look_up_in_order() {
+    if (names_ == names::none) return;
+    std::vector<std::uintptr_t> sorted = addresses_.addresses();
+    sys::sort(sorted, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
+    for (const std::uintptr_t a : sorted) (void)frames_of(a);
+  }
+
   // Good until the next call.
   std::span<const symbols::frame> frames_of(std::uintptr_t address) {
     if (names_ == names::none) return {};
     if (!core::is_pseudo(address)) return code_.resolve(address).frames;
-    pseudo_ = {core::pseudo_name(address), {}, {}, 0};
+    pseudo_ = {core::pseudo_name(address), {}, {}, 0, 0, 0};
     return {&pseudo_, 1};
   }
 
@@ -196,7 +205,7 @@ class basic_profile_writer {
   void write_location(std::uint64_t id, std::uint64_t mapping, std::uintptr_t address,
                       std::span<const symbols::frame> frames) {
     lines_.clear();
-    for (const symbols::frame& f : frames) lines_.push_back({function_id(f), f.line});
+    for (const symbols::frame& f : frames) lines_.push_back({function_id(f), f.line, f.column});
     encoder_.message(proto::profile::location, [&] {
       encoder_.uint64(proto::location::id, id);
       encoder_.uint64(proto::location::mapping_id, mapping);
@@ -205,6 +214,7 @@ class basic_profile_writer {
         encoder_.message(proto::location::line, [&] {
           encoder_.uint64(proto::line::function_id, l.function_id);
           encoder_.int64(proto::line::line, l.number);
+          encoder_.int64(proto::line::column, l.column);
         });
       }
     });
@@ -232,6 +242,7 @@ class basic_profile_writer {
       encoder_.int64(proto::function::name, shown);
       encoder_.int64(proto::function::system_name, system);
       encoder_.int64(proto::function::filename, file);
+      encoder_.int64(proto::function::start_line, f.start_line);
     });
     return id;
   }
@@ -281,13 +292,16 @@ class basic_profile_writer {
     std::vector<std::int64_t> comments;
     for (const std::string& c : header_.comments) comments.push_back(strings_.id(c));
     for (const std::string& c : header_.warnings) comments.push_back(strings_.id(c));
+    if constexpr (requires { code_.notes(); }) {
+      for (const std::string& c : code_.notes()) comments.push_back(strings_.id_of_copy(c));
+    }
     encoder_.packed(proto::profile::comment, comments);
     encoder_.int64(proto::profile::default_sample_type, strings_.id(kind_.default_sample_type));
   }
 
   struct line {
     std::uint64_t function_id;
-    std::uint32_t number;
+    std::uint32_t number, column;
   };
 
   const profile_header header_;  // strings_ points into it

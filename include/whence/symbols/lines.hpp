@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lines and inlined frames: by libbacktrace where it is at hand, else none.
+// Lines and inlined frames of one module, from its debug information.
 #ifndef WHENCE_SYMBOLS_LINES_HPP
 #define WHENCE_SYMBOLS_LINES_HPP
 
@@ -8,36 +8,27 @@
 
 #include <cstdint>
 #include <string>
-#include <type_traits>
+#include <string_view>
 #include <vector>
 
 namespace whence::inline v1::symbols {
 
 // One frame at an address, as debug information tells it; empty or 0 where it does not.
 struct source_line {
-  std::string function;  // mangled where it has a mangled name
+  std::string function;
+  bool linker_name = false;  // `function` is the linker's name
   std::string file;
-  std::uint32_t line = 0;
+  std::uint32_t line = 0, column = 0;
+  std::uint32_t start_line = 0;  // of the function
 };
 
 // Knows nothing.
-class no_lines {
+class debug_lines {
  public:
-  void modules_changed() noexcept {}
-  std::vector<source_line> find(std::uintptr_t) { return {}; }
+  debug_lines(int, int, const std::string&) {}
+  std::vector<source_line> find(std::uint64_t) { return {}; }
+  std::string_view missing() const { return {}; }
 };
-
-class libbacktrace_lines;
-
-}  // namespace whence::inline v1::symbols
-
-#if WHENCE_WITH_LIBBACKTRACE
-#include <whence/symbols/libbacktrace_lines.hpp>
-#endif
-
-namespace whence::inline v1::symbols {
-
-using default_lines = std::conditional_t<config::with_libbacktrace, libbacktrace_lines, no_lines>;
 
 }  // namespace whence::inline v1::symbols
 

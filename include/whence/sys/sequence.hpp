@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <utility>
-#include <vector>
 
 namespace whence::inline v1::sys {
 
@@ -44,9 +43,9 @@ constexpr std::size_t first_after(const Range& range, After after) {
   return low;
 }
 
-// As std::erase_if, of a vector.
-template <class T, class Test>
-void erase_if(std::vector<T>& items, Test test) {
+// As std::erase_if, of a vector or what is like one.
+template <class Items, class Test>
+void erase_if(Items& items, Test test) {
   std::size_t left = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (test(items[i])) continue;
@@ -58,9 +57,9 @@ void erase_if(std::vector<T>& items, Test test) {
 
 // Sorts by merging runs of doubled length; equal items keep their order. Throws: std::bad_alloc,
 // with all items still there.
-template <class T, class Before>
-void sort(std::vector<T>& items, Before before) {
-  std::vector<T> merged;
+template <class Items, class Before>
+void sort(Items& items, Before before) {
+  Items merged;
   merged.reserve(items.size());
   for (std::size_t run = 1; run < items.size(); run *= 2) {
     for (std::size_t begin = 0; begin < items.size(); begin += 2 * run) {
