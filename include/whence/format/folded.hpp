@@ -33,6 +33,7 @@ namespace whence::inline v1::format {
                                                   std::size_t value, std::size_t most) {
   constexpr std::size_t shortest_end = 3;  // " 1\n"
   const process_code code;
+  look_up_in_order(code, snapshot);
   std::map<std::string, std::int64_t> sums;
   std::vector<std::string_view> names;
   std::size_t size = 0;

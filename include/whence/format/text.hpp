@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <whence/format/frames.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
@@ -45,6 +46,7 @@ class text_writer {
   [[nodiscard]] std::error_code write(const profile_snapshot& snapshot) {
     kind_ = snapshot.header.kind;
     return error_ = sys::as_error([&] {
+             look_up_in_order(code_, snapshot);
              switch (snapshot.header.kind) {
                case core::kind::allocs:
                case core::kind::heap:
@@ -84,6 +86,7 @@ class text_writer {
     }
     put("\n# MaxRSS = ", sys::max_rss_bytes(), "\n");
     for (const std::string& comment : snapshot.header.comments) put("# ", clean(comment), "\n");
+    put_notes();
   }
 
   // Nanoseconds stand for cycles.
@@ -130,6 +133,7 @@ class text_writer {
       write_frames(*g.row);
     }
     for (const std::string& w : snapshot.header.warnings) put("# ", clean(w), "\n");
+    put_notes();
   }
 
   // The largest first.
@@ -187,6 +191,13 @@ class text_writer {
         put("#\t", hex{pc}, "\t", clean(f.name), "+", hex{pc - location.function_start}, "\t",
             clean(f.file), ":", std::int64_t{f.line}, "\n");
       }
+    }
+  }
+
+  // What could not be read of the modules.
+  void put_notes() {
+    if constexpr (requires { code_.notes(); }) {
+      for (const std::string& note : code_.notes()) put("# ", clean(note), "\n");
     }
   }
 

@@ -5,7 +5,7 @@
 //
 // It is the end of a pipe that nobody else has. A program may close descriptors that it did not
 // open, and the number may then be another file's: so it is closed only if it is still that pipe.
-// Its number is high, since programs rely on getting the lowest ones.
+// Its number is not one of the lowest, which programs rely on getting.
 //
 // Thread-safe. Keeps errno. Not for signal handlers.
 #ifndef WHENCE_SYS_SPARE_DESCRIPTOR_HPP
@@ -47,7 +47,7 @@ class spare_descriptor {
   }
 
  private:
-  static constexpr int least_number = 200;
+  static constexpr int least_number = 10;
   static constexpr int none = -1;
   // By another thread; in a child of fork perhaps for good, which is then without a spare one.
   static constexpr int taken = -2;
