@@ -52,7 +52,8 @@ class module_reader {
         read_vdso(m);
       } else {
         read_file(m, mapped);
-        if (file_.file == nullptr && loaded != nullptr) read_memory(*loaded);
+        // A file that was cut off may have its build-id still, and nothing else.
+        if (table_.empty() && loaded != nullptr) read_memory(*loaded);
       }
       table_.sort();
     } catch (const std::bad_alloc&) {
@@ -133,7 +134,8 @@ class module_reader {
     }
     memory_ = std::make_unique<memory_source>(copy);
     table_.add(*memory_, {0, at.count, bytes, at.name_bytes});
-    facts_.reason += "; exported functions are named from memory";
+    facts_.reason += facts_.reason.empty() ? "" : "; ";
+    facts_.reason += "exported functions are named from memory";
   }
 
   // What was read is the module's, if the module is still there.
