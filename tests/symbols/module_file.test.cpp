@@ -33,7 +33,8 @@ std::string source(const std::string& name) {
   return "[[gnu::noinline]] static int hidden_" + name +
          "(int n) { asm(\"\"); return n + 1; }\n"
          "extern \"C\" { int (*volatile hidden_one)(int) = hidden_" +
-         name + "; [[gnu::noinline]] int exported_" + name + "(int n) { asm(\"\"); return n + 2; } }\n";
+         name + "; [[gnu::noinline]] int exported_" + name +
+         "(int n) { asm(\"\"); return n + 2; } }\n";
 }
 
 void build(const workshop& shop, const std::string& name, const std::string& flags) {
@@ -88,7 +89,8 @@ bool has(const std::string& text, std::string_view part) {
 
 }  // namespace
 
-TEST_CASE("a library that was replaced keeps its exported names, and gets none of the other build") {
+TEST_CASE(
+    "a library that was replaced keeps its exported names, and gets none of the other build") {
   for (const char* id : {"-Wl,--build-id=sha1", "-Wl,--build-id=none"}) {
     CAPTURE(id);
     const workshop shop;
@@ -108,7 +110,8 @@ TEST_CASE("a library that was replaced keeps its exported names, and gets none o
   }
 }
 
-TEST_CASE("exported functions have names without a file: unlinked, or from a memfd that is closed") {
+TEST_CASE(
+    "exported functions have names without a file: unlinked, or from a memfd that is closed") {
   for (const char* style : {"gnu", "sysv", "both"}) {
     CAPTURE(style);
     const workshop shop;

@@ -3,8 +3,9 @@
 // One descriptor that is kept for the moment when the process has none left, which is when people
 // ask for a profile: it is closed to open a file, and taken again once the file is closed.
 //
-// It is the end of a pipe that nobody else has. A program may close descriptors that it did not
-// open, and the number may then be another file's: so it is closed only if it is still that pipe.
+// It is a socket of nobody's, which takes no second descriptor to make. A program may close
+// descriptors that it did not open, and the number may then be another file's: so it is closed only
+// if it is still that socket.
 // Its number is not one of the lowest, which programs rely on getting.
 //
 // Thread-safe. Keeps errno. Not for signal handlers.
@@ -12,6 +13,7 @@
 #define WHENCE_SYS_SPARE_DESCRIPTOR_HPP
 
 #include <fcntl.h>
+#include <sys/socket.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -61,14 +63,13 @@ class spare_descriptor {
   }
 
   int make() noexcept {
-    int ends[2];
-    if (::pipe2(ends, O_CLOEXEC) != 0) return none;
-    ::close(ends[1]);
-    int number = ::fcntl(ends[0], F_DUPFD_CLOEXEC, least_number);
+    const int low = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    if (low < 0) return none;
+    int number = ::fcntl(low, F_DUPFD_CLOEXEC, least_number);
     if (number >= 0) {
-      ::close(ends[0]);
+      ::close(low);
     } else {
-      number = ends[0];  // the limit is lower
+      number = low;  // there is no other
     }
     struct ::stat it {};
     if (::fstat(number, &it) == 0) {
