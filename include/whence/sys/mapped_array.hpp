@@ -1,42 +1,41 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A growing array in pages of its own, for what is read, used and given back: malloc would keep the
-// memory, or take it for a reason to keep the next. A child of fork does not get it: whoever fills
-// one does so under a lock that no child ever gets.
-//
-// Throws: std::bad_alloc, with all items still there. Not for signal handlers.
+// A growing array in pages of its own. What a reader of large files holds for a moment goes back to
+// the kernel whole when the array goes: an allocator would keep the pages below whatever was
+// allocated after them. A child of fork does not get it: it has no use for what its parent reads.
 #ifndef WHENCE_SYS_MAPPED_ARRAY_HPP
 #define WHENCE_SYS_MAPPED_ARRAY_HPP
 
 #include <sys/mman.h>
 
 #include <cstddef>
+#include <cstring>
 #include <new>
 #include <type_traits>
 #include <utility>
 
-#include <whence/sys/errno_guard.hpp>
 #include <whence/sys/pages.hpp>
 
 namespace whence::inline v1::sys {
 
 template <class T>
+requires std::is_trivially_copyable_v<T>
 class mapped_array {
  public:
-  static_assert(std::is_trivially_copyable_v<T> && std::is_trivially_destructible_v<T>);
-
   mapped_array() = default;
-  mapped_array(mapped_array&& other) noexcept { swap(other); }
+  mapped_array(mapped_array&& other) noexcept
+      : items_(std::exchange(other.items_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        capacity_(std::exchange(other.capacity_, 0)) {}
   mapped_array& operator=(mapped_array&& other) noexcept {
     swap(other);
     return *this;
   }
-  ~mapped_array() {
-    if (items_ != nullptr) unmap_pages(items_, bytes_);
-  }
+  ~mapped_array() { release(); }
 
   std::size_t size() const noexcept { return size_; }
   bool empty() const noexcept { return size_ == 0; }
+  std::size_t bytes() const noexcept { return size_ * sizeof(T); }
   T* data() noexcept { return items_; }
   const T* data() const noexcept { return items_; }
   T* begin() noexcept { return items_; }
@@ -45,48 +44,66 @@ class mapped_array {
   const T* end() const noexcept { return items_ + size_; }
   T& operator[](std::size_t i) noexcept { return items_[i]; }
   const T& operator[](std::size_t i) const noexcept { return items_[i]; }
+  T& back() noexcept { return items_[size_ - 1]; }
 
+  // Throws: std::bad_alloc, with all items still there.
   void push_back(const T& item) {
-    if (size_ == bytes_ / sizeof(T)) reserve(2 * size_ + 1);
-    ::new (static_cast<void*>(items_ + size_)) T(item);
-    ++size_;
+    const T copy = item;  // it may be one of these
+    reserve(size_ + 1);
+    items_[size_++] = copy;
+  }
+  void append(const T* from, std::size_t count) {
+    reserve(size_ + count);
+    if (count != 0) std::memcpy(items_ + size_, from, count * sizeof(T));
+    size_ += count;
+  }
+  // New items are zero.
+  void resize(std::size_t count) {
+    reserve(count);
+    if (count > size_) std::memset(static_cast<void*>(items_ + size_), 0, (count - size_) * sizeof(T));
+    size_ = count;
+  }
+  // New items are whatever is there: zero, if no item ever was.
+  void resize_untouched(std::size_t count) {
+    reserve(count);
+    size_ = count;
+  }
+  void reserve(std::size_t count) {
+    if (count <= capacity_) return;
+    constexpr std::size_t least = 4096 / sizeof(T) + 1;
+    std::size_t wanted = capacity_ * 2 < least ? least : capacity_ * 2;
+    if (wanted < count) wanted = count;
+    if (wanted > static_cast<std::size_t>(-1) / 2 / sizeof(T)) throw std::bad_alloc();
+    void* const moved = items_ == nullptr ? map_pages(wanted * sizeof(T))
+                                          : remapped(wanted * sizeof(T));
+    if (moved == nullptr) throw std::bad_alloc();
+    ::madvise(moved, wanted * sizeof(T), MADV_DONTFORK);
+    items_ = static_cast<T*>(moved);
+    capacity_ = wanted;
   }
   void pop_back() noexcept { --size_; }
   void clear() noexcept { size_ = 0; }
-
-  // New items are zero bytes.
-  void resize(std::size_t items) {
-    reserve(items);
-    for (; size_ < items; ++size_) ::new (static_cast<void*>(items_ + size_)) T{};
-    size_ = items;
-  }
-
-  void reserve(std::size_t items) {
-    if (items <= bytes_ / sizeof(T)) return;
-    if (items > most_bytes / sizeof(T)) throw std::bad_alloc();
-    const std::size_t bytes = (items * sizeof(T) + unit - 1) / unit * unit;
-    const errno_guard keep;
-    void* const grown =
-        items_ == nullptr ? map_pages(bytes) : ::mremap(items_, bytes_, bytes, MREMAP_MAYMOVE);
-    if (grown == nullptr || grown == MAP_FAILED) throw std::bad_alloc();
-    ::madvise(grown, bytes, MADV_DONTFORK);
-    items_ = static_cast<T*>(grown);
-    bytes_ = bytes;
-  }
-
   void swap(mapped_array& other) noexcept {
     std::swap(items_, other.items_);
     std::swap(size_, other.size_);
-    std::swap(bytes_, other.bytes_);
+    std::swap(capacity_, other.capacity_);
+  }
+  void release() noexcept {
+    if (items_ != nullptr) unmap_pages(items_, capacity_ * sizeof(T));
+    items_ = nullptr;
+    size_ = capacity_ = 0;
   }
 
  private:
-  static constexpr std::size_t unit = std::size_t{1} << 16;
-  static constexpr std::size_t most_bytes = std::size_t{1} << 40;
+  void* remapped(std::size_t bytes) noexcept {
+    const errno_guard keep;
+    void* const p = ::mremap(items_, capacity_ * sizeof(T), bytes, MREMAP_MAYMOVE);
+    return p == MAP_FAILED ? nullptr : p;
+  }
 
   T* items_ = nullptr;
   std::size_t size_ = 0;
-  std::size_t bytes_ = 0;
+  std::size_t capacity_ = 0;
 };
 
 }  // namespace whence::inline v1::sys
