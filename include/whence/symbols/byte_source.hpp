@@ -77,7 +77,6 @@ class process_source final : public byte_source {
  public:
   process_source(std::uintptr_t start, std::uint64_t bytes) : start_(start), size_(bytes) {}
   std::uint64_t size() const noexcept override { return size_; }
-  int descriptor() const noexcept { return descriptor_; }
 
  private:
   bool read_within(std::uint64_t offset, std::span<std::byte> to) const override {

@@ -31,6 +31,7 @@
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/symbols/inflate.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/sequence.hpp>
 
@@ -161,8 +162,8 @@ class debug_image {
            size <= static_cast<std::size_t>(bytes_.end() - at);
   }
 
-  // A view of some parts. libdw notes where the sections are when it opens it, so the headers may be
-  // written anew for the next one.
+  // A view of some parts. libdw notes where the sections are when it opens it, so the headers may
+  // be written anew for the next one.
   dwarf_handle open(const section_slices& slices) {
     for (std::size_t i = 0; i < debug_sections; ++i) {
       const std::span<const std::byte> part = section(static_cast<debug_section>(i), slices);
@@ -196,7 +197,7 @@ class debug_image {
 
   struct found {
     std::uint64_t offset = 0, stored = 0, plain = 0;
-    bool gnu = false, compressed = false;
+    bool gnu = false, compressed = false, is_zlib = false;
   };
 
   static found look_for(const byte_source& source, const elf& file, std::string name, bool split,
@@ -217,14 +218,17 @@ class debug_image {
     // | "ZLIB" | size, big-endian, 8 | or an Elf64_Chdr
     if (f.gnu) {
       std::array<unsigned char, 12> begin{};
-      if (!source.read_value(f.offset, begin) || std::memcmp(begin.data(), "ZLIB", 4) != 0) return {};
+      if (!source.read_value(f.offset, begin) || std::memcmp(begin.data(), "ZLIB", 4) != 0)
+        return {};
       f.plain = 0;
+      f.is_zlib = true;
       for (std::size_t i = 4; i < begin.size(); ++i) f.plain = f.plain << 8U | begin[i];
     } else if ((s->sh_flags & SHF_COMPRESSED) != 0) {
       Elf64_Chdr begin;
       if (!source.read_value(f.offset, begin)) return {};
       f.plain = begin.ch_size;
       f.compressed = true;
+      f.is_zlib = begin.ch_type == ELFCOMPRESS_ZLIB;
     }
     // zlib makes at most 1032 bytes of one; zstd could make more, compilers' data is far from that.
     if (f.plain / 1032 > f.stored) {
@@ -283,7 +287,10 @@ class debug_image {
 
   static bool take(const byte_source& source, const found& f, std::span<std::byte> to) {
     if (!f.gnu && !f.compressed) return source.read(f.offset, to);
-    return decompress(source, f, to);
+    const std::uint64_t head = f.gnu ? 12 : sizeof(Elf64_Chdr);
+    const bool inflated =
+        f.stored > head && f.is_zlib && inflate_into(source, f.offset + head, f.stored - head, to);
+    return inflated || decompress(source, f, to);
   }
 
   // libelf does it for a section of a file, so there is one around it for a moment.

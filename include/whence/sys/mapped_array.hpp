@@ -60,7 +60,8 @@ class mapped_array {
   // New items are zero.
   void resize(std::size_t count) {
     reserve(count);
-    if (count > size_) std::memset(static_cast<void*>(items_ + size_), 0, (count - size_) * sizeof(T));
+    if (count > size_)
+      std::memset(static_cast<void*>(items_ + size_), 0, (count - size_) * sizeof(T));
     size_ = count;
   }
   // New items are whatever is there: zero, if no item ever was.
@@ -74,8 +75,8 @@ class mapped_array {
     std::size_t wanted = capacity_ * 2 < least ? least : capacity_ * 2;
     if (wanted < count) wanted = count;
     if (wanted > static_cast<std::size_t>(-1) / 2 / sizeof(T)) throw std::bad_alloc();
-    void* const moved = items_ == nullptr ? map_pages(wanted * sizeof(T))
-                                          : remapped(wanted * sizeof(T));
+    void* const moved =
+        items_ == nullptr ? map_pages(wanted * sizeof(T)) : remapped(wanted * sizeof(T));
     if (moved == nullptr) throw std::bad_alloc();
     ::madvise(moved, wanted * sizeof(T), MADV_DONTFORK);
     items_ = static_cast<T*>(moved);
