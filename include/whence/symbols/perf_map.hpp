@@ -45,8 +45,12 @@ class perf_map {
     for (int looked = 0; at > 0 && looked < 64; ++looked) {
       const function& f = functions_[--at];
       if (address - f.start >= f.bytes) continue;
-      std::string name(f.name_bytes, '\0');
-      return file_.read(f.name, std::as_writable_bytes(std::span(name))) ? name : std::string{};
+      std::string text(f.line_bytes, '\0');
+      if (!file_.read(f.line, std::as_writable_bytes(std::span(text)))) return {};
+      // The file may have been written anew since.
+      const line now(text);
+      const bool same = now.start == f.start && now.bytes == f.bytes;
+      return same ? std::string(now.name.substr(0, now.name.find('\n'))) : std::string{};
     }
     return {};
   }
@@ -56,8 +60,18 @@ class perf_map {
   static constexpr std::size_t longest_line = 4096;
 
   struct function {
-    std::uint64_t start, bytes, name;  // `name`: where it is in the file
-    std::uint32_t name_bytes;
+    std::uint64_t start, bytes, line;  // `line`: where it is in the file
+    std::uint32_t line_bytes;
+  };
+
+  struct line {
+    explicit line(std::string_view text) {
+      start = sys::parse(take_until(text, ' '), 16);
+      bytes = sys::parse(take_until(text, ' '), 16);
+      name = text;
+    }
+    std::uint64_t start, bytes;
+    std::string_view name;
   };
 
   void read() {
@@ -81,13 +95,11 @@ class perf_map {
     }
   }
 
-  void add(std::string_view line, std::uint64_t at) {
-    std::string_view rest = line.substr(0, longest_line);
-    const std::uint64_t start = sys::parse(take_until(rest, ' '), 16);
-    const std::uint64_t bytes = sys::parse(take_until(rest, ' '), 16);
-    if (start == 0 || bytes == 0 || rest.empty()) return;
-    functions_.push_back({start, bytes, at + static_cast<std::uint64_t>(rest.data() - line.data()),
-                          static_cast<std::uint32_t>(rest.size())});
+  void add(std::string_view text, std::uint64_t at) {
+    text = text.substr(0, longest_line);
+    const line it(text);
+    if (it.start == 0 || it.bytes == 0 || it.name.empty()) return;
+    functions_.push_back({it.start, it.bytes, at, static_cast<std::uint32_t>(text.size())});
   }
 
   file_source file_;
