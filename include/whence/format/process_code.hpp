@@ -30,6 +30,9 @@ class process_code {
     return names_.resolve(lookup_pc);
   }
 
+  // What to write for an address of a stack: where its code is now, if it is loaded.
+  std::uintptr_t place_of(std::uintptr_t address) const { return names_.place_of(address); }
+
   // The executable mappings, those of the program itself first: readers take the first for it.
   std::vector<symbols::mapping> mappings() const {
     std::vector<symbols::mapping> all = names_.mappings();

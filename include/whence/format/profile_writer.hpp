@@ -47,6 +47,16 @@ inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noex
   return code ? pc : core::unknown_frame;
 }
 
+// What is written for it, and for a return address too. (Code of tests is where it is.)
+template <class Code>
+std::uintptr_t place_of(const Code& code, std::uintptr_t address) {
+  if constexpr (requires { code.place_of(address); }) {
+    return code.place_of(address);
+  } else {
+    return address;
+  }
+}
+
 // A sample type that every backend takes.
 inline std::string sample_type_name(std::string_view profile_name) {
   const auto kept = [](char c) {
@@ -100,9 +110,11 @@ class basic_profile_writer {
   [[nodiscard]] std::error_code finish() {
     if (error_) return error_;
     return error_ = sys::as_error([&] {
-             const mapping_table mappings(code_.mappings(), addresses_.addresses());
              look_up_in_order();
-             write_locations(mappings);
+             std::vector<std::uintptr_t> places = addresses_.addresses();
+             for (std::uintptr_t& place : places) place = place_of(code_, place);
+             const mapping_table mappings(code_.mappings(), places);
+             write_locations(mappings, places);
              write_mappings(mappings);
              write_header();
              for (const std::string_view text : strings_.texts()) {
@@ -189,14 +201,14 @@ class basic_profile_writer {
     return {&pseudo_, 1};
   }
 
-  void write_locations(const mapping_table& mappings) {
+  void write_locations(const mapping_table& mappings, std::span<const std::uintptr_t> places) {
     std::uint64_t id = 0;
-    for (const std::uintptr_t address : addresses_.addresses()) {
-      const std::span<const symbols::frame> frames = frames_of(address);
+    for (std::size_t n = 0; n < places.size(); ++n) {
+      const std::span<const symbols::frame> frames = frames_of(addresses_.addresses()[n]);
       const std::size_t step =
           names_ == names::of_frames ? 1 : sys::most<std::size_t>(frames.size(), 1);
       for (std::size_t i = 0; i == 0 || i < frames.size(); i += step) {
-        write_location(++id, mappings.id(address), address,
+        write_location(++id, mappings.id(places[n]), places[n],
                        frames.subspan(i, sys::least(step, frames.size() - i)));
       }
     }

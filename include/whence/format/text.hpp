@@ -147,10 +147,10 @@ class text_writer {
   }
 
   // As in the protobuf, no stack is without a frame: pprof refuses a line that has none.
-  static std::string addresses(const profile_row& row) {
+  std::string addresses(const profile_row& row) {
     std::string text = "@";
     for (const std::uintptr_t a : row.stack)
-      append(text, " ", hex{core::is_pseudo(a) ? core::pseudo_frame_of(a) : a});
+      append(text, " ", hex{core::is_pseudo(a) ? core::pseudo_frame_of(a) : place_of(code_, a)});
     if (row.truncated) append(text, " ", hex{core::truncated_frame});
     if (row.stack.empty() && !row.truncated) append(text, " ", hex{core::unknown_frame});
     return text;
@@ -184,11 +184,12 @@ class text_writer {
       return;
     }
     const symbols::location& location = code_.resolve(pc);
+    const std::uintptr_t place = place_of(code_, pc);
     for (const symbols::frame& f : location.frames) {
       if (location.function_start == 0 || f.name.empty()) {
-        put("#\t", hex{pc}, "\n");
+        put("#\t", hex{place}, "\n");
       } else {
-        put("#\t", hex{pc}, "\t", clean(f.name), "+", hex{pc - location.function_start}, "\t",
+        put("#\t", hex{place}, "\t", clean(f.name), "+", hex{pc - location.function_start}, "\t",
             clean(f.file), ":", std::int64_t{f.line}, "\n");
       }
     }

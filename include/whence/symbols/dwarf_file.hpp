@@ -137,7 +137,8 @@ class dwarf_file {
   sys::mapped_array<dwarf_unit> units_;
 };
 
-// ---- attributes, as far as libdw's functions would need the units that a view does not show --------
+// ---- attributes, as far as libdw's functions would need the units that a view does not show
+// --------
 
 inline bool has_attribute(::Dwarf_Die& die, unsigned name, ::Dwarf_Attribute& to) noexcept {
   return ::dwarf_attr(&die, name, &to) != nullptr && to.valp != nullptr;

@@ -73,7 +73,8 @@ class dwarf_names {
     ::Dwarf* const dwarf = view(file, unit);
     to.file = &file;
     to.unit = unit;
-    return dwarf != nullptr && ::dwarf_offdie(dwarf, file.units()[unit].first_die, &to.die) != nullptr;
+    return dwarf != nullptr &&
+           ::dwarf_offdie(dwarf, file.units()[unit].first_die, &to.die) != nullptr;
   }
 
   // What the function is a copy of: the last of the chain.
@@ -87,8 +88,10 @@ class dwarf_names {
         if (line && *line <= 0xffffffff) name.start_line = static_cast<std::uint32_t>(*line);
       }
       first = false;
-      for (const unsigned attribute : {unsigned{DW_AT_linkage_name}, unsigned{DW_AT_MIPS_linkage_name}}) {
-        if (!name.linker_name && text_of(declared.die, attribute, name.text)) name.linker_name = true;
+      for (const unsigned attribute :
+           {unsigned{DW_AT_linkage_name}, unsigned{DW_AT_MIPS_linkage_name}}) {
+        if (!name.linker_name && text_of(declared.die, attribute, name.text))
+          name.linker_name = true;
       }
       place next;
       if (!origin(declared, next)) break;
@@ -137,7 +140,8 @@ class dwarf_names {
     switch (a.form) {
       case DW_FORM_ref_addr:
         file = from.file;
-        if (from.file->units()[from.unit].version < 3) size = from.file->units()[from.unit].address_bytes;
+        if (from.file->units()[from.unit].version < 3)
+          size = from.file->units()[from.unit].address_bytes;
         break;
       case DW_FORM_GNU_ref_alt:
         file = supplement_;
@@ -157,7 +161,8 @@ class dwarf_names {
         return ::dwarf_formref_die(&a, &to.die) != nullptr;
     }
     std::uint64_t offset = 0;
-    if (file == nullptr || size > sizeof offset || !from.file->image.holds(a.valp, size)) return false;
+    if (file == nullptr || size > sizeof offset || !from.file->image.holds(a.valp, size))
+      return false;
     std::memcpy(&offset, a.valp, size);
     const auto unit = file->unit_at(offset);
     if (!unit) return false;
@@ -200,7 +205,9 @@ class dwarf_names {
     path += name;
   }
 
-  static bool is_function(::Dwarf_Die& die) noexcept { return ::dwarf_tag(&die) == DW_TAG_subprogram; }
+  static bool is_function(::Dwarf_Die& die) noexcept {
+    return ::dwarf_tag(&die) == DW_TAG_subprogram;
+  }
 
   std::string own_name(place& p) {
     const int tag = ::dwarf_tag(&p.die);
@@ -230,7 +237,8 @@ class dwarf_names {
     int status = ::dwarf_child(&type, &child);
     for (int i = 0; status == 0 && i < 64; ++i, status = ::dwarf_siblingof(&child, &child)) {
       std::string member;
-      if (is_function(child) && text_of(child, DW_AT_name, member) && member == "operator()") return true;
+      if (is_function(child) && text_of(child, DW_AT_name, member) && member == "operator()")
+        return true;
     }
     return false;
   }
@@ -243,7 +251,8 @@ class dwarf_names {
     if (!line || !file || !root(*p.file, p.unit, unit)) return {};
     const auto table = constant_of(unit.die, DW_AT_stmt_list);
     const std::string path =
-        table ? line_program(*p.file, p.file->units()[p.unit], *table, {}).file(*file) : std::string();
+        table ? line_program(*p.file, p.file->units()[p.unit], *table, {}).file(*file)
+              : std::string();
     return " at " + path.substr(path.rfind('/') + 1) + ":" + std::to_string(*line);
   }
 
@@ -270,7 +279,9 @@ class dwarf_names {
   std::span<const std::uint64_t> children_of(place& parent) {
     const std::uint64_t of = parent.offset();
     std::size_t at = 0;
-    while (at < families_.size() && (families_[at].file != parent.file || families_[at].parent != of)) ++at;
+    while (at < families_.size() &&
+           (families_[at].file != parent.file || families_[at].parent != of))
+      ++at;
     if (at == families_.size()) {
       families_.push_back({parent.file, of, children_.size(), children_.size()});
       ::Dwarf_Die child;

@@ -118,7 +118,8 @@ class scope_builder {
     bool any = false;
     ranges_.each(die, [&](std::uint64_t low, std::uint64_t high) {
       if (!to_.holds(low, high)) return;
-      extents_.push_back({to_.place_of(low), to_.place_of(high), fresh, static_cast<std::uint32_t>(depth)});
+      extents_.push_back(
+          {to_.place_of(low), to_.place_of(high), fresh, static_cast<std::uint32_t>(depth)});
       any = true;
     });
     if (!any || fresh == no_scope) return no_scope;

@@ -42,8 +42,9 @@ namespace whence::inline v1::symbols {
 
 class libdw_lines {
  public:
-  // `file`: the module's file, `debug`: what was stripped from it, or -1. Both are the caller's, who
-  // knows that they are the right ones, and stay open as long as this lives. `path`: the module's.
+  // `file`: the module's file, `debug`: what was stripped from it, or -1. Both are the caller's,
+  // who knows that they are the right ones, and stay open as long as this lives. `path`: the
+  // module's.
   libdw_lines(int file, int debug, const std::string& path) : path_(path), split_(path) {
     const sys::errno_guard keep;
     try {
@@ -114,7 +115,8 @@ class libdw_lines {
     if (!found) found = open(descriptor, why);
     note(why);
     if (!found) return;
-    const bool whole = main_.list_units(0, [this](dwarf_unit& u, ::Dwarf_Die& root) { add(u, root); });
+    const bool whole =
+        main_.list_units(0, [this](dwarf_unit& u, ::Dwarf_Die& root) { add(u, root); });
     if (!whole) note("the list of units is damaged");
     sys::sort(units_at_, [](const unit_range& a, const unit_range& b) { return a.low < b.low; });
     tables_of_.resize(main_.units().size());
@@ -160,9 +162,11 @@ class libdw_lines {
     u.rnglists_base = first_of(root, DW_AT_rnglists_base, DW_AT_rnglists_base);
     ::Dwarf_Attribute a;
     u.has_lines = has_attribute(root, DW_AT_stmt_list, a);
-    u.is_skeleton = has_attribute(root, DW_AT_dwo_name, a) || has_attribute(root, DW_AT_GNU_dwo_name, a);
+    u.is_skeleton =
+        has_attribute(root, DW_AT_dwo_name, a) || has_attribute(root, DW_AT_GNU_dwo_name, a);
     const address_source addresses{&main_, &u};
-    if (has_attribute(root, DW_AT_low_pc, a)) u.low_pc = address_of(main_, a, addresses).value_or(0);
+    if (has_attribute(root, DW_AT_low_pc, a))
+      u.low_pc = address_of(main_, a, addresses).value_or(0);
     const auto number = static_cast<std::uint32_t>(main_.units().size());
     const range_reader ranges{main_, u, addresses};
     ranges.each(root, [&](std::uint64_t low, std::uint64_t high) {
@@ -176,8 +180,7 @@ class libdw_lines {
   }
 
   std::size_t after(std::uint64_t address) const {
-    return sys::first_after(units_at_,
-                            [address](const unit_range& r) { return address < r.low; });
+    return sys::first_after(units_at_, [address](const unit_range& r) { return address < r.low; });
   }
 
   // ---- reading a unit
@@ -241,7 +244,8 @@ class libdw_lines {
     line_reader(libdw_lines& of, dwarf_names::place& root)
         : of_(of),
           program_(*root.file, root.file->units()[root.unit],
-                   constant_of(root.die, DW_AT_stmt_list).value_or(~std::uint64_t{0}), of.folder_) {}
+                   constant_of(root.die, DW_AT_stmt_list).value_or(~std::uint64_t{0}), of.folder_) {
+    }
 
     std::uint32_t file(std::uint64_t number) {
       if (number > most_files) return 0;
@@ -270,7 +274,9 @@ class libdw_lines {
         if (!live || (!first && address < before) || !t.holds(address, address + 1)) return;
         before = address;
         const line_row r{t.place_of(address), file(number), line, column};
-        if (!first && rows.back().file == r.file && rows.back().line == line && rows.back().column == column) return;
+        if (!first && rows.back().file == r.file && rows.back().line == line &&
+            rows.back().column == column)
+          return;
         if (!first && rows.back().at == r.at) {
           rows.back() = r;
         } else {
@@ -281,7 +287,8 @@ class libdw_lines {
         if (rows.size() != begin) {
           if (address >= before && t.holds(address - 1, address)) {
             rows.push_back({t.place_of(address), no_file, 0, 0});
-            sequences.push_back({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(rows.size())});
+            sequences.push_back(
+                {static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(rows.size())});
           } else {
             rows.resize(begin);
           }

@@ -201,7 +201,8 @@ class line_program {
     for (unsigned i = 1; i < opcode_base_; ++i) operands_[i] = static_cast<unsigned char>(byte());
     if (opcode_base_ == 0 || at > program_) return false;
     const std::span<const std::byte> names = section_.first(program_);
-    return version_ < 5 ? read_old_names(names, at) : read_names(names, at, folders_) && read_names(names, at, files_);
+    return version_ < 5 ? read_old_names(names, at)
+                        : read_names(names, at, folders_) && read_names(names, at, files_);
   }
 
   static entry text_at(std::span<const std::byte> section, std::uint64_t at) noexcept {
@@ -229,7 +230,8 @@ class line_program {
   }
 
   // | number of columns, 1 | content and form of each | number of rows | rows |
-  bool read_names(std::span<const std::byte> names, std::uint64_t& at, sys::mapped_array<entry>& to) {
+  bool read_names(std::span<const std::byte> names, std::uint64_t& at,
+                  sys::mapped_array<entry>& to) {
     struct column {
       std::uint64_t content, form;
     };

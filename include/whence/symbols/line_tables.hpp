@@ -91,7 +91,8 @@ struct table_part {
 
 // The last item of a part that is not after `at`; nullptr: all are.
 template <class T>
-const T* last_before(const sys::mapped_array<T>& items, table_part part, std::uint32_t at) noexcept {
+const T* last_before(const sys::mapped_array<T>& items, table_part part,
+                     std::uint32_t at) noexcept {
   std::size_t low = part.begin;
   for (std::size_t count = part.end - part.begin; count > 0;) {
     const std::size_t half = count / 2;

@@ -39,7 +39,9 @@ inline void note_split_id(dwarf_unit& u, ::Dwarf_Die& root) {
   if (u.version < 5) u.split_id = constant_of(root, DW_AT_GNU_dwo_id).value_or(0);
 }
 
-inline std::string folder_of(const std::string& path) { return path.substr(0, path.rfind('/') + 1); }
+inline std::string folder_of(const std::string& path) {
+  return path.substr(0, path.rfind('/') + 1);
+}
 
 // A split unit and the file it is in.
 struct split_unit {
@@ -156,7 +158,8 @@ class split_units {
   std::unique_ptr<dwarf_file> alone_;
 };
 
-// The supplement of a file, at `path`; nullptr if it names none or it is not there, which `why` says.
+// The supplement of a file, at `path`; nullptr if it names none or it is not there, which `why`
+// says.
 inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, const elf& file,
                                                    const std::string& path, std::string& why) {
   std::vector<std::byte> link;
@@ -175,7 +178,8 @@ inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, co
   if (name_at != 0 && !uleb_at(link, id_at)) return nullptr;
   const std::string id = to_hex(std::span(link).subspan(id_at));
   if (id.size() < 4) return nullptr;
-  const std::string by_id = "/usr/lib/debug/.build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug";
+  const std::string by_id =
+      "/usr/lib/debug/.build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug";
   for (const std::string& candidate :
        {by_id, name.starts_with('/') ? name : folder_of(path) + name}) {
     const file_source other(candidate.c_str());

@@ -138,6 +138,16 @@ class symbolizer {
     return *k.where;
   }
 
+  // Where the code is now that stacks have at `address`: differs from it for a plugin that is
+  // loaded.
+  std::uintptr_t place_of(std::uintptr_t address) {
+    if (!unwind::plugins::is_plugin_key(address)) return address;
+    const std::lock_guard hold(mutex_);
+    const module_list::pointer* const m = modules_.find(address);
+    const bool loaded = m != nullptr && modules_.loaded_as((*m)->it) != nullptr;
+    return loaded ? address - (*m)->it.away : address;
+  }
+
   // The code that is mapped, the program's first; read once for all who are reading.
   std::vector<mapping> mappings() {
     const std::lock_guard hold(mutex_);
@@ -161,25 +171,33 @@ class symbolizer {
     return found;
   }
 
-  // What is missing of the modules that were asked in this reading, a line each.
+  // What is missing of the modules that were asked in this reading: a line for each reason.
   std::vector<std::string> notes() {
     const std::lock_guard hold(mutex_);
-    std::vector<std::string> lines;
-    std::size_t more = 0;
+    struct note {
+      std::string reason, paths;
+      std::size_t modules;
+    };
+    std::vector<note> notes;
     modules_.for_each([&](const known_module& m) {
       if (m.asked_in != reading_number_ || m.facts.reason.empty()) return;
-      if (lines.size() == most_notes) {
-        ++more;
-      } else {
-        lines.push_back(m.it.path + ": " + m.facts.reason);
-      }
+      std::size_t i = 0;
+      while (i < notes.size() && notes[i].reason != m.facts.reason) ++i;
+      if (i == notes.size()) notes.push_back({m.facts.reason, {}, 0});
+      if (++notes[i].modules > most_named) return;
+      notes[i].paths += (notes[i].paths.empty() ? "" : ", ") + m.it.path;
     });
-    if (more != 0) lines.push_back("and " + std::to_string(more) + " more modules");
+    std::vector<std::string> lines;
+    for (const note& n : notes) {
+      const std::size_t more = n.modules > most_named ? n.modules - most_named : 0;
+      const std::string rest = more == 0 ? "" : " and " + std::to_string(more) + " more";
+      lines.push_back(n.paths + rest + ": " + n.reason);
+    }
     return lines;
   }
 
  private:
-  static constexpr std::size_t most_notes = 16;
+  static constexpr std::size_t most_named = 4;
   static constexpr std::int64_t retry_ns = 1'000'000'000;
 
   struct known {
