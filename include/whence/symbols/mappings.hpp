@@ -8,7 +8,6 @@
 #ifndef WHENCE_SYMBOLS_MAPPINGS_HPP
 #define WHENCE_SYMBOLS_MAPPINGS_HPP
 
-#include <sys/sysmacros.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -45,6 +44,12 @@ inline std::string_view take_until(std::string_view& line, char stop) {
   return token;
 }
 
+// As stat tells it: makedev(), whose header defines macros `major` and `minor` in every program.
+constexpr std::uint64_t device_number(std::uint64_t major, std::uint64_t minor) noexcept {
+  return (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~std::uint64_t{0xff}) << 12 |
+         (major & ~std::uint64_t{0xfff}) << 32;
+}
+
 // All that can be executed, anonymous ones too.
 inline std::vector<mapping> parse_code(std::string_view text) {
   std::vector<mapping> result;
@@ -57,7 +62,7 @@ inline std::vector<mapping> parse_code(std::string_view text) {
     m.offset = sys::parse(take_until(line, ' '), 16);
     const std::uint64_t major = sys::parse(take_until(line, ':'), 16);
     const std::uint64_t minor = sys::parse(take_until(line, ' '), 16);
-    m.file.device = ::makedev(static_cast<unsigned>(major), static_cast<unsigned>(minor));
+    m.file.device = device_number(major, minor);
     m.file.inode = sys::parse(take_until(line, ' '), 10);
     line.remove_prefix(sys::least(line.find_first_not_of(' '), line.size()));
     constexpr std::string_view deleted = " (deleted)";

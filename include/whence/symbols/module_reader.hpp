@@ -15,7 +15,6 @@
 #include <cstring>
 #include <memory>
 #include <new>
-#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -73,7 +72,7 @@ class module_reader {
   // Innermost inlined frame first; empty if there is no debug information.
   std::vector<source_line> lines(std::uintptr_t pc) {
     std::vector<source_line> found;
-    if (lines_) found = lines_->find(pc - bias_);
+    if (lines_ != nullptr) found = lines_->find(pc - bias_);
     for (const source_line& l : found) facts_.has_lines = facts_.has_lines || l.line != 0;
     return found;
   }
@@ -110,8 +109,9 @@ class module_reader {
       if (debug_.file == nullptr && debug_.error != 0) fail(debug_.error);
     }
     if (const int error = file_.file->error(); error != 0) fail(error);
-    lines_.emplace(file_.file->descriptor(),
-                   debug_.file != nullptr ? debug_.file->descriptor() : -1, file_.path);
+    lines_ = std::make_unique<debug_lines>(file_.file->descriptor(),
+                                           debug_.file != nullptr ? debug_.file->descriptor() : -1,
+                                           file_.path);
     if (facts_.reason.empty()) facts_.reason = lines_->missing();
   }
 
@@ -151,7 +151,7 @@ class module_reader {
   sys::mapped_array<std::byte> copy_;
   std::unique_ptr<memory_source> memory_;
   symbol_table table_;  // of the sources above
-  std::optional<debug_lines> lines_;
+  std::unique_ptr<debug_lines> lines_;
   module_facts facts_;
 };
 

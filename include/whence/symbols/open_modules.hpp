@@ -11,7 +11,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -51,10 +50,10 @@ class open_modules {
 
   // As the kernel lists it: read once.
   const std::vector<mapping>& code() {
-    if (!code_) code_ = mapped_code();
-    return *code_;
+    if (!std::exchange(has_code_, true)) code_ = mapped_code();
+    return code_;
   }
-  void modules_changed() { code_.reset(); }
+  void modules_changed() noexcept { has_code_ = false; }
 
   const perf_map& generated_code() {
     if (generated_ == nullptr) generated_ = std::make_unique<perf_map>();
@@ -64,7 +63,8 @@ class open_modules {
   void close() {
     readers_.clear();
     readers_.shrink_to_fit();
-    code_.reset();
+    std::vector<mapping>().swap(code_);
+    has_code_ = false;
     generated_.reset();
     sys::spare.refill();
   }
@@ -78,7 +78,8 @@ class open_modules {
   };
 
   std::vector<open_reader> readers_;
-  std::optional<std::vector<mapping>> code_;
+  std::vector<mapping> code_;
+  bool has_code_ = false;
   std::unique_ptr<perf_map> generated_;
 };
 

@@ -3,9 +3,8 @@
 // One descriptor that is kept for the moment when the process has none left, which is when people
 // ask for a profile: it is closed to open a file, and taken again once the file is closed.
 //
-// It is a socket of nobody's, which takes no second descriptor to make. A program may close
-// descriptors that it did not open, and the number may then be another file's: so it is closed only
-// if it is still that socket.
+// It is an empty file without a name. A program may close descriptors that it did not open, and the
+// number may then be another file's: so it is closed only if it is still that file.
 // Its number is not one of the lowest, which programs rely on getting.
 //
 // Thread-safe. Keeps errno. Not for signal handlers.
@@ -13,7 +12,7 @@
 #define WHENCE_SYS_SPARE_DESCRIPTOR_HPP
 
 #include <fcntl.h>
-#include <sys/socket.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -63,7 +62,7 @@ class spare_descriptor {
   }
 
   int make() noexcept {
-    const int low = ::socket(AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+    const int low = ::memfd_create("whence", MFD_CLOEXEC);
     if (low < 0) return none;
     int number = ::fcntl(low, F_DUPFD_CLOEXEC, least_number);
     if (number >= 0) {
