@@ -46,6 +46,7 @@
 #include <whence/errc.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/instruments/recorder.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/snapshot.hpp>
 
 namespace whence::inline v1 {
@@ -83,7 +84,7 @@ class cpu_session {
 
   // Writes the window, as far as it goes, as gzip-compressed profile.proto with symbols. The error
   // of the write, or error().
-  [[nodiscard]] std::error_code write_to(sink out) const;
+  [[nodiscard]] std::error_code write_to(sink out, write_options options = {}) const;
 
  private:
   const std::unique_ptr<samplers::session<samplers::cpu_sampler>> it_;

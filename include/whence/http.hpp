@@ -27,6 +27,9 @@
 //   symbol               names of addresses, by GET or POST, also below every folder
 //   cmdline              the arguments, each ended by NUL but the last
 //
+// The same answers at /pprof/heap and the like, where gperftools and brpc have them, if the prefix
+// is or ends with /debug/pprof/.
+//
 // Every profile takes the parameters of http/view.hpp. Who is answered is told in http/access.hpp.
 // Errors are text with X-Go-Pprof, as `go tool pprof` wants them:
 //

@@ -34,6 +34,7 @@
 #include <string_view>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include <whence/http.hpp>
 #include <whence/http/operation.hpp>
@@ -133,9 +134,12 @@ inline void mount(httplib::Server& on, http::options o = {}) {
   http::check(o);
   const std::string folder = o.prefix.substr(0, o.prefix.size() - 1);
   const std::string beside = folder.substr(0, folder.rfind('/') + 1);
-  const std::string patterns[] = {
+  std::vector<std::string> patterns = {
       http::escaped_for_regex(folder) + "(/[\\s\\S]{0,256})?",
       http::escaped_for_regex(beside.empty() ? "/" : beside) + "fgprof"};
+  if (const std::string old = http::old_prefix(o); !old.empty()) {
+    patterns.push_back(http::escaped_for_regex(old) + "[\\s\\S]{0,256}");
+  }
   const httplib::Server::Handler handler = [o = std::move(o)](const httplib::Request& asked,
                                                               httplib::Response& to) {
     http::answer(asked, to, o);

@@ -17,6 +17,23 @@ namespace whence::inline v1 {
 
 // ---- profiles
 
+// How a profile names its functions. brief: as pprof shows C++ by default, shop::prices, the
+// mangled name beside it; templates: with template arguments; full: with parameters and results
+// too; mangled: as the linker knows them.
+enum class name_style { brief, templates, full, mangled };
+
+// What a profile says of its addresses. automatic: all that is known, and of a module without
+// symbols that nothing is, beside names of module and offset; deferred: of such a module no names
+// at all, for those who add them later to what has none; all: as if everything were known; none:
+// addresses alone.
+enum class symbol_mode { automatic, deferred, all, none };
+
+// How a profile is written. Complete, because it is a default argument.
+struct write_options {
+  name_style names = name_style::brief;
+  symbol_mode symbols = symbol_mode::automatic;
+};
+
 class profile;
 class profile_key;
 struct profile_header;

@@ -34,6 +34,7 @@
 
 #include <whence/format/sink.hpp>
 #include <whence/instruments/recorder.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/snapshot.hpp>
 
 namespace whence::inline v1 {
@@ -71,7 +72,7 @@ class wall_session {
 
   // Writes the window, as far as it goes, as gzip-compressed profile.proto with symbols. The error
   // of the write, or error().
-  [[nodiscard]] std::error_code write_to(sink out) const;
+  [[nodiscard]] std::error_code write_to(sink out, write_options options = {}) const;
 
  private:
   const std::unique_ptr<samplers::session<samplers::wall_sampler>> it_;

@@ -15,83 +15,14 @@
 #include <vector>
 
 #include "../sanitizers.hpp"
+#include "encoded.hpp"
 #include "tools.hpp"
 #include <whence/format/profile_writer.hpp>
 #include <whence/profile/snapshot.hpp>
 
 using namespace whence;
 
-namespace {
-
-using addresses = std::vector<std::uintptr_t>;
-
-// An app with main, a function inlined into another, and a C function.
-tools::code app() {
-  tools::code c;
-  c.mapped = {{0x400000, 0x500000, 0x1000, "/bin/app", "00ff"},
-              {0x7f0000000000, 0x7f0000100000, 0, "/lib/libc.so", ""}};
-  c.entries[0x40000f] = {{{"ns::push(int)", "_ZN2ns4pushEi", "/src/v.hpp", 10},
-                          {"ns::work()", "_ZN2ns4workEv", "/src/w.cpp", 20}},
-                         0x400000};
-  c.entries[0x40001f] = {{{"main", "main", "/src/main.cpp", 30}}, 0x400010};
-  c.entries[0x7f000000000f] = {{{"qsort", "qsort", "", 0}}, 0x7f0000000000};
-  return c;
-}
-
-profile_header header_of(core::kind kind, std::string name) {
-  profile_header h;
-  h.kind = kind;
-  h.name = std::move(name);
-  h.time_ns = 1'700'000'000'000'000'000;
-  return h;
-}
-
-profile_row row_of(const addresses& stack, std::int64_t value) {
-  profile_row r;
-  r.stack = stack;
-  r.values = {value};
-  r.raw = r.values;
-  return r;
-}
-
-std::string encode(const profile_header& header, const std::vector<profile_row>& rows,
-                   tools::code code = app()) {
-  std::string file;
-  sink out(file);
-  format::basic_profile_writer<format::stored, tools::code> writer(out, header, std::move(code));
-  for (const profile_row& row : rows) writer.add(row);
-  CHECK_FALSE(writer.finish());
-  return file;
-}
-
-// As protoc prints it.
-std::string decoded(const std::string& file) {
-  const tools::folder here;
-  tools::save(here / "profile.pb", file);
-  return tools::decode(here / "profile.pb", false);
-}
-
-std::string raw(const std::string& file) {
-  const tools::folder here;
-  tools::save(here / "profile.pb", file);
-  const std::string text = tools::output_of("go tool pprof -raw " + (here / "profile.pb").string());
-  CHECK_FALSE(tools::contains(text, "failed"));
-  return text;
-}
-
-// The blocks "field {...}" of protoc's output.
-std::vector<std::string> blocks(const std::string& text, const std::string& field) {
-  std::vector<std::string> result;
-  const std::string begin = "\n" + field + " {\n";
-  const std::string all = "\n" + text;
-  for (std::size_t at = all.find(begin); at != std::string::npos; at = all.find(begin, at + 1)) {
-    const std::size_t from = at + begin.size();
-    result.push_back(all.substr(from, all.find("\n}", from) + 1 - from));
-  }
-  return result;
-}
-
-}  // namespace
+using namespace encoded;
 
 TEST_CASE("a profile reads back in pprof: names, lines, inlined frames innermost first") {
   const addresses stack{0x400010, 0x400020, 0x7f0000000010};
@@ -99,16 +30,13 @@ TEST_CASE("a profile reads back in pprof: names, lines, inlined frames innermost
       raw(encode(header_of(core::kind::custom, "app.files"), {row_of(stack, 5)}));
   CHECK(tools::contains(text, "PeriodType: app.files count\nPeriod: 1\n"));
   CHECK(tools::contains(text, "Samples:\napp.files/count\n          5: 1 2 3 \n"));
-  CHECK(tools::contains(text, "1: 0x40000f M=1 ns::push(int) /src/v.hpp:10 s=0(inlined)\n") +
-            tools::contains(text, "1: 0x40000f M=1 ns::push(int) /src/v.hpp:10 s=0") >
-        0);
-  CHECK(tools::contains(text, "ns::work() /src/w.cpp:20"));
-  CHECK(text.find("ns::push(int)") < text.find("ns::work()"));
+  CHECK(tools::contains(text, "1: 0x40000f M=1 ns::push /src/v.hpp:10 s=0"));
+  CHECK(tools::contains(text, "ns::work /src/w.cpp:20"));
+  CHECK(text.find("ns::push") < text.find("ns::work"));
   CHECK(tools::contains(text, "2: 0x40001f M=1 main /src/main.cpp:30"));
   CHECK(tools::contains(text, "3: 0x7f000000000f M=2 qsort"));
   CHECK(tools::contains(text, "1: 0x400000/0x500000/0x1000 /bin/app 00ff [FN][FL][LN][IN]"));
-  CHECK(
-      tools::contains(text, "2: 0x7f0000000000/0x7f0000100000/0x0 /lib/libc.so  [FN][FL][LN][IN]"));
+  CHECK(tools::contains(text, "2: 0x7f0000000000/0x7f0000100000/0x0 /lib/libc.so  [FN]\n"));
 }
 
 TEST_CASE("pprof shows names as they are, templates and arguments too") {
@@ -250,7 +178,7 @@ TEST_CASE("code that is no longer mapped has a mapping, and its name as the symb
   const addresses stack{0x600010, 0x400020};
   const std::string text = raw(encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}));
   CHECK(tools::contains(text, "1: 0x60000f M=2 [app+0x7]"));
-  CHECK(tools::contains(text, "2: 0x600000/0x601000/0x0 [unknown]  [FN][FL][LN][IN]"));
+  CHECK(tools::contains(text, "2: 0x600000/0x601000/0x0 [unknown]  \n"));
 }
 
 TEST_CASE("strings and functions are written once, ids run from 1, and all is UTF-8") {
@@ -275,13 +203,9 @@ TEST_CASE("strings and functions are written once, ids run from 1, and all is UT
     }
     CHECK(id > 0);
   }
-  std::vector<std::string> strings;
-  for (std::size_t at = text.find("string_table: "); at != std::string::npos;
-       at = text.find("string_table: ", at + 1)) {
-    strings.push_back(text.substr(at, text.find('\n', at) - at));
-  }
+  std::vector<std::string> strings = strings_of(text);
   REQUIRE(strings.size() > 3);
-  CHECK(strings[0] == "string_table: \"\"");
+  CHECK(strings[0].empty());
   std::sort(strings.begin(), strings.end());
   CHECK(std::adjacent_find(strings.begin(), strings.end()) == strings.end());
 }
@@ -321,7 +245,7 @@ TEST_CASE("this program's own code has names, and its file is the first mapping"
   sink out(here / "p.pb.gz");
   CHECK_FALSE(format::write_proto(out, snapshot));
   const std::string text = tools::output_of("go tool pprof -raw " + (here / "p.pb.gz").string());
-  CHECK(tools::contains(text, "tools::output_of("));
+  CHECK(tools::contains(text, " tools::output_of "));
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   CHECK(tools::contains(text.substr(text.find("Mappings\n")), program));
   CHECK(text.find(program, text.find("Mappings\n")) < text.find("\n2: 0x"));

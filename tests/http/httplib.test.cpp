@@ -72,6 +72,8 @@ TEST_CASE("profiles and windows, statuses and texts") {
   CHECK(window.body.size() > 100);
   CHECK(on.ask("POST", "/debug/pprof/a/symbol", "", "0x1").body ==
         "num_symbols: 1\n0x1 [overflow]\n");
+  CHECK(on.ask("GET", "/pprof/heap").status == 200);
+  CHECK(on.ask("POST", "/pprof/symbol", "", "0x1").body == "num_symbols: 1\n0x1 [overflow]\n");
   const raw_answer unknown = on.ask("GET", "/debug/pprof/a%0ab");
   CHECK(unknown.status == 404);
   CHECK(unknown.body == "Unknown profile\n");

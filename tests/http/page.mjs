@@ -138,6 +138,16 @@ await page.keyboard.press('Enter');
 check('a row is a button, which searches for its function', (await page.textContent('#summary')).includes('matched: ') &&
   await page.evaluate(n => state.matches(n), name));
 await page.fill('#search', '');
+const longer = heap.frames.find(f => f.full && f.full !== f.name);
+check('names are short, and the full ones beside them', longer && !heap.frames.some(f => /<.*>/.test(f.name)));
+check('a tooltip has the full name', await page.evaluate(({ name, full }) => [...document.querySelectorAll('#rows button')]
+  .some(b => b.textContent === name && b.title.split('\n').includes(full)), longer));
+await page.selectOption('#view', 'flame');
+check('and the line above the graph', await page.evaluate(() => {
+  const node = state.rows.flat().map(r => r.node).find(n => n.frame.full);
+  describe(node);
+  return document.getElementById('detail').textContent.startsWith(node.frame.full);
+}));
 
 await page.click('#keep');
 await loaded(page, () => page.click('#reload'));

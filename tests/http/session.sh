@@ -59,10 +59,39 @@ go tool pprof -symbolize=none -top "$work/bare.pb.gz" >"$work/out" 2>/dev/null
 ! grep -q 'indexer::work' "$work/out" || fail "names in a file that was to have none"
 ok 'symbolize=0 has none'
 
+# Every kind of name that pprof can show, of an address and of a file, and that the server can.
+get "${url}heap" -o "$work/heap.pb.gz"
+for of in "${url}heap" "$work/heap.pb.gz"; do
+  what="${of##*/}"
+  pprof -top -alloc_space "$of"
+  shows ' indexer::add( |$)' "$what: short names"
+  ! grep -Eq '[<(].*[>)]' <(sed -n '/flat%/,$p' "$work/out" | sed -E 's/ \((partial-)?inline\)$//; s/\(anonymous namespace\)//; s/operator(\(\)|[<>=-]+)//') ||
+    fail "$what: brackets in short names"
+  pprof -top -alloc_space -symbolize=remote:demangle=full "$of"
+  shows ' indexer::add\(.*, unsigned int\)' "$what: demangle=full"
+  pprof -top -alloc_space -symbolize=remote:demangle=templates "$of"
+  shows 'tracking_allocator<.*>::allocate( |$)' "$what: demangle=templates"
+  pprof -top -alloc_space -symbolize=remote:force "$of"
+  shows ' indexer::add( |$)' "$what: force"
+done
+pprof -top -alloc_space "${url}heap?names=full"
+shows ' indexer::add\(.*, unsigned int\)' 'names=full'
+pprof -top -alloc_space "${url}heap?names=templates"
+shows 'tracking_allocator<.*>::allocate( |$)' 'names=templates'
+get "${url}heap?names=mangled&format=folded&sample_type=alloc_space" >"$work/out"
+shows ';_ZN7indexer3add' 'names=mangled'
+
+# The scripts of gperftools and brpc ask beside.
+old="${url%/debug/pprof/}/pprof/"
+pprof -symbolize=remote -top "${old}heap?symbolize=0"
+shows 'indexer::work' 'names by POST /pprof/symbol'
+pprof -top -seconds 1 "${old}profile"
+shows 'indexer::work' '/pprof/profile'
+
 # A delta that a client makes of two files, and the one the server makes, show the same functions.
 get "${url}allocs?seconds=1" -o "$work/delta.pb.gz"
 pprof -top -alloc_space "$work/delta.pb.gz"
 shows 'indexer::add' 'allocs?seconds=1'
 get "${url}heap?format=folded&sample_type=alloc_space" >"$work/out"
-shows '^[^ ].*;indexer::work\(\);.* [0-9]+$' 'folded stacks'
+shows '^[^ ].*;indexer::work;.* [0-9]+$' 'folded stacks'
 echo "session: $checks checks passed"

@@ -125,9 +125,9 @@ for client in go standalone; do
   shows 'indexer.cpp:[0-9]+' "$client -raw"
   for type in contentions delay; do
     run $client -top "-sample_index=$type" "$kinds/mutex.pb.gz"
-    shows 'tracked_mutex<std::mutex, .*>::unlock' "$client -top -$type mutex"
+    shows 'tracked_mutex::unlock' "$client -top -$type mutex"
     run $client -top "-sample_index=$type" "$kinds/block.pb.gz"
-    shows 'tracked_mutex<std::mutex, .*>::lock' "$client -top -$type block"
+    shows 'tracked_mutex::lock' "$client -top -$type block"
   done
   run $client -tags "$kinds/mutex.pb.gz"
   shows 'orders' "$client -tags mutex: lock"
@@ -150,8 +150,8 @@ for client in go standalone; do
   shows 'running' "$client -tags wall"
   run $client -top -tagfocus 'state=waiting' "$kinds/wall.pb.gz"
   shows 'nanosleep' "$client -tagfocus wall"
-  run $client -top -sample_index=hold "$kinds/mutex_hold.pb.gz"
-  shows 'contend' "$client -top -hold mutex_hold"
+  run $client -top -lines -sample_index=hold "$kinds/mutex_hold.pb.gz"
+  shows 'write_profiles\.cpp:[0-9]+' "$client -top -hold mutex_hold"
 done
 
 # Go's text: a legacy profile has no symbols, so clients may say that.

@@ -136,8 +136,19 @@ export function violations(file, { kind, binary, period, nonempty, anySize }, de
     check('mapping-file', name !== '', () => `${where} has no file name`);
     const id = text(m.buildId, 'mapping');
     check('build-id', /^([0-9a-f]{2})*$/.test(id), () => `${where}: build_id ${JSON.stringify(id)} is not hexadecimal`);
-    check('mapping-flags', m.hasFunctions && m.hasFilenames && m.hasLineNumbers && m.hasInlineFrames,
-      () => `${where}: a has_ flag is false, so clients try to symbolize it`);
+    // What the lines of its locations say: clients symbolize what has no functions, and only that.
+    const lines = p.location.filter((l) => Number(l.mappingId) === i + 1).flatMap((l) => l.line);
+    const functions = lines.map((l) => p.function[Number(l.functionId) - 1]);
+    const isOwn = name === '[whence]';
+    const known = {
+      hasFunctions: functions.some((f) => f && (isOwn || !strings[Number(f.name)]?.startsWith('['))),
+      hasFilenames: functions.some((f) => f && Number(f.filename) !== 0),
+      hasLineNumbers: lines.some((l) => Number(l.line) !== 0),
+    };
+    known.hasInlineFrames = known.hasLineNumbers;
+    for (const [flag, is] of Object.entries(known)) {
+      check('mapping-flags', Boolean(m[flag]) === is, () => `${where}: ${flag} is ${m[flag]}, its locations say ${is}`);
+    }
     check('mapping-range', BigInt(m.memoryStart) < BigInt(m.memoryLimit), () => `${where} is empty`);
     ranges.push({ from: BigInt(m.memoryStart), to: BigInt(m.memoryLimit), where });
   });

@@ -17,8 +17,8 @@ function good(kindName = 'heap') {
     return new ValueType({ type: str(t.slice(0, cut)), unit: str(t.slice(cut + 1)) });
   };
   const flags = { hasFunctions: true, hasFilenames: true, hasLineNumbers: true, hasInlineFrames: true };
-  const fn = (id, name, system) =>
-    new Function({ id, name: str(name), systemName: str(system), filename: str('/src/a.cpp'), startLine: 0 });
+  const fn = (id, name, system, file = '/src/a.cpp') =>
+    new Function({ id, name: str(name), systemName: str(system), filename: str(file), startLine: 0 });
   const line = (functionId, n) => new Line({ functionId, line: n });
   const values = (a) => kind.types.map((_, i) => a * (kind.types.length === 4 && i % 2 === 1 ? 64 : 1));
   const labels = () => {
@@ -37,9 +37,9 @@ function good(kindName = 'heap') {
     comment: [str('whence 1.0.0')],
     mapping: [
       new Mapping({ id: 1, memoryStart: 0x1000, memoryLimit: 0x2000, filename: str('/bin/a'), buildId: str('00ff'), ...flags }),
-      new Mapping({ id: 2, memoryStart: 0x3000, memoryLimit: 0x4000, filename: str('/lib/b.so.1'), buildId: str(''), ...flags }),
+      new Mapping({ id: 2, memoryStart: 0x3000, memoryLimit: 0x4000, filename: str('/lib/b.so.1'), buildId: str('') }),
     ],
-    function: [fn(1, 'a::run(int)', '_ZN1a3runEi'), fn(2, 'main', 'main'), fn(3, '[b.so.1+0x10]', '[b.so.1+0x10]')],
+    function: [fn(1, 'a::run(int)', '_ZN1a3runEi'), fn(2, 'main', 'main'), fn(3, '[b.so.1+0x10]', '[b.so.1+0x10]', '')],
     location: [
       new Location({ id: 1, mappingId: 1, address: 0x1010, line: [line(1, 10), line(2, 20)] }),
       new Location({ id: 2, mappingId: 1, address: 0x1020, line: [line(2, 21)] }),
@@ -76,7 +76,8 @@ const damages = {
   'has-mapping': [[(p) => { p.mapping = []; }]],
   'mapping-file': [[(p) => { p.mapping[1].filename = 0; }]],
   'build-id': [[(p) => { p.mapping[1].buildId = put(p, 'xyz'); }], [(p) => { p.mapping[0].buildId = put(p, 'abc'); }]],
-  'mapping-flags': ['hasFunctions', 'hasFilenames', 'hasLineNumbers', 'hasInlineFrames'].map((f) => [(p) => { p.mapping[0][f] = false; }]),
+  'mapping-flags': ['hasFunctions', 'hasFilenames', 'hasLineNumbers', 'hasInlineFrames'].map((f) => [(p) => { p.mapping[0][f] = false; }])
+    .concat([[(p) => { p.mapping[1].hasFunctions = true; }]]),
   'mapping-range': [[(p) => { p.mapping[1].memoryLimit = p.mapping[1].memoryStart; }]],
   'mapping-overlap': [[(p) => { p.mapping[0].memoryLimit = 0x3001; }]],
   'main-mapping': [[(p) => { p.mapping[0].filename = put(p, '/lib/b.so.1'); }], [(p) => { p.mapping[0].filename = put(p, '[vdso]'); }],
@@ -131,6 +132,7 @@ for (const name of names) {
   }
   const empty = good(name);
   empty.sample = []; empty.location = []; empty.function = [];
+  for (const flag of ['hasFunctions', 'hasFilenames', 'hasLineNumbers', 'hasInlineFrames']) empty.mapping[0][flag] = false;
   expect(rulesOf(empty.encode(), { kind: name }).length === 0, `an empty ${name} profile is accepted`);
 }
 expect(rulesOf(good('block').encode(), { kind: 'heap' }).includes('sample-types'), 'a block profile is no heap profile');

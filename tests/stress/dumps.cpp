@@ -12,6 +12,7 @@
 //
 // dumps [--seconds N]: fails for any of these, for a crash or a hang, and for a part that did not
 // come to its turn.
+#include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>

@@ -156,6 +156,14 @@ TEST_CASE(
   CHECK(symbols::demangle("_ZN12_GLOBAL__N_11fEi") == "(anonymous namespace)::f(int)");
   CHECK(symbols::demangle("_Z1fi.cold") == "f(int)");
   CHECK(symbols::demangle("_Z1fi.part.0.constprop.1") == "f(int)");
+  for (const char* clone : {"work.part.0", "work.constprop.0", "work.isra.0", "work.cold",
+                            "work.llvm.4711", "work.lto_priv.0", "work.isra.0.part.1.cold"}) {
+    CHECK(symbols::demangle(clone) == "work");
+  }
+  for (const char* other : {"main.main", "camlList.map.part", "work.coldest", "a.llvm.", ".cold",
+                            "_RNvCs1234_7mycrate3foo.llvm.12", "_D3std5stdio", "$s4main3fooyyF"}) {
+    CHECK(symbols::demangle(other) == other);
+  }
   CHECK(symbols::demangle("_Znonsense") == "_Znonsense");
   CHECK(symbols::demangle("") == "");
 }

@@ -3,30 +3,10 @@
 
 #include <string>
 #include <string_view>
-#include <utility>
 
 #include <whence/symbols/library_frames.hpp>
 
 using namespace whence;
-
-TEST_CASE("what a template returns is no part of its name") {
-  for (const auto& [name, without] : {
-           std::pair{"main", "main"},
-           {"std::vector<int> shop::prices<int>(shop::order)", "shop::prices<int>(shop::order)"},
-           {"unsigned long shop::sum<std::pair<int, int> >()", "shop::sum<std::pair<int, int> >()"},
-           {"std::string (anonymous namespace)::f<int>()", "(anonymous namespace)::f<int>()"},
-           {"void std::__invoke_impl<void, shop::f()::{lambda()#1}>(std::__invoke_other)",
-            "std::__invoke_impl<void, shop::f()::{lambda()#1}>(std::__invoke_other)"},
-           {"shop::f(int const*) const", "shop::f(int const*) const"},
-           {"operator new(unsigned long)", "operator new(unsigned long)"},
-           {"bool std::operator< <int>(std::pair<int, int>)",
-            "std::operator< <int>(std::pair<int, int>)"},
-           {"", ""},
-           {"std::broken<(", "std::broken<("},
-       }) {
-    CHECK(symbols::without_result(name) == without);
-  }
-}
 
 TEST_CASE("a library's frames are known by their names or by their files") {
   const auto at = [](std::string_view name, std::string_view file) {
@@ -34,13 +14,12 @@ TEST_CASE("a library's frames are known by their names or by their files") {
   };
   const std::string ours = std::string(symbols::own_headers()) + "instruments/lock_holder.hpp";
   CHECK(symbols::is_own(at("note", ours)));
-  CHECK(symbols::is_own(at("whence::mutex::lock()", "")));
-  CHECK(symbols::is_own(at("void whence::f<int>()", "")));
+  CHECK(symbols::is_own(at("whence::mutex::lock", "")));
   CHECK_FALSE(symbols::is_own(at("note", "/home/me/whence-like/notes.cpp")));
-  CHECK_FALSE(symbols::is_own(at("pay(whence::mutex&)", "pay.cpp")));
-  CHECK(symbols::is_standard_library(at("std::thread::join()", "")));
+  CHECK_FALSE(symbols::is_own(at("pay", "pay.cpp")));
+  CHECK(symbols::is_standard_library(at("std::thread::join", "")));
   CHECK(symbols::is_standard_library(at("join", "/usr/include/c++/12/thread")));
-  CHECK_FALSE(symbols::is_standard_library(at("std::string shop::name<int>()", "shop.cpp")));
+  CHECK_FALSE(symbols::is_standard_library(at("shop::name", "shop.cpp")));
   CHECK_FALSE(symbols::is_standard_library(at("main", "main.cpp")));
 }
 

@@ -60,7 +60,8 @@ TEST_CASE("lines of a large map are found wherever it is cut into pieces, endles
   std::ofstream file(shop.path("map"));
   for (std::uintptr_t i = 1; i <= 20000; ++i) {
     file << std::hex << i * 0x1000 << " 10 function_" << std::dec << i << '\n';
-    if (i == 10000) file << std::hex << 0x7000000001000 << " 10 " << std::string(300'000, 'x') << '\n';
+    if (i == 10000)
+      file << std::hex << 0x7000000001000 << " 10 " << std::string(300'000, 'x') << '\n';
   }
   file.close();
   const symbols::perf_map map(shop.path("map"));

@@ -2,7 +2,7 @@
 //
 // A profile as folded stacks, which flamegraph.pl, speedscope and many others read:
 //
-//   main;work();std::vector<int>::push_back(int&&) 4096
+//   main;work;std::vector::push_back 4096
 //
 // A line for each stack, root first, inlined frames included, sorted; one sample type. (B. Gregg)
 #ifndef WHENCE_FORMAT_FOLDED_HPP
@@ -13,7 +13,6 @@
 #include <map>
 #include <span>
 #include <string>
-#include <string_view>
 #include <system_error>
 #include <utility>
 #include <vector>
@@ -22,7 +21,9 @@
 #include <whence/format/process_code.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/symbols/symbolizer.hpp>
 
 namespace whence::inline v1::format {
 
@@ -30,17 +31,20 @@ namespace whence::inline v1::format {
 // found out before they are all in memory, since lines are sorted, hence kept, before any is
 // written. Does not finish the sink. Throws: std::bad_alloc.
 [[nodiscard]] inline std::error_code write_folded(sink& out, const profile_snapshot& snapshot,
-                                                  std::size_t value, std::size_t most) {
+                                                  std::size_t value, std::size_t most,
+                                                  name_style style = name_style::brief) {
   constexpr std::size_t shortest_end = 3;  // " 1\n"
   const process_code code;
   look_up_in_order(code, snapshot);
   std::map<std::string, std::int64_t> sums;
-  std::vector<std::string_view> names;
+  std::vector<std::string> names;
   std::size_t size = 0;
   for (const profile_row& row : snapshot.rows) {
     if (row.values[value] == 0) continue;
     names.clear();
-    for_each_frame(code, row, [&](const symbols::frame& f, bool) { names.push_back(f.name); });
+    for_each_frame(code, row, [&](const symbols::frame& f, bool) {
+      names.push_back(symbols::name_of(f, style));
+    });
     std::string stack;
     for (auto name = names.rbegin(); name != names.rend(); ++name) {
       if (!stack.empty()) stack += ';';

@@ -7,8 +7,10 @@
 //    "period_type": {...}, "period": 524288, "time": 1763960000.123, "duration": 0,     (seconds)
 //    "comments": [...],
 //    "samples": [{"stack": [2, 1, 0], "values": [1, 2, 3, 4], "labels": {"key": "value"}}, ...],
-//    "frames": [{"name": "f(int)", "file": "/src/f.cpp", "line": 3, "inlined": true}, ...]}
+//    "frames": [{"name": "f", "full": "f(int)", "file": "/src/f.cpp", "line": 3, "inlined": true},
+//               ...]}
 //
+// full: left out where it is the same.
 // stack: places in `frames`, leaf first; an inlined frame is followed by the one it was inlined
 // into. shown: the sample type that clients show first. Labels are left out where there are none.
 #ifndef WHENCE_FORMAT_JSON_HPP
@@ -33,8 +35,10 @@
 #include <whence/format/text_parts.hpp>
 #include <whence/format/top.hpp>
 #include <whence/format/utf8.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/spread.hpp>
 
@@ -59,6 +63,8 @@ inline std::string json_string(std::string_view text) {
 
 class json_writer {
  public:
+  explicit json_writer(name_style names = name_style::brief) : names_(names) {}
+
   // `most`: bytes of text; beyond them it is file_too_large, as soon as that is known. Does not
   // finish the sink. Throws: std::bad_alloc.
   [[nodiscard]] std::error_code write(sink& out, const profile_snapshot& snapshot,
@@ -152,8 +158,8 @@ class json_writer {
   // Frames are the same where their texts are, which symbols keep once.
   std::size_t place_of(known_frame f) {
     const auto same = [&f](const known_frame& other) {
-      return f.it.name == other.it.name && f.it.file == other.it.file &&
-             f.it.line == other.it.line && f.inlined == other.inlined;
+      return f.it.name == other.it.name && f.it.system_name == other.it.system_name &&
+             f.it.file == other.it.file && f.it.line == other.it.line && f.inlined == other.inlined;
     };
     const std::uint64_t hash = sys::spread(std::hash<std::string_view>{}(f.it.name) ^
                                            f.it.line * 2 ^ (f.inlined ? 1U : 0U));
@@ -162,14 +168,18 @@ class json_writer {
       at = static_cast<std::uint32_t>(known_.size());
       index_.insert(hash, at);
       known_.push_back(f);
-      append(frames_, at == 0 ? "\n" : ",\n", "{\"name\":", json_string(f.it.name),
-             ",\"file\":", json_string(f.it.file),
+      const std::string name = symbols::name_of(f.it, names_);
+      const std::string full = symbols::name_of(f.it, name_style::full);
+      append(frames_, at == 0 ? "\n" : ",\n", "{\"name\":", json_string(name));
+      if (full != name) append(frames_, ",\"full\":", json_string(full));
+      append(frames_, ",\"file\":", json_string(f.it.file),
              ",\"line\":", static_cast<std::int64_t>(f.it.line),
              f.inlined ? ",\"inlined\":true}" : "}");
     }
     return at;
   }
 
+  const name_style names_;
   const process_code code_;
   std::vector<known_frame> known_;
   sys::flat_index index_;  // of known_

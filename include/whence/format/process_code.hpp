@@ -42,10 +42,7 @@ class process_code {
     return all;
   }
 
-  // What is known of a mapping's module; for those of which an address was resolved.
-  symbols::module_facts facts(const symbols::mapping& of) const { return names_.facts(of); }
-
-  // What could not be read of those, for people.
+  // What could not be read of the modules that addresses were resolved in, for people.
   std::vector<std::string> notes() const { return names_.notes(); }
 
  private:

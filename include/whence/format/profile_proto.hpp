@@ -20,6 +20,8 @@ inline constexpr int period_type = 11;          // ValueType
 inline constexpr int period = 12;               // int64
 inline constexpr int comment = 13;              // repeated string
 inline constexpr int default_sample_type = 14;  // string
+// 15, doc_url: pprof's newer schema links to a page that tells how to read the profile. There is
+// none whose address is fixed, so it is left out.
 }  // namespace profile
 
 namespace value_type {

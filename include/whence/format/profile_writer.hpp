@@ -22,12 +22,14 @@
 
 #include <whence/format/address_index.hpp>
 #include <whence/format/gzip.hpp>
+#include <whence/format/known_parts.hpp>
 #include <whence/format/mapping_table.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_proto.hpp>
 #include <whence/format/protobuf.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/string_table.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
@@ -78,20 +80,20 @@ inline bool is_shortened(const symbols::frame& f) {
           f.name.find("::") != std::string_view::npos);
 }
 
-enum class names : unsigned char {
-  of_locations,  // each address one location, with all its inlined frames
-  of_frames,     // each frame a location of its own, for viewers that show one line a location
-  none,          // addresses alone: the reader asks /debug/pprof/symbol
+enum class inlined_frames : unsigned char {
+  together,  // each address one location, with all its inlined frames
+  apart,     // each frame a location of its own, for viewers that show one line a location
 };
 
 // Gzip: zlib_gzip or stored. Code: as process_code. Throws: std::bad_alloc from the constructor.
 template <class Gzip = default_gzip, class Code = process_code>
 class basic_profile_writer {
  public:
-  basic_profile_writer(sink& out, profile_header header, Code code = {},
-                       names wanted = names::of_locations)
+  basic_profile_writer(sink& out, profile_header header, Code code = {}, write_options options = {},
+                       inlined_frames inlined = inlined_frames::together)
       : header_(std::move(header)),
-        names_(wanted),
+        options_(options),
+        inlined_(inlined),
         kind_(core::info(header_.kind)),
         code_(std::move(code)),
         output_(out) {}
@@ -114,8 +116,9 @@ class basic_profile_writer {
              std::vector<std::uintptr_t> places = addresses_.addresses();
              for (std::uintptr_t& place : places) place = place_of(code_, place);
              const mapping_table mappings(code_.mappings(), places);
-             write_locations(mappings, places);
-             write_mappings(mappings);
+             const known_parts known = find_known(mappings, places);
+             write_locations(mappings, known, places);
+             write_mappings(mappings, known);
              write_header();
              for (const std::string_view text : strings_.texts()) {
                encoder_.string(proto::profile::string_table, text);
@@ -175,7 +178,7 @@ class basic_profile_writer {
   // To the sample at hand.
   void add_location(std::uintptr_t address) {
     const std::uint32_t id = addresses_.id(address);
-    if (names_ != names::of_frames) return ids_.push_back(id);
+    if (inlined_ != inlined_frames::apart) return ids_.push_back(id);
     if (id > first_ids_.size()) {
       first_ids_.push_back(next_id_);
       next_id_ += static_cast<std::uint32_t>(frames_of(address).size());
@@ -187,7 +190,7 @@ class basic_profile_writer {
 
   // By address, so that each module is read once.
   void look_up_in_order() {
-    if (names_ == names::none) return;
+    if (options_.symbols == symbol_mode::none) return;
     std::vector<std::uintptr_t> sorted = addresses_.addresses();
     sys::sort(sorted, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
     for (const std::uintptr_t a : sorted) (void)frames_of(a);
@@ -195,21 +198,33 @@ class basic_profile_writer {
 
   // Good until the next call.
   std::span<const symbols::frame> frames_of(std::uintptr_t address) {
-    if (names_ == names::none) return {};
+    if (options_.symbols == symbol_mode::none) return {};
     if (!core::is_pseudo(address)) return code_.resolve(address).frames;
     pseudo_ = {core::pseudo_name(address), {}, {}, 0, 0, 0};
     return {&pseudo_, 1};
   }
 
-  void write_locations(const mapping_table& mappings, std::span<const std::uintptr_t> places) {
+  known_parts find_known(const mapping_table& mappings, std::span<const std::uintptr_t> places) {
+    known_parts known(mappings.mappings(), options_.symbols);
+    for (std::size_t n = 0; n < places.size(); ++n) {
+      known.add(mappings.id(places[n]), frames_of(addresses_.addresses()[n]));
+    }
+    return known;
+  }
+
+  void write_locations(const mapping_table& mappings, const known_parts& known,
+                       std::span<const std::uintptr_t> places) {
     std::uint64_t id = 0;
     for (std::size_t n = 0; n < places.size(); ++n) {
+      const std::uint64_t mapping = mappings.id(places[n]);
       const std::span<const symbols::frame> frames = frames_of(addresses_.addresses()[n]);
       const std::size_t step =
-          names_ == names::of_frames ? 1 : sys::most<std::size_t>(frames.size(), 1);
+          inlined_ == inlined_frames::apart ? 1 : sys::most<std::size_t>(frames.size(), 1);
       for (std::size_t i = 0; i == 0 || i < frames.size(); i += step) {
-        write_location(++id, mappings.id(places[n]), places[n],
-                       frames.subspan(i, sys::least(step, frames.size() - i)));
+        write_location(++id, mapping, places[n],
+                       known.is_deferred(mapping)
+                           ? std::span<const symbols::frame>{}
+                           : frames.subspan(i, sys::least(step, frames.size() - i)));
       }
     }
   }
@@ -248,7 +263,9 @@ class basic_profile_writer {
     by_key_.insert(hash, static_cast<std::uint32_t>(functions_.size()));
     functions_.push_back(key);
     const std::uint64_t id = functions_.size();
-    const std::int64_t shown = strings_.id(name);
+    const std::int64_t shown = options_.names == name_style::brief
+                                   ? strings_.id(name)
+                                   : strings_.id_of_copy(symbols::name_of(f, options_.names));
     encoder_.message(proto::profile::function, [&] {
       encoder_.uint64(proto::function::id, id);
       encoder_.int64(proto::function::name, shown);
@@ -259,7 +276,7 @@ class basic_profile_writer {
     return id;
   }
 
-  void write_mappings(const mapping_table& mappings) {
+  void write_mappings(const mapping_table& mappings, const known_parts& known) {
     std::uint64_t id = 0;
     for (const symbols::mapping& m : mappings.mappings()) {
       const std::int64_t file = strings_.id_of_copy(m.filename.empty() ? "[anon]" : m.filename);
@@ -271,12 +288,11 @@ class basic_profile_writer {
         encoder_.uint64(proto::mapping::file_offset, m.offset);
         encoder_.int64(proto::mapping::filename, file);
         encoder_.int64(proto::mapping::build_id, build_id);
-        if (names_ == names::none) return;
-        // All true: a reader then does not try to find names by itself, and complain.
-        encoder_.boolean(proto::mapping::has_functions, true);
-        encoder_.boolean(proto::mapping::has_filenames, true);
-        encoder_.boolean(proto::mapping::has_line_numbers, true);
-        encoder_.boolean(proto::mapping::has_inline_frames, true);
+        const known_parts::parts& has = known.of(id);
+        encoder_.boolean(proto::mapping::has_functions, has.functions);
+        encoder_.boolean(proto::mapping::has_filenames, has.files);
+        encoder_.boolean(proto::mapping::has_line_numbers, has.lines);
+        encoder_.boolean(proto::mapping::has_inline_frames, has.inlined);
       });
     }
   }
@@ -317,7 +333,8 @@ class basic_profile_writer {
   };
 
   const profile_header header_;  // strings_ points into it
-  const names names_;
+  const write_options options_;
+  const inlined_frames inlined_;
   const core::kind_info& kind_;
   Code code_;
   Gzip output_;
@@ -327,7 +344,7 @@ class basic_profile_writer {
   std::vector<std::uint64_t> functions_;  // system_name << 32 | file
   sys::flat_index by_key_;                // of functions_
   std::vector<std::uint32_t> ids_;        // of the row at hand
-  std::vector<std::uint32_t> first_ids_;  // of the locations of each address: of_frames
+  std::vector<std::uint32_t> first_ids_;  // of the locations of each address: apart
   std::uint32_t next_id_ = 1;
   symbols::frame pseudo_;
   std::vector<line> lines_;      // of the location at hand
@@ -339,8 +356,10 @@ class basic_profile_writer {
 using profile_writer = basic_profile_writer<>;
 
 // Writes a whole snapshot and finishes the sink.
-[[nodiscard]] inline std::error_code write_proto(sink& out, const profile_snapshot& snapshot) {
-  profile_writer writer(out, snapshot.header);
+[[nodiscard]] inline std::error_code write_proto(
+    sink& out, const profile_snapshot& snapshot, write_options options = {},
+    inlined_frames inlined = inlined_frames::together) {
+  profile_writer writer(out, snapshot.header, {}, options, inlined);
   for (const profile_row& row : snapshot.rows) writer.add(row);
   return writer.finish();
 }

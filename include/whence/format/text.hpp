@@ -29,6 +29,7 @@
 #include <whence/format/sink.hpp>
 #include <whence/format/tabwriter.hpp>
 #include <whence/format/text_parts.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
@@ -41,12 +42,13 @@ namespace whence::inline v1::format {
 template <class Code = process_code>
 class text_writer {
  public:
-  explicit text_writer(sink& out, Code code = {}) : out_(out), code_(std::move(code)) {}
+  explicit text_writer(sink& out, Code code = {}, write_options options = {})
+      : out_(out), code_(std::move(code)), options_(options) {}
 
   [[nodiscard]] std::error_code write(const profile_snapshot& snapshot) {
     kind_ = snapshot.header.kind;
     return error_ = sys::as_error([&] {
-             look_up_in_order(code_, snapshot);
+             if (options_.symbols != symbol_mode::none) look_up_in_order(code_, snapshot);
              switch (snapshot.header.kind) {
                case core::kind::allocs:
                case core::kind::heap:
@@ -183,14 +185,16 @@ class text_writer {
       put("#\t", hex{pc}, "\t", core::pseudo_name(pc), "+0x0\t:0\n");
       return;
     }
-    const symbols::location& location = code_.resolve(pc);
     const std::uintptr_t place = place_of(code_, pc);
+    if (options_.symbols == symbol_mode::none) return put("#\t", hex{place}, "\n");
+    const symbols::location& location = code_.resolve(pc);
     for (const symbols::frame& f : location.frames) {
       if (location.function_start == 0 || f.name.empty()) {
         put("#\t", hex{place}, "\n");
       } else {
-        put("#\t", hex{place}, "\t", clean(f.name), "+", hex{pc - location.function_start}, "\t",
-            clean(f.file), ":", std::int64_t{f.line}, "\n");
+        put("#\t", hex{place}, "\t", clean(symbols::name_of(f, options_.names)), "+",
+            hex{pc - location.function_start}, "\t", clean(f.file), ":", std::int64_t{f.line},
+            "\n");
       }
     }
   }
@@ -219,6 +223,7 @@ class text_writer {
 
   sink& out_;
   Code code_;
+  const write_options options_;
   core::kind kind_ = core::kind::custom;
   std::string line_;
   std::string text_;
@@ -227,8 +232,9 @@ class text_writer {
 };
 
 // Writes a whole snapshot and finishes the sink.
-[[nodiscard]] inline std::error_code write_text(sink& out, const profile_snapshot& snapshot) {
-  return text_writer<>(out).write(snapshot);
+[[nodiscard]] inline std::error_code write_text(sink& out, const profile_snapshot& snapshot,
+                                                write_options options = {}) {
+  return text_writer<>(out, {}, options).write(snapshot);
 }
 
 }  // namespace whence::inline v1::format

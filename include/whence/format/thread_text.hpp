@@ -25,9 +25,12 @@
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/thread_state.hpp>
+#include <whence/symbols/function_name.hpp>
 #include <whence/symbols/library_frames.hpp>
+#include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/as_error.hpp>
 
 namespace whence::inline v1::format {
@@ -35,7 +38,8 @@ namespace whence::inline v1::format {
 template <class Code = process_code>
 class thread_text_writer {
  public:
-  explicit thread_text_writer(sink& out, Code code = {}) : out_(out), code_(std::move(code)) {}
+  explicit thread_text_writer(sink& out, Code code = {}, name_style names = name_style::brief)
+      : out_(out), code_(std::move(code)), names_(names) {}
 
   [[nodiscard]] std::error_code write(const core::thread_dump& dump) {
     return error_ = sys::as_error([&] {
@@ -78,7 +82,7 @@ class thread_text_writer {
     const symbols::location& at = code_.resolve(lookup_address(row, 0));
     bool begun = false;
     for (const symbols::frame& f : at.frames) {
-      const bool is_lock = f.name == "lock" || f.name.find("lock()") != f.name.npos;
+      const bool is_lock = f.name.ends_with("lock");
       begun = begun || is_lock || !(symbols::is_own(f) || symbols::is_standard_library(f));
       if (begun || &f == &at.frames.back()) write_frame(f, at, row.stack[0]);
     }
@@ -107,7 +111,8 @@ class thread_text_writer {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       for (const symbols::frame& f : code_.resolve(lookup_address(row, i)).frames) {
         if (symbols::is_own(f) || symbols::is_standard_library(f)) continue;
-        return append(text_, " at ", clean(f.name), " ", clean(f.file), ":", std::int64_t{f.line});
+        return append(text_, " at ", clean(symbols::name_of(f, names_)), " ", clean(f.file), ":",
+                      std::int64_t{f.line});
       }
     }
   }
@@ -163,8 +168,10 @@ class thread_text_writer {
   }
 
   void write_frame(const symbols::frame& f, const symbols::location& at, std::uintptr_t address) {
-    const bool whole = f.name.find_first_of("([") != std::string_view::npos;
-    append(text_, clean(f.name), whole ? "\n\t" : "(...)\n\t");
+    // Go says what a function was called with; all that is known here is of what types.
+    const std::string name = clean(symbols::name_of(f, names_));
+    const bool has_types = names_ == name_style::full && name.find(')') != std::string::npos;
+    append(text_, name, has_types || symbols::is_placeholder(name) ? "\n\t" : "(...)\n\t");
     append(text_, f.file.empty() ? "?" : clean(f.file), ":", std::int64_t{f.line}, " +",
            hex{address - at.function_start}, "\n");
   }
@@ -197,6 +204,7 @@ class thread_text_writer {
 
   sink& out_;
   Code code_;
+  const name_style names_;
   std::string text_;
   std::error_code error_;
 };

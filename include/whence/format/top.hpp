@@ -4,7 +4,7 @@
 // as `pprof -top` shows.
 //
 //       flat  flat%        cum   cum%
-//    12.50MB  62.5%    20.00MB 100.0%  std::vector<int>::push_back(int&&)
+//    12.50MB  62.5%    20.00MB 100.0%  std::vector::push_back
 //
 // flat: in the function itself; cum: in it and in all it calls, each stack counted once however
 // deep the function recurses. An inlined function is one like any other. Not for signal handlers.

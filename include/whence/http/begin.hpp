@@ -21,10 +21,12 @@
 
 namespace whence::inline v1::http {
 
-// Of a path, decoded: what is below the prefix.
+// Of a path, decoded: what is below the prefix, or where gperftools and brpc have their profiles.
 inline std::optional<std::string_view> below(std::string_view path, const options& o) {
-  if (!path.starts_with(o.prefix)) return std::nullopt;
-  return path.substr(o.prefix.size());
+  if (path.starts_with(o.prefix)) return path.substr(o.prefix.size());
+  const std::string old = old_prefix(o);
+  if (old.empty() || !path.starts_with(old)) return std::nullopt;
+  return path.substr(old.size());
 }
 
 // Whether a body of `asked` is of use.

@@ -58,6 +58,14 @@ struct options {
   std::size_t max_answer = std::size_t{256} << 20;  // a text of a million stacks is 2 GB
 };
 
+// Where gperftools and brpc have their profiles, and clients made for those look: /pprof/ of
+// /debug/pprof/. Empty: of another prefix there is none.
+inline std::string old_prefix(const options& o) {
+  constexpr std::string_view debug = "/debug/pprof/";
+  if (!o.prefix.ends_with(debug)) return {};
+  return o.prefix.substr(0, o.prefix.size() - debug.size()) + "/pprof/";
+}
+
 }  // namespace whence::inline v1::http
 
 #endif  // WHENCE_HTTP_REQUEST_HPP

@@ -103,7 +103,7 @@ inline response now(const profile& p, const view& how) {
   if (is_dump && how.has_labels()) return failure(400, "debug=2 and label params are incompatible");
   if (!how.is_plain()) return how.show(p.snapshot(), p.name());
   const int debug = static_cast<int>(std::clamp<long>(how.debug(), 0, 2));
-  const auto write = [&](sink& out) { return p.write_to(std::move(out), debug); };
+  const auto write = [&](sink& out) { return p.write_to(std::move(out), debug, how.options()); };
   return how.written(write, [&](std::string body) {
     return debug > 0 ? answer(std::move(body), plain_text) : attachment(std::move(body), p.name());
   });

@@ -3,8 +3,9 @@
 // What /debug/pprof/symbol answers: names of addresses, for profiles that have none.
 //
 //   0x401010+0x401210   ->   num_symbols: 1
-//                            0x401010 main
+//                            0x401010 _ZN4shop5priceEv
 //
+// Names are as the linker has them: pprof takes them for both of its names, and shortens by itself.
 // (Go: net/http/pprof.Symbol. The 1 tells the client only that there are symbols.)
 #ifndef WHENCE_HTTP_SYMBOL_HPP
 #define WHENCE_HTTP_SYMBOL_HPP
@@ -21,6 +22,8 @@
 #include <whence/format/process_code.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/profile/pseudo_frames.hpp>
+#include <whence/symbols/function_name.hpp>
+#include <whence/symbols/symbolizer.hpp>
 
 namespace whence::inline v1::http {
 
@@ -41,9 +44,12 @@ inline std::uintptr_t to_address(std::string_view text) {
 // The function an address is in: not one inlined there, since the client knows of one alone.
 inline std::string name_of(const format::process_code& code, std::uintptr_t address) {
   if (core::is_pseudo(address)) return core::pseudo_name(address);
-  const std::string_view name = code.resolve(address).frames.back().name;
+  const symbols::frame& function = code.resolve(address).frames.back();
   // [module+0x123] and [unknown] are no names.
-  return name.starts_with('[') ? std::string{} : format::clean(name);
+  if (symbols::is_placeholder(function.name)) return {};
+  // A clone of a C function has a mark in its symbol that pprof does not know.
+  const bool is_mangled = function.system_name.starts_with("_Z");
+  return format::clean(is_mangled ? function.system_name : function.name);
 }
 
 // Nothing: it would be longer than `most`.

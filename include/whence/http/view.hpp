@@ -7,17 +7,22 @@
 //   sample_type=TYPE       of format=folded; without it the one that clients show first
 //   label=KEY:VALUE        only samples with that label; all of them where there are several
 //   inline=expand          each inlined frame a location of its own (speedscope shows no others)
-//   symbolize=0            addresses alone, for clients that ask /debug/pprof/symbol
+//   names=STYLE            brief, templates, full or mangled; in every form
+//   symbolize=auto         of a module without symbols that nothing is known; deferred: no names
+//                          there; 1: as if all were known; 0: addresses alone, for clients that ask
+//                          /debug/pprof/symbol. In debug=1 only 0 is another than auto
 //   signed=1               in a window: what went below zero stays so, as in Go
 #ifndef WHENCE_HTTP_VIEW_HPP
 #define WHENCE_HTTP_VIEW_HPP
 
 #include <cstddef>
+#include <initializer_list>
 #include <optional>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
+#include <type_traits>
 #include <utility>
 #include <vector>
 
@@ -30,6 +35,7 @@
 #include <whence/http/answers.hpp>
 #include <whence/http/parameters.hpp>
 #include <whence/http/request.hpp>
+#include <whence/names.hpp>
 #include <whence/profile/difference.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/snapshot.hpp>
@@ -49,9 +55,8 @@ class view {
       : max_answer_(o.max_answer),
         debug_(has == text::legacy ? p.number("debug") : 0),
         sample_type_(p["sample_type"]),
-        names_(p["inline"] == "expand" ? format::names::of_frames
-               : p["symbolize"] == "0" ? format::names::none
-                                       : format::names::of_locations),
+        inlined_(p["inline"] == "expand" ? format::inlined_frames::apart
+                                         : format::inlined_frames::together),
         negative_(p["signed"] == "1" ? core::below_zero::is_kept : core::below_zero::is_zero) {
     const std::string_view f = p["format"];
     form_ = f == "folded" ? form::folded
@@ -61,6 +66,18 @@ class view {
     if (!f.empty() && f != "folded" && f != "json" && f != "pprof") {
       mistake_ = "invalid value for \"format\" - must be pprof, folded or json";
     }
+    choose(p["names"], options_.names,
+           {{"brief", name_style::brief},
+            {"templates", name_style::templates},
+            {"full", name_style::full},
+            {"mangled", name_style::mangled}},
+           "invalid value for \"names\" - must be brief, templates, full or mangled");
+    choose(p["symbolize"], options_.symbols,
+           {{"auto", symbol_mode::automatic},
+            {"deferred", symbol_mode::deferred},
+            {"1", symbol_mode::all},
+            {"0", symbol_mode::none}},
+           "invalid value for \"symbolize\" - must be auto, deferred, 1 or 0");
     p.for_each("label", [this](std::string_view pair) {
       const std::size_t colon = pair.find(':');
       if (colon == std::string_view::npos || colon == 0) {
@@ -82,10 +99,11 @@ class view {
   long debug() const noexcept { return debug_; }
   bool has_labels() const noexcept { return !labels_.empty(); }
   core::below_zero negative() const noexcept { return negative_; }
+  write_options options() const noexcept { return options_; }
 
   // Whether it is what profile::write_to writes: then no snapshot is needed.
   bool is_plain() const noexcept {
-    return labels_.empty() && names_ == format::names::of_locations &&
+    return labels_.empty() && inlined_ == format::inlined_frames::together &&
            (form_ == form::pprof || form_ == form::text);
   }
 
@@ -99,18 +117,18 @@ class view {
         return show_folded(snapshot);
       case form::json:
         return written(
-            [&](sink& out) { return format::json_writer().write(out, snapshot, max_answer_); },
+            [&](sink& out) {
+              return format::json_writer(options_.names).write(out, snapshot, max_answer_);
+            },
             [](std::string body) { return answer(std::move(body), "application/json"); });
       case form::text:
-        return written([&](sink& out) { return format::write_text(out, snapshot); },
+        return written([&](sink& out) { return format::write_text(out, snapshot, options_); },
                        [](std::string body) { return answer(std::move(body), plain_text); });
       case form::pprof:
         break;
     }
     const auto write = [&](sink& out) {
-      format::profile_writer writer(out, snapshot.header, {}, names_);
-      for (const profile_row& row : snapshot.rows) writer.add(row);
-      return writer.finish();
+      return format::write_proto(out, snapshot, options_, inlined_);
     };
     return written(write, [&](std::string body) { return attachment(std::move(body), name); });
   }
@@ -131,6 +149,26 @@ class view {
   }
 
  private:
+  template <class Value>
+  struct choice {
+    std::string_view text;
+    Value value;
+  };
+
+  // Empty: it stays as it is.
+  template <class Value>
+  void choose(std::string_view given, Value& chosen,
+              std::initializer_list<choice<std::type_identity_t<Value>>> choices,
+              const char* mistake) {
+    bool is_one = given.empty();
+    for (const auto& c : choices) {
+      if (c.text != given) continue;
+      chosen = c.value;
+      is_one = true;
+    }
+    if (!is_one) mistake_ = mistake;
+  }
+
   bool matches(const profile_row& row) const {
     for (const auto& [key, value] : labels_) {
       bool found = false;
@@ -146,7 +184,9 @@ class view {
     const std::size_t shown = format::shown_value(core::info(kind));
     const std::size_t value = asked < 0 ? shown : static_cast<std::size_t>(asked);
     return written(
-        [&](sink& out) { return format::write_folded(out, snapshot, value, max_answer_); },
+        [&](sink& out) {
+          return format::write_folded(out, snapshot, value, max_answer_, options_.names);
+        },
         [](std::string body) { return answer(std::move(body), plain_text); });
   }
 
@@ -163,7 +203,8 @@ class view {
   std::size_t max_answer_;
   long debug_;
   std::string sample_type_;
-  format::names names_;
+  format::inlined_frames inlined_;
+  write_options options_;
   core::below_zero negative_;
   form form_ = form::pprof;
   std::vector<std::pair<std::string, std::string>> labels_;

@@ -42,9 +42,9 @@ WHENCE_FUNCTION profile_snapshot cpu_session::snapshot() const {
   return it_->snapshot();
 }
 
-WHENCE_FUNCTION std::error_code cpu_session::write_to(sink out) const {
+WHENCE_FUNCTION std::error_code cpu_session::write_to(sink out, write_options options) const {
   const sys::no_cancel uncancelled;
-  return error() ? error() : format::write_proto(out, snapshot());
+  return error() ? error() : format::write_proto(out, snapshot(), options);
 }
 
 namespace samplers {

@@ -110,8 +110,9 @@ WHENCE_FUNCTION std::size_t profile::count() const noexcept {
 namespace core {
 
 // As profile.proto, whatever has buckets.
-inline std::error_code write_rows(process_state& s, const profile& p, sink& out) {
-  format::profile_writer writer(out, header_of(p, s));
+inline std::error_code write_rows(process_state& s, const profile& p, sink& out,
+                                  write_options options = {}) {
+  format::profile_writer writer(out, header_of(p, s), {}, options);
   for_each_row(s, p, [&](const profile_row& row) { writer.add(row); });
   return writer.finish();
 }
@@ -125,17 +126,14 @@ inline thread_dump dump_threads(process_state& s, const profile& p, const void* 
 }
 
 inline std::error_code write_threads(process_state& s, const profile& p, sink& out, int debug,
-                                     const void* caller) {
+                                     write_options options, const void* caller) {
   using samplers::thread_dumper;
   if (debug > 1) {
     const thread_dump dump = dump_threads(s, p, caller, thread_dumper::detail::everything);
-    return format::thread_text_writer<>(out).write(dump);
+    return format::thread_text_writer<>(out, {}, options.names).write(dump);
   }
   const profile_snapshot now = grouped(dump_threads(s, p, caller, thread_dumper::detail::stacks));
-  if (debug > 0) return format::write_text(out, now);
-  format::profile_writer writer(out, now.header);
-  for (const profile_row& row : now.rows) writer.add(row);
-  return writer.finish();
+  return debug > 0 ? format::write_text(out, now, options) : format::write_proto(out, now, options);
 }
 
 }  // namespace core
@@ -189,15 +187,18 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
   return result;
 }
 
-[[gnu::noinline]] WHENCE_FUNCTION std::error_code profile::write_to(sink out, int debug) const {
+[[gnu::noinline]] WHENCE_FUNCTION std::error_code profile::write_to(sink out, int debug,
+                                                                    write_options options) const {
   core::process_state* const s = core::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   const sys::no_cancel uncancelled;
   if (kind_ == core::kind::goroutine) {
     const void* const caller = __builtin_return_address(0);
-    return sys::as_error([&] { return core::write_threads(*s, *this, out, debug, caller); });
+    return sys::as_error(
+        [&] { return core::write_threads(*s, *this, out, debug, options, caller); });
   }
-  return debug > 0 ? format::write_text(out, snapshot()) : core::write_rows(*s, *this, out);
+  return debug > 0 ? format::write_text(out, snapshot(), options)
+                   : core::write_rows(*s, *this, out, options);
 }
 
 // Not by write_to, so that a program that writes nothing else has neither the dumper of threads nor

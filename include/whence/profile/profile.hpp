@@ -13,14 +13,12 @@
 #include <string_view>
 #include <system_error>
 
+#include <whence/names.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/profile_key.hpp>
 #include <whence/stack/bucket.hpp>
 
 namespace whence::inline v1 {
-
-class sink;
-struct profile_snapshot;
 
 class profile {
  public:
@@ -43,9 +41,10 @@ class profile {
   // Throws: std::logic_error on a predefined profile.
   bool remove(profile_key value);
 
-  // Writes the profile: debug <= 0 gzip-compressed profile.proto with symbols, else Go's text.
+  // Writes the profile: debug <= 0 gzip-compressed profile.proto with symbols, else Go's text. Text
+  // has short names, or those of options.names.
   // The write's error is returned. Thread-safe, and concurrent with recording.
-  [[nodiscard]] std::error_code write_to(sink out, int debug = 0) const;
+  [[nodiscard]] std::error_code write_to(sink out, int debug = 0, write_options options = {}) const;
 
   // The same, typed, for tests and tools.
   profile_snapshot snapshot() const;

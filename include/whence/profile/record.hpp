@@ -26,11 +26,13 @@ struct event_key {
 };
 
 // The bucket in `list`, with the labels of the calling thread, of the stack that begins at the
-// frame returning to `caller`. nullptr where the event is lost (and counted so). Requires: as
-// unwind::capture.
-[[gnu::noinline]] inline stack::bucket* record_stack(process_state& s, stack::bucket_list& list,
-                                                     event_key event, const void* caller,
-                                                     std::size_t skip = 0) noexcept {
+// frame returning to `caller`. nullptr if the event is lost (and counted so). Requires: as
+// unwind::capture. Inlined: a frame of its own would have to be walked over.
+[[gnu::always_inline]] inline stack::bucket* record_stack_inlined(process_state& s,
+                                                                  stack::bucket_list& list,
+                                                                  event_key event,
+                                                                  const void* caller,
+                                                                  std::size_t skip = 0) noexcept {
   const auto limit = static_cast<std::size_t>(s.stack_depth.load(std::memory_order_relaxed));
   unwind::trace t{static_cast<std::uintptr_t*>(__builtin_alloca(limit * sizeof(std::uintptr_t))),
                   limit};
@@ -41,6 +43,12 @@ struct event_key {
                      event.rate,
                      s.label_merges.over(labels_of_this_thread(s), event.labels)};
   return s.stacks.record(list, k);
+}
+
+[[gnu::noinline]] inline stack::bucket* record_stack(process_state& s, stack::bucket_list& list,
+                                                     event_key event, const void* caller,
+                                                     std::size_t skip = 0) noexcept {
+  return record_stack_inlined(s, list, event, caller, skip);
 }
 
 }  // namespace whence::inline v1::core

@@ -33,7 +33,7 @@ namespace record {
 inline sys::word<std::int64_t>* begin_entry(profile& p, const void* caller) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return nullptr;
-  stack::bucket* const b = core::record_stack(*s, p.rows(), {}, caller);
+  stack::bucket* const b = core::record_stack_inlined(*s, p.rows(), {}, caller);
   if (b == nullptr) return nullptr;
   b->add(core::live_counter, 1);
   return &b->counters[core::live_counter];

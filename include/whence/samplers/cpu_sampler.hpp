@@ -294,7 +294,10 @@ class cpu_sampler {
       ns = 0;
     } else if (ns > one + most_late_ticks * rate_.tick_ns && was_blocked(pc)) {
       blocked_ns_.fetch_add(ns - one, std::memory_order_relaxed);
+      t->explained_ns.fetch_add(ns - one, std::memory_order_relaxed);
       ns = one;
+    } else if (counted) {
+      ns = t->left_of(ns);
     }
     ns += t->missed_ns.exchange(0, std::memory_order_relaxed);
     if (ns > 0) count(*t, ns, at);
@@ -349,6 +352,7 @@ class cpu_sampler {
     if (!active_.load(std::memory_order_acquire) || !sys::has_stack_room(t.is_main, at.uc_stack)) {
       return;
     }
+    t.explained_ns.fetch_add(ns, std::memory_order_relaxed);
     unwind::trace trace{t.pcs, t.capacity};
     unwind::capture_context(state_.unwinder, trace, at);
     unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);

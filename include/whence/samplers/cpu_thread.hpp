@@ -7,11 +7,15 @@
 //   above it        timer, 1/hz                    1/hz x (1 + overruns)          -
 //   the same,       timer, a tick                  a tick x (1 + overruns), if    1/hz
 //   with a counter  counter, 1/hz                  it came in a system call,
-//                                                  else nothing
+//                                                  else nothing; see below
 //
 // Overruns are the expiries that fell between two ticks of the kernel: so totals are true at any
 // rate. A counter sees the thread's own code alone, hence together with a timer that sees system
 // calls the total is true as well; what page faults take is in neither, and ends as [unsampled].
+//
+// If threads compete for a processor, a thread may run for a second and never at a tick: the next
+// signal of its timer then stands for all of it, of which the counter has seen the thread's own
+// code already. So what is longer than a tick stands for no more than what is left to explain.
 #ifndef WHENCE_SAMPLERS_CPU_THREAD_HPP
 #define WHENCE_SAMPLERS_CPU_THREAD_HPP
 
@@ -23,6 +27,7 @@
 
 #include <whence/samplers/counter_numbers.hpp>
 #include <whence/samplers/profiling_signal.hpp>
+#include <whence/sys/clock.hpp>
 #include <whence/sys/cpu_counter.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/thread_clock.hpp>
@@ -62,6 +67,9 @@ struct cpu_thread {
   bool is_main = false;
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
+  // With a counter: CPU time of the thread when it was opened, and what samples stand for since.
+  std::atomic<std::int64_t> counted_from_ns{0};
+  std::atomic<std::int64_t> explained_ns{0};
   std::atomic<int> in_handler{0};
 
   bool is_free() const noexcept { return tid.load() == 0 && in_handler.load() == 0; }
@@ -98,6 +106,16 @@ struct cpu_thread {
     if (id != sys::no_timer) sys::delete_timer(id);
   }
 
+  // In the thread's handler: what a signal of the timer stands for that came in a system call.
+  std::int64_t left_of(std::int64_t ns) const noexcept {
+    const std::int64_t one = timer_ns.load(std::memory_order_relaxed);
+    if (ns <= one) return ns;
+    const std::int64_t used =
+        sys::clock_ns(CLOCK_THREAD_CPUTIME_ID) - counted_from_ns.load(std::memory_order_relaxed);
+    const std::int64_t left = used - explained_ns.load(std::memory_order_relaxed);
+    return left < one ? one : left < ns ? left : ns;
+  }
+
   void close_counter() noexcept {
     // In this order: a child of fork that finds the number closes no other file.
     const int open = counter.exchange(sys::no_counter, std::memory_order_relaxed);
@@ -114,6 +132,9 @@ struct cpu_thread {
     counter_ns.store(period, std::memory_order_relaxed);
     // The first overflow at a random moment of the first period, as in arm().
     const auto first = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
+    counted_from_ns.store(sys::thread_cpu_ns(tid.load(std::memory_order_relaxed)),
+                          std::memory_order_relaxed);
+    explained_ns.store(0, std::memory_order_relaxed);
     const int open =
         sys::open_counter(tid.load(std::memory_order_relaxed), profiling_signal_number, first);
     if (open == sys::no_counter) return;

@@ -9,6 +9,7 @@
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
+#include <initializer_list>
 #include <string>
 #include <string_view>
 
@@ -38,12 +39,36 @@ inline std::string_view coroutine_in(std::string_view mangled) {
   return {};
 }
 
-// The name itself where it is not mangled.
+// A C function's name without the marks of compilers: "work" of "work.isra.0.cold". A dot alone is
+// none, since other languages have them in their names.
+inline std::string_view without_clone(std::string_view name) noexcept {
+  for (std::size_t at = name.find('.', 1); at != std::string_view::npos;
+       at = name.find('.', at + 1)) {
+    const std::string_view rest = name.substr(at);
+    for (const std::string_view whole : {".cold", ".localalias"}) {
+      if (rest == whole || (rest.starts_with(whole) && rest[whole.size()] == '.')) {
+        return name.substr(0, at);
+      }
+    }
+    for (const std::string_view numbered :
+         {".part.", ".constprop.", ".isra.", ".llvm.", ".lto_priv.", ".clone."}) {
+      if (rest.starts_with(numbered) && rest.size() > numbered.size() &&
+          rest[numbered.size()] >= '0' && rest[numbered.size()] <= '9') {
+        return name.substr(0, at);
+      }
+    }
+  }
+  return name;
+}
+
+// The name itself where it is not mangled. Those of Rust (_R), D and Swift are left to who shows
+// them, whole: pprof knows Rust's, and only as the linker has them.
 inline std::string demangle(std::string_view mangled) {
   if (const std::string_view coroutine = coroutine_in(mangled); !coroutine.empty()) {
     return demangle(coroutine);
   }
-  if (!mangled.starts_with("_Z")) return std::string(mangled.substr(0, mangled.find(".cold")));
+  if (mangled.starts_with("_R")) return std::string(mangled);
+  if (!mangled.starts_with("_Z")) return std::string(without_clone(mangled));
   const std::string base(mangled.substr(0, mangled.find('.')));
   int status = 0;
   char* const plain = __cxxabiv1::__cxa_demangle(base.c_str(), nullptr, nullptr, &status);

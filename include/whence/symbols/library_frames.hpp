@@ -14,23 +14,6 @@
 
 namespace whence::inline v1::symbols {
 
-// A demangled function's name without what it returns, which only a template's says.
-//
-//   std::vector<int> shop::prices<int>(shop::order)  ->  shop::prices<int>(shop::order)
-inline std::string_view without_result(std::string_view name) noexcept {
-  std::size_t begin = 0;
-  int depth = 0;
-  for (std::size_t i = 0; i < name.size(); ++i) {
-    const std::string_view rest = name.substr(i);
-    if (depth == 0 && rest.starts_with('(') && !rest.starts_with("(anonymous namespace)")) break;
-    if (depth == 0 && rest.starts_with("operator")) break;
-    if (depth == 0 && rest.starts_with(' ')) begin = i + 1;
-    if (rest.starts_with('<') || rest.starts_with('(')) ++depth;
-    if (rest.starts_with('>') || rest.starts_with(')')) --depth;
-  }
-  return name.substr(begin);
-}
-
 // Where this library's headers are: their folder, or the one file they were made into.
 constexpr std::string_view own_headers() noexcept {
   std::string_view path = __FILE__;
@@ -68,12 +51,12 @@ constexpr bool is_recording_header(std::string_view file) noexcept {
 }
 
 inline bool is_own(const frame& f) noexcept {
-  return without_result(f.name).starts_with("whence::") || is_below(f.file, own_headers()) ||
+  return f.name.starts_with("whence::") || is_below(f.file, own_headers()) ||
          is_recording_header(f.file);
 }
 
 inline bool is_standard_library(const frame& f) noexcept {
-  return without_result(f.name).starts_with("std::") || f.name.starts_with("[libstdc++") ||
+  return f.name.starts_with("std::") || f.name.starts_with("[libstdc++") ||
          f.file.find("/include/c++/") != f.file.npos;
 }
 

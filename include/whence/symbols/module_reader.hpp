@@ -35,8 +35,6 @@ namespace whence::inline v1::symbols {
 
 // What is known of a module since it was last read.
 struct module_facts {
-  bool has_symbols = false;
-  bool has_lines = false;
   bool may_change = false;  // what failed may pass: it is worth while to read it again
   std::string reason;       // why not all of it is known, for people; empty: it is
 };
@@ -58,7 +56,6 @@ class module_reader {
     } catch (const std::bad_alloc&) {
       fail(ENOMEM);
     }
-    facts_.has_symbols = !table_.empty();
   }
 
   // By an address that stacks have; an empty name if no function is known there.
@@ -73,7 +70,6 @@ class module_reader {
   std::vector<source_line> lines(std::uintptr_t pc) {
     std::vector<source_line> found;
     if (lines_ != nullptr) found = lines_->find(pc - bias_);
-    for (const source_line& l : found) facts_.has_lines = facts_.has_lines || l.line != 0;
     return found;
   }
 

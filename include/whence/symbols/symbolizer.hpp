@@ -30,15 +30,15 @@
 #include <utility>
 #include <vector>
 
-#include <whence/symbols/demangle.hpp>
+#include <whence/names.hpp>
 #include <whence/symbols/descriptor.hpp>
+#include <whence/symbols/function_name.hpp>
 #include <whence/symbols/lines.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/module_list.hpp>
 #include <whence/symbols/module_reader.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/open_modules.hpp>
-#include <whence/symbols/own_names.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/sys/flat_index.hpp>
@@ -50,8 +50,8 @@ namespace whence::inline v1::symbols {
 
 // The texts live as long as the process.
 struct frame {
-  std::string_view name;         // demangled
-  std::string_view system_name;  // as the linker knows it; differs from a demangled name
+  std::string_view name;         // short
+  std::string_view system_name;  // what name_of makes the other styles of; function_name.hpp
   std::string_view file;         // empty: not known
   std::uint32_t line = 0;        // 0: not known
   std::uint32_t column = 0;
@@ -59,6 +59,12 @@ struct frame {
 
   friend bool operator==(const frame&, const frame&) = default;
 };
+
+// Its name in another style.
+inline std::string name_of(const frame& f, name_style style) {
+  const bool is_kept = style == name_style::brief || f.system_name.empty();
+  return is_kept ? std::string(f.name) : name_of(f.system_name, style);
+}
 
 struct location {
   std::span<const frame> frames;      // innermost inlined frame first; never empty
@@ -155,19 +161,6 @@ class symbolizer {
     std::vector<loaded_module> modules;
     for (const module_list::pointer& m : modules_.loaded()) modules.push_back(m->it);
     return listed_mappings(open_.code(), modules);
-  }
-
-  // What is known of the module that has this code. Nothing was asked: false everywhere.
-  module_facts facts(const mapping& of) {
-    const std::lock_guard hold(mutex_);
-    module_facts found;
-    modules_.for_each([&](const known_module& m) {
-      for (const code_range& c : m.it.code) {
-        const bool same = c.start < of.limit && of.start < c.limit;
-        if (same && m.asked_in != 0) found = m.facts;
-      }
-    });
-    return found;
   }
 
   // What is missing of the modules that were asked in this reading: a line for each reason.
@@ -268,7 +261,7 @@ class symbolizer {
             with_place(make_frame(l.function, l.file, l.line), l.column, l.start_line));
       }
       module->asked_in = reading_number_;
-      take_facts(*module, reader.facts());
+      module->facts = reader.facts();
     }
     may_change = may_change || module->facts.may_change;
     if (frames.empty()) frames.push_back(make_frame("", "", 0));
@@ -303,26 +296,16 @@ class symbolizer {
     return now != nullptr ? &now->it : nullptr;
   }
 
-  // Lines that were seen stay known of a module that is read again.
-  static void take_facts(known_module& m, const module_facts& now) {
-    const bool has_lines = m.facts.has_lines || now.has_lines;
-    m.facts = now;
-    m.facts.has_lines = has_lines;
-  }
-
   static frame with_place(frame f, std::uint32_t column, std::uint32_t start_line) {
     f.column = column;
     f.start_line = start_line;
     return f;
   }
 
-  frame make_frame(std::string_view mangled, std::string_view file, std::uint32_t line) {
-    const std::string name = as_written(demangle(mangled));
-    std::string system_name(mangled);
-    // Of equal names pprof takes the demangled one for mangled, and cuts it at the parenthesis.
-    if (name == mangled && name.find_first_of("(<:") != std::string::npos)
-      system_name += " [local]";
-    return {intern(name), intern(system_name), intern(file), line, 0, 0};
+  frame make_frame(std::string_view known_as, std::string_view file, std::uint32_t line) {
+    const std::string system_name = system_name_of(known_as);
+    return {intern(name_of(system_name, name_style::brief)), intern(system_name), intern(file),
+            line};
   }
 
   static std::string offset_name(std::string_view path, std::uint64_t offset) {

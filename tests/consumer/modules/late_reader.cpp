@@ -41,18 +41,22 @@ void record(whence::tracked_mutex<std::mutex, keeping>& m) {
 
 int main(int, char** argv) {
   std::atomic<bool> stop{false};
+  std::atomic<int> rounds{0};
   whence::tracked_mutex<std::mutex, keeping> m;
-  std::thread one([&] {
-    while (!stop) record(m);
-  });
-  std::thread two([&] {
-    while (!stop) record(m);
-  });
-  usleep(2000);
+  const auto work = [&] {
+    for (; !stop; ++rounds) record(m);
+  };
+  std::thread one(work);
+  std::thread two(work);
+  // However busy the machine is, they record before the plugin comes, and after.
+  const auto let_record = [&rounds] {
+    for (const int begun = rounds; rounds < begun + 100;) usleep(100);
+  };
+  let_record();
   void* const plugin = dlopen(argv[1], RTLD_NOW | RTLD_LOCAL);
   if (plugin == nullptr) std::fprintf(stderr, "%s\n", dlerror());
   whence::set_heap_profile_rate(1);
-  usleep(10'000);
+  let_record();
   stop = true;
   one.join();
   two.join();

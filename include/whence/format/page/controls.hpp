@@ -108,7 +108,7 @@ async function load(isWindow, type) {
   const begin = performance.now();
   const hideProgress = isHidden => { $('progress').hidden = $('cancel').hidden = isHidden; };
   const timer = setInterval(() => {
-    if (state.request === request) $('progress').value = (performance.now() - begin) / 1000 / seconds;
+    if (seconds && state.request === request) $('progress').value = (performance.now() - begin) / 1000 / seconds;
   }, 100);
   hideProgress(!seconds);
   $('progress').value = 0;

@@ -43,14 +43,6 @@ const shown = value => human(value, unit());
 const percent = (value, of) => (of ? 100 * value / of : 0).toFixed(2) + '%';
 const signed = value => (value > 0 ? '+' : '') + shown(value);
 
-// Without template arguments, which the line above the graph has.
-function brief(name) {
-  if (name.includes('operator')) return name;
-  let outer = name;
-  do name = outer; while ((outer = name.replace(/<[^<>]*>/g, '')) !== name);
-  return name;
-}
-
 // ---- samples
 
 // Names of a sample's frames, leaf first; without inlined ones these count for who inlined them.
@@ -175,7 +167,7 @@ function drawRectangle(context, { node, x, w }, y) {
   if (w < 24) return;
   context.fillStyle = state.matches && state.matches(node.frame.name) ? '#fff' : '#1b1f24';
   const letters = Math.floor((w - 6) / 6.7);
-  const name = brief(node.frame.name);
+  const name = node.frame.name;
   context.fillText(name.length <= letters ? name : name.slice(0, letters - 1) + '…', x + 3, y + 13);
 }
 

@@ -15,7 +15,7 @@ function nodeAt(event) {
 
 function describe(node) {
   const { frame, now, base, self } = node;
-  const parts = [frame.name];
+  const parts = [frame.full || frame.name];
   if (frame.file) parts.push(`${frame.file}:${frame.line}`);
   parts.push(`${shown(now)}, ${percent(now, state.tree.now)} of all; itself ${shown(self)}`);
   if (state.base) parts.push(`${signed(now - base)} against ${shown(base)}`);

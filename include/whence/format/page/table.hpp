@@ -12,12 +12,13 @@ inline constexpr char table[] = R"page(
 function sumFunctions() {
   const all = new Map();
   const add = (profile, moment) => forEachSample(profile, (stack, value) => {
-    const sum = name => {
-      if (!all.has(name)) all.set(name, { name, flat: 0, cum: 0, base: 0, delta: 0 });
+    const sum = ({ name, full = name }) => {
+      if (!all.has(name)) all.set(name, { name, fulls: new Set(), flat: 0, cum: 0, base: 0, delta: 0 });
+      all.get(name).fulls.add(full);
       return all.get(name);
     };
-    if (moment === 'now') sum(stack[0].name).flat += value;
-    for (const name of new Set(stack.map(f => f.name))) sum(name)[moment === 'now' ? 'cum' : 'base'] += value;
+    if (moment === 'now') sum(stack[0]).flat += value;
+    for (const f of new Set(stack.map(sum))) f[moment === 'now' ? 'cum' : 'base'] += value;
   });
   add(state.profile, 'now');
   if (state.base) add(state.base, 'base');
@@ -38,6 +39,7 @@ function fillTable() {
     for (const text of cells) row.insertCell().textContent = text;
     const name = document.createElement('button');
     name.textContent = f.name;
+    name.title = [...f.fulls].slice(0, 20).join('\n');
     row.insertCell().append(name);
     row.addEventListener('click', () => searchFor(f.name));
     return row;

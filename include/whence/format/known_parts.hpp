@@ -1,0 +1,66 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is known of the code of each mapping, which a profile says in has_functions and the like.
+// Readers then do not look for it themselves: pprof, symbolz and Pyroscope pass over a module that
+// has functions, and complete one that has none, if they have its file.
+//
+// A module is without symbols if none of its addresses in the profile has a name. Nobody can add
+// any to what is no file: that keeps what it has.
+#ifndef WHENCE_FORMAT_KNOWN_PARTS_HPP
+#define WHENCE_FORMAT_KNOWN_PARTS_HPP
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include <whence/names.hpp>
+#include <whence/profile/pseudo_frames.hpp>
+#include <whence/symbols/function_name.hpp>
+#include <whence/symbols/mappings.hpp>
+#include <whence/symbols/symbolizer.hpp>
+
+namespace whence::inline v1::format {
+
+class known_parts {
+ public:
+  struct parts {
+    bool functions = false, files = false, lines = false, inlined = false;
+  };
+
+  // Mappings are numbered from 1. Throws: std::bad_alloc.
+  known_parts(std::span<const symbols::mapping> mappings, symbol_mode mode)
+      : mappings_(mappings), mode_(mode) {
+    const bool all = mode == symbol_mode::all;
+    known_.resize(mappings.size(), parts{all, all, all, all});
+  }
+
+  void add(std::uint64_t mapping, std::span<const symbols::frame> frames) noexcept {
+    parts& known = known_[mapping - 1];
+    // Our own names for what is no code, all there is to know of it.
+    if (mappings_[mapping - 1].start < core::first_code_address) known.functions = true;
+    for (const symbols::frame& f : frames) {
+      known.functions = known.functions || !symbols::is_placeholder(f.name);
+      known.files = known.files || !f.file.empty();
+      known.lines = known.lines || f.line != 0;
+    }
+    // What gives lines gives inlined frames.
+    known.inlined = known.inlined || known.lines;
+  }
+
+  const parts& of(std::uint64_t mapping) const noexcept { return known_[mapping - 1]; }
+
+  // Whether its addresses have no names, so that others may add them.
+  bool is_deferred(std::uint64_t mapping) const noexcept {
+    return mode_ == symbol_mode::deferred && !of(mapping).functions &&
+           mappings_[mapping - 1].filename.starts_with('/');
+  }
+
+ private:
+  std::span<const symbols::mapping> mappings_;
+  symbol_mode mode_;
+  std::vector<parts> known_;
+};
+
+}  // namespace whence::inline v1::format
+
+#endif  // WHENCE_FORMAT_KNOWN_PARTS_HPP
