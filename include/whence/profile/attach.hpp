@@ -152,7 +152,7 @@ inline bool open_root(process_state& s) noexcept {
     say(warning);
   }
   publish_root(*first);
-  sys::spare.refill();
+  if (first == &own_state) sys::spare.refill();  // one a process
   // Release pairs with state(): whoever sees the root finds it open.
   root.store(first, std::memory_order_release);
   return first;
