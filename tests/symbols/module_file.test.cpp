@@ -191,7 +191,7 @@ int main() {
 }
 )");
   shop.run(workshop::compiler() + " -std=c++20 -I '" WHENCE_INCLUDE_DIR "' p.cpp -o program");
-  const std::string expected = "own_function(int) " + shop.path("program") + "\n";
+  const std::string expected = "own_function " + shop.path("program") + "\n";
   CHECK(shop.run("./program") == expected);
   CHECK(shop.run("$(readelf -l program | sed -n 's/.*interpreter: \\(.*\\)]/\\1/p') ./program") ==
         expected);

@@ -50,15 +50,16 @@ constexpr std::uint64_t device_number(std::uint64_t major, std::uint64_t minor) 
          (major & ~std::uint64_t{0xfff}) << 32;
 }
 
-// All that can be executed, anonymous ones too.
-inline std::vector<mapping> parse_code(std::string_view text) {
+// All that can be executed, anonymous ones too; `data`: and all the rest.
+inline std::vector<mapping> parse_code(std::string_view text, bool data = false) {
   std::vector<mapping> result;
   while (!text.empty()) {
     std::string_view line = take_until(text, '\n');
     mapping m{};
     m.start = sys::parse(take_until(line, '-'), 16);
     m.limit = sys::parse(take_until(line, ' '), 16);
-    if (take_until(line, ' ').find('x') == std::string_view::npos) continue;
+    const bool executable = take_until(line, ' ').find('x') != std::string_view::npos;
+    if (!executable && !data) continue;
     m.offset = sys::parse(take_until(line, ' '), 16);
     const std::uint64_t major = sys::parse(take_until(line, ':'), 16);
     const std::uint64_t minor = sys::parse(take_until(line, ' '), 16);
@@ -80,7 +81,8 @@ inline std::vector<mapping> parse_maps(std::string_view text) {
 }
 
 // The code that is mapped now, in the order of addresses; empty without /proc or a descriptor.
-inline std::vector<mapping> mapped_code() {
+// `data`: as of parse_code.
+inline std::vector<mapping> mapped_code(bool data = false) {
   const descriptor maps("/proc/thread-self/maps");
   sys::mapped_array<char> text;
   constexpr std::size_t piece = std::size_t{1} << 16;
@@ -91,7 +93,7 @@ inline std::vector<mapping> mapped_code() {
     text.resize(had + static_cast<std::size_t>(n > 0 ? n : 0));
     if (n == 0 || (n < 0 && errno != EINTR)) break;
   }
-  return parse_code({text.data(), text.size()});
+  return parse_code({text.data(), text.size()}, data);
 }
 
 // nullptr: none holds the address. `code` as mapped_code().

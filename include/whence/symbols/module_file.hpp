@@ -5,15 +5,19 @@
 // file is taken for the module only if
 //
 //   it has the module's build-id, read through the descriptor that all readers then use; or
-//   neither has one, and device and inode are those of the mapping.
+//   neither has one, and device and inode are those of the mapping. (On overlayfs and btrfs stat
+//   tells other ones than /proc/self/maps, so that the file is asked there.)
 //
 // Everything that reads names or lines goes through open_module(). Not for signal handlers.
 #ifndef WHENCE_SYMBOLS_MODULE_FILE_HPP
 #define WHENCE_SYMBOLS_MODULE_FILE_HPP
 
 #include <sys/auxv.h>
+#include <sys/mman.h>
 
 #include <cerrno>
+#include <cstddef>
+#include <cstdint>
 #include <memory>
 #include <string>
 #include <utility>
@@ -35,10 +39,24 @@ struct module_file {
   bool refused = false;               // there is one, but of another build
 };
 
+// As /proc/self/maps tells it: a page of the file is mapped for a moment, and never touched.
+inline file_identity mapped_identity(const file_source& file) {
+  constexpr std::size_t bytes = sys::page_bytes;
+  void* const page = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
+  if (page == MAP_FAILED) return {};
+  const std::vector<mapping> all = mapped_code(true);
+  const mapping* const here = find_mapping(all, reinterpret_cast<std::uintptr_t>(page));
+  const file_identity identity = here != nullptr ? here->file : file_identity{};
+  ::munmap(page, bytes);
+  return identity;
+}
+
 inline bool is_module(const file_source& file, const elf& header, const loaded_module& m) {
   if (!header.is_elf() || header.build_id() != m.build_id) return false;
   if (!m.build_id.empty()) return true;
-  return m.file.known() && m.file == file_identity{file.status().st_dev, file.status().st_ino};
+  if (!m.file.known()) return false;
+  return m.file == file_identity{file.status().st_dev, file.status().st_ino} ||
+         m.file == mapped_identity(file);
 }
 
 // Where the module's file may be. `mapped`: its code, if it is loaded and that is known.
