@@ -270,12 +270,12 @@ class symbolizer {
     if (!symbol.name.empty()) {
       function = with_place(make_frame(symbol.name, function.file, function.line), function.column,
                             function.start_line);
+    } else if (module == nullptr) {
+      function = mapped_frame(pc);
     } else if (function.name.empty()) {
-      function = with_place(
-          make_frame(module != nullptr ? offset_name(module->it.path, pc - module->it.bias)
-                                       : mapped_name(pc),
-                     function.file, function.line),
-          function.column, function.start_line);
+      function = with_place(make_frame(offset_name(module->it.path, pc - module->it.bias),
+                                       function.file, function.line),
+                            function.column, function.start_line);
     }
     for (frame& f : frames) {
       if (f.name.empty()) f.name = f.system_name = intern("[unknown]");
@@ -310,6 +310,13 @@ class symbolizer {
 
   static std::string offset_name(std::string_view path, std::uint64_t offset) {
     return "[" + std::string(path.substr(path.rfind('/') + 1)) + "+0x" + sys::to_hex(offset) + "]";
+  }
+
+  // What a compiler at run time calls a function is shown as it is: "Script:~ /srv/app.js:12".
+  frame mapped_frame(std::uintptr_t pc) {
+    const std::string name = mapped_name(pc);
+    if (is_placeholder(name) || name.starts_with("_Z")) return make_frame(name, {}, 0);
+    return {intern(name), {}, {}, 0, 0, 0};
   }
 
   // Of code that the loader knows nothing of: a file the program mapped itself, what a compiler
