@@ -21,12 +21,13 @@ declare -A below=(
   [record]="profile stack unwind instruments sys"
   [samplers]="record profile stack unwind instruments sys"
   [symbols]="unwind sys"
-  [format]="symbols profile stack instruments sys"
+  [ui]=""
+  [format]="ui symbols profile stack instruments sys"
   [http]="format symbols samplers record profile stack instruments sys"
   [impl]="http format symbols samplers record profile stack unwind instruments sys"
 )
 recording="sys instruments"
-reading="$recording unwind stack profile record samplers symbols format"
+reading="$recording unwind stack profile record samplers symbols ui format"
 
 declare -A ring=()
 for page in version config config_generated names fwd; do ring[$page]=0; done
