@@ -50,7 +50,7 @@ tracked          memory               20
 registry         memory               20
 knobs            memory               20
 recording        mutex,memory,thread  130
-whence           mutex,memory,thread  155
+whence           mutex,memory,thread  170
 "
 
 # What a recording object must not define. Mangled, so that a type among the parameters of something

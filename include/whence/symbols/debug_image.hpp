@@ -30,7 +30,9 @@
 #include <utility>
 
 #include <whence/symbols/byte_source.hpp>
+#include <whence/symbols/decompress.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/available_memory.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/sequence.hpp>
 
@@ -113,6 +115,7 @@ class debug_image {
  public:
   // More than this is not read: it would be the program's memory for as long as it takes.
   static constexpr std::uint64_t largest = std::uint64_t{2} << 30;
+  static constexpr std::uint64_t unasked = std::uint64_t{16} << 20;
 
   debug_image() = default;
 
@@ -130,6 +133,11 @@ class debug_image {
         return false;
       }
     }
+    // What is small is read without asking: it is less than the answer could be wrong by.
+    if (total > unasked && total > sys::available_memory().value_or(largest) / 2) {
+      why = "not memory enough for " + std::to_string(total >> 20U) + " MB of debug information";
+      return false;
+    }
     if (all[0].plain == 0 || all[1].plain == 0) return false;
     lay_out(all, total);
     for (std::size_t i = 0; i < debug_sections; ++i) {
@@ -145,7 +153,7 @@ class debug_image {
     return true;
   }
 
-  bool empty() const noexcept { return bytes_.empty(); }
+  std::size_t size() const noexcept { return bytes_.size(); }
 
   std::span<const std::byte> section(debug_section which, const section_slices& slices) const {
     const auto i = static_cast<std::size_t>(which);
@@ -293,52 +301,13 @@ class debug_image {
     return decompress(source, f, to);
   }
 
-  // libelf does it for a section of a file, so there is one around it for a moment.
   static bool decompress(const byte_source& source, const found& f, std::span<std::byte> to) {
-    constexpr std::size_t begin = sizeof(Elf64_Ehdr) + 3 * sizeof(Elf64_Shdr) + 2 * longest_name;
-    sys::mapped_array<std::byte> whole;
-    whole.resize_untouched(begin + f.stored);
-    if (!source.read(f.offset, {whole.data() + begin, f.stored})) return false;
-    Elf64_Ehdr ehdr{};
-    std::memcpy(ehdr.e_ident, ELFMAG, SELFMAG);
-    ehdr.e_ident[EI_CLASS] = ELFCLASS64;
-    ehdr.e_ident[EI_DATA] = ELFDATA2LSB;
-    ehdr.e_ident[EI_VERSION] = EV_CURRENT;
-    ehdr.e_type = ET_EXEC;
-    ehdr.e_version = EV_CURRENT;
-    ehdr.e_ehsize = sizeof ehdr;
-    ehdr.e_shoff = sizeof ehdr;
-    ehdr.e_shentsize = sizeof(Elf64_Shdr);
-    ehdr.e_shnum = 3;
-    ehdr.e_shstrndx = 2;
-    std::memcpy(whole.data(), &ehdr, sizeof ehdr);
-    std::array<Elf64_Shdr, 3> headers{};
-    headers[1].sh_name = longest_name;
-    headers[1].sh_type = SHT_PROGBITS;
-    headers[1].sh_flags = f.compressed ? SHF_COMPRESSED : 0;
-    headers[1].sh_offset = begin;
-    headers[1].sh_size = f.stored;
-    headers[1].sh_addralign = 8;
-    headers[2].sh_type = SHT_STRTAB;
-    headers[2].sh_offset = sizeof ehdr + sizeof headers;
-    headers[2].sh_size = 2 * longest_name;
-    headers[2].sh_addralign = 1;
-    std::memcpy(whole.data() + sizeof ehdr, &headers, sizeof headers);
-    const char* const name = f.gnu ? ".zdebug_info" : ".debug_info";
-    std::memcpy(whole.data() + headers[2].sh_offset + longest_name, name, std::strlen(name));
-
-    ::elf_version(EV_CURRENT);
-    ::Elf* const elf = ::elf_memory(reinterpret_cast<char*>(whole.data()), whole.size());
-    if (elf == nullptr) return false;
-    ::Elf_Scn* const scn = ::elf_getscn(elf, 1);
-    const int done = scn == nullptr ? -1
-                     : f.gnu        ? ::elf_compress_gnu(scn, 0, 0)
-                                    : ::elf_compress(scn, 0, 0);
-    const ::Elf_Data* const data = done == 1 ? ::elf_getdata(scn, nullptr) : nullptr;
-    const bool right = data != nullptr && data->d_buf != nullptr && data->d_size == to.size();
-    if (right) std::memcpy(to.data(), data->d_buf, to.size());
-    ::elf_end(elf);
-    return right;
+    sys::mapped_array<std::byte> stored;
+    stored.resize_untouched(f.stored);
+    const std::span<std::byte> packed(stored.data(), f.stored);
+    if (!source.read(f.offset, packed)) return false;
+    if (f.zstd) return libelf_decompress::section(packed, false, to);
+    return default_decompress::section(packed, f.gnu, to);
   }
 
   sys::mapped_array<std::byte> bytes_;

@@ -64,8 +64,6 @@ class dwarf_names {
     open_.push_back(std::move(o));
     return dwarf;
   }
-  std::size_t opened_views() const noexcept { return open_.size(); }
-
   void close() noexcept { open_.clear(); }
 
   // Where the files of a split unit are listed that has no list itself, as clang writes them.
@@ -94,6 +92,7 @@ class dwarf_names {
 
   // What the function is a copy of: the last of the chain.
   function_name name_of(place function) {
+    if (open_.size() > most_views) close_others(function);
     function_name name;
     bool first = true;
     place declared = function;
@@ -137,6 +136,7 @@ class dwarf_names {
   bool origin(place& from, ::Dwarf_Attribute& a, place& to) { return follow(from, a, to); }
 
  private:
+  static constexpr std::size_t most_views = 64;
   static constexpr int longest_chain = 16;
   static constexpr int deepest = 64;
   static constexpr std::size_t longest_text = 65536;
@@ -151,6 +151,12 @@ class dwarf_names {
     std::size_t unit;
     dwarf_handle handle;
   };
+
+  // Whoever asks has nothing of the other units in hand.
+  void close_others(const place& kept) {
+    sys::erase_if(open_,
+                  [&kept](const opened& o) { return o.file != kept.file || o.unit != kept.unit; });
+  }
 
   bool follow(place& from, ::Dwarf_Attribute& a, place& to) {
     dwarf_file* file = nullptr;

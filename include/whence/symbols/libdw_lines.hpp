@@ -83,7 +83,7 @@ class libdw_lines {
 
  private:
   static constexpr std::uint32_t most_overlapping = 16;
-  static constexpr std::size_t most_table_bytes = std::size_t{64} << 20;
+  static constexpr std::size_t least_tables = std::size_t{16} << 20;
 
   struct unit_range {
     std::uint64_t low, high;
@@ -194,7 +194,8 @@ class libdw_lines {
   const unit_tables& tables_of(std::uint32_t unit) {
     unit_tables& t = tables_of_[unit];
     if (t.read) return t;
-    if (tables_.bytes() > most_table_bytes) forget();
+    // Tables take a quarter of what they are made from; if not, they are made again.
+    if (tables_.bytes() > sys::most(least_tables, main_.image.size() / 2)) forget();
     t.read = true;
     t.rows.begin = t.rows.end = static_cast<std::uint32_t>(tables_.rows.size());
     t.steps.begin = t.steps.end = static_cast<std::uint32_t>(tables_.steps.size());
