@@ -28,16 +28,13 @@ using namespace whence;
 using whence_tests::calls;
 using whence_tests::goes_through;
 using whence_tests::label_of;
+using whence_tests::ms;
+using whence_tests::own;
 using whence_tests::sleep_ms;
 using whence_tests::wait_rates;
 using whence_tests::waits_of;
 
 namespace {
-
-template <fixed_string Name>
-using own = prefixed_registry<Name>;
-
-constexpr std::int64_t ms = 1'000'000;
 
 // Locks `held` and releases it when `waiters` threads wait for it and have waited for `length`
 // milliseconds more. What the last one waits is not more by much on an idle machine; on a busy one
