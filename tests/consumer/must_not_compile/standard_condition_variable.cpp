@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// std::condition_variable waits with a std::mutex alone, and the error says which lock it was
-// given. expected: std::unique_lock<(whence::v1::)?tracked_mutex
+// A std::condition_variable waits with a std::mutex alone, and the error says what it was given.
+// expected: unique_lock<(whence::v1::)?tracked_mutex
 #include <condition_variable>
 #include <mutex>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What waits for a tracked_mutex through std::unique_lock<std::mutex>, as std::condition_variable
-// does, is told what to use instead. expected: use_tracked_condition_variable
+// A std::unique_lock<std::mutex>, which std::condition_variable needs, takes no tracked_mutex.
+// expected: use_tracked_condition_variable
 #include <condition_variable>
 #include <mutex>
 
