@@ -21,6 +21,7 @@
 #include <utility>
 
 #include <whence/instruments/relocking.hpp>
+#include <whence/instruments/this_line.hpp>
 #include <whence/instruments/wait_name.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>

@@ -25,6 +25,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <whence/instruments/this_line.hpp>
 #include <whence/instruments/wait.hpp>
 #include <whence/instruments/wait_name.hpp>
 #include <whence/names.hpp>

@@ -265,7 +265,7 @@ TEST_CASE("the first error of the sink is returned, however early it came") {
 }
 
 TEST_CASE("this program's own code has names, and its file is the first mapping") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   // An address inside a function the dynamic linker need not know: the symbol tables do.
   const auto pc = reinterpret_cast<std::uintptr_t>(&tools::output_of) + 1;
   const addresses stack{pc};

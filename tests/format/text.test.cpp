@@ -55,7 +55,7 @@ std::string text_of(core::kind kind, std::string name, std::vector<profile_row> 
 }
 
 std::string raw(const std::string& text) {
-  const tools::folder here;
+  const whence_tests::workshop here;
   tools::save(here / "profile.txt", text);
   return tools::output_of("go tool pprof -symbolize=none -raw " + (here / "profile.txt").string());
 }
