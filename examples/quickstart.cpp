@@ -11,18 +11,18 @@ std::vector<double, whence::tracking_allocator<double>> sales;  // shows in heap
 whence::tracked_mutex<> till{"till"};                           // shows in block and mutex
 
 double tax(double price) {
-  for (int i = 0; i < 300; ++i) price = std::sqrt(price + i);
+  for (int i = 0; i < 200; ++i) price = std::sqrt(price + i);
   return price;
 }
 double price(double item) {
-  for (int i = 0; i < 300; ++i) item = std::log(item + i + 1);
+  for (int i = 0; i < 100; ++i) item = std::log(item + i + 1);
   return item + tax(item);
 }
 void sell(double item) {
   const double amount = price(item);
   const std::scoped_lock hold(till);
   sales.push_back(amount);
-  if (sales.size() % 25'000 == 0) std::sort(sales.begin(), sales.end());
+  if (sales.size() % 10'000 == 0) std::sort(sales.begin(), sales.end());
   if (sales.size() == 500'000) sales.clear();
 }
 void open() {
