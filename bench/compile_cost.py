@@ -33,7 +33,7 @@ import time
 
 HERE = pathlib.Path(__file__).resolve().parent
 SAMPLES = HERE / "compile_cost"
-OPTIONAL_LIBRARIES = ["-DWHENCE_WITH_ZLIB=1", "-DWHENCE_WITH_LIBBACKTRACE=1"]
+OPTIONAL_LIBRARIES = ["-DWHENCE_WITH_ZLIB=1", "-DWHENCE_WITH_LIBDW=1"]
 NOISE = 1.15
 
 LEVELS = {"-O0": ["-O0"], "-O2": ["-O2"], "-O2 -g": ["-O2", "-g"], "syntax": ["-fsyntax-only"]}

@@ -12,7 +12,7 @@ mkdir -p "$profiles"
 profiles="$(cd "$profiles" && pwd)"
 build="${WHENCE_BUILD_FOLDER:-$root/build/examples}"
 
-packages=(g++ cmake ninja-build pkg-config zlib1g-dev libgcc-12-dev libboost-dev
+packages=(g++ cmake ninja-build pkg-config zlib1g-dev libdw-dev libboost-dev
   golang-go graphviz)
 source "$root/tests/install.sh"
 install_missing "${packages[@]}"

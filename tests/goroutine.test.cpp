@@ -189,7 +189,7 @@ TEST_CASE("the readable dump says what each thread does, and since when") {
   CHECK(has(*sleeper, " [poll, "));
   CHECK(has(*sleeper, R"(] {handler: "/search", "odd key": "x"}:)"));
   CHECK(has(*sleeper, "\n\t"));
-  CHECK(has(*sleeper, "goroutine.test.cpp:") == (WHENCE_WITH_LIBBACKTRACE != 0));
+  CHECK(has(*sleeper, "goroutine.test.cpp:") == (WHENCE_WITH_LIBDW != 0));
 }
 
 TEST_CASE("a thread that runs gives its stack itself") {

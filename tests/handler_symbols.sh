@@ -13,6 +13,7 @@ trap 'rm -rf "$folder"' EXIT
 # Async-signal-safe by POSIX.1-2017 section 2.4.3, by signal-safety(7), or by what they are.
 allowed="
   memcpy memmove memset memcmp bcmp            (signal-safety(7))
+  clock_gettime                                (signal-safety(7))
   getpid gettid                                system calls without state
   syscall process_vm_readv mmap munmap         system calls; errno is kept
   __errno_location                             this thread's errno: an address

@@ -54,8 +54,7 @@ int main() {
               static_cast<long long>(whence::set_mutex_hold_rate(1)));
 }
 )");
-  shop.run(workshop::compiler() +
-           " -std=c++20 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBBACKTRACE=0 -I '" +
+  shop.run(workshop::compiler() + " -std=c++20 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBDW=0 -I '" +
            std::string(WHENCE_INCLUDE_DIR) + "' p.cpp -o p");
   CHECK(shop.run("./p") == "524288 128 268435456\n1 1 1000\n");
   CHECK(shop.run("WHENCE_BLOCK_RATE=20000 WHENCE_MUTEX_FRACTION=10 WHENCE_MUTEX_HOLD_RATE=0 ./p") ==

@@ -19,7 +19,7 @@ include="$(realpath "${WHENCE_INCLUDE:-$root/include}")"
 samples="$root/bench/compile_cost"
 scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
-flags=(-std=c++20 "-I$include" -DWHENCE_WITH_ZLIB=1 -DWHENCE_WITH_LIBBACKTRACE=1)
+flags=(-std=c++20 "-I$include" -DWHENCE_WITH_ZLIB=1 -DWHENCE_WITH_LIBDW=1)
 failures=0
 if "$compiler" --version | grep -q clang; then column=2; else column=1; fi
 
@@ -50,7 +50,7 @@ tracked          memory               20
 registry         memory               20
 knobs            memory               20
 recording        mutex,memory,thread  130
-whence           mutex,memory,thread  155
+whence           mutex,memory,thread  170
 "
 
 # What a recording object must not define. Mangled, so that a type among the parameters of something

@@ -27,8 +27,9 @@ jobs="$(nproc)"
 
 packages=(
   g++ clang lld cmake ninja-build binutils python3 pkg-config doctest-dev libbenchmark-dev
-  zlib1g-dev libgcc-12-dev golang-go protobuf-compiler libprotobuf-dev
-  golang-github-google-pprof-dev golang-github-ianlancetaylor-demangle-dev graphviz valgrind libclang-rt-14-dev clang-format clang-tidy
+  zlib1g-dev libdw-dev elfutils dwz libbz2-dev golang-go protobuf-compiler libprotobuf-dev
+  golang-github-google-pprof-dev golang-github-ianlancetaylor-demangle-dev graphviz valgrind
+  libclang-rt-14-dev clang-format clang-tidy
   lld libjemalloc-dev libgoogle-perftools-dev libunwind-dev g++-aarch64-linux-gnu qemu-user
   ca-certificates libcpp-httplib-dev libboost-dev curl wrk chromium gdb
 )

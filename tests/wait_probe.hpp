@@ -74,11 +74,11 @@ inline bool goes_through(const whence::profile_row& row, std::string_view functi
   return false;
 }
 
-// Through a function of exactly that name, without parameters. Where there is little debug
-// information (-g1), an inlined one lacks its class and its parentheses.
+// Through a function of exactly that name. If there is little debug information (-g1), an inlined
+// one may lack its class.
 inline bool calls(const whence::profile_row& row, const std::string& function) {
   for (const std::string& name : names_of(row)) {
-    if (name == function || name.ends_with("::" + function + "()")) return true;
+    if (name == function || name.ends_with("::" + function)) return true;
   }
   return false;
 }

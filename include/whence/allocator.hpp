@@ -7,8 +7,9 @@
 //   std::map<K, V, std::less<>, whence::tracking_allocator<std::pair<const K, V>, storage>> m;
 //
 // It is a sample: set_heap_profile_rate (<whence/knobs.hpp>) says how dense, and the profile is
-// scaled to the whole. It meets the allocator requirements, rebinds, and propagates and compares as
-// Upstream does. In constant evaluation, and with null_registry always, it is Upstream itself.
+// scaled to the whole. The label `type` says what T is. It meets the allocator requirements,
+// rebinds, and propagates and compares as Upstream does. In constant evaluation, and with
+// null_registry always, it is Upstream itself.
 //
 // Thread-safe: blocks may be freed by any thread, after the one that allocated them has ended.
 // Cost: 7 instructions for an allocation and its deallocation that are not sampled (x86-64). A
@@ -33,6 +34,7 @@
 #include <whence/instruments/countdown.hpp>
 #include <whence/instruments/heap.hpp>
 #include <whence/instruments/tag.hpp>
+#include <whence/instruments/type_text.hpp>
 #include <whence/knobs.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
@@ -164,7 +166,8 @@ class tracking_allocator {
     }
     const pointer p = traits::allocate(upstream_, n);
     if (rate != 0 && !tags_at(rate)) {
-      record_block<R>(std::to_address(p), n * sizeof(T), rate, untagged, caller);
+      record_block<R>(std::to_address(p), n * sizeof(T), rate, untagged, caller,
+                      type_text<T>::it.text);
     }
     return p;
   }
@@ -190,7 +193,8 @@ class tracking_allocator {
     }
     const auto got = upstream_.allocate_at_least(n);
     if (rate != 0 && !tags_at(rate)) {
-      record_block<R>(std::to_address(got.ptr), n * sizeof(T), rate, untagged, caller);
+      record_block<R>(std::to_address(got.ptr), n * sizeof(T), rate, untagged, caller,
+                      type_text<T>::it.text);
     }
     return got;
   }
@@ -202,8 +206,8 @@ class tracking_allocator {
 
   static bool recorded(const tagged_block<T>& block, size_type n, std::int64_t rate,
                        const void* caller) noexcept {
-    return block.it != nullptr &&
-           record_block<R>(block.it, n * sizeof(T), rate, block.shift, caller);
+    return block.it != nullptr && record_block<R>(block.it, n * sizeof(T), rate, block.shift,
+                                                  caller, type_text<T>::it.text);
   }
 
   [[gnu::noinline, gnu::cold]] void deallocate_sampled(pointer p, size_type n) noexcept {

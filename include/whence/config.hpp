@@ -6,7 +6,7 @@
 //
 //   WHENCE_DISABLE              the instruments become what they wrap; nothing is recorded
 //   WHENCE_WITH_ZLIB            1: gzip the profiles with zlib (link -lz)
-//   WHENCE_WITH_LIBBACKTRACE    1: lines and inlined frames by libbacktrace (link -lbacktrace)
+//   WHENCE_WITH_LIBDW           1: lines and inlined frames by elfutils' libdw (link -ldw -lelf)
 //   WHENCE_COMPILED             the bodies of the pages that read (impl/) are compiled once, in the
 //                               one source file that includes <whence/src.hpp>
 //
@@ -50,8 +50,8 @@
 #ifndef WHENCE_WITH_ZLIB
 #define WHENCE_WITH_ZLIB 0
 #endif
-#ifndef WHENCE_WITH_LIBBACKTRACE
-#define WHENCE_WITH_LIBBACKTRACE 0
+#ifndef WHENCE_WITH_LIBDW
+#define WHENCE_WITH_LIBDW 0
 #endif
 
 // Whether a recording page leaves in a module what its recorder is found by.
@@ -82,12 +82,12 @@ inline constexpr bool compiled = true;
 inline constexpr bool compiled = false;
 #endif
 inline constexpr bool with_zlib = WHENCE_WITH_ZLIB != 0;
-inline constexpr bool with_libbacktrace = WHENCE_WITH_LIBBACKTRACE != 0;
+inline constexpr bool with_libdw = WHENCE_WITH_LIBDW != 0;
 
 // One word for all of them: what translation units of one module are compared by.
 inline constexpr unsigned disabled_bit = 1;
 inline constexpr unsigned settings_word = (disabled ? disabled_bit : 0U) | (with_zlib ? 2U : 0U) |
-                                          (with_libbacktrace ? 4U : 0U) | (compiled ? 8U : 0U);
+                                          (with_libdw ? 4U : 0U) | (compiled ? 8U : 0U);
 
 // The instruments of disabled units have another layout, so two units of one module that differ in
 // this setting do not agree about the classes they share. They must not be linked.

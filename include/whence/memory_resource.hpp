@@ -80,13 +80,13 @@ class tracking_resource : public std::pmr::memory_resource {
       const block b = instruments::try_tag<std::byte>(
           [&] { return static_cast<std::byte*>(upstream_->allocate(bytes + slack, alignment)); });
       if (b.it != nullptr) {
-        if (instruments::record_block<R>(b.it, bytes, rate, b.shift, caller)) return b.it;
+        if (instruments::record_block<R>(b.it, bytes, rate, b.shift, caller, nullptr)) return b.it;
         upstream_->deallocate(b.upstreams(), bytes + slack, alignment);
       }
     }
     void* const p = upstream_->allocate(bytes, alignment);
     if (rate != 0 && !tags) {
-      instruments::record_block<R>(p, bytes, rate, instruments::untagged, caller);
+      instruments::record_block<R>(p, bytes, rate, instruments::untagged, caller, nullptr);
     }
     return p;
   }

@@ -50,8 +50,9 @@ profile& new_profile(std::string name, std::string description = {});
 // Writes `heap` as debug 0 does. (Go: pprof.WriteHeapProfile)
 [[nodiscard]] std::error_code write_heap_profile(sink out);
 
-// Writes the `most` functions with the most of the snapshot's first sample type. The write's error
-// is returned.
+// Writes the `most` functions with the most of the snapshot's first sample type; the program's own
+// first: containers, and what only allocates or unlocks, count for who called them. The write's
+// error is returned.
 [[nodiscard]] std::error_code write_top(sink out, const profile_snapshot& snapshot,
                                         std::size_t most = 10);
 

@@ -111,7 +111,7 @@ case_subdirectory() {
   ./build-compiled/consumer heap-compiled.pb.gz
   expect_mode whence::compiled build-compiled/CMakeFiles/consumer.dir/main.cpp.o
   # What is not wanted is not used, and what is wanted has to be there.
-  configure . build-plain -DWHENCE_SOURCE="$PWD/whence" -DWHENCE_WITH_ZLIB=OFF -DWHENCE_WITH_LIBBACKTRACE=OFF
+  configure . build-plain -DWHENCE_SOURCE="$PWD/whence" -DWHENCE_WITH_ZLIB=OFF -DWHENCE_WITH_LIBDW=OFF
   cmake --build build-plain
   ./build-plain/consumer heap.pb
   python3 -c 'import sys; data = open("heap.pb", "rb").read(); sys.exit(data[:1] == b"\x1f" or b"fill" not in data)' ||

@@ -125,6 +125,36 @@ TEST_CASE("labels are strings of a sample, beside the number of its kind") {
             "label {") == 2);
 }
 
+TEST_CASE("what was allocated is a label, unless the program has one of that key") {
+  const addresses stack{0x400010};
+  profile_row order = row_of(stack, 0);
+  order.values = {1, 64, 1, 64};
+  order.type = "shop::order";
+  order.number = 64;
+  profile_row line = order;
+  line.type = "std::_List_node<shop::line>";
+  profile_row own = order;
+  const stack::label label{"type", "mine"};
+  own.labels = {&label, 1};
+  profile_row unknown = order;
+  unknown.type = {};
+  const std::string file = encode(header_of(core::kind::heap, "heap"), {order, line, own, unknown});
+  const std::string text = raw(file);
+  CHECK(tools::count(text, "type:[shop::order]") == 1);
+  CHECK(tools::count(text, "type:[std::_List_node<shop::line>]") == 1);
+  CHECK(tools::count(text, "type:[mine]") == 1);
+  const std::vector<std::string> samples = blocks(decoded(file), "sample");
+  REQUIRE(samples.size() == 4);
+  for (std::size_t i = 0; i < 4; ++i) {
+    CHECK(tools::count(samples[i], "label {") == (i == 3 ? 1 : 2));
+  }
+  const tools::folder here;
+  tools::save(here / "heap.pb", file);
+  CHECK(tools::contains(tools::output_of("go tool pprof -top -symbolize=none -tagroot type " +
+                                         (here / "heap.pb").string()),
+                        "shop::order\n"));
+}
+
 TEST_CASE("rows without a value are not written, and negative values are what they are") {
   const addresses stack{0x400010};
   const std::string text =

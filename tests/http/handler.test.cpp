@@ -20,6 +20,7 @@
 #include <tuple>
 #include <vector>
 
+#include "../heap_probe.hpp"
 #include "../sanitizers.hpp"
 #include "../wait_probe.hpp"
 #include <whence/allocator.hpp>
@@ -531,6 +532,21 @@ TEST_CASE("labels choose samples") {
             "\"labels\":{\"n\":\"1\",\"who\":\"a\"}"));
 }
 
+TEST_CASE("the type of what was allocated chooses samples like a label") {
+  using own = whence::prefixed_registry<"http.types">;
+  const whence_tests::heap_rate every(1);
+  const std::vector<int, whence::tracking_allocator<int, own>> ints(10);
+  const std::vector<char, whence::tracking_allocator<char, own>> chars(7);
+  const auto folded = [](const std::string& query) {
+    return get("/debug/pprof/http.types.heap?format=folded" + query).body;
+  };
+  CHECK(folded("&label=type:int").ends_with(" 40\n"));
+  CHECK(folded("&label=type:char").ends_with(" 7\n"));
+  CHECK(folded("&label=type:long").empty());
+  CHECK(has(get("/debug/pprof/http.types.heap?format=json").body, "\"labels\":{\"type\":\"int\"}"));
+  CHECK(has(get("/debug/pprof/http.types.heap?debug=1").body, "# labels: {\"type\":\"char\"}\n"));
+}
+
 TEST_CASE("an answer is as long as it may be, and no longer") {
   const options o{.max_answer = 200};
   for (const char* target :
@@ -612,7 +628,7 @@ TEST_CASE("the index says what each profile takes, and what it has lost") {
 
 TEST_CASE("the page is small") {
   const response page = get("/debug/pprof/ui");
-  CHECK(page.body.size() <= 20'000);
+  CHECK(page.body.size() <= 21'000);
   CHECK(page.body.size() > 10'000);
   CHECK_FALSE(has(page.body, "\n//"));
 }

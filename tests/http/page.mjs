@@ -91,8 +91,8 @@ await page.keyboard.press('/');
 check('/ goes to the search', await page.evaluate(() => document.activeElement.id) === 'search');
 
 await page.selectOption('#type', 'alloc_space');
-await page.fill('#search', 'main|allocate');
-const matched = heap.samples.filter(s => s.stack.some(i => /main|allocate/.test(heap.frames[i].name)))
+await page.fill('#search', '^start_thread|indexer::');
+const matched = heap.samples.filter(s => s.stack.some(i => /^start_thread|indexer::/.test(heap.frames[i].name)))
   .reduce((sum, s) => sum + s.values[1], 0);
 const share = (100 * matched / sumOf(heap, 1)).toFixed(2);
 check(`a search counts each stack once: ${share}%`,
@@ -112,17 +112,40 @@ await page.fill('#search', '');
 
 await page.check('#reversed');
 check('reversed, the total is the same', await total(page) === sumOf(heap, 1));
-const leaves = new Set(heap.samples.map(s => heap.frames[s.stack[0]].name));
+const leavesOf = page => page.evaluate(() => {
+  const names = new Set();
+  forEachSample(state.profile, stack => names.add(stack[0].name));
+  return [...names];
+});
+const leaves = new Set(await leavesOf(page));
 check('and the leaves are at the root', (await rectangles(page)).filter(r => r.y === 18).every(r => leaves.has(r.name)));
 const selves = await page.evaluate(() => state.tree.sorted.map(n => [n.self, n.now, n.sorted.every(c => c.self === 0)]));
 check('each of which is all itself, and its callers are not',
   selves.every(([self, now, callersAreNot]) => self === now && callersAreNot));
 await page.uncheck('#reversed');
+await page.check('#containers');
 const withInlined = (await rectangles(page)).length;
 await page.uncheck('#inlined');
 check('without inlined frames there are fewer', (await rectangles(page)).length < withInlined);
 check('and the total is the same', await total(page) === sumOf(heap, 1));
 await page.check('#inlined');
+await page.uncheck('#containers');
+
+// What pprof drops is dropped, and containers are hidden at the leaf, if a caller of theirs is left.
+const dropped = new RegExp(`^(${heap.drop_frames})$`);
+const hidden = new RegExp(heap.hide_frames);
+const isDropped = i => dropped.test(heap.frames[i].name);
+const outermost = s => s.stack.findLastIndex((i, at) => isDropped(i) && s.stack.slice(at + 1).some(j => !isDropped(j)));
+const containersOf = () => heap.samples.filter(s => s.values[1]).map(s => s.stack.slice(outermost(s) + 1).map(i => heap.frames[i].name));
+check('the profile has frames to drop', heap.samples.some(s => outermost(s) >= 0));
+check('leaves are the program\'s', leaves.size > 1 && containersOf().some(names => hidden.test(names[0])) &&
+  [...leaves].sort().join() === [...new Set(containersOf().map(names => names.find(n => !hidden.test(n)) ?? names[0]))].sort().join());
+await page.check('#containers');
+check('containers are shown if asked for, what is dropped is not',
+  (await leavesOf(page)).sort().join() === [...new Set(containersOf().map(names => names[0]))].sort().join());
+check('and the total is the same', await total(page) === sumOf(heap, 1));
+await page.uncheck('#containers');
+check('what was allocated is a label', (await page.evaluate(() => [...$('group').options].map(o => o.value))).includes('type'));
 
 await page.selectOption('#view', 'top');
 await page.selectOption('#type', 'alloc_objects');
@@ -166,6 +189,7 @@ check('a window shows its progress', true);
 await page.waitForFunction(() => document.getElementById('summary').textContent.startsWith('cpu'), null,
   { timeout: 20000 });
 check('CPU time is there', await total(page) > 0 && await page.inputValue('#type') === 'cpu');
+check('and has no containers to hide', await page.isHidden('#containers'));
 await page.screenshot({ path: `${folder}/cpu.png`, fullPage: true });
 const labels = await page.evaluate(() => [...document.getElementById('group').options].map(o => o.value));
 if (labels.length > 1) {
@@ -205,6 +229,7 @@ await context.setOffline(false);
 // What write_flamegraph wrote, against what go tool pprof says of the same heap: the total, and flat and
 // cum of every function.
 const file = await open(pathToFileURL(`${files}/flamegraph.html`).href);
+await file.check('#containers');  // pprof hides them by -hide alone
 for (const [type, unit] of [['alloc_objects', 'count'], ['alloc_space', 'B'], ['inuse_objects', 'count'], ['inuse_space', 'B']]) {
   const text = execFileSync('go', ['tool', 'pprof', '-symbolize=none', '-top', `-sample_index=${type}`, `-unit=${unit}`,
     '-nodecount=1000000', '-nodefraction=0', `${files}/heap.pb.gz`], { encoding: 'utf8', stdio: ['ignore', 'pipe', 'ignore'] });

@@ -37,6 +37,7 @@ run() {
   ok
 }
 shows() { grep -Eq -- "$1" "$work/out" || { head -30 "$work/out"; fail "no /$1/ in: $2"; }; ok; }
+lacks() { ! grep -Eq -- "$1" "$work/out" || { head -30 "$work/out"; fail "/$1/ is in: $2"; }; ok; }
 
 # total FIELD FILE: a sum from the validator's summary. raw_total INDEX: the same from -raw output.
 total() { sed -E "s/.*\"$1\":\"?([0-9]+).*/\1/" <<<"$2"; }
@@ -100,6 +101,7 @@ for client in go standalone; do
   for type in inuse_space alloc_space inuse_objects; do
     run $client -top "-$type" "$dir/heap.pb.gz"
     shows 'indexer::' "$client -top -$type"
+    lacks '::allocate( |$)|operator new|_M_allocate( |$)' "$client -top -$type"
   done
   run $client -top -alloc_space -base "$dir/heap.1.pb.gz" "$dir/heap.pb.gz"
   shows 'Showing nodes accounting for' "$client -base"
@@ -112,6 +114,10 @@ for client in go standalone; do
   shows '\(inline\)' "$client -traces"
   run $client -tags "$dir/heap.pb.gz"
   shows 'bytes: Total' "$client -tags"
+  shows 'type: Total' "$client -tags: type"
+  run $client -top -alloc_space -hide='^(std|whence)::' "$dir/heap.pb.gz"
+  grep -A1 'flat%' "$work/out" | grep -Eq '(indexer|source_file)::' || fail "$client -hide: $(cat "$work/out")"
+  ok
   run $client -svg -alloc_space -output "$work/heap.svg" "$dir/heap.pb.gz"
   grep -q '</svg>' "$work/heap.svg" || fail "$client -svg: no picture"
   ok
@@ -125,7 +131,7 @@ for client in go standalone; do
   shows 'indexer.cpp:[0-9]+' "$client -raw"
   for type in contentions delay; do
     run $client -top "-sample_index=$type" "$kinds/mutex.pb.gz"
-    shows 'tracked_mutex::unlock' "$client -top -$type mutex"
+    lacks 'unlock|~lock_guard' "$client -top -$type mutex"
     run $client -top "-sample_index=$type" "$kinds/block.pb.gz"
     shows 'tracked_mutex::lock' "$client -top -$type block"
   done

@@ -133,7 +133,7 @@ int main() {
 }
 )");
   shop.run(whence_tests::workshop::compiler() +
-           " -std=c++20 -O1 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBBACKTRACE=0 -I '" +
+           " -std=c++20 -O1 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBDW=0 -I '" +
            std::string(WHENCE_INCLUDE_DIR) + "' p.cpp -o p -pthread && ./p");
 }
 

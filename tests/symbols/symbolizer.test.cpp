@@ -110,7 +110,7 @@ TEST_CASE("a location says where its function starts") {
 }
 
 TEST_CASE("inlined frames are there innermost first, with the files and lines addr2line shows") {
-  if (!config::with_libbacktrace) return;
+  if (!config::with_libdw) return;
   const std::uintptr_t pc = with_inlined();
   const auto frames = resolve(pc).frames;
   std::uintptr_t bias = 0;

@@ -4,7 +4,8 @@
 //
 //   main;work;std::vector::push_back 4096
 //
-// A line for each stack, root first, inlined frames included, sorted; one sample type. (B. Gregg)
+// A line for each stack, root first, inlined frames included, without those that pprof drops too,
+// sorted; one sample type. (B. Gregg)
 #ifndef WHENCE_FORMAT_FOLDED_HPP
 #define WHENCE_FORMAT_FOLDED_HPP
 
@@ -15,10 +16,8 @@
 #include <string>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <whence/format/frames.hpp>
-#include <whence/format/process_code.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/names.hpp>
@@ -34,20 +33,16 @@ namespace whence::inline v1::format {
                                                   std::size_t value, std::size_t most,
                                                   name_style style = name_style::brief) {
   constexpr std::size_t shortest_end = 3;  // " 1\n"
-  const process_code code;
+  shown_frames shown(snapshot.header.kind, library_leaves::are_shown);
   std::map<std::string, std::int64_t> sums;
-  std::vector<std::string> names;
   std::size_t size = 0;
   for (const profile_row& row : snapshot.rows) {
     if (row.values[value] == 0) continue;
-    names.clear();
-    for_each_frame(code, row, [&](const symbols::frame& f, bool) {
-      names.push_back(symbols::name_of(f, style));
-    });
     std::string stack;
-    for (auto name = names.rbegin(); name != names.rend(); ++name) {
+    const std::span<const symbols::frame> frames = shown.of(row);
+    for (auto f = frames.rbegin(); f != frames.rend(); ++f) {
       if (!stack.empty()) stack += ';';
-      for (const char c : clean(*name)) stack += c == ';' ? ':' : c;
+      for (const char c : clean(symbols::name_of(*f, style))) stack += c == ';' ? ':' : c;
     }
     const auto [place, is_new] = sums.try_emplace(std::move(stack), 0);
     place->second += row.values[value];

@@ -1,14 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The functions of a row's stack, leaf first, those inlined into others included.
+// The functions of a row's stack, leaf first, those inlined into others included: all, or those
+// that are left without plumbing.
 #ifndef WHENCE_FORMAT_FRAMES_HPP
 #define WHENCE_FORMAT_FRAMES_HPP
 
 #include <cstddef>
 #include <cstdint>
+#include <span>
+#include <vector>
 
+#include <whence/format/drop_frames.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
+#include <whence/profile/kinds.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
 
@@ -32,6 +37,27 @@ void for_each_frame(const process_code& code, const profile_row& row, Visit visi
   if (row.truncated) visit_pseudo(core::truncated_frame);
   if (row.stack.empty()) visit_pseudo(core::unknown_frame);
 }
+
+class shown_frames {
+ public:
+  // `k`: of the profile whose rows are shown.
+  shown_frames(core::kind k, library_leaves leaves) : kind_(k), leaves_(leaves) {}
+
+  // Without what is dropped and hidden; never empty. Good until the next call.
+  std::span<const symbols::frame> of(const profile_row& row) {
+    frames_.clear();
+    for_each_frame(code_, row, [this](const symbols::frame& f, bool) { frames_.push_back(f); });
+    const std::size_t first =
+        first_shown(kind_, frames_, leaves_, [](const symbols::frame& f) { return f.name; });
+    return std::span<const symbols::frame>(frames_).subspan(first);
+  }
+
+ private:
+  const process_code code_;
+  const core::kind kind_;
+  const library_leaves leaves_;
+  std::vector<symbols::frame> frames_;
+};
 
 }  // namespace whence::inline v1::format
 

@@ -5,7 +5,7 @@
 //   {"profile": "heap",
 //    "sample_types": [{"type": "inuse_space", "unit": "bytes"}, ...], "shown": 3,
 //    "period_type": {...}, "period": 524288, "time": 1763960000.123, "duration": 0,     (seconds)
-//    "comments": [...],
+//    "comments": [...], "drop_frames": "...", "hide_frames": "...",
 //    "samples": [{"stack": [2, 1, 0], "values": [1, 2, 3, 4], "labels": {"key": "value"}}, ...],
 //    "frames": [{"name": "f", "full": "f(int)", "file": "/src/f.cpp", "line": 3, "inlined": true},
 //               ...]}
@@ -13,6 +13,9 @@
 // full: left out where it is the same.
 // stack: places in `frames`, leaf first; an inlined frame is followed by the one it was inlined
 // into. shown: the sample type that clients show first. Labels are left out where there are none.
+// drop_frames, hide_frames: regular expressions, if the profile has frames to drop (the first is
+// anchored by ^( and )$): stacks are whole, and it is for the reader to leave them out
+// (drop_frames.hpp).
 #ifndef WHENCE_FORMAT_JSON_HPP
 #define WHENCE_FORMAT_JSON_HPP
 
@@ -28,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include <whence/format/drop_frames.hpp>
 #include <whence/format/frames.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
@@ -132,6 +136,9 @@ class json_writer {
       }
     }
     text += "]";
+    if (dropped_in(header.kind).empty()) return;
+    append(text, ",\"drop_frames\":", json_string(drop_frames(header.kind)),
+           ",\"hide_frames\":", json_string(hide_frames));
   }
 
   void append_sample(std::string& text, const profile_row& row, const core::kind_info& kind) {
@@ -147,11 +154,11 @@ class json_writer {
     }
     text += "]";
     comma = ",\"labels\":{";
-    for (const stack::label& l : row.labels) {
+    row.for_each_label([&](const stack::label& l) {
       append(text, comma, json_string(l.key), ":", json_string(l.value));
       comma = ",";
-    }
-    text += row.labels.empty() ? "}" : "}}";
+    });
+    text += comma == "," ? "}}" : "}";
   }
 
   // Frames are the same where their texts are, which symbols keep once.

@@ -14,6 +14,7 @@ inline constexpr int mapping = 3;               // repeated Mapping; the first i
 inline constexpr int location = 4;              // repeated Location
 inline constexpr int function = 5;              // repeated Function
 inline constexpr int string_table = 6;          // repeated string; the first is ""
+inline constexpr int drop_frames = 7;           // string, a regular expression
 inline constexpr int time_nanos = 9;            // int64, since the Unix epoch
 inline constexpr int duration_nanos = 10;       // int64
 inline constexpr int period_type = 11;          // ValueType

@@ -21,6 +21,7 @@
 #include <vector>
 
 #include <whence/format/address_index.hpp>
+#include <whence/format/drop_frames.hpp>
 #include <whence/format/gzip.hpp>
 #include <whence/format/known_parts.hpp>
 #include <whence/format/mapping_table.hpp>
@@ -144,14 +145,14 @@ class basic_profile_writer {
     encoder_.message(proto::profile::sample, [&] {
       encoder_.packed(proto::sample::location_id, ids_);
       encoder_.packed(proto::sample::value, values);
-      for (const stack::label& l : row.labels) {
+      row.for_each_label([&](const stack::label& l) {
         const std::int64_t key = strings_.id(l.key);
         const std::int64_t value = strings_.id(l.value);
         encoder_.message(proto::sample::label, [&] {
           encoder_.int64(proto::label::key, key);
           encoder_.int64(proto::label::str, value);
         });
-      }
+      });
       if (numbered) {
         encoder_.message(proto::sample::label, [&] {
           encoder_.int64(proto::label::key, number_key_);
@@ -291,6 +292,7 @@ class basic_profile_writer {
     }
     write_type(proto::profile::period_type, kind_.period_type);
     encoder_.int64(proto::profile::period, header_.period);
+    encoder_.int64(proto::profile::drop_frames, strings_.id_of_copy(drop_frames(header_.kind)));
     encoder_.int64(proto::profile::time_nanos, header_.time_ns);
     encoder_.int64(proto::profile::duration_nanos, sys::most<std::int64_t>(header_.duration_ns, 0));
     std::vector<std::int64_t> comments;

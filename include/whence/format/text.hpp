@@ -160,7 +160,7 @@ class text_writer {
     const auto add = [&text](std::string_view key, std::string_view value) {
       append(text, text.empty() ? "# labels: {" : ", ", in_quotes(key), ":", in_quotes(value));
     };
-    for (const stack::label& l : row.labels) add(l.key, l.value);
+    row.for_each_label([&](const stack::label& l) { add(l.key, l.value); });
     if (kind_ == core::kind::mutex && row.number != 0) {
       const core::value_type& number = core::info(kind_).number;
       add(number.type, std::to_string(row.number) + " " + number.unit);

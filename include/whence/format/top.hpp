@@ -4,10 +4,12 @@
 // as `pprof -top` shows.
 //
 //       flat  flat%        cum   cum%
-//    12.50MB  62.5%    20.00MB 100.0%  std::vector::push_back
+//    12.50MB  62.5%    20.00MB 100.0%  shop::add_order
 //
 // flat: in the function itself; cum: in it and in all it calls, each stack counted once however
-// deep the function recurses. An inlined function is one like any other. Not for signal handlers.
+// deep the function recurses. An inlined function is one like any other. What allocates or unlocks
+// in the standard library or this one counts for who called it (drop_frames.hpp). Not for signal
+// handlers.
 #ifndef WHENCE_FORMAT_TOP_HPP
 #define WHENCE_FORMAT_TOP_HPP
 
@@ -22,7 +24,6 @@
 #include <vector>
 
 #include <whence/format/frames.hpp>
-#include <whence/format/process_code.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
@@ -62,6 +63,8 @@ class function_sums {
     std::size_t last_row = 0;
   };
 
+  explicit function_sums(core::kind k) : shown_(k, library_leaves::are_hidden) {}
+
   void add(const profile_row& row, std::int64_t value) {
     ++rows_;
     bool leaf = true;
@@ -70,7 +73,7 @@ class function_sums {
       if (std::exchange(leaf, false)) s.flat += value;
       if (std::exchange(s.last_row, rows_) != rows_) s.cumulative += value;
     };
-    for_each_frame(code_, row, [&](const symbols::frame& f, bool) { count(f.name); });
+    for (const symbols::frame& f : shown_.of(row)) count(f.name);
   }
 
   // The `most` largest, by flat and then by cumulative value.
@@ -94,7 +97,7 @@ class function_sums {
     return all_[at];
   }
 
-  const process_code code_;
+  shown_frames shown_;
   std::vector<sums> all_;
   sys::flat_index index_;
   std::size_t rows_ = 0;

@@ -170,9 +170,11 @@ class view {
   }
 
   bool matches(const profile_row& row) const {
-    for (const auto& [key, value] : labels_) {
+    for (const auto& wanted : labels_) {
       bool found = false;
-      for (const stack::label& l : row.labels) found = found || (l.key == key && l.value == value);
+      row.for_each_label([&](const stack::label& l) {
+        found = found || (l.key == wanted.first && l.value == wanted.second);
+      });
       if (!found) return false;
     }
     return true;

@@ -216,7 +216,7 @@ WHENCE_FUNCTION std::error_code write_top(sink out, const profile_snapshot& snap
     const core::kind_info& info = core::info(snapshot.header.kind);
     const std::size_t shown = format::shown_value(info);
     const std::string_view unit = info.values[shown].unit;
-    format::function_sums functions;
+    format::function_sums functions(snapshot.header.kind);
     std::int64_t total = 0;
     for (const profile_row& row : snapshot.rows) {
       if (row.values[shown] == 0) continue;

@@ -33,13 +33,14 @@ template <class R>
 }
 
 // Records a block sampled at `rate`. False: its end cannot be seen, so it must not be handed out
-// shifted. Requires: `due` returned the rate; `caller` as for the recorder.
+// shifted. `type`: the name of what it is for, read only during the call; nullptr: not known.
+// Requires: `due` returned the rate; `caller` as for the recorder.
 template <class R>
 [[gnu::noinline, gnu::cold]] bool record_block(const void* block, std::size_t bytes,
                                                std::int64_t rate, std::uint16_t shift,
-                                               const void* caller) noexcept {
+                                               const void* caller, const char* type) noexcept {
   const recorder* const r = recorder_here();
-  return r != nullptr && r->record_block(R::heap(), block, bytes, rate, shift, caller);
+  return r != nullptr && r->record_block(R::heap(), block, bytes, rate, shift, caller, type);
 }
 
 // True: ask `end_block`. Cost of a free that is not sampled: 3 instructions (x86-64).

@@ -33,7 +33,7 @@
 
 // Bumped whenever the layout of module_link, of recorder, or of anything that they hand over
 // changes, and with every change of process_state: modules that disagree do not share.
-#define WHENCE_LAYOUT 10
+#define WHENCE_LAYOUT 11
 
 namespace whence::inline v1 {
 
@@ -70,7 +70,7 @@ struct recorder {
   // Memory (record/heap.hpp).
   std::int64_t (*due)(heap_sampler&, std::size_t bytes) noexcept;
   bool (*record_block)(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
-                       std::uint16_t shift, const void* caller) noexcept;
+                       std::uint16_t shift, const void* caller, const char* type) noexcept;
   ended_block (*end_block)(profile& heap, const void* block, std::size_t bytes) noexcept;
 
   // Entries of custom profiles: where one is counted; nullptr if the event is lost.

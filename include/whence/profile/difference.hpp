@@ -15,11 +15,13 @@
 
 namespace whence::inline v1::core {
 
-// Equal for rows of one stack, the same labels and number. (Equal sets of labels are one.)
+// Equal for rows of one stack, the same labels, type and number. (Equal sets of labels are one, as
+// are equal types.)
 inline stack::hash128 identity_of(const profile_row& row) noexcept {
   stack::hasher h;
   h.add(reinterpret_cast<std::uintptr_t>(row.labels.begin()),
         static_cast<std::uint64_t>(row.number));
+  h.add(reinterpret_cast<std::uintptr_t>(row.type.data()), row.type.size());
   h.add(row.stack.size(), (row.leaf_is_ip ? 1U : 0U) | (row.truncated ? 2U : 0U));
   for (std::size_t i = 0; i < row.stack.size(); i += 2) {
     h.add(row.stack[i], i + 1 < row.stack.size() ? row.stack[i + 1] : 0);

@@ -38,6 +38,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     s.knobs.lock();
     s.profiles.lock().lock();
     s.labels.lock().lock();
+    s.types.lock().lock();
     s.threads.lock().lock();
     s.blocks.lock_all();
     s.values.lock_all();
@@ -58,6 +59,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
       s.values.unlock_all();
       s.blocks.unlock_all();
       s.threads.lock().unlock();
+      s.types.lock().unlock();
       s.labels.lock().unlock();
       s.profiles.lock().unlock();
       s.knobs.unlock();

@@ -26,6 +26,7 @@
 #include <whence/stack/label_sets.hpp>
 #include <whence/stack/losses.hpp>
 #include <whence/stack/table.hpp>
+#include <whence/stack/type_names.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/unwind/unwinder.hpp>
@@ -82,6 +83,7 @@ struct process_state {
   stack::table stacks{arena, losses};
   stack::label_sets labels{arena, losses};
   stack::label_merges label_merges{arena, labels, losses};
+  stack::type_names types{arena, losses};
   unwind::unwinder unwinder{arena};
   profile_directory profiles{arena};
   live_map<std::uint64_t> blocks{budget};  // heap: sampled blocks by address

@@ -22,6 +22,7 @@ struct event_key {
   std::uint64_t number = 0;
   std::int64_t rate = 0;
   std::uint32_t labels = 0;  // over those of the thread
+  const char* type = nullptr;
 };
 
 // The bucket in `list`, with the labels of the calling thread, of the stack that begins at the
@@ -39,7 +40,8 @@ struct event_key {
   const stack::key k{{t.pcs, t.depth, t.truncated, t.leaf_is_ip},
                      event.number,
                      event.rate,
-                     s.label_merges.over(labels_of_this_thread(s), event.labels)};
+                     s.label_merges.over(labels_of_this_thread(s), event.labels),
+                     event.type};
   return s.stacks.record(list, k);
 }
 

@@ -30,6 +30,7 @@ inline profile_row row_of(kind k, const stack::bucket& b, const stack::label_set
   row.leaf_is_ip = b.leaf_is_ip();
   row.truncated = b.truncated();
   row.labels = labels.of(b.labels);
+  if (b.type != nullptr) row.type = b.type;
   row.number = static_cast<std::int64_t>(b.number);
   if (k == kind::heap || k == kind::allocs) {
     const heap_values v = read_heap(b);
@@ -62,7 +63,7 @@ inline bool rates_differ(const stack::bucket_list& list) {
 // What two buckets share that differ in nothing but their rate.
 inline stack::hash128 identity_without_rate(const stack::bucket_list& list,
                                             const stack::bucket& b) {
-  return stack::table::identify(list, {b.stack(), b.number, 0, b.labels});
+  return stack::table::identify(list, {b.stack(), b.number, 0, b.labels, b.type});
 }
 
 template <class F>
@@ -95,7 +96,7 @@ void for_each_merged_row(kind k, const stack::bucket_list& list, const stack::la
 }
 
 // Calls visit(const profile_row&) for every row that has a value; no two have the same stack,
-// labels and number.
+// labels, type and number.
 template <class F>
 void for_each_row(const process_state& s, const profile& p, F&& visit) {
   if (rates_differ(p.rows())) return for_each_merged_row(p.kind(), p.rows(), s.labels, visit);

@@ -40,7 +40,7 @@ constexpr const char* settings_warning(unsigned difference) noexcept {
            "which do not agree about the layout of classes: this is undefined behaviour\n";
   }
   return "whence: this program was built from translation units with different settings "
-         "(WHENCE_COMPILED, WHENCE_WITH_ZLIB, WHENCE_WITH_LIBBACKTRACE): its profiles may be "
+         "(WHENCE_COMPILED, WHENCE_WITH_ZLIB, WHENCE_WITH_LIBDW): its profiles may be "
          "incomplete\n";
 }
 

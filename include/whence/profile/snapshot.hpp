@@ -14,6 +14,7 @@
 #include <memory>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <whence/profile/kinds.hpp>
@@ -28,6 +29,7 @@ struct profile_row {
   bool leaf_is_ip = false;   // stack[0] is an interrupted instruction, not a return address
   bool truncated = false;    // frames beyond the root end were cut off
   stack::label_list labels;  // sorted by key
+  std::string_view type;     // heap: of what was allocated; kept for good. Empty: not known
   std::int64_t number = 0;   // of the label core::info(kind).number; 0: none
   std::array<std::int64_t, core::max_values> values{};
   std::array<std::int64_t, core::max_values> raw{};  // as recorded, unscaled (Go's text format)
@@ -35,6 +37,19 @@ struct profile_row {
   unwind::pc frame(std::size_t i) const noexcept {
     return i == 0 && leaf_is_ip ? unwind::pc::instruction(stack[i])
                                 : unwind::pc::return_address(stack[i]);
+  }
+
+  // Calls visit(const stack::label&) for each label, and for the type as one more: unless the
+  // program itself says something else by that key.
+  template <class Visit>
+  void for_each_label(Visit visit) const {
+    const stack::label of_type{"type", type};
+    bool shown = type.empty();
+    for (const stack::label& l : labels) {
+      shown = shown || l.key == of_type.key;
+      visit(l);
+    }
+    if (!shown) visit(of_type);
   }
 };
 
@@ -51,7 +66,7 @@ struct profile_header {
 
 struct profile_snapshot {
   profile_header header;
-  std::vector<profile_row> rows;  // no two with the same stack, labels and number
+  std::vector<profile_row> rows;  // no two with the same stack, labels, type and number
   std::shared_ptr<const std::vector<std::uintptr_t>> memory;  // of stacks that are in no table
 };
 

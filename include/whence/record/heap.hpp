@@ -45,10 +45,11 @@ inline ended_block end_block(profile& heap, const void* block, std::size_t bytes
 // As instruments::record_block. A block whose end cannot be seen counts as freed at once, so that
 // what is in use stays true of the rest.
 inline bool record_block(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
-                         std::uint16_t shift, const void* caller) noexcept {
+                         std::uint16_t shift, const void* caller, const char* type) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return false;
-  stack::bucket* const b = core::record_stack(*s, heap.rows(), {bytes, rate}, caller);
+  stack::bucket* const b = core::record_stack(
+      *s, heap.rows(), {.number = bytes, .rate = rate, .type = s->types.intern(type)}, caller);
   if (b == nullptr) return false;
   core::count_block(*b, bytes, core::allocated_counter);
   const auto address = reinterpret_cast<std::uintptr_t>(block);

@@ -4,7 +4,7 @@
 // anybody can see it, but for its counters; it never moves and is never freed.
 //
 //   line 0   | identity, 16 | counters, 4 x 8 | number, 8 | labels, 4 | list, 2 | depth+flags, 2
-//   line 1   | next, 8 | rate, 8 | return addresses, leaf first, 8 each ...
+//   line 1   | next, 8 | rate, 8 | type, 8 | return addresses, leaf first, 8 each ...
 //
 // Line 0 is all that recording touches. A list strings the buckets of one profile together, newest
 // first, for whoever reads the profile.
@@ -31,9 +31,10 @@ struct frames {
 // What tells two buckets of one profile apart.
 struct key {
   frames stack;
-  std::uint64_t number = 0;  // heap: bytes of one allocation; mutex: power of two of the delay
-  std::int64_t rate = 0;     // heap: mean bytes between samples when it was taken, below 2^44
-  std::uint32_t labels = 0;  // id of the label set; 0: none
+  std::uint64_t number = 0;    // heap: bytes of one allocation; mutex: power of two of the delay
+  std::int64_t rate = 0;       // heap: mean bytes between samples when it was taken, below 2^44
+  std::uint32_t labels = 0;    // id of the label set; 0: none
+  const char* type = nullptr;  // heap: name of what was allocated, from type_names
 };
 
 inline constexpr int counter_count = 4;
@@ -48,6 +49,7 @@ struct alignas(64) bucket {
 
   bucket* next;
   std::int64_t rate;
+  const char* type;
 
   static constexpr std::uint16_t truncated_flag = 0x8000;
   static constexpr std::uint16_t leaf_is_ip_flag = 0x4000;
@@ -60,7 +62,7 @@ struct alignas(64) bucket {
   bool overflow() const noexcept { return (depth_and_flags & overflow_flag) != 0; }
 
   // The addresses follow the struct's last member, not its end.
-  static constexpr std::size_t pcs_offset = 80;
+  static constexpr std::size_t pcs_offset = 88;
   std::uintptr_t* pcs() noexcept {
     return reinterpret_cast<std::uintptr_t*>(reinterpret_cast<char*>(this) + pcs_offset);
   }
@@ -78,7 +80,7 @@ struct alignas(64) bucket {
   }
 };
 static_assert(offsetof(bucket, next) == 64, "recording touches one cache line");
-static_assert(offsetof(bucket, rate) + sizeof(std::int64_t) == bucket::pcs_offset);
+static_assert(offsetof(bucket, type) + sizeof(const char*) == bucket::pcs_offset);
 
 // The buckets of one profile, in two chains linked by bucket::next.
 struct bucket_list {

@@ -15,8 +15,9 @@ enum class loss : unsigned char {
   untracked_live,  // an allocation or value whose end cannot be seen: the memory limit was reached
   truncated,       // new stacks deeper than the limit: their root end is cut off
   labels,          // label sets there was no room for: their events carry the labels [overflow]
+  types,           // names of types likewise: their blocks have the type [overflow]
 };
-inline constexpr int loss_count = 5;
+inline constexpr int loss_count = 6;
 
 inline constexpr const char* loss_texts[loss_count] = {
     "events charged to [overflow] because the memory limit was reached",
@@ -24,6 +25,7 @@ inline constexpr const char* loss_texts[loss_count] = {
     "live entries not tracked because the memory limit was reached",
     "stacks cut at the depth limit",
     "label sets were not kept, because there are too many or the memory limit was reached",
+    "blocks have the type [overflow]: too many types, or the memory limit was reached",
 };
 
 class losses {

@@ -59,6 +59,7 @@ class table {
     // 44 bits of rate, 18 of list and flags.
     h.add((static_cast<std::uint64_t>(k.rate) << 18) | (std::uint64_t{list.id} << 2) | flags,
           k.number);
+    if (k.type != nullptr) h.add(reinterpret_cast<std::uintptr_t>(k.type), 0);
     return h.finish();
   }
 
@@ -240,6 +241,7 @@ class table {
         (k.stack.leaf_is_ip ? bucket::leaf_is_ip_flag : 0U));
     b->next = nullptr;
     b->rate = k.rate;
+    b->type = k.type;
     for (std::size_t i = 0; i < k.stack.depth; ++i) b->pcs()[i] = k.stack.pcs[i];
     return b;
   }

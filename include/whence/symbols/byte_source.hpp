@@ -86,6 +86,7 @@ class file_source final : public byte_source {
     if (descriptor_ >= 0) ::close(descriptor_);
   }
   std::uint64_t size() const noexcept override { return size_; }
+  int descriptor() const noexcept { return descriptor_; }
 
  private:
   bool read_within(std::uint64_t offset, std::span<std::byte> to) const override {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lines and inlined frames: by libbacktrace where it is at hand, else none.
+// Lines and inlined frames of one file: by libdw if the library is at hand, else none.
 #ifndef WHENCE_SYMBOLS_LINES_HPP
 #define WHENCE_SYMBOLS_LINES_HPP
 
@@ -8,36 +8,46 @@
 
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <type_traits>
 #include <vector>
 
 namespace whence::inline v1::symbols {
 
-// One frame at an address, as debug information tells it; empty or 0 where it does not.
+// One frame at an address, as debug information tells it; empty or 0 if it does not.
 struct source_line {
-  std::string function;  // mangled where it has a mangled name
+  // The linker's name if the debug information has one, else the name by the scopes it is written
+  // in: shop::price::{lambda at cart.cpp:12}.
+  std::string function;
+  bool linker_name = false;
   std::string file;
   std::uint32_t line = 0;
+  std::uint32_t column = 0;
+  std::uint32_t start_line = 0;  // of the function
 };
 
 // Knows nothing.
 class no_lines {
  public:
-  void modules_changed() noexcept {}
-  std::vector<source_line> find(std::uintptr_t) { return {}; }
+  no_lines(int, int, const std::string&) {}
+  std::vector<source_line> find(std::uint64_t) { return {}; }
+  std::string_view missing() const noexcept {
+    return "lines and inlined frames: the program was built without libdw (Debian: libdw-dev, "
+           "-DWHENCE_WITH_LIBDW=1 -ldw -lelf)";
+  }
 };
 
-class libbacktrace_lines;
+class libdw_lines;
 
 }  // namespace whence::inline v1::symbols
 
-#if WHENCE_WITH_LIBBACKTRACE
-#include <whence/symbols/libbacktrace_lines.hpp>
+#if WHENCE_WITH_LIBDW
+#include <whence/symbols/libdw_lines.hpp>
 #endif
 
 namespace whence::inline v1::symbols {
 
-using default_lines = std::conditional_t<config::with_libbacktrace, libbacktrace_lines, no_lines>;
+using debug_lines = std::conditional_t<config::with_libdw, libdw_lines, no_lines>;
 
 }  // namespace whence::inline v1::symbols
 

@@ -12,10 +12,13 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/debug_file.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/symbols/lines.hpp>
+#include <whence/symbols/minidebuginfo.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/symbol_table.hpp>
 
@@ -37,6 +40,16 @@ class module_symbols {
     return s;
   }
 
+  std::vector<source_line> lines_at(std::uintptr_t pc) {
+    if (!read_) read();
+    if (file_ == nullptr) return {};
+    if (lines_ == nullptr) {
+      lines_ = std::make_unique<debug_lines>(
+          file_->descriptor(), debug_ != nullptr ? debug_->descriptor() : -1, module_.path);
+    }
+    return lines_->find(pc - module_.bias);
+  }
+
  private:
   void read() {
     read_ = true;
@@ -46,16 +59,24 @@ class module_symbols {
           {reinterpret_cast<const std::byte*>(start), whole_pages(module_.end) - start});
       table_.add(source, elf(source));
     } else {
-      const file_source source(path_to_open().c_str());
+      auto opened = std::make_unique<file_source>(path_to_open().c_str());
+      const file_source& source = *opened;
       const elf file(source);
       // Another build in the same place would give wrong names.
       if (file.build_id() == module_.build_id) {
         table_.add(source, file);
         if (file.find(".symtab") == nullptr) {
-          if (const auto debug = find_debug_file(module_.path, source, file)) {
-            table_.add(*debug, elf(*debug));
+          debug_ = find_debug_file(module_.path, source, file);
+          if (debug_ != nullptr) {
+            table_.add(*debug_, elf(*debug_));
+          } else {
+            std::string why;
+            const std::vector<std::byte> more = minidebuginfo::unpack(source, file, why);
+            const memory_source unpacked(more);
+            table_.add(unpacked, elf(unpacked));
           }
         }
+        file_ = std::move(opened);
       }
     }
     table_.sort();
@@ -71,6 +92,9 @@ class module_symbols {
   loaded_module module_;
   bool read_ = false;
   symbol_table table_;
+  std::unique_ptr<file_source> file_;
+  std::unique_ptr<file_source> debug_;
+  std::unique_ptr<debug_lines> lines_;
 };
 
 }  // namespace whence::inline v1::symbols

@@ -154,7 +154,6 @@ class symbolizer {
     for (std::shared_ptr<loaded>& old : before) {
       if (old != nullptr) gone_.push_back(std::move(old));
     }
-    lines_.modules_changed();
   }
 
   std::shared_ptr<loaded> module_of(std::uintptr_t pc) const {
@@ -171,7 +170,7 @@ class symbolizer {
     const symbol_table::symbol symbol =
         module != nullptr ? module->symbols.find(pc) : symbol_table::symbol{};
     if (module != nullptr) {
-      for (const source_line& l : lines_.find(pc)) {
+      for (const source_line& l : module->symbols.lines_at(pc)) {
         frames.push_back(make_frame(l.function, l.file, l.line));
       }
     }
@@ -227,7 +226,6 @@ class symbolizer {
   module_generation generation_;
   std::vector<std::shared_ptr<loaded>> modules_;
   std::vector<std::shared_ptr<loaded>> gone_;  // one for each place and build
-  default_lines lines_;
   std::vector<known> known_;
   sys::flat_index by_pc_;
   sys::kept<std::string> copies_;

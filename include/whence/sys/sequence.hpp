@@ -58,9 +58,9 @@ void erase_if(std::vector<T>& items, Test test) {
 
 // Sorts by merging runs of doubled length; equal items keep their order. Throws: std::bad_alloc,
 // with all items still there.
-template <class T, class Before>
-void sort(std::vector<T>& items, Before before) {
-  std::vector<T> merged;
+template <class Items, class Before>
+void sort(Items& items, Before before) {
+  Items merged;
   merged.reserve(items.size());
   for (std::size_t run = 1; run < items.size(); run *= 2) {
     for (std::size_t begin = 0; begin < items.size(); begin += 2 * run) {

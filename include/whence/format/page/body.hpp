@@ -23,6 +23,7 @@ inline constexpr char body[] = R"page(<form id="controls">
 <span><label for="filter">Label</label> <select id="filter"></select></span>
 <span><input id="reversed" type="checkbox"> <label for="reversed">reversed</label></span>
 <span><input id="inlined" type="checkbox" checked> <label for="inlined">inlined frames</label></span>
+<span><input id="containers" type="checkbox"> <label for="containers">containers</label></span>
 <span><label for="view">View</label> <select id="view"><option value="flame">flame graph</option><option value="top">top</option></select></span>
 <button type="button" id="save">Save</button>
 </form>

@@ -78,6 +78,7 @@ function show(profile, type) {
   const types = profile.sample_types.map(t => option(t.type));
   fill($('type'), types, type || (same ? $('type').value : profile.sample_types[profile.shown].type));
   state.profile = profile;
+  $('containers').parentElement.hidden = !profile.hide_frames;
   fillLabels();
   $('comments').replaceChildren(...profile.comments.map(line => {
     const item = document.createElement('li');
@@ -155,7 +156,7 @@ function save() {
 
 // ---- the controls
 
-for (const id of ['type', 'group', 'filter', 'reversed', 'inlined', 'view']) {
+for (const id of ['type', 'group', 'filter', 'reversed', 'inlined', 'containers', 'view']) {
   $(id).addEventListener('change', refresh);
 }
 $('search').addEventListener('input', search);

@@ -45,9 +45,30 @@ const signed = value => (value > 0 ? '+' : '') + shown(value);
 
 // ---- samples
 
-// Names of a sample's frames, leaf first; without inlined ones these count for who inlined them.
+// Of each frame of a profile: whether it is dropped, and whether it is hidden. Found out once.
+const matched = new WeakMap();
+function matchesOf(profile) {
+  if (!matched.has(profile)) {
+    const patterns = [`^(${profile.drop_frames})$`, profile.hide_frames].map(text => new RegExp(text));
+    matched.set(profile, patterns.map(p => profile.frames.map(f => p.test(f.name))));
+  }
+  return matched.get(profile);
+}
+
+// The place in a stack, leaf first, where what is shown begins: after the outermost frame that is dropped, if a caller is
+// left, and after the hidden ones at the leaf, unless there is nothing else.
+function firstShown(profile, stack) {
+  if (!profile.drop_frames) return 0;
+  const [dropped, hidden] = matchesOf(profile);
+  let first = stack.length - 1;
+  while (first > 0 && dropped[stack[first]]) --first;
+  while (first > 0 && !dropped[stack[first - 1]]) --first;
+  return $('containers').checked ? first : Math.max(first, stack.findIndex((f, i) => i >= first && !hidden[f]));
+}
+
+// A sample's frames, leaf first; without inlined ones these count for who inlined them.
 function frames(profile, sample) {
-  const all = sample.stack.map(i => profile.frames[i]);
+  const all = sample.stack.slice(firstShown(profile, sample.stack)).map(i => profile.frames[i]);
   return $('inlined').checked ? all : all.filter(f => !f.inlined);
 }
 

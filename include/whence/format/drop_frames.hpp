@@ -1,0 +1,182 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The user's code comes first. The functions that do nothing but allocate, unlock or count would be
+// the leaf of every sample, so they are dropped, and all that they call:
+//
+//   tracking_allocator::allocate < _M_allocate < vector::_M_realloc_insert < shop::add_order
+//   |------------------ dropped --------------| |---- hidden, if so asked --|
+//
+// pprof drops what profile.proto's drop_frames says (Prune: from the outermost match that has a
+// frame around it); what we show without pprof is told by the same list. So nothing is in it that
+// can run code of the user's: no function that constructs an element, hashes a key or calls a
+// virtual function. Names are short: no template arguments, no parameters.
+//
+// `block`, `goroutine`, `cpu` and `wall` keep all frames: there the leaf says what is waited for,
+// or computed. Containers are not dropped but hidden, at the leaf end alone, in what is for people:
+// the page and write_top (pprof: -hide='^(std|whence)::').
+#ifndef WHENCE_FORMAT_DROP_FRAMES_HPP
+#define WHENCE_FORMAT_DROP_FRAMES_HPP
+
+#include <cstddef>
+#include <span>
+#include <string>
+#include <string_view>
+
+#include <whence/profile/kinds.hpp>
+
+namespace whence::inline v1::format {
+
+inline constexpr std::string_view std_scope = "std::";
+
+// Functions of a scope. One that is `std::` stands for its inline namespaces as well (__1, __cxx11,
+// __detail, _V2).
+struct dropped_names {
+  std::string_view scope;
+  std::string_view names;  // with | between them
+};
+
+inline constexpr dropped_names dropped_of_memory[] = {
+    {"whence::instruments::tracking_allocator::", "allocate|allocate_at_least"},
+    {"whence::tracking_resource::", "do_allocate"},
+    {"",
+     "operator new|operator new[]|malloc|calloc|realloc|reallocarray|aligned_alloc|posix_memalign|"
+     "memalign|valloc|pvalloc"},
+    {"std::allocator_traits::", "allocate|allocate_at_least"},
+    {"std::allocator::", "allocate|allocate_at_least"},
+    {"__gnu_cxx::new_allocator::", "allocate"},  // libstdc++ 12 and before
+    {"std::__new_allocator::", "allocate"},
+    {"std::", "__allocate_guarded|__allocate_at_least|__libcpp_allocate|__libcpp_operator_new"},
+    {"std::basic_string::", "_M_create"},
+    {"std::_Vector_base::", "_M_allocate|_M_create_storage|_Vector_base"},
+    {"std::_Bvector_base::", "_M_allocate"},
+    {"std::_Deque_base::",
+     "_M_allocate_node|_M_allocate_map|_M_create_nodes|_M_initialize_map|_Deque_base"},
+    {"std::deque::", "_M_reallocate_map|_M_reserve_map_at_back|_M_reserve_map_at_front"},
+    {"std::_List_base::", "_M_get_node"},
+    {"std::_Fwd_list_base::", "_M_get_node"},
+    {"std::_Rb_tree::", "_M_get_node"},
+    {"std::_Hashtable::", "_M_allocate_buckets"},
+    {"std::_Hashtable_alloc::", "_M_allocate_buckets"},
+    {"std::vector::", "__vallocate"},
+};
+
+inline constexpr dropped_names dropped_of_locks[] = {
+    {"whence::tracked_mutex::", "unlock|unlock_shared"},
+    {"std::lock_guard::", "~lock_guard"},
+    {"std::scoped_lock::", "~scoped_lock"},
+    {"std::unique_lock::", "~unique_lock|unlock"},
+    {"std::shared_lock::", "~shared_lock|unlock"},
+    {"std::condition_variable_any::_Unlock::", "_Unlock"},
+};
+
+inline constexpr dropped_names dropped_of_entries[] = {
+    {"whence::tracked::", "tracked|copy|operator="},
+    {"whence::instruments::entry::", "begin"},
+    {"whence::profile::", "add"},
+};
+
+// Empty: nothing is dropped in profiles of that kind.
+constexpr std::span<const dropped_names> dropped_in(core::kind k) noexcept {
+  switch (k) {
+    case core::kind::allocs:
+    case core::kind::heap:
+      return dropped_of_memory;
+    case core::kind::mutex:
+    case core::kind::mutex_hold:
+      return dropped_of_locks;
+    case core::kind::custom:
+      return dropped_of_entries;
+    default:
+      return {};
+  }
+}
+
+// As Profile.drop_frames: anchored by the reader, in what RE2 and JavaScript have in common. What
+// is std's stands in one group at the end.
+inline std::string drop_frames(core::kind k) {
+  std::string others;
+  std::string of_std;
+  const auto add = [](std::string& to, std::string_view text) {
+    for (const char c : text) {
+      if (c == '[' || c == ']') to += '\\';
+      to += c;
+    }
+  };
+  for (const dropped_names& d : dropped_in(k)) {
+    const bool in_std = d.scope.starts_with(std_scope);
+    const std::string_view scope = in_std ? d.scope.substr(std_scope.size()) : d.scope;
+    std::string& to = in_std ? of_std : others;
+    if (!to.empty()) to += '|';
+    add(to, scope);
+    const bool several = !scope.empty() && d.names.find('|') != std::string_view::npos;
+    if (several) to += '(';
+    add(to, d.names);
+    if (several) to += ')';
+  }
+  if (of_std.empty()) return others;
+  return others + "|std::(_\\w+::)?(" + of_std + ")";
+}
+
+// Of the standard library or this one: hidden at the leaf end.
+inline constexpr const char* hide_frames = "^(std|__gnu_cxx|whence)::";
+
+constexpr bool is_hidden(std::string_view short_name) noexcept {
+  return short_name.starts_with("std::") || short_name.starts_with("__gnu_cxx::") ||
+         short_name.starts_with("whence::");
+}
+
+// Whether drop_frames(k) matches.
+constexpr bool is_dropped(core::kind k, std::string_view short_name) noexcept {
+  const auto is_in = [](std::string_view scope, std::string_view names, std::string_view name) {
+    if (!name.starts_with(scope)) return false;
+    name.remove_prefix(scope.size());
+    while (!names.empty()) {
+      const std::string_view first = names.substr(0, names.find('|'));
+      if (name == first) return true;
+      names.remove_prefix(first.size() < names.size() ? first.size() + 1 : names.size());
+    }
+    return false;
+  };
+  // Without an inline namespace of std.
+  std::string_view within_std;
+  if (short_name.starts_with("std::_")) {
+    const std::size_t end = short_name.find("::", 7);
+    if (end != std::string_view::npos) within_std = short_name.substr(end + 2);
+  }
+  for (const dropped_names& d : dropped_in(k)) {
+    if (is_in(d.scope, d.names, short_name)) return true;
+    if (!within_std.empty() && d.scope.starts_with(std_scope) &&
+        is_in(d.scope.substr(std_scope.size()), d.names, within_std)) {
+      return true;
+    }
+  }
+  return false;
+}
+
+enum class library_leaves : bool { are_shown, are_hidden };
+
+// Where a stack begins for its reader: the place of the first of `frames`, leaf first, that is
+// neither dropped nor hidden. Something is always left. name_of(frame): its short name.
+template <class Frames, class NameOf>
+std::size_t first_shown(core::kind k, const Frames& frames, library_leaves leaves, NameOf name_of) {
+  if (dropped_in(k).empty()) return 0;
+  std::size_t first = 0;
+  bool has_caller = false;
+  for (std::size_t i = frames.size(); i > 0; --i) {
+    if (!is_dropped(k, name_of(frames[i - 1]))) {
+      has_caller = true;
+    } else if (has_caller) {
+      first = i;
+      break;
+    }
+  }
+  if (leaves == library_leaves::are_shown) return first;
+  for (std::size_t i = first; i < frames.size(); ++i) {
+    if (!is_hidden(name_of(frames[i]))) return i;
+  }
+  return first;
+}
+
+}  // namespace whence::inline v1::format
+
+#endif  // WHENCE_FORMAT_DROP_FRAMES_HPP

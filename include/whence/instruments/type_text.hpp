@@ -1,0 +1,71 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The name of a type as a constant text, without RTTI: what the compiler says of a function's
+// template argument, less what it says around it.
+//
+//   g++       constexpr ...::signature_text ...::signature() [with T = shop::order]
+//   clang++   ...::signature_text ...::signature() [T = shop::order]
+//
+// Only the name gets into the object file. The compilers spell some names differently; that is made
+// good where the text is kept (stack/type_names.hpp), so that nothing is done for it here.
+#ifndef WHENCE_INSTRUMENTS_TYPE_TEXT_HPP
+#define WHENCE_INSTRUMENTS_TYPE_TEXT_HPP
+
+#include <whence/config.hpp>
+
+#include <cstddef>
+
+namespace whence::inline v1::instruments {
+
+// A longer one is cut, and ends in three dots: a file has one for each type.
+inline constexpr std::size_t longest_type_text = 511;
+
+struct signature_text {
+  const char* text;
+  std::size_t size;
+};
+
+template <class T>
+constexpr signature_text signature() noexcept {
+  return {__PRETTY_FUNCTION__, sizeof __PRETTY_FUNCTION__ - 1};
+}
+
+// Hidden: GCC makes a template's static member unique in the process, and a plugin that has one is
+// never unloaded.
+template <class T>
+struct [[gnu::visibility("hidden")]] type_text {
+  // Where the name begins, and its length, in the signature. However long that is, few characters
+  // are looked at.
+  struct place {
+    std::size_t begin;
+    std::size_t size;
+  };
+  static constexpr place find() noexcept {
+    constexpr signature_text whole = signature<T>();
+    std::size_t begin = 0;
+    while (whole.text[begin] != '[') ++begin;
+    while (whole.text[begin] != '=') ++begin;
+    begin += 2;
+    return {begin, whole.size - 1 - begin};  // without the bracket at the end
+  }
+
+  struct copy {
+    char text[find().size < longest_type_text ? find().size + 1 : longest_type_text + 1]{};
+  };
+  static constexpr copy make() noexcept {
+    constexpr place name = find();
+    copy c;
+    constexpr std::size_t size = sizeof c.text - 1;
+    constexpr const char* from = signature<T>().text + name.begin;
+    for (std::size_t i = 0; i < size; ++i) c.text[i] = from[i];
+    if constexpr (name.size > size) {
+      for (std::size_t i = size - 3; i < size; ++i) c.text[i] = '.';
+    }
+    return c;
+  }
+  static constexpr copy it = make();
+};
+
+}  // namespace whence::inline v1::instruments
+
+#endif  // WHENCE_INSTRUMENTS_TYPE_TEXT_HPP

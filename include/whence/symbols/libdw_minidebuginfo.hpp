@@ -1,0 +1,83 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// .gnu_debugdata unpacked by libdw, which opens a file that is packed by xz as if it were not: so
+// liblzma is linked by libdw alone.
+#ifndef WHENCE_SYMBOLS_LIBDW_MINIDEBUGINFO_HPP
+#define WHENCE_SYMBOLS_LIBDW_MINIDEBUGINFO_HPP
+
+#include <elfutils/libdwelf.h>
+#include <libelf.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <string>
+#include <vector>
+
+#include <whence/symbols/byte_source.hpp>
+#include <whence/symbols/elf.hpp>
+#include <whence/symbols/minidebuginfo.hpp>
+#include <whence/sys/errno_guard.hpp>
+#include <whence/sys/no_cancel.hpp>
+
+namespace whence::inline v1::symbols {
+
+class libdw_minidebuginfo {
+ public:
+  // Throws: std::bad_alloc.
+  static std::vector<std::byte> unpack(const byte_source& source, const elf& file,
+                                       std::string& why) {
+    const sys::errno_guard keep;
+    const elf::section* const section = file.find(".gnu_debugdata");
+    if (section == nullptr) return {};
+    const std::vector<std::byte> packed = elf::content(source, *section);
+    const auto size = unpacked_size(packed);
+    if (!size || *size > largest) {
+      why = "the section .gnu_debugdata is damaged";
+      return {};
+    }
+    const sys::no_cancel uncancelled;
+    const int descriptor = ::memfd_create("whence", MFD_CLOEXEC);
+    std::vector<std::byte> plain;
+    if (descriptor >= 0) {
+      if (write_whole(descriptor, packed)) plain = unpacked(descriptor, *size);
+      ::close(descriptor);
+    }
+    if (plain.empty()) why = "the section .gnu_debugdata cannot be unpacked";
+    return plain;
+  }
+
+ private:
+  static constexpr std::uint64_t largest = std::uint64_t{64} << 20;
+
+  static bool write_whole(int descriptor, const std::vector<std::byte>& bytes) noexcept {
+    for (std::size_t at = 0; at < bytes.size();) {
+      const ssize_t n = ::write(descriptor, bytes.data() + at, bytes.size() - at);
+      if (n <= 0) return false;
+      at += static_cast<std::size_t>(n);
+    }
+    return true;
+  }
+
+  static std::vector<std::byte> unpacked(int descriptor, std::uint64_t size) {
+    std::vector<std::byte> plain;
+    plain.reserve(size);  // so that nothing is thrown once the file is open
+    ::elf_version(EV_CURRENT);
+    ::Elf* const opened = ::dwelf_elf_begin(descriptor);
+    if (opened == nullptr) return plain;
+    std::size_t length = 0;
+    const char* const bytes = ::elf_rawfile(opened, &length);
+    if (bytes != nullptr && length <= size) {
+      plain.resize(length);
+      std::memcpy(plain.data(), bytes, length);
+    }
+    ::elf_end(opened);
+    return plain;
+  }
+};
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_LIBDW_MINIDEBUGINFO_HPP

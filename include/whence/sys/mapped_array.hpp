@@ -1,0 +1,110 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A growing array in pages of its own. What a reader of large files holds for a moment goes back to
+// the kernel whole when the array goes: an allocator would keep the pages below whatever was
+// allocated after them.
+#ifndef WHENCE_SYS_MAPPED_ARRAY_HPP
+#define WHENCE_SYS_MAPPED_ARRAY_HPP
+
+#include <sys/mman.h>
+
+#include <cstddef>
+#include <cstring>
+#include <new>
+#include <type_traits>
+#include <utility>
+
+#include <whence/sys/pages.hpp>
+
+namespace whence::inline v1::sys {
+
+template <class T>
+requires std::is_trivially_copyable_v<T>
+class mapped_array {
+ public:
+  mapped_array() = default;
+  mapped_array(mapped_array&& other) noexcept
+      : items_(std::exchange(other.items_, nullptr)),
+        size_(std::exchange(other.size_, 0)),
+        capacity_(std::exchange(other.capacity_, 0)) {}
+  mapped_array& operator=(mapped_array&& other) noexcept {
+    swap(other);
+    return *this;
+  }
+  ~mapped_array() { release(); }
+
+  std::size_t size() const noexcept { return size_; }
+  bool empty() const noexcept { return size_ == 0; }
+  std::size_t bytes() const noexcept { return size_ * sizeof(T); }
+  T* data() noexcept { return items_; }
+  const T* data() const noexcept { return items_; }
+  T* begin() noexcept { return items_; }
+  T* end() noexcept { return items_ + size_; }
+  const T* begin() const noexcept { return items_; }
+  const T* end() const noexcept { return items_ + size_; }
+  T& operator[](std::size_t i) noexcept { return items_[i]; }
+  const T& operator[](std::size_t i) const noexcept { return items_[i]; }
+  T& back() noexcept { return items_[size_ - 1]; }
+
+  // Throws: std::bad_alloc, with all items still there.
+  void push_back(const T& item) {
+    const T copy = item;  // it may be one of these
+    reserve(size_ + 1);
+    items_[size_++] = copy;
+  }
+  void append(const T* from, std::size_t count) {
+    reserve(size_ + count);
+    if (count != 0) std::memcpy(items_ + size_, from, count * sizeof(T));
+    size_ += count;
+  }
+  // New items are zero.
+  void resize(std::size_t count) {
+    reserve(count);
+    if (count > size_)
+      std::memset(static_cast<void*>(items_ + size_), 0, (count - size_) * sizeof(T));
+    size_ = count;
+  }
+  // New items are whatever is there: zero, if no item ever was.
+  void resize_untouched(std::size_t count) {
+    reserve(count);
+    size_ = count;
+  }
+  void reserve(std::size_t count) {
+    if (count <= capacity_) return;
+    constexpr std::size_t least = 4096 / sizeof(T) + 1;
+    std::size_t wanted = capacity_ * 2 < least ? least : capacity_ * 2;
+    if (wanted < count) wanted = count;
+    if (wanted > static_cast<std::size_t>(-1) / 2 / sizeof(T)) throw std::bad_alloc();
+    void* const moved =
+        items_ == nullptr ? map_pages(wanted * sizeof(T)) : remapped(wanted * sizeof(T));
+    if (moved == nullptr) throw std::bad_alloc();
+    items_ = static_cast<T*>(moved);
+    capacity_ = wanted;
+  }
+  void clear() noexcept { size_ = 0; }
+  void swap(mapped_array& other) noexcept {
+    std::swap(items_, other.items_);
+    std::swap(size_, other.size_);
+    std::swap(capacity_, other.capacity_);
+  }
+  void release() noexcept {
+    if (items_ != nullptr) unmap_pages(items_, capacity_ * sizeof(T));
+    items_ = nullptr;
+    size_ = capacity_ = 0;
+  }
+
+ private:
+  void* remapped(std::size_t bytes) noexcept {
+    const errno_guard keep;
+    void* const p = ::mremap(items_, capacity_ * sizeof(T), bytes, MREMAP_MAYMOVE);
+    return p == MAP_FAILED ? nullptr : p;
+  }
+
+  T* items_ = nullptr;
+  std::size_t size_ = 0;
+  std::size_t capacity_ = 0;
+};
+
+}  // namespace whence::inline v1::sys
+
+#endif  // WHENCE_SYS_MAPPED_ARRAY_HPP

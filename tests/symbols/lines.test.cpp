@@ -1,0 +1,260 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <whence/config.hpp>
+
+#include <doctest/doctest.h>
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <set>
+#include <sstream>
+#include <string>
+#include <vector>
+
+#include "../sanitizers.hpp"
+#include "../workshop.hpp"
+#include <whence/symbols/lines.hpp>
+
+using namespace whence;
+using whence_tests::workshop;
+
+namespace {
+
+// A descriptor as the caller of debug_lines holds it.
+class opened {
+ public:
+  explicit opened(const std::string& path)
+      : descriptor_(::open(path.c_str(), O_RDONLY | O_CLOEXEC)) {
+    REQUIRE(descriptor_ >= 0);
+  }
+  ~opened() { ::close(descriptor_); }
+  opened(const opened&) = delete;
+  opened& operator=(const opened&) = delete;
+  int get() const noexcept { return descriptor_; }
+
+ private:
+  int descriptor_;
+};
+
+struct function {
+  std::uint64_t start = 0, size = 0;
+};
+
+function find_function(const workshop& shop, const std::string& program, const std::string& name) {
+  std::istringstream found(shop.run("nm -S " + program + " | grep -m1 ' " + name + "$'"));
+  function f;
+  found >> std::hex >> f.start >> f.size;
+  REQUIRE(f.size != 0);
+  return f;
+}
+
+void build(const workshop& shop, const std::string& source, const std::string& flags) {
+  shop.write("program.cpp", source);
+  shop.run(workshop::compiler() + " -std=c++20 " + flags + " program.cpp -o program");
+}
+
+constexpr const char* two_lambdas = R"(
+volatile int sink;
+struct call { virtual void operator()(int) = 0; };
+template <class F> struct call_of final : call {
+  F f;
+  explicit call_of(F g) : f(g) {}
+  void operator()(int n) override { f(n); }
+};
+call* calls[2];
+namespace shop {
+void price() {
+  calls[0] = new call_of([](int n) { for (int i = 0; i < n; ++i) sink = sink + i; });
+}
+void ship() {
+  calls[1] = new call_of([](int n) { for (int i = 0; i < n; ++i) sink = sink - i; });
+}
+}
+int main() { shop::price(); shop::ship(); for (call* c : calls) (*c)(3); return 0; }
+)";
+
+// Names of all functions at the addresses of a program's code.
+std::set<std::string> all_names(const workshop& shop, symbols::debug_lines& lines) {
+  std::set<std::string> names;
+  std::istringstream symbols(shop.run("nm -S --defined-only program"));
+  for (std::string line; std::getline(symbols, line);) {
+    std::istringstream fields(line);
+    std::uint64_t start = 0;
+    std::uint64_t size = 0;
+    std::string kind;
+    if (!(fields >> std::hex >> start >> size >> kind)) continue;
+    if (kind.find_first_of("tTwW") == std::string::npos) continue;
+    for (std::uint64_t at = start; at < start + size; ++at) {
+      for (const symbols::source_line& l : lines.find(at)) names.insert(l.function);
+    }
+  }
+  return names;
+}
+
+long resident_anonymous() {
+  std::ifstream status("/proc/self/status");
+  for (std::string line; std::getline(status, line);) {
+    if (line.starts_with("RssAnon:")) return std::atol(line.c_str() + 8);
+  }
+  return 0;
+}
+
+std::size_t descriptors() {
+  std::size_t count = 0;
+  for (const auto& entry : std::filesystem::directory_iterator("/proc/self/fd")) {
+    count += entry.path().empty() ? 0U : 1U;
+  }
+  return count;
+}
+
+}  // namespace
+
+TEST_CASE("two lambdas have two names, which tell the functions they are in") {
+  if (!config::with_libdw) return;
+  for (const char* flags : {"-O0 -g", "-O2 -g"}) {
+    CAPTURE(flags);
+    const workshop shop;
+    build(shop, two_lambdas, flags);
+    const opened file(shop.path("program"));
+    symbols::debug_lines lines(file.get(), -1, shop.path("program"));
+    bool price = false;
+    bool ship = false;
+    for (const std::string& name : all_names(shop, lines)) {
+      CAPTURE(name);
+      // The linker's name of the one that is not inlined, or the scopes.
+      const bool scopes =
+          name.starts_with("shop::") && name.find("::{lambda at program.cpp:") != std::string::npos;
+      const bool mangled = name.starts_with("_ZZN4shop") || name.starts_with("_ZNK4shop");
+      if (!scopes && !mangled) continue;
+      price |= name == "shop::price::{lambda at program.cpp:12}" ||
+               name.find("5price") != std::string::npos;
+      ship |= name == "shop::ship::{lambda at program.cpp:15}" ||
+              name.find("4ship") != std::string::npos;
+    }
+    CHECK(price);
+    CHECK(ship);
+    CHECK(lines.missing().empty());
+  }
+}
+
+TEST_CASE("a frame has the column of its row, and the line its function starts in") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  build(shop,
+        "volatile int sink;\n\nextern \"C\" int counted(int n) {\n  sink = n;\n  return n;\n}\nint "
+        "main() { return counted(0); }\n",
+        "-O0 -g");
+  const function f = find_function(shop, "program", "counted");
+  const opened file(shop.path("program"));
+  symbols::debug_lines lines(file.get(), -1, shop.path("program"));
+  const auto frames = lines.find(f.start);
+  REQUIRE(frames.size() == 1);
+  CHECK(frames[0].function == "counted");
+  CHECK(frames[0].start_line == 3);
+  CHECK(frames[0].line == 3);
+  // clang writes none for the first row.
+  CHECK(lines.find(f.start + f.size - 1).at(0).column != 0);
+  CHECK(frames[0].file == shop.path("program.cpp"));
+  CHECK(lines.find(f.start + (std::uint64_t{1} << 40)).empty());
+}
+
+TEST_CASE("what is no program, and what has no debug information, has no lines") {
+  const workshop shop;
+  shop.write("text", "no program");
+  shop.write("empty", "");
+  for (const char* name : {"text", "empty"}) {
+    const opened file(shop.path(name));
+    symbols::debug_lines lines(file.get(), -1, shop.path(name));
+    CHECK(lines.find(0x1000).empty());
+    if (config::with_libdw) CHECK(lines.missing().empty());
+  }
+  symbols::debug_lines none(-1, -1, "");
+  CHECK(none.find(0x1000).empty());
+  if (!config::with_libdw) CHECK(none.missing().find("libdw") != std::string_view::npos);
+}
+
+TEST_CASE("a file that is cut off while it is being read goes on answering") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  build(shop, two_lambdas, "-O2 -g");
+  const function f = find_function(shop, "program", "main");
+  const opened file(shop.path("program"));
+  symbols::debug_lines lines(file.get(), -1, shop.path("program"));
+  std::filesystem::resize_file(shop.path("program"), 100);  // a mapped file would raise SIGBUS
+  const auto frames = lines.find(f.start);
+  REQUIRE_FALSE(frames.empty());
+  CHECK(frames.back().function == "main");
+}
+
+TEST_CASE("it is said which files of split debug information are not there") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  shop.write("program.cpp", two_lambdas);
+  shop.run(workshop::compiler() +
+           " -std=c++20 -O2 -g -gsplit-dwarf -c program.cpp -o program.o && " +
+           workshop::compiler() + " program.o -o program && rm -f *.dwo");
+  const function f = find_function(shop, "program", "main");
+  const opened file(shop.path("program"));
+  symbols::debug_lines lines(file.get(), -1, shop.path("program"));
+  const auto frames = lines.find(f.start);
+  REQUIRE_FALSE(frames.empty());
+  CHECK(frames.back().line != 0);
+  CHECK(lines.missing().find(".dwo") != std::string_view::npos);
+}
+
+TEST_CASE("another build's file of split debug information is not read") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  const auto compile = [&shop] {
+    shop.run(workshop::compiler() + " -std=c++20 -O0 -g -gsplit-dwarf -c program.cpp -o program.o");
+  };
+  shop.write("program.cpp", "int right() { return 1; }\nint main() { return right(); }\n");
+  compile();
+  shop.run(workshop::compiler() + " program.o -o program");
+  const function f = find_function(shop, "program", "_Z5rightv");
+  shop.write("program.cpp", "int wrong() { return 1; }\nint main() { return wrong(); }\n");
+  compile();
+  const opened file(shop.path("program"));
+  symbols::debug_lines lines(file.get(), -1, shop.path("program"));
+  for (const symbols::source_line& l : lines.find(f.start)) {
+    CHECK(l.function.find("wrong") == std::string::npos);
+  }
+  CHECK(lines.missing().find(".dwo") != std::string_view::npos);
+}
+
+TEST_CASE("sections that libelf cannot decompress are missed aloud") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  if (std::system("objcopy --help | grep -q zstd") != 0) return;
+  build(shop, two_lambdas, "-O2 -g");
+  shop.run("objcopy --compress-debug-sections=zstd program packed");
+  const function f = find_function(shop, "program", "main");
+  const opened file(shop.path("packed"));
+  symbols::debug_lines lines(file.get(), -1, shop.path("packed"));
+  const bool known = !lines.find(f.start).empty();
+  CHECK(known == lines.missing().empty());
+  if (!known) CHECK(lines.missing().find("zstd") != std::string_view::npos);
+}
+
+TEST_CASE("memory and descriptors go back when it has been read") {
+  if (!config::with_libdw || sanitized) return;
+  const opened file("/proc/self/exe");
+  const auto read = [&file] {
+    symbols::debug_lines lines(file.get(), -1, "/proc/self/exe");
+    std::size_t frames = 0;
+    for (std::uint64_t at = 0; at < (std::uint64_t{8} << 20); at += 1021) {
+      frames += lines.find(at).size();
+    }
+    return frames;
+  };
+  CHECK(read() > 100);
+  const long before = resident_anonymous();
+  const std::size_t open_before = descriptors();
+  for (int i = 0; i < 2; ++i) CHECK(read() > 100);
+  CHECK(resident_anonymous() < before + 2048);
+  CHECK(descriptors() == open_before);
+}

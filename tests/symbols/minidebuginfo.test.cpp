@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <whence/config.hpp>
+
+#include <doctest/doctest.h>
+
+#include <cstddef>
+#include <cstdlib>
+#include <cstring>
+#include <fstream>
+#include <string>
+#include <vector>
+
+#include "../workshop.hpp"
+#include <whence/symbols/byte_source.hpp>
+#include <whence/symbols/elf.hpp>
+#include <whence/symbols/minidebuginfo.hpp>
+#include <whence/symbols/symbol_table.hpp>
+
+using namespace whence;
+using whence_tests::workshop;
+
+namespace {
+
+// A program that is stripped but for its packed symbols, as Fedora's packages are.
+void build(const workshop& shop) {
+  shop.write("program.cpp",
+             "[[gnu::noinline]] static int hidden(int n) { return n + 1; }\n"
+             "int (*volatile call)(int) = &hidden;\nint main() { return call(0); }\n");
+  shop.run(workshop::compiler() +
+           " -O1 program.cpp -o program && "
+           "objcopy -S --keep-symbol=_ZL6hiddeni program mini && xz -k mini && "
+           "strip program -o stripped && "
+           "objcopy --add-section .gnu_debugdata=mini.xz stripped packed");
+}
+
+std::string name_in(const std::vector<std::byte>& file, std::uint64_t address) {
+  const symbols::memory_source source(file);
+  symbols::symbol_table table;
+  table.add(source, symbols::elf(source));
+  table.sort();
+  return std::string(table.find(address).name);
+}
+
+}  // namespace
+
+TEST_CASE("packed symbols of a stripped program are found") {
+  if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
+  const workshop shop;
+  build(shop);
+  const std::uint64_t address =
+      std::stoull(shop.run("nm program | sed -n 's/ t _ZL6hiddeni//p'"), nullptr, 16);
+  const symbols::file_source source(shop.path("packed").c_str());
+  std::string why;
+  const auto plain = symbols::minidebuginfo::unpack(source, symbols::elf(source), why);
+  CHECK(why.empty());
+  CHECK(name_in(plain, address) == "_ZL6hiddeni");
+
+  const symbols::file_source other(shop.path("stripped").c_str());
+  CHECK(symbols::minidebuginfo::unpack(other, symbols::elf(other), why).empty());
+  CHECK(why.empty());
+}
+
+TEST_CASE("damaged packed symbols are refused, wherever the damage is") {
+  if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
+  const workshop shop;
+  build(shop);
+  std::ifstream file(shop.path("packed"), std::ios::binary);
+  const std::string whole((std::istreambuf_iterator<char>(file)), {});
+  const std::size_t at = whole.find(
+      "\xfd"
+      "7zXZ");
+  REQUIRE(at != std::string::npos);
+  const std::size_t size = std::filesystem::file_size(shop.path("mini.xz"));
+  for (std::size_t i = 0; i < size; i += i < 32 || i + 64 > size ? 1 : 97) {
+    std::string damaged = whole;
+    damaged[at + i] = static_cast<char>(damaged[at + i] ^ 0x55);
+    const auto* const bytes = reinterpret_cast<const std::byte*>(damaged.data());
+    const symbols::memory_source source({bytes, damaged.size()});
+    std::string why;
+    const auto plain = symbols::minidebuginfo::unpack(source, symbols::elf(source), why);
+    CAPTURE(i);
+    CHECK(plain.empty() == !why.empty());
+  }
+}
