@@ -15,7 +15,7 @@ double tax(double price) {
   return price;
 }
 double price(double item) {
-  for (int i = 0; i < 100; ++i) item = std::log(item + i + 1);
+  for (int i = 0; i < 300; ++i) item = std::sqrt(item * i + 1);
   return item + tax(item);
 }
 void sell(double item) {

@@ -85,6 +85,8 @@ def head_and_end(text, at):
             end = balanced(text, at)
             if re.search(r"(requires|=|&&|\|\|)\s*requires\s*(\([^{}]*\))?\s*$", before) or re.search(r"\brequires\s*$", before):
                 at = end  # a requires-expression
+            elif before.rstrip().endswith("="):
+                at = end  # an initializer: x = {}
             elif re.search(r"[\w>]$", before) and not re.search(r"\b(const|noexcept|override)$", before):
                 at = end  # an initializer: x{1}
             else:
@@ -177,7 +179,7 @@ def declarations(path):
             if text[at - m.end() - 1] == "\n":
                 comment = []
         elif m := re.match(r"#(?:[^\n]*\\\n)*[^\n]*\n", rest):
-            if d := re.match(r"#define (WHENCE_VERSION_\w+)", m[0]):
+            if d := re.match(r"#define (WHENCE_VERSION_\w+) \d", m[0]):
                 found.setdefault("", []).append(declaration(d[1], [], m[0].strip(), "macro"))
             at += m.end()
         elif m := re.match(r"//( ?[^\n]*)\n", rest):
@@ -211,7 +213,8 @@ def declarations(path):
                     if re.search(r"\benum\b", head):
                         shown += body
                     else:
-                        access = " public:\n" if re.search(r"\bclass\b", head) else ""
+                        is_class = re.search(rf"\bclass\s+(?:\[\[.*?\]\] )?{name}\b", head)
+                        access = " public:\n" if is_class else ""
                         shown += " {\n" + access + "\n".join(members(body)) + "\n}"
                 elif re.search(r"\bconcept\b", head) and body:
                     shown += body
@@ -267,7 +270,6 @@ def escaped(line):
 
 def tidy(text):
     text = re.sub(r"\[\[gnu::[^\]]*\]\]\s*", "", text)
-    text = re.sub(r"\n\s*(?=requires)", "\n", text)
     return re.sub(r"[ \t]+\n", "\n", text).strip()
 
 
@@ -291,11 +293,12 @@ def collect():
                 homeless.append((page, space, d))
         elif (space, d.name) not in known:
             if inner is None:
-                inner = [(p, declarations(p)) for p in sorted(INCLUDE.glob("*/**/*.hpp"))]
-            for path, (opening, found) in inner:
+                inner = [declarations(p) for p in sorted(INCLUDE.glob("*/**/*.hpp"))]
+            for opening, found in inner:
                 for definition in found.get(space, []):
                     if definition.name == d.name and not getattr(definition, "is_forward", False):
                         definition.comment = [*opening, "", *definition.comment]
+                        opening.clear()  # said once
                         homeless.append((d.marker, space, definition))
     for page, space, d in homeless:
         pages[page][1].append((space, d))
