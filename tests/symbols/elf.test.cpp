@@ -94,11 +94,11 @@ TEST_CASE("what was stripped is found by .gnu_debuglink, and only the file with 
   const symbols::file_source module(shop.path("p").c_str());
   const symbols::elf header(module);
   CHECK(header.find(".symtab") == nullptr);
-  const auto debug = symbols::find_debug_file(shop.path("p"), module, header);
+  const auto debug = symbols::find_debug_file(shop.path("p"), module, header).file;
   REQUIRE(debug != nullptr);
   CHECK(symbols::elf(*debug).find(".symtab") != nullptr);
   shop.run("printf x >> .debug/p.debug");
-  CHECK(symbols::find_debug_file(shop.path("p"), module, header) == nullptr);
+  CHECK(symbols::find_debug_file(shop.path("p"), module, header).file == nullptr);
 }
 
 // Nothing is expected of what is found in a damaged file, only that looking does no harm: the

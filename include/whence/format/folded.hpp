@@ -33,7 +33,7 @@ namespace whence::inline v1::format {
                                                   std::size_t value, std::size_t most,
                                                   name_style style = name_style::brief) {
   constexpr std::size_t shortest_end = 3;  // " 1\n"
-  shown_frames shown(snapshot.header.kind, library_leaves::are_shown);
+  shown_frames shown(snapshot, library_leaves::are_shown);
   std::map<std::string, std::int64_t> sums;
   std::size_t size = 0;
   for (const profile_row& row : snapshot.rows) {

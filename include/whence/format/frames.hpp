@@ -10,20 +10,38 @@
 #include <span>
 #include <vector>
 
+#include <whence/format/address_index.hpp>
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
+
+// Looks all addresses of a snapshot up, by address: then each module is read once, however the rows
+// go back and forth between them. Throws: std::bad_alloc.
+template <class Code>
+void look_up_in_order(Code& code, const profile_snapshot& snapshot) {
+  address_index addresses;
+  for (const profile_row& row : snapshot.rows) {
+    for (std::size_t i = 0; i < row.stack.size(); ++i) {
+      const std::uintptr_t address = lookup_address(row, i);
+      if (!core::is_pseudo(address)) addresses.id(address);
+    }
+  }
+  std::vector<std::uintptr_t> sorted = addresses.addresses();
+  sys::sort(sorted, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
+  for (const std::uintptr_t address : sorted) (void)code.resolve(address);
+}
 
 // Calls visit(const symbols::frame&, bool inlined), once at least.
 template <class Visit>
 void for_each_frame(const process_code& code, const profile_row& row, Visit visit) {
   const auto visit_pseudo = [&visit](std::uintptr_t address) {
-    visit(symbols::frame{core::pseudo_name(address), {}, {}, 0}, false);
+    visit(symbols::frame{core::pseudo_name(address), {}, {}, 0, 0, 0}, false);
   };
   for (std::size_t i = 0; i < row.stack.size(); ++i) {
     const std::uintptr_t address = lookup_address(row, i);
@@ -42,6 +60,11 @@ class shown_frames {
  public:
   // `k`: of the profile whose rows are shown.
   shown_frames(core::kind k, library_leaves leaves) : kind_(k), leaves_(leaves) {}
+  // For all rows of a snapshot, which are looked up at once. Throws: std::bad_alloc.
+  shown_frames(const profile_snapshot& snapshot, library_leaves leaves)
+      : shown_frames(snapshot.header.kind, leaves) {
+    look_up_in_order(code_, snapshot);
+  }
 
   // Without what is dropped and hidden; never empty. Good until the next call.
   std::span<const symbols::frame> of(const profile_row& row) {

@@ -85,6 +85,7 @@ class json_writer {
       text.clear();
       return error;
     };
+    look_up_in_order(code_, snapshot);
     append_header(text, snapshot.header, kind);
     text += ",\"samples\":[";
     std::string_view comma;

@@ -28,6 +28,7 @@ class mapping_table {
   // Requires: no address is the last one there is, which no half-open range can hold.
   mapping_table(std::vector<symbols::mapping> mapped, std::span<const std::uintptr_t> addresses)
       : mappings_(std::move(mapped)) {
+    leave_out_unused(addresses);
     if (mappings_.empty()) add(core::first_code_address, last, "[unknown]");
     order();
     std::vector<std::uintptr_t> strays;
@@ -59,6 +60,18 @@ class mapping_table {
   static constexpr std::uintptr_t last = std::numeric_limits<std::uintptr_t>::max();
   static constexpr std::uintptr_t page_mask = 0xfff;
 
+  // The optional ones that hold no address.
+  void leave_out_unused(std::span<const std::uintptr_t> addresses) {
+    order();
+    std::vector<bool> used(mappings_.size());
+    for (const std::uintptr_t a : addresses) {
+      if (const range* const r = find(a)) used[r->id - 1] = true;
+    }
+    std::size_t i = 0;
+    sys::erase_if(mappings_,
+                  [&](const symbols::mapping& m) { return !used[i++] && m.is_optional; });
+  }
+
   // One mapping for each gap, in whole pages as far as the gap has them.
   void cover(std::span<const std::uintptr_t> strays) {
     for (std::size_t i = 0; i < strays.size();) {
@@ -73,7 +86,7 @@ class mapping_table {
   }
 
   void add(std::uintptr_t start, std::uintptr_t limit, const char* name) {
-    mappings_.push_back({start, limit, 0, name, ""});
+    mappings_.push_back({start, limit, 0, name, "", {}, false});
   }
 
   void order() {

@@ -66,6 +66,7 @@ inline constexpr int line = 4;        // repeated Line; the innermost inlined fu
 namespace line {
 inline constexpr int function_id = 1;  // uint64
 inline constexpr int line = 2;         // int64
+inline constexpr int column = 3;       // int64
 }  // namespace line
 
 namespace function {
@@ -73,6 +74,7 @@ inline constexpr int id = 1;           // uint64, not 0
 inline constexpr int name = 2;         // string, demangled
 inline constexpr int system_name = 3;  // string, as linked
 inline constexpr int filename = 4;     // string
+inline constexpr int start_line = 5;   // int64
 }  // namespace function
 
 }  // namespace whence::inline v1::format::proto

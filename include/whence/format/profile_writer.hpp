@@ -50,6 +50,16 @@ inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noex
   return code ? pc : core::unknown_frame;
 }
 
+// What is written for it, and for a return address too. (Code of tests is where it is.)
+template <class Code>
+std::uintptr_t place_of(const Code& code, std::uintptr_t address) {
+  if constexpr (requires { code.place_of(address); }) {
+    return code.place_of(address);
+  } else {
+    return address;
+  }
+}
+
 // A sample type that every backend takes.
 inline std::string sample_type_name(std::string_view profile_name) {
   const auto kept = [](char c) {
@@ -103,9 +113,12 @@ class basic_profile_writer {
   [[nodiscard]] std::error_code finish() {
     if (error_) return error_;
     return error_ = sys::as_error([&] {
-             const mapping_table mappings(code_.mappings(), addresses_.addresses());
-             const known_parts known = find_known(mappings);
-             write_locations(mappings, known);
+             look_up_in_order();
+             std::vector<std::uintptr_t> places = addresses_.addresses();
+             for (std::uintptr_t& place : places) place = place_of(code_, place);
+             const mapping_table mappings(code_.mappings(), places);
+             const known_parts known = find_known(mappings, places);
+             write_locations(mappings, known, places);
              write_mappings(mappings, known);
              write_header();
              for (const std::string_view text : strings_.texts()) {
@@ -176,31 +189,40 @@ class basic_profile_writer {
     for (std::uint32_t i = first; i < end; ++i) ids_.push_back(i);
   }
 
+  // By address, so that each module is read once.
+  void look_up_in_order() {
+    if (options_.symbols == symbol_mode::none) return;
+    std::vector<std::uintptr_t> sorted = addresses_.addresses();
+    sys::sort(sorted, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
+    for (const std::uintptr_t a : sorted) (void)frames_of(a);
+  }
+
   // Good until the next call.
   std::span<const symbols::frame> frames_of(std::uintptr_t address) {
     if (options_.symbols == symbol_mode::none) return {};
     if (!core::is_pseudo(address)) return code_.resolve(address).frames;
-    pseudo_ = {core::pseudo_name(address), {}, {}, 0};
+    pseudo_ = {core::pseudo_name(address), {}, {}, 0, 0, 0};
     return {&pseudo_, 1};
   }
 
-  known_parts find_known(const mapping_table& mappings) {
+  known_parts find_known(const mapping_table& mappings, std::span<const std::uintptr_t> places) {
     known_parts known(mappings.mappings(), options_.symbols);
-    for (const std::uintptr_t address : addresses_.addresses()) {
-      known.add(mappings.id(address), frames_of(address));
+    for (std::size_t n = 0; n < places.size(); ++n) {
+      known.add(mappings.id(places[n]), frames_of(addresses_.addresses()[n]));
     }
     return known;
   }
 
-  void write_locations(const mapping_table& mappings, const known_parts& known) {
+  void write_locations(const mapping_table& mappings, const known_parts& known,
+                       std::span<const std::uintptr_t> places) {
     std::uint64_t id = 0;
-    for (const std::uintptr_t address : addresses_.addresses()) {
-      const std::uint64_t mapping = mappings.id(address);
-      const std::span<const symbols::frame> frames = frames_of(address);
+    for (std::size_t n = 0; n < places.size(); ++n) {
+      const std::uint64_t mapping = mappings.id(places[n]);
+      const std::span<const symbols::frame> frames = frames_of(addresses_.addresses()[n]);
       const std::size_t step =
           inlined_ == inlined_frames::apart ? 1 : sys::most<std::size_t>(frames.size(), 1);
       for (std::size_t i = 0; i == 0 || i < frames.size(); i += step) {
-        write_location(++id, mapping, address,
+        write_location(++id, mapping, places[n],
                        known.is_deferred(mapping)
                            ? std::span<const symbols::frame>{}
                            : frames.subspan(i, sys::least(step, frames.size() - i)));
@@ -211,7 +233,7 @@ class basic_profile_writer {
   void write_location(std::uint64_t id, std::uint64_t mapping, std::uintptr_t address,
                       std::span<const symbols::frame> frames) {
     lines_.clear();
-    for (const symbols::frame& f : frames) lines_.push_back({function_id(f), f.line});
+    for (const symbols::frame& f : frames) lines_.push_back({function_id(f), f.line, f.column});
     encoder_.message(proto::profile::location, [&] {
       encoder_.uint64(proto::location::id, id);
       encoder_.uint64(proto::location::mapping_id, mapping);
@@ -220,6 +242,7 @@ class basic_profile_writer {
         encoder_.message(proto::location::line, [&] {
           encoder_.uint64(proto::line::function_id, l.function_id);
           encoder_.int64(proto::line::line, l.number);
+          encoder_.int64(proto::line::column, l.column);
         });
       }
     });
@@ -249,6 +272,7 @@ class basic_profile_writer {
       encoder_.int64(proto::function::name, shown);
       encoder_.int64(proto::function::system_name, system);
       encoder_.int64(proto::function::filename, file);
+      encoder_.int64(proto::function::start_line, f.start_line);
     });
     return id;
   }
@@ -298,13 +322,16 @@ class basic_profile_writer {
     std::vector<std::int64_t> comments;
     for (const std::string& c : header_.comments) comments.push_back(strings_.id(c));
     for (const std::string& c : header_.warnings) comments.push_back(strings_.id(c));
+    if constexpr (requires { code_.notes(); }) {
+      for (const std::string& c : code_.notes()) comments.push_back(strings_.id_of_copy(c));
+    }
     encoder_.packed(proto::profile::comment, comments);
     encoder_.int64(proto::profile::default_sample_type, strings_.id(kind_.default_sample_type));
   }
 
   struct line {
     std::uint64_t function_id;
-    std::uint32_t number;
+    std::uint32_t number, column;
   };
 
   const profile_header header_;  // strings_ points into it

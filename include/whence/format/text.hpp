@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <whence/format/frames.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
@@ -47,6 +48,7 @@ class text_writer {
   [[nodiscard]] std::error_code write(const profile_snapshot& snapshot) {
     kind_ = snapshot.header.kind;
     return error_ = sys::as_error([&] {
+             if (options_.symbols != symbol_mode::none) look_up_in_order(code_, snapshot);
              switch (snapshot.header.kind) {
                case core::kind::allocs:
                case core::kind::heap:
@@ -86,6 +88,7 @@ class text_writer {
     }
     put("\n# MaxRSS = ", sys::max_rss_bytes(), "\n");
     for (const std::string& comment : snapshot.header.comments) put("# ", clean(comment), "\n");
+    put_notes();
   }
 
   // Nanoseconds stand for cycles.
@@ -132,6 +135,7 @@ class text_writer {
       write_frames(*g.row);
     }
     for (const std::string& w : snapshot.header.warnings) put("# ", clean(w), "\n");
+    put_notes();
   }
 
   // The largest first.
@@ -145,10 +149,10 @@ class text_writer {
   }
 
   // As in the protobuf, no stack is without a frame: pprof refuses a line that has none.
-  static std::string addresses(const profile_row& row) {
+  std::string addresses(const profile_row& row) {
     std::string text = "@";
     for (const std::uintptr_t a : row.stack)
-      append(text, " ", hex{core::is_pseudo(a) ? core::pseudo_frame_of(a) : a});
+      append(text, " ", hex{core::is_pseudo(a) ? core::pseudo_frame_of(a) : place_of(code_, a)});
     if (row.truncated) append(text, " ", hex{core::truncated_frame});
     if (row.stack.empty() && !row.truncated) append(text, " ", hex{core::unknown_frame});
     return text;
@@ -181,16 +185,24 @@ class text_writer {
       put("#\t", hex{pc}, "\t", core::pseudo_name(pc), "+0x0\t:0\n");
       return;
     }
-    if (options_.symbols == symbol_mode::none) return put("#\t", hex{pc}, "\n");
+    const std::uintptr_t place = place_of(code_, pc);
+    if (options_.symbols == symbol_mode::none) return put("#\t", hex{place}, "\n");
     const symbols::location& location = code_.resolve(pc);
     for (const symbols::frame& f : location.frames) {
       if (location.function_start == 0 || f.name.empty()) {
-        put("#\t", hex{pc}, "\n");
+        put("#\t", hex{place}, "\n");
       } else {
-        put("#\t", hex{pc}, "\t", clean(symbols::name_of(f, options_.names)), "+",
+        put("#\t", hex{place}, "\t", clean(symbols::name_of(f, options_.names)), "+",
             hex{pc - location.function_start}, "\t", clean(f.file), ":", std::int64_t{f.line},
             "\n");
       }
+    }
+  }
+
+  // What could not be read of the modules.
+  void put_notes() {
+    if constexpr (requires { code_.notes(); }) {
+      for (const std::string& note : code_.notes()) put("# ", clean(note), "\n");
     }
   }
 

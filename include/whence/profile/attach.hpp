@@ -25,6 +25,7 @@
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/no_cancel.hpp>
+#include <whence/sys/spare_descriptor.hpp>
 #include <whence/unwind/trace.hpp>
 
 namespace whence::inline v1::core {
@@ -151,6 +152,7 @@ inline bool open_root(process_state& s) noexcept {
     say(warning);
   }
   publish_root(*first);
+  if (first == &own_state) sys::spare.refill();  // one a process
   // Release pairs with state(): whoever sees the root finds it open.
   root.store(first, std::memory_order_release);
   return first;

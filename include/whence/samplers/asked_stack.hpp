@@ -22,6 +22,7 @@
 #include <whence/sys/stack_room.hpp>
 #include <whence/sys/thread_timer.hpp>
 #include <whence/unwind/capture.hpp>
+#include <whence/unwind/plugin_keys.hpp>
 #include <whence/unwind/trace.hpp>
 
 namespace whence::inline v1::samplers {
@@ -69,6 +70,7 @@ struct asked_stack {
     }
     stack = {pcs, capacity};
     unwind::capture_context(s.unwinder, stack, at);
+    unwind::use_keys<unwind::copied_memory>(s.unwinder, stack);
     labels = core::labels_of_this_thread(s);
     sp = unwind::interrupted(at).sp;
     has_stack.store(true, std::memory_order_release);

@@ -45,6 +45,7 @@
 #include <whence/sys/stack_room.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/unwind/capture.hpp>
+#include <whence/unwind/plugin_keys.hpp>
 #include <whence/unwind/syscall_site.hpp>
 
 namespace whence::inline v1::samplers {
@@ -354,6 +355,7 @@ class cpu_sampler {
     t.explained_ns.fetch_add(ns, std::memory_order_relaxed);
     unwind::trace trace{t.pcs, t.capacity};
     unwind::capture_context(state_.unwinder, trace, at);
+    unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
     const stack::key k{{trace.pcs, trace.depth, trace.truncated, trace.leaf_is_ip},
                        0,
                        0,

@@ -48,6 +48,7 @@
 #include <whence/sys/task_list.hpp>
 #include <whence/sys/thread_clock.hpp>
 #include <whence/unwind/capture.hpp>
+#include <whence/unwind/plugin_keys.hpp>
 #include <whence/unwind/sleeper.hpp>
 
 namespace whence::inline v1::samplers {
@@ -155,6 +156,7 @@ class thread_dumper {
     std::uintptr_t pcs[unwind::max_depth];
     unwind::trace trace{pcs, depth()};
     unwind::capture(state_.unwinder, trace, caller);
+    unwind::use_keys<unwind::memory_in_place>(state_.unwinder, trace);
     p.sp = sys::stack_pointer();
     p.it.state = "running";
     p.it.label_set = core::labels_of_this_thread(state_);
@@ -194,6 +196,7 @@ class thread_dumper {
       unwind::trace trace{room_->pcs, depth()};
       const bool whole =
           unwind::sleeper_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
+      unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
       if (sys::thread_cpu_ns(p.it.tid) != cpu) continue;
       if (!whole) {
         trace.truncated = true;

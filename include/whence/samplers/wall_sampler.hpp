@@ -43,6 +43,7 @@
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/sleeping.hpp>
 #include <whence/sys/thread_clock.hpp>
+#include <whence/unwind/plugin_keys.hpp>
 #include <whence/unwind/sleeper.hpp>
 
 namespace whence::inline v1::samplers {
@@ -231,6 +232,7 @@ class wall_sampler {
       unwind::trace trace{room_->pcs, depth()};
       const bool whole =
           unwind::sleeper_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
+      unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
       const std::uint32_t labels = with_state(state_.threads.labels_of(tid),
                                               sys::read_stat(tid).letter == 'D' ? disk : waiting);
       // What was read counts only if it was all of one sleep.

@@ -1,12 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Where an ELF file's bytes come from: a file, read piece by piece (a mapped one would raise SIGBUS
-// when somebody truncates it), or memory (the vDSO). A read past the end fails, and changes
-// nothing.
+// when somebody truncates it), memory (the vDSO), or memory that may go (a loaded module). A read
+// past the end fails, and changes nothing.
 #ifndef WHENCE_SYMBOLS_BYTE_SOURCE_HPP
 #define WHENCE_SYMBOLS_BYTE_SOURCE_HPP
 
-#include <fcntl.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -18,13 +17,15 @@
 #include <type_traits>
 #include <vector>
 
-#include <whence/sys/no_cancel.hpp>
+#include <whence/symbols/descriptor.hpp>
+#include <whence/sys/safe_read.hpp>
 
 namespace whence::inline v1::symbols {
 
 class byte_source {
  public:
-  static constexpr std::uint64_t longest_piece = std::uint64_t{1} << 30;
+  // Of what is read in one piece: notes, names of sections, section headers.
+  static constexpr std::uint64_t longest_piece = std::uint64_t{1} << 24;
 
   byte_source() = default;
   byte_source(const byte_source&) = delete;
@@ -43,8 +44,8 @@ class byte_source {
     return read(offset, std::as_writable_bytes(std::span(&value, 1)));
   }
 
-  // Empty where there are not so many bytes, or more than any table of names has: what a damaged
-  // header asks for may be the size of a sparse file.
+  // Empty if there are not so many bytes, or more than a piece has: what a damaged header asks for
+  // may be the size of a sparse file.
   std::vector<std::byte> piece(std::uint64_t offset, std::uint64_t length) const {
     std::vector<std::byte> bytes;
     if (length > longest_piece || offset > size() || length > size() - offset) return bytes;
@@ -71,28 +72,41 @@ class memory_source final : public byte_source {
   std::span<const std::byte> bytes_;
 };
 
-// A regular file; of size 0 where it cannot be opened.
+// Of this process, where another thread may unmap it.
+class process_source final : public byte_source {
+ public:
+  process_source(std::uintptr_t start, std::uint64_t bytes) : start_(start), size_(bytes) {}
+  std::uint64_t size() const noexcept override { return size_; }
+
+ private:
+  bool read_within(std::uint64_t offset, std::span<std::byte> to) const override {
+    return to.empty() || sys::copy_memory(to.data(), start_ + offset, to.size());
+  }
+
+  std::uintptr_t start_;
+  std::uint64_t size_;
+};
+
+// A regular file; of size 0 if it cannot be opened.
 class file_source final : public byte_source {
  public:
-  explicit file_source(const char* path)
-      : descriptor_(::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK)) {
-    struct ::stat status {};
-    if (descriptor_ >= 0 && ::fstat(descriptor_, &status) == 0 && S_ISREG(status.st_mode)) {
-      size_ = static_cast<std::uint64_t>(status.st_size);
-    }
-  }
-  ~file_source() override {
-    const sys::no_cancel uncancelled;
-    if (descriptor_ >= 0) ::close(descriptor_);
+  explicit file_source(const char* path) : file_(path), error_(file_.error()) {
+    if (file_.get() < 0 || ::fstat(file_.get(), &status_) != 0) return;
+    if (S_ISREG(status_.st_mode)) size_ = static_cast<std::uint64_t>(status_.st_size);
   }
   std::uint64_t size() const noexcept override { return size_; }
-  int descriptor() const noexcept { return descriptor_; }
+
+  int descriptor() const noexcept { return file_.get(); }
+  // errno of what failed first; 0: nothing did.
+  int error() const noexcept { return error_; }
+  const struct ::stat& status() const noexcept { return status_; }
 
  private:
   bool read_within(std::uint64_t offset, std::span<std::byte> to) const override {
     while (!to.empty()) {
-      const ssize_t n = ::pread(descriptor_, to.data(), to.size(), static_cast<off_t>(offset));
+      const ssize_t n = ::pread(file_.get(), to.data(), to.size(), static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && error_ == 0) error_ = errno;
       if (n <= 0) return false;
       to = to.subspan(static_cast<std::size_t>(n));
       offset += static_cast<std::uint64_t>(n);
@@ -100,7 +114,9 @@ class file_source final : public byte_source {
     return true;
   }
 
-  int descriptor_;
+  class descriptor file_;
+  struct ::stat status_ {};
+  mutable int error_;
   std::uint64_t size_ = 0;
 };
 

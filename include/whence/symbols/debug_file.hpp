@@ -1,16 +1,24 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The file that holds what was stripped from a module: by its build-id, then by the name and
-// checksum in its .gnu_debuglink section, in the folders that gdb looks in.
+// The file that holds what was stripped from a module: by its build-id, then by the name in its
+// .gnu_debuglink section, in the folders that gdb looks in, and what debuginfod fetched earlier.
+// The network is never asked.
 //
 //   /usr/lib/debug/.build-id/ab/cdef....debug
 //   <folder>/<link>    <folder>/.debug/<link>    /usr/lib/debug/<folder>/<link>
+//   $DEBUGINFOD_CACHE_PATH or $XDG_CACHE_HOME/debuginfod_client or ~/.cache/debuginfod_client:
+//       abcdef.../debuginfo
+//
+// A file is the right one if it has the module's build-id; of a module without one, if it has the
+// checksum beside the name.
 #ifndef WHENCE_SYMBOLS_DEBUG_FILE_HPP
 #define WHENCE_SYMBOLS_DEBUG_FILE_HPP
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 #include <cstring>
 #include <memory>
 #include <span>
@@ -54,37 +62,71 @@ inline bool has_checksum(const byte_source& file, std::uint32_t expected) {
   return crc == expected;
 }
 
-// The debug file of the module at `path`; nullptr where there is none.
-inline std::unique_ptr<file_source> find_debug_file(const std::string& path,
-                                                    const byte_source& module, const elf& header) {
+// Empty: there is none, or the program runs with another user's rights.
+inline std::string debuginfod_cache() {
+  if (const char* const path = ::secure_getenv("DEBUGINFOD_CACHE_PATH")) return path;
+  if (const char* const path = ::secure_getenv("XDG_CACHE_HOME")) {
+    return std::string(path) + "/debuginfod_client";
+  }
+  if (const char* const path = ::secure_getenv("HOME")) {
+    return std::string(path) + "/.cache/debuginfod_client";
+  }
+  return {};
+}
+
+struct found_debug_file {
+  std::unique_ptr<file_source> file;  // nullptr: there is none
+  int error = 0;                      // of a file that could not be looked at for a passing reason
+};
+
+// Whether it is worth while to ask again.
+constexpr bool may_pass(int error) noexcept {
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
+}
+
+// What was stripped from the module at `path`, or is a copy of what was.
+inline found_debug_file find_debug_file(const std::string& path, const byte_source& module,
+                                        const elf& header) {
+  found_debug_file found;
   const std::string& id = header.build_id();
-  if (id.size() > 2) {
-    auto file = std::make_unique<file_source>(
-        ("/usr/lib/debug/.build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug").c_str());
-    if (file->size() != 0 && elf(*file).build_id() == id) return file;
-  }
-  const elf::section* const link = header.find(".gnu_debuglink");
-  if (link == nullptr) return nullptr;
-  // | name, zero, padded to 4 | CRC, 4 |
-  const std::vector<std::byte> content = elf::content(module, *link);
-  const std::string name(elf::text_at(content, 0));
-  const std::size_t at = (name.size() + 1 + 3) / 4 * 4;
-  if (name.empty() || name.find('/') != std::string::npos || content.size() < at + 4) {
-    return nullptr;
-  }
-  std::uint32_t checksum = 0;
-  std::memcpy(&checksum, content.data() + at, sizeof checksum);
-  const std::string folder = path.substr(0, path.rfind('/') + 1);
-  const auto joined = [&folder, &name](const char* before, const char* between) {
-    return std::string(before).append(folder).append(between).append(name);
-  };
-  for (const std::string& candidate :
-       {joined("", ""), joined("", ".debug/"), joined("/usr/lib/debug", "")}) {
-    if (candidate == path) continue;
+  const auto take = [&](const std::string& candidate, auto is_right) {
     auto file = std::make_unique<file_source>(candidate.c_str());
-    if (file->size() != 0 && has_checksum(*file, checksum)) return file;
+    const bool right = file->size() != 0 && is_right(*file);
+    if (may_pass(file->error())) found.error = file->error();
+    if (right) found.file = std::move(file);
+    return right;
+  };
+  const auto has_id = [&id](const file_source& file) { return elf(file).build_id() == id; };
+  if (id.size() > 2 &&
+      take("/usr/lib/debug/.build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug", has_id)) {
+    return found;
   }
-  return nullptr;
+  if (const elf::section* const link = header.find(".gnu_debuglink")) {
+    // | name, zero, padded to 4 | CRC, 4 |
+    const std::vector<std::byte> content = elf::content(module, *link);
+    const std::string name(elf::text_at(content, 0));
+    const std::size_t at = (name.size() + 1 + 3) / 4 * 4;
+    if (!name.empty() && name.find('/') == std::string::npos && content.size() >= at + 4) {
+      std::uint32_t checksum = 0;
+      std::memcpy(&checksum, content.data() + at, sizeof checksum);
+      const std::string folder = path.substr(0, path.rfind('/') + 1);
+      const auto joined = [&folder, &name](const char* before, const char* between) {
+        return std::string(before).append(folder).append(between).append(name);
+      };
+      for (const std::string& candidate :
+           {joined("", ""), joined("", ".debug/"), joined("/usr/lib/debug", "")}) {
+        if (candidate == path) continue;
+        const auto is_right = [&](const file_source& file) {
+          return id.empty() ? has_checksum(file, checksum) : has_id(file);
+        };
+        if (take(candidate, is_right)) return found;
+      }
+    }
+  }
+  if (const std::string cache = debuginfod_cache(); !cache.empty() && id.size() > 2) {
+    take(cache + "/" + id + "/debuginfo", has_id);
+  }
+  return found;
 }
 
 }  // namespace whence::inline v1::symbols

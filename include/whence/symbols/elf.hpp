@@ -23,6 +23,7 @@
 
 #include <whence/symbols/build_id.hpp>
 #include <whence/symbols/byte_source.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -37,12 +38,15 @@ class elf {
         header.e_ident[EI_CLASS] != native_class || header.e_ident[EI_DATA] != ELFDATA2LSB) {
       return;
     }
+    is_elf_ = true;
     read_sections(source, header);
     read_build_id(source, header);
   }
 
   const std::vector<section>& sections() const noexcept { return sections_; }
   const std::string& build_id() const noexcept { return build_id_; }
+
+  bool is_elf() const noexcept { return is_elf_; }
 
   // nullptr where there is none of that name.
   const section* find(std::string_view name) const noexcept {
@@ -67,6 +71,9 @@ class elf {
   }
 
  private:
+  // More than any file has, so that a damaged one is not read a thousand times over.
+  static constexpr std::uint64_t most_segments = 4096;
+  static constexpr std::uint64_t most_note_bytes = 65536;
   static constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
 
   void read_sections(const byte_source& source, const ElfW(Ehdr) & header) {
@@ -85,17 +92,20 @@ class elf {
 
   void read_build_id(const byte_source& source, const ElfW(Ehdr) & header) {
     if (header.e_phentsize != sizeof(ElfW(Phdr))) return;
-    for (std::uint64_t i = 0; i < header.e_phnum && build_id_.empty(); ++i) {
+    const std::uint64_t segments = sys::least<std::uint64_t>(header.e_phnum, most_segments);
+    for (std::uint64_t i = 0; i < segments && build_id_.empty(); ++i) {
       ElfW(Phdr) segment;
       if (!source.read_value(header.e_phoff + i * sizeof segment, segment)) return;
       if (segment.p_type != PT_NOTE) continue;
-      build_id_ = find_build_id(source.piece(segment.p_offset, segment.p_filesz), segment.p_align);
+      const std::uint64_t bytes = sys::least<std::uint64_t>(segment.p_filesz, most_note_bytes);
+      build_id_ = find_build_id(source.piece(segment.p_offset, bytes), segment.p_align);
     }
   }
 
   std::vector<section> sections_;
   std::vector<std::byte> names_;
   std::string build_id_;
+  bool is_elf_ = false;
 };
 
 }  // namespace whence::inline v1::symbols

@@ -1,17 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The executable mappings of the process, as a profile lists them: /proc/self/maps, by Go's rules
-// (src/runtime/pprof/proto.go, parseProcSelfMaps): anonymous ones are left out, [vdso] is not, and
-// " (deleted)" is no part of a name.
+// The executable mappings of the process: /proc/self/maps. A profile lists those of files, by Go's
+// rules (src/runtime/pprof/proto.go, parseProcSelfMaps): anonymous ones are left out, [vdso] is
+// not, and " (deleted)" is no part of a name.
 //
 //   55d0c0a01000-55d0c0a05000 r-xp 00001000 fe:00 1835 /usr/bin/prog
 #ifndef WHENCE_SYMBOLS_MAPPINGS_HPP
 #define WHENCE_SYMBOLS_MAPPINGS_HPP
 
-#include <fcntl.h>
 #include <unistd.h>
 
-#include <array>
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
@@ -19,9 +17,12 @@
 #include <string_view>
 #include <vector>
 
+#include <whence/symbols/descriptor.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/sys/digits.hpp>
+#include <whence/sys/mapped_array.hpp>
 #include <whence/sys/safe_read.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -29,24 +30,11 @@ struct mapping {
   std::uintptr_t start;
   std::uintptr_t limit;
   std::uint64_t offset;  // in the file
-  std::string filename;
-  std::string build_id;  // hex; empty where none
+  std::string filename;  // empty: it is of no file
+  std::string build_id;  // hex; empty if it has none
+  file_identity file{};
+  bool is_optional = false;  // listed only if an address of the profile lies in it
 };
-
-inline std::string read_proc_file(const char* path) {
-  std::string text;
-  const int descriptor = ::open(path, O_RDONLY | O_CLOEXEC);
-  if (descriptor < 0) return text;
-  std::array<char, 16384> piece;
-  for (;;) {
-    const ssize_t n = ::read(descriptor, piece.data(), piece.size());
-    if (n < 0 && errno == EINTR) continue;
-    if (n <= 0) break;
-    text.append(piece.data(), static_cast<std::size_t>(n));
-  }
-  ::close(descriptor);
-  return text;
-}
 
 // What comes before `stop`, which is taken off `line` too.
 inline std::string_view take_until(std::string_view& line, char stop) {
@@ -56,7 +44,14 @@ inline std::string_view take_until(std::string_view& line, char stop) {
   return token;
 }
 
-inline std::vector<mapping> parse_maps(std::string_view text) {
+// As stat tells it: makedev(), whose header defines macros `major` and `minor` in every program.
+constexpr std::uint64_t device_number(std::uint64_t major, std::uint64_t minor) noexcept {
+  return (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~std::uint64_t{0xff}) << 12 |
+         (major & ~std::uint64_t{0xfff}) << 32;
+}
+
+// All that can be executed, anonymous ones too; `data`: and all the rest.
+inline std::vector<mapping> parse_code(std::string_view text, bool data = false) {
   std::vector<mapping> result;
   while (!text.empty()) {
     std::string_view line = take_until(text, '\n');
@@ -64,60 +59,103 @@ inline std::vector<mapping> parse_maps(std::string_view text) {
     m.start = sys::parse(take_until(line, '-'), 16);
     m.limit = sys::parse(take_until(line, ' '), 16);
     const bool executable = take_until(line, ' ').find('x') != std::string_view::npos;
+    if (!executable && !data) continue;
     m.offset = sys::parse(take_until(line, ' '), 16);
-    take_until(line, ' ');  // device
-    take_until(line, ' ');  // inode
-    line.remove_prefix(line.find_first_not_of(' ') == std::string_view::npos
-                           ? line.size()
-                           : line.find_first_not_of(' '));
+    const std::uint64_t major = sys::parse(take_until(line, ':'), 16);
+    const std::uint64_t minor = sys::parse(take_until(line, ' '), 16);
+    m.file.device = device_number(major, minor);
+    m.file.inode = sys::parse(take_until(line, ' '), 10);
+    line.remove_prefix(sys::least(line.find_first_not_of(' '), line.size()));
     constexpr std::string_view deleted = " (deleted)";
     if (line.ends_with(deleted)) line.remove_suffix(deleted.size());
-    if (!executable || line.empty()) continue;
     m.filename = line;
     result.push_back(m);
   }
   return result;
 }
 
-// Of a module that stacks have gone through: what the kernel says, or said, of its code.
+inline std::vector<mapping> parse_maps(std::string_view text) {
+  std::vector<mapping> result = parse_code(text);
+  sys::erase_if(result, [](const mapping& m) { return m.filename.empty(); });
+  return result;
+}
+
+// The code that is mapped now, in the order of addresses; empty without /proc or a descriptor.
+// `data`: as of parse_code.
+inline std::vector<mapping> mapped_code(bool data = false) {
+  const descriptor maps("/proc/thread-self/maps");
+  sys::mapped_array<char> text;
+  constexpr std::size_t piece = std::size_t{1} << 16;
+  while (maps.get() >= 0) {
+    const std::size_t had = text.size();
+    text.resize(had + piece);
+    const ssize_t n = ::read(maps.get(), text.data() + had, piece);
+    text.resize(had + static_cast<std::size_t>(n > 0 ? n : 0));
+    if (n == 0 || (n < 0 && errno != EINTR)) break;
+  }
+  return parse_code({text.data(), text.size()}, data);
+}
+
+// nullptr: none holds the address. `code` as mapped_code().
+inline const mapping* find_mapping(const std::vector<mapping>& code, std::uintptr_t address) {
+  const std::size_t after =
+      sys::first_after(code, [address](const mapping& m) { return address < m.start; });
+  return after > 0 && address < code[after - 1].limit ? &code[after - 1] : nullptr;
+}
+
+// Of a module that stacks have gone through: what the kernel says, or said, of its code, where the
+// stacks have it.
 inline mapping mapping_of(const unwind::plugin_record& record) {
   constexpr std::uintptr_t in_page = sys::page_bytes - 1;
   const loaded_module m = module_of(record);
   const std::uintptr_t start = m.code[0].start & ~in_page;
-  return {start, (m.code[0].limit + in_page) & ~in_page,
-          record.it.code_offset - (m.code[0].start - start), m.path.empty() ? "[unknown]" : m.path,
-          m.build_id};
+  return {start,
+          (m.code[0].limit + in_page) & ~in_page,
+          record.it.code_offset - (m.code[0].start - start),
+          m.path.empty() ? "[unknown]" : m.path,
+          m.build_id,
+          {},
+          true};
 }
 
-inline std::vector<mapping> mapped_code() {
-  return parse_maps(read_proc_file("/proc/thread-self/maps"));
-}
-
-// dlopen("./plugin.so") leaves the loader with that name, which says nothing once the program has
-// changed its folder; the kernel knows the file's full one.
-inline void complete_paths(std::vector<loaded_module>& modules) {
-  std::vector<mapping> mapped;
+// Which file each module is: the kernel knows full paths, where dlopen("./plugin.so") leaves the
+// loader with a name that says nothing once the program has changed its folder, and what the
+// program is whoever started it.
+inline void identify_files(std::vector<loaded_module>& modules, const std::vector<mapping>& code) {
   for (loaded_module& m : modules) {
-    if (m.path.starts_with('/') || m.path.starts_with('[') || m.code.empty()) continue;
-    if (mapped.empty()) mapped = mapped_code();
-    for (const mapping& c : mapped) {
-      if (c.start <= m.code[0].start && m.code[0].start < c.limit) m.path = c.filename;
-    }
+    if (m.path == "[vdso]" || m.code.empty()) continue;
+    const mapping* const mapped = find_mapping(code, m.code[0].start);
+    if (mapped == nullptr || mapped->filename.empty()) continue;
+    m.file = mapped->file;
+    if (m.is_program || !m.path.starts_with('/')) m.path = mapped->filename;
   }
 }
 
-// In the order of /proc/self/maps.
-inline std::vector<mapping> read_mappings() {
-  std::vector<mapping> result = mapped_code();
-  const std::vector<loaded_module> modules = loaded_modules();
-  for (mapping& m : result) {
+// Those of files, with the build-ids of the modules that they are.
+inline std::vector<mapping> listed_mappings(const std::vector<mapping>& code,
+                                            const std::vector<loaded_module>& modules) {
+  std::vector<mapping> result;
+  std::vector<mapping> others;
+  for (const mapping& c : code) {
+    if (c.filename.empty()) continue;
+    mapping m = c;
+    bool is_program = false;
     for (const loaded_module& module : modules) {
-      for (const code_range& code : module.code) {
-        if (code.start < m.limit && m.start < code.limit) m.build_id = module.build_id;
+      for (const code_range& range : module.code) {
+        if (range.start >= m.limit || m.start >= range.limit) continue;
+        m.build_id = module.build_id;
+        is_program = module.is_program;
       }
     }
+    // Readers take the first one for the program.
+    (is_program ? result : others).push_back(std::move(m));
   }
+  for (mapping& m : others) result.push_back(std::move(m));
   return result;
+}
+
+inline std::vector<mapping> read_mappings() {
+  return listed_mappings(mapped_code(), loaded_modules());
 }
 
 }  // namespace whence::inline v1::symbols

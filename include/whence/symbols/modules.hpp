@@ -31,12 +31,27 @@ struct code_range {
   std::uintptr_t start, limit;
 };
 
+// Which file the kernel has mapped, as /proc/self/maps tells it.
+struct file_identity {
+  std::uint64_t device = 0;
+  std::uint64_t inode = 0;  // 0: not known
+
+  bool known() const noexcept { return inode != 0; }
+  friend bool operator==(const file_identity&, const file_identity&) = default;
+};
+
 struct loaded_module {
-  std::string path;              // "[vdso]" for the vDSO; the executable's own path for it
-  std::string build_id;          // hex; empty where none
-  std::uintptr_t bias = 0;       // from the file's addresses to the process's
+  std::string path;              // "[vdso]" for the vDSO
+  std::string loader_name;       // as dlopen was given it; empty for the program
+  std::string build_id;          // hex; empty if it has none
+  std::uintptr_t bias = 0;       // from the file's addresses to those that stacks have
   std::vector<code_range> code;  // executable segments
   std::uintptr_t end = 0;        // of its last segment
+  std::uintptr_t start = 0;      // of its first segment
+  std::uintptr_t dynamic = 0;    // its dynamic section; 0: it has none
+  std::uintptr_t away = 0;       // stacks have its addresses that much above where it is loaded
+  bool is_program = false;
+  file_identity file;
 
   bool holds(std::uintptr_t pc) const noexcept {
     for (const code_range& r : code) {
@@ -44,8 +59,13 @@ struct loaded_module {
     }
     return false;
   }
-  friend bool operator==(const loaded_module& a, const loaded_module& b) {
-    return a.bias == b.bias && a.path == b.path && a.build_id == b.build_id;
+
+  // The same build at the same place.
+  bool is(const loaded_module& other) const noexcept {
+    if (bias != other.bias || start != other.start || build_id != other.build_id) return false;
+    if (!build_id.empty()) return true;
+    return loader_name == other.loader_name &&
+           (file == other.file || !file.known() || !other.file.known());
   }
 };
 
@@ -61,38 +81,51 @@ inline module_generation current_generation() {
   return generation;
 }
 
-inline std::string executable_path() {
+// What the program was started as, if nothing better is known: started by `ld.so program`, the
+// first is the loader.
+inline std::string started_as() {
   std::array<char, 4096> path;
   const ssize_t length = ::readlink("/proc/thread-self/exe", path.data(), path.size());
   std::string_view name(path.data(), length > 0 ? static_cast<std::size_t>(length) : 0);
   constexpr std::string_view deleted = " (deleted)";
   if (name.ends_with(deleted)) name.remove_suffix(deleted.size());
-  return std::string(name);
+  if (!name.empty()) return std::string(name);
+  const auto* const given = reinterpret_cast<const char*>(::getauxval(AT_EXECFN));
+  return given != nullptr ? given : "";
 }
 
-// A module that stacks have gone through, as the unwinder took note of it; it may be gone.
+// A module that stacks have gone through, as the unwinder took note of it; it may be gone. It lies
+// where the stacks have it: at its keys.
 inline loaded_module module_of(const unwind::plugin_record& record) {
   const unwind::plugin& p = record.it;
   loaded_module m;
-  m.path = record.path;
+  m.away = static_cast<std::uintptr_t>(p.keys) - p.where.start;
+  m.path = m.loader_name = record.path;
   m.build_id = to_hex(std::as_bytes(std::span(p.id, p.id_bytes)));
-  m.bias = p.bias;
-  m.code.push_back({p.where.code_start, p.where.code_end});
-  m.end = p.where.end;
+  m.bias = p.bias + m.away;
+  m.code.push_back({p.where.code_start + m.away, p.where.code_end + m.away});
+  m.start = p.where.start + m.away;
+  m.end = p.where.end + m.away;
   return m;
 }
 
 inline std::vector<loaded_module> loaded_modules() {
   std::vector<loaded_module> modules;
-  sys::for_each_module([&modules](const dl_phdr_info& info) {
+  const std::uintptr_t program = ::getauxval(AT_PHDR);
+  sys::for_each_module([&modules, program](const dl_phdr_info& info) {
     loaded_module& m = modules.emplace_back();
     m.bias = info.dlpi_addr;
-    m.path = info.dlpi_name != nullptr ? info.dlpi_name : "";
+    m.path = m.loader_name = info.dlpi_name != nullptr ? info.dlpi_name : "";
+    m.is_program = reinterpret_cast<std::uintptr_t>(info.dlpi_phdr) == program;
+    m.start = ~std::uintptr_t{0};
     for (const ElfW(Phdr) & segment : std::span(info.dlpi_phdr, info.dlpi_phnum)) {
       const std::uintptr_t start = m.bias + segment.p_vaddr;
       if (segment.p_type == PT_LOAD) {
         if ((segment.p_flags & PF_X) != 0) m.code.push_back({start, start + segment.p_memsz});
         m.end = start + segment.p_memsz;
+        if (start < m.start) m.start = start;
+      } else if (segment.p_type == PT_DYNAMIC) {
+        m.dynamic = start;
       } else if (segment.p_type == PT_NOTE && m.build_id.empty() && sys::is_mapped(info, segment)) {
         m.build_id = find_build_id({reinterpret_cast<const std::byte*>(start), segment.p_memsz},
                                    segment.p_align);
@@ -101,9 +134,15 @@ inline std::vector<loaded_module> loaded_modules() {
     return false;
   });
   const std::uintptr_t vdso = ::getauxval(AT_SYSINFO_EHDR);
+  bool found = false;
   for (loaded_module& m : modules) {
     if (vdso != 0 && m.holds(vdso)) m.path = "[vdso]";
-    if (m.path.empty()) m.path = executable_path();
+    found = found || m.is_program;
+  }
+  // The loader lists the program first.
+  if (!found && !modules.empty()) modules.front().is_program = true;
+  for (loaded_module& m : modules) {
+    if (m.path.empty() && m.is_program) m.path = started_as();
   }
   return modules;
 }

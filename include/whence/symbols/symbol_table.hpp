@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The functions of a module by address: the union of .symtab and .dynsym, its own or a debug
-// file's.
+// file's, or of the dynamic symbols in memory. Names stay where they are until they are asked for.
 //
 // A symbol reaches as far as its size says; one of size 0 (hand-written assembly) to the next
 // symbol or the end of its section. Of several at one address the global name wins, then the weak
@@ -15,12 +15,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <span>
 #include <string>
-#include <string_view>
 #include <vector>
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/mapped_array.hpp>
 #include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
@@ -28,26 +29,39 @@ namespace whence::inline v1::symbols {
 class symbol_table {
  public:
   struct symbol {
-    std::uint64_t start;
-    std::uint64_t end;
-    std::string_view name;  // mangled, without its version
+    std::uint64_t start = 0;
+    std::uint64_t end = 0;
+    std::string name;  // mangled, without its version
+  };
+
+  // Where symbols and their names are in a source.
+  struct place {
+    std::uint64_t symbols, count, names, name_bytes;
   };
 
   symbol_table() = default;
-  symbol_table(const symbol_table&) = delete;  // names point into strings_
+  symbol_table(const symbol_table&) = delete;
   symbol_table& operator=(const symbol_table&) = delete;
 
-  // Adds the functions of a file. Its addresses are those the file was linked at.
+  // Adds the functions of a file, which must outlive the table. Its addresses are those the file
+  // was linked at.
   void add(const byte_source& source, const elf& file) {
     // A file has one of each (gABI); a damaged one with thousands would be read thousands of times.
     for (const unsigned type : {unsigned{SHT_SYMTAB}, unsigned{SHT_DYNSYM}}) {
       for (const elf::section& s : file.sections()) {
         if (s.sh_type != type) continue;
-        add_section(source, file, s);
+        if (s.sh_link < file.sections().size() && s.sh_entsize == sizeof(ElfW(Sym))) {
+          const elf::section& names = file.sections()[s.sh_link];
+          add(source, {s.sh_offset, s.sh_size / sizeof(ElfW(Sym)), names.sh_offset, names.sh_size},
+              file.sections());
+        }
         break;
       }
     }
   }
+
+  // The same without sections: untyped symbols are none, and one of size 0 has no end but the next.
+  void add(const byte_source& source, const place& where) { add(source, where, {}); }
 
   // Call once, after the last add.
   void sort() {
@@ -62,17 +76,16 @@ class symbol_table {
       return false;
     });
     for (std::size_t i = 0; i < entries_.size(); ++i) {
-      if (entries_[i].end != entries_[i].start) continue;
+      entry& e = entries_[i];
+      if (e.end != e.start) continue;
       std::size_t next = i;
-      while (next < entries_.size() && entries_[next].start == entries_[i].start) ++next;
-      entries_[i].end = entries_[i].section_end;
-      if (next < entries_.size()) {
-        entries_[i].end = sys::least(entries_[i].end, entries_[next].start);
-      }
+      while (next < entries_.size() && entries_[next].start == e.start) ++next;
+      e.end = tables_[e.table].end_of(e.section);
+      if (next < entries_.size()) e.end = sys::least(e.end, entries_[next].start);
     }
   }
 
-  // The innermost function that holds `address`; an empty name where none does.
+  // The innermost function that holds `address`; an empty name if none does.
   symbol find(std::uint64_t address) const {
     std::size_t at =
         sys::first_after(entries_, [address](const entry& e) { return address < e.start; });
@@ -90,54 +103,111 @@ class symbol_table {
   bool empty() const noexcept { return entries_.empty(); }
 
  private:
+  static constexpr std::uint64_t piece = 2048;  // symbols that are read at a time
+  static constexpr std::size_t longest_name = std::size_t{1} << 17;
+
   struct entry {
-    std::uint64_t start, end, section_end;
-    std::uint32_t table, name;
-    int rank;
+    std::uint64_t start, end;
+    std::uint32_t name;
+    std::uint16_t section;
+    std::uint8_t table, rank;
   };
 
-  void add_section(const byte_source& source, const elf& file, const elf::section& s) {
-    if (s.sh_link >= file.sections().size() || s.sh_entsize != sizeof(ElfW(Sym))) return;
-    const std::vector<std::byte> bytes = elf::content(source, s);
-    strings_.push_back(elf::content(source, file.sections()[s.sh_link]));
-    const auto table = static_cast<std::uint32_t>(strings_.size() - 1);
-    for (std::size_t at = 0; bytes.size() - at >= sizeof(ElfW(Sym)); at += sizeof(ElfW(Sym))) {
-      ElfW(Sym) item;
-      std::memcpy(&item, bytes.data() + at, sizeof item);
-      if (item.st_shndx == SHN_UNDEF || item.st_shndx >= file.sections().size()) continue;
-      const elf::section& home = file.sections()[item.st_shndx];
-      const std::string_view name = elf::text_at(strings_[table], item.st_name);
-      // "$x" and "$d" are the assembler's marks of code and data on ARM, and name no function.
-      if (!is_function(item, home) || name.empty() || name.front() == '$') continue;
-      const std::uint64_t end = item.st_value + item.st_size;
-      if (end < item.st_value) continue;
-      entries_.push_back(
-          {item.st_value, end, home.sh_addr + home.sh_size, table, item.st_name, rank(item)});
+  struct table {
+    const byte_source* source;
+    std::uint64_t names, name_bytes;
+    std::vector<std::uint64_t> section_ends;
+
+    std::uint64_t end_of(std::uint16_t section) const noexcept {
+      return section < section_ends.size() ? section_ends[section] : ~std::uint64_t{0};
+    }
+
+    // Up to the zero, or to where the names end.
+    std::string text(std::uint64_t offset) const {
+      std::string result;
+      std::size_t step = 128;
+      while (offset < name_bytes && result.size() < longest_name) {
+        const std::size_t had = result.size();
+        const auto bytes =
+            static_cast<std::size_t>(sys::least<std::uint64_t>(step, name_bytes - offset));
+        result.resize(had + bytes);
+        if (!source->read(names + offset, std::as_writable_bytes(std::span(result).subspan(had)))) {
+          result.resize(had);
+          break;
+        }
+        if (const std::size_t zero = result.find('\0', had); zero != std::string::npos) {
+          result.resize(zero);
+          break;
+        }
+        offset += bytes;
+        step *= 2;
+      }
+      return result;
+    }
+  };
+
+  void add(const byte_source& source, const place& where, std::span<const elf::section> sections) {
+    const std::uint64_t bytes = source.size();
+    if (where.symbols > bytes || where.count > (bytes - where.symbols) / sizeof(ElfW(Sym)) ||
+        where.names > bytes || where.name_bytes > bytes - where.names || tables_.size() > 255) {
+      return;
+    }
+    table& into = tables_.emplace_back();
+    into = {&source, where.names, where.name_bytes, {}};
+    for (const elf::section& s : sections) into.section_ends.push_back(s.sh_addr + s.sh_size);
+    sys::mapped_array<ElfW(Sym)> some;
+    for (std::uint64_t at = 0; at < where.count; at += some.size()) {
+      some.resize(static_cast<std::size_t>(sys::least<std::uint64_t>(piece, where.count - at)));
+      if (!source.read(where.symbols + at * sizeof(ElfW(Sym)),
+                       std::as_writable_bytes(std::span(some.data(), some.size())))) {
+        return;
+      }
+      for (const ElfW(Sym) & item : some) add(item, sections);
     }
   }
 
-  static bool is_function(const ElfW(Sym) & item, const elf::section& home) noexcept {
+  void add(const ElfW(Sym) & item, std::span<const elf::section> sections) {
+    const table& from = tables_.back();
+    if (item.st_shndx == SHN_UNDEF || item.st_shndx >= SHN_LORESERVE || item.st_name == 0 ||
+        item.st_name >= from.name_bytes)
+      return;
+    if (!sections.empty() && item.st_shndx >= sections.size()) return;
     const auto type = static_cast<unsigned>(item.st_info & 0xf);
-    if (type == STT_FUNC || type == STT_GNU_IFUNC) return true;
-    return type == STT_NOTYPE && (home.sh_flags & SHF_EXECINSTR) != 0;
+    if (type != STT_FUNC && type != STT_GNU_IFUNC) {
+      const bool is_label = type == STT_NOTYPE && !sections.empty() &&
+                            (sections[item.st_shndx].sh_flags & SHF_EXECINSTR) != 0;
+      if (!is_label || is_mark(from, item.st_name)) return;
+    }
+    const std::uint64_t end = item.st_value + item.st_size;
+    if (end < item.st_value) return;
+    entries_.push_back({item.st_value, end, item.st_name, item.st_shndx,
+                        static_cast<std::uint8_t>(tables_.size() - 1), rank(item)});
+  }
+
+  // "$x" and "$d" are the assembler's marks of code and data on ARM, and name no function.
+  static bool is_mark(const table& from, std::uint64_t name) {
+    char first = '\0';
+    return !from.source->read_value(from.names + name, first) || first == '$' || first == '\0';
   }
 
   // Typed before untyped, sized before unsized, global before weak before local.
-  static int rank(const ElfW(Sym) & item) noexcept {
+  static std::uint8_t rank(const ElfW(Sym) & item) noexcept {
     const auto binding = static_cast<unsigned>(item.st_info >> 4);
-    return ((item.st_info & 0xf) != STT_NOTYPE ? 8 : 0) + (item.st_size != 0 ? 4 : 0) +
-           (binding == STB_GLOBAL ? 2
-            : binding == STB_WEAK ? 1
-                                  : 0);
+    return static_cast<std::uint8_t>(((item.st_info & 0xf) != STT_NOTYPE ? 8 : 0) +
+                                     (item.st_size != 0 ? 4 : 0) +
+                                     (binding == STB_GLOBAL ? 2
+                                      : binding == STB_WEAK ? 1
+                                                            : 0));
   }
 
-  std::string_view name_of(const entry& e) const {
-    const std::string_view name = elf::text_at(strings_[e.table], e.name);
-    return name.substr(0, name.find('@'));
+  std::string name_of(const entry& e) const {
+    std::string name = tables_[e.table].text(e.name);
+    name.resize(sys::least(name.find('@'), name.size()));
+    return name;
   }
 
-  std::vector<std::vector<std::byte>> strings_;
-  std::vector<entry> entries_;
+  std::vector<table> tables_;
+  sys::mapped_array<entry> entries_;
 };
 
 }  // namespace whence::inline v1::symbols

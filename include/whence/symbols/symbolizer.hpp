@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // From an address to functions, files and lines: names from ELF symbols, lines and inlined frames
-// from debug information. Each address is looked up once; what was found is kept for the life of
-// the process, and references to it stay good.
+// from debug information. What was found for an address is kept for the life of the process, and
+// references to it stay good; what was read to find it is given back when the last `reading` ends.
 //
-// What was known of a module stays known when it is unloaded, until another one takes its place: an
-// address there is then looked up anew for those who ask from then on. Nothing is without a name:
-// what has no symbol is [module+0xoffset].
+// A failure that can pass (no descriptor, no memory) is no answer: the address is looked up again
+// in a later reading, a second later at the earliest, and so is generated code, which changes.
 //
-// Thread-safe. For readers: it allocates, locks and opens files, so never in a signal handler.
+// What was known of a module stays known when it is unloaded. Stacks have the addresses of plugins
+// as keys (unwind/plugins.hpp), which are never another one's. Nothing is without a name: what has
+// no symbol is [module+0xoffset].
+//
+// Thread-safe. For readers: it allocates, locks and opens files, so never in a signal handler. No
+// lock that fork or the loader waits for is held while a file is read.
 #ifndef WHENCE_SYMBOLS_SYMBOLIZER_HPP
 #define WHENCE_SYMBOLS_SYMBOLIZER_HPP
 
 #include <pthread.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
@@ -26,14 +31,19 @@
 #include <vector>
 
 #include <whence/names.hpp>
+#include <whence/symbols/descriptor.hpp>
 #include <whence/symbols/function_name.hpp>
 #include <whence/symbols/lines.hpp>
 #include <whence/symbols/mappings.hpp>
-#include <whence/symbols/module_symbols.hpp>
+#include <whence/symbols/module_list.hpp>
+#include <whence/symbols/module_reader.hpp>
 #include <whence/symbols/modules.hpp>
+#include <whence/symbols/open_modules.hpp>
+#include <whence/sys/clock.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/kept.hpp>
+#include <whence/sys/sequence.hpp>
 #include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::symbols {
@@ -44,6 +54,10 @@ struct frame {
   std::string_view system_name;  // what name_of makes the other styles of; function_name.hpp
   std::string_view file;         // empty: not known
   std::uint32_t line = 0;        // 0: not known
+  std::uint32_t column = 0;
+  std::uint32_t start_line = 0;  // of the function
+
+  friend bool operator==(const frame&, const frame&) = default;
 };
 
 // Its name in another style.
@@ -70,7 +84,10 @@ class symbolizer {
     symbolizer* known = shared.load(std::memory_order_acquire);
     if (known != nullptr) return *known;
     if (!forgotten_at_fork.exchange(true, std::memory_order_relaxed)) {
-      ::pthread_atfork(nullptr, nullptr, [] { shared.store(nullptr, std::memory_order_relaxed); });
+      ::pthread_atfork(nullptr, nullptr, [] {
+        shared.store(nullptr, std::memory_order_relaxed);
+        all_open.close_all();
+      });
     }
     auto* const fresh = new symbolizer;  // never freed: what it gives out is never invalid
     if (shared.compare_exchange_strong(known, fresh, std::memory_order_acq_rel)) return *fresh;
@@ -78,48 +95,129 @@ class symbolizer {
     return *known;
   }
 
-  // Takes note of a module that may be gone already, so that its stacks have names.
-  void remember(loaded_module m) {
-    const std::lock_guard hold(mutex_);
-    refresh();
-    // The loader may know it by another path.
-    const auto same = [&m](const std::shared_ptr<loaded>& l) {
-      return l->symbols.module().bias == m.bias && l->symbols.module().build_id == m.build_id;
-    };
-    for (const auto* all : {&modules_, &gone_}) {
-      for (const std::shared_ptr<loaded>& l : *all) {
-        if (same(l)) return;
-      }
+  // As long as one lives, files and tables stay open: whoever looks up more than one address holds
+  // one. The last one that ends gives all of it back.
+  class reading {
+   public:
+    explicit reading(symbolizer& of) : of_(&of), process_(::getpid()) {
+      const std::lock_guard hold(of.mutex_);
+      of.begin_reading();
     }
-    gone_.push_back(std::make_shared<loaded>(std::move(m)));
+    reading(const reading& other) : reading(*other.of_) {}
+    reading& operator=(const reading&) = delete;
+    ~reading() {
+      // In a child of fork it is the parent's.
+      if (::getpid() != process_) return;
+      const std::lock_guard hold(of_->mutex_);
+      of_->end_reading();
+    }
+
+   private:
+    symbolizer* of_;
+    pid_t process_;
+  };
+
+  // Takes note of a module that may be gone already, so that its stacks have names.
+  void remember(const unwind::plugin_record& record) {
+    const std::lock_guard hold(mutex_);
+    modules_.remember(record);
   }
 
-  // `pc` is the address of an instruction: of a return address, less 1.
+  // `pc` is the address of an instruction: of a return address, less 1. A plugin's: its key.
   const location& resolve(std::uintptr_t pc) {
     const std::lock_guard hold(mutex_);
+    const in_reading open(*this);
     refresh();
     known& k = known_of(pc);
-    if (k.where != nullptr && k.generation == generation_) return *k.where;
+    if (k.where != nullptr && k.generation == generation_ && !k.may_change) return *k.where;
     k.generation = generation_;
-    std::shared_ptr<loaded> module = module_of(pc);
+    const module_list::pointer* const at = modules_.find(pc);
+    module_list::pointer module = at != nullptr ? *at : nullptr;
     // What was known of a module that is gone stays known until another takes its place.
-    if (k.where == nullptr || (module != nullptr && module != k.module)) {
-      k.where = look_up(pc, module.get());
+    const bool moved = k.where == nullptr || (module != nullptr && module != k.module);
+    if (moved || (k.may_change && k.asked_in != reading_number_ && may_ask(module.get()))) {
+      k.may_change = look_up(pc, module.get(), k.where);
+      k.asked_in = reading_number_;
       k.module = std::move(module);
     }
     return *k.where;
   }
 
+  // Where the code is now that stacks have at `address`: differs from it for a plugin that is
+  // loaded.
+  std::uintptr_t place_of(std::uintptr_t address) {
+    if (!unwind::plugins::is_plugin_key(address)) return address;
+    const std::lock_guard hold(mutex_);
+    const module_list::pointer* const m = modules_.find(address);
+    const bool loaded = m != nullptr && modules_.loaded_as((*m)->it) != nullptr;
+    return loaded ? address - (*m)->it.away : address;
+  }
+
+  // The code that is mapped, the program's first; read once for all who are reading.
+  std::vector<mapping> mappings() {
+    const std::lock_guard hold(mutex_);
+    const in_reading open(*this);
+    refresh();
+    std::vector<loaded_module> modules;
+    for (const module_list::pointer& m : modules_.loaded()) modules.push_back(m->it);
+    return listed_mappings(open_.code(), modules);
+  }
+
+  // What is missing of the modules that were asked in this reading: a line for each reason.
+  std::vector<std::string> notes() {
+    const std::lock_guard hold(mutex_);
+    struct note {
+      std::string reason, paths;
+      std::size_t modules;
+    };
+    std::vector<note> notes;
+    modules_.for_each([&](const known_module& m) {
+      if (m.asked_in != reading_number_ || m.facts.reason.empty()) return;
+      std::size_t i = 0;
+      while (i < notes.size() && notes[i].reason != m.facts.reason) ++i;
+      if (i == notes.size()) notes.push_back({m.facts.reason, {}, 0});
+      if (++notes[i].modules > most_named) return;
+      notes[i].paths += (notes[i].paths.empty() ? "" : ", ") + m.it.path;
+    });
+    std::vector<std::string> lines;
+    for (const note& n : notes) {
+      const std::size_t more = n.modules > most_named ? n.modules - most_named : 0;
+      const std::string rest = more == 0 ? "" : " and " + std::to_string(more) + " more";
+      lines.push_back(n.paths + rest + ": " + n.reason);
+    }
+    return lines;
+  }
+
  private:
-  struct loaded {
-    explicit loaded(loaded_module m) : symbols(std::move(m)) {}
-    module_symbols symbols;
-  };
+  static constexpr std::size_t most_named = 4;
+  static constexpr std::int64_t retry_ns = 1'000'000'000;
+
   struct known {
     const location* where = nullptr;
-    std::shared_ptr<loaded> module;
+    std::shared_ptr<known_module> module;
     module_generation generation;
+    std::uint64_t asked_in = 0;  // the reading
+    bool may_change = false;     // a later reading may find more
   };
+
+  // A reading for one call, if there is none. Requires: mutex_ is held as long as it lives.
+  class in_reading {
+   public:
+    explicit in_reading(symbolizer& of) : of_(of) { of.begin_reading(); }
+    ~in_reading() { of_.end_reading(); }
+    in_reading(const in_reading&) = delete;
+    in_reading& operator=(const in_reading&) = delete;
+
+   private:
+    symbolizer& of_;
+  };
+
+  void begin_reading() noexcept {
+    if (readings_++ == 0) ++reading_number_;
+  }
+  void end_reading() {
+    if (--readings_ == 0) open_.close();
+  }
 
   known& known_of(std::uintptr_t pc) {
     const std::uint64_t hash = sys::spread(pc);
@@ -135,61 +233,73 @@ class symbolizer {
   // Takes note of modules that came or went.
   void refresh() {
     const module_generation now = current_generation();
-    if (now == generation_ && !modules_.empty()) return;
+    if (now == generation_ && !modules_.loaded().empty()) return;
     generation_ = now;
-    std::vector<std::shared_ptr<loaded>> before = std::move(modules_);
-    // Last gone, first asked.
-    for (std::shared_ptr<loaded>& g : gone_) before.push_back(std::move(g));
-    modules_.clear();
-    gone_.clear();
+    open_.modules_changed();
     std::vector<loaded_module> found = loaded_modules();
-    complete_paths(found);
-    for (loaded_module& m : found) {
-      std::shared_ptr<loaded> same;
-      for (std::shared_ptr<loaded>& old : before) {
-        if (old != nullptr && old->symbols.module() == m) same = std::exchange(old, nullptr);
-      }
-      modules_.push_back(same != nullptr ? same : std::make_shared<loaded>(std::move(m)));
-    }
-    for (std::shared_ptr<loaded>& old : before) {
-      if (old != nullptr) gone_.push_back(std::move(old));
-    }
+    identify_files(found, open_.code());
+    modules_.refresh(std::move(found));
   }
 
-  std::shared_ptr<loaded> module_of(std::uintptr_t pc) const {
-    for (const auto* all : {&modules_, &gone_}) {
-      for (const std::shared_ptr<loaded>& m : *all) {
-        if (m->symbols.module().holds(pc)) return m;
-      }
-    }
-    return nullptr;
+  // False: it could not be read a moment ago.
+  bool may_ask(const known_module* m) const {
+    return m == nullptr || !m->facts.may_change || m->asked_in == reading_number_ ||
+           sys::monotonic_ns() - m->read_at_ns >= retry_ns;
   }
 
-  const location* look_up(std::uintptr_t pc, loaded* module) {
+  // Puts what is at `pc` into `where`, a new place only if it differs. True: it may be known better
+  // in a later reading.
+  bool look_up(std::uintptr_t pc, known_module* module, const location*& where) {
     std::vector<frame> frames;
-    const symbol_table::symbol symbol =
-        module != nullptr ? module->symbols.find(pc) : symbol_table::symbol{};
-    if (module != nullptr) {
-      for (const source_line& l : module->symbols.lines_at(pc)) {
-        frames.push_back(make_frame(l.function, l.file, l.line));
+    symbol_table::symbol symbol;
+    bool may_change = module == nullptr;
+    if (module != nullptr && may_ask(module)) {
+      module_reader& reader = open_.reader(*module, loaded_now(*module));
+      symbol = reader.find(pc);
+      for (const source_line& l : reader.lines(pc)) {
+        frames.push_back(
+            with_place(make_frame(l.function, l.file, l.line), l.column, l.start_line));
       }
+      module->asked_in = reading_number_;
+      module->facts = reader.facts();
     }
+    may_change = may_change || module->facts.may_change;
     if (frames.empty()) frames.push_back(make_frame("", "", 0));
     // The outermost frame is the function itself, and the linker's name for it is the surer one.
     frame& function = frames.back();
     if (!symbol.name.empty()) {
-      function = make_frame(symbol.name, function.file, function.line);
+      function = with_place(make_frame(symbol.name, function.file, function.line), function.column,
+                            function.start_line);
+    } else if (module == nullptr) {
+      function = mapped_frame(pc);
     } else if (function.name.empty()) {
-      function = make_frame(module != nullptr ? offset_name(module->symbols.module().path,
-                                                            pc - module->symbols.module().bias)
-                                              : mapped_name(pc),
-                            function.file, function.line);
+      function = with_place(make_frame(offset_name(module->it.path, pc - module->it.bias),
+                                       function.file, function.line),
+                            function.column, function.start_line);
     }
     for (frame& f : frames) {
       if (f.name.empty()) f.name = f.system_name = intern("[unknown]");
     }
-    return &locations_.add(
-        {frames_.add(std::move(frames)), symbol.name.empty() ? 0 : symbol.start});
+    const std::uintptr_t start = symbol.name.empty() ? 0 : symbol.start;
+    const bool same = where != nullptr && where->function_start == start &&
+                      where->frames.size() == frames.size() &&
+                      sys::all_of(frames, [&, i = std::size_t{0}](const frame& f) mutable {
+                        return f == where->frames[i++];
+                      });
+    if (!same) where = &locations_.add({frames_.add(std::move(frames)), start});
+    return may_change;
+  }
+
+  // nullptr: it is not loaded now.
+  const loaded_module* loaded_now(const known_module& m) const {
+    const known_module* const now = modules_.loaded_as(m.it);
+    return now != nullptr ? &now->it : nullptr;
+  }
+
+  static frame with_place(frame f, std::uint32_t column, std::uint32_t start_line) {
+    f.column = column;
+    f.start_line = start_line;
+    return f;
   }
 
   frame make_frame(std::string_view known_as, std::string_view file, std::uint32_t line) {
@@ -202,12 +312,26 @@ class symbolizer {
     return "[" + std::string(path.substr(path.rfind('/') + 1)) + "+0x" + sys::to_hex(offset) + "]";
   }
 
-  // Of code that the loader knows nothing of: a file the program mapped itself, or none at all.
-  static std::string mapped_name(std::uintptr_t pc) {
-    for (const mapping& m : read_mappings()) {
-      if (pc >= m.start && pc < m.limit) return offset_name(m.filename, pc - m.start + m.offset);
+  // What a compiler at run time calls a function is shown as it is: "Script:~ /srv/app.js:12".
+  frame mapped_frame(std::uintptr_t pc) {
+    const std::string name = mapped_name(pc);
+    if (is_placeholder(name) || name.starts_with("_Z")) return make_frame(name, {}, 0);
+    return {intern(name), {}, {}, 0, 0, 0};
+  }
+
+  // Of code that the loader knows nothing of: a file the program mapped itself, what a compiler
+  // made, or none at all.
+  std::string mapped_name(std::uintptr_t pc) {
+    const mapping* const m = find_mapping(open_.code(), pc);
+    if (m == nullptr) return "[unknown]";
+    const std::string_view file = m->filename;
+    const bool may_be_generated = file.empty() || file.starts_with("[anon") ||
+                                  file.starts_with("/memfd:") || file.starts_with("/dev/zero");
+    if (may_be_generated) {
+      const std::string name = open_.generated_code().find(pc);
+      if (!name.empty()) return name;
     }
-    return "[unknown]";
+    return file.empty() ? "[unknown]" : offset_name(file, pc - m->start + m->offset);
   }
 
   std::string_view intern(std::string_view text) {
@@ -224,8 +348,10 @@ class symbolizer {
 
   std::mutex mutex_;
   module_generation generation_;
-  std::vector<std::shared_ptr<loaded>> modules_;
-  std::vector<std::shared_ptr<loaded>> gone_;  // one for each place and build
+  module_list modules_;
+  open_modules open_;
+  int readings_ = 0;
+  std::uint64_t reading_number_ = 0;
   std::vector<known> known_;
   sys::flat_index by_pc_;
   sys::kept<std::string> copies_;

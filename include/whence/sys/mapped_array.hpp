@@ -2,7 +2,7 @@
 //
 // A growing array in pages of its own. What a reader of large files holds for a moment goes back to
 // the kernel whole when the array goes: an allocator would keep the pages below whatever was
-// allocated after them.
+// allocated after them. A child of fork does not get it: it has no use for what its parent reads.
 #ifndef WHENCE_SYS_MAPPED_ARRAY_HPP
 #define WHENCE_SYS_MAPPED_ARRAY_HPP
 
@@ -78,9 +78,11 @@ class mapped_array {
     void* const moved =
         items_ == nullptr ? map_pages(wanted * sizeof(T)) : remapped(wanted * sizeof(T));
     if (moved == nullptr) throw std::bad_alloc();
+    ::madvise(moved, wanted * sizeof(T), MADV_DONTFORK);
     items_ = static_cast<T*>(moved);
     capacity_ = wanted;
   }
+  void pop_back() noexcept { --size_; }
   void clear() noexcept { size_ = 0; }
   void swap(mapped_array& other) noexcept {
     std::swap(items_, other.items_);

@@ -7,7 +7,6 @@
 
 #include <cstddef>
 #include <utility>
-#include <vector>
 
 namespace whence::inline v1::sys {
 
@@ -44,9 +43,9 @@ constexpr std::size_t first_after(const Range& range, After after) {
   return low;
 }
 
-// As std::erase_if, of a vector.
-template <class T, class Test>
-void erase_if(std::vector<T>& items, Test test) {
+// As std::erase_if, of a vector or what is like one.
+template <class Items, class Test>
+void erase_if(Items& items, Test test) {
   std::size_t left = 0;
   for (std::size_t i = 0; i < items.size(); ++i) {
     if (test(items[i])) continue;

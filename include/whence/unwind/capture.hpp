@@ -45,6 +45,7 @@ template <class Walk>
   });
   t.depth = depth;
   t.truncated = goes_on;
+  t.has_plugins = w.met_plugin();
   return goes_on ? walk_end::enough : w.end();
 }
 

@@ -49,6 +49,7 @@ class exact_walk {
   }
 
   walk_end end() const noexcept { return end_; }
+  bool met_plugin() const noexcept { return plugin_.where.end != 0; }
   static constexpr bool needs_exact() noexcept { return false; }
 
   // DWARF expressions are evaluated on the frame in hand.

@@ -67,6 +67,7 @@ class memo_walk {
   }
 
   walk_end end() const noexcept { return walk_.end(); }
+  bool met_plugin() const noexcept { return walk_.met_plugin(); }
   bool needs_exact() const noexcept { return walk_.needs_exact(); }
 
   // Whether there was a stack, and whether what was saved was worth what it cost: a new frame costs

@@ -9,8 +9,8 @@
 // Which module holds an address now, the loader says (_dl_find_object: glibc 2.35, lock-free, for
 // handlers too). A module without a build-id has no keys: its rules are made anew each time.
 //
-// Records are never removed: they also keep name and build-id of what was unloaded, for the stacks
-// that went through it.
+// Stacks are kept with keys for addresses (plugin_keys.hpp), so records are never removed: they
+// keep name and build-id of what was unloaded.
 //
 // Signal-safe. Lock-free. Never allocates from the heap.
 #ifndef WHENCE_UNWIND_PLUGINS_HPP
@@ -57,11 +57,13 @@ struct plugin_record {
 
   plugin it;
   char path[longest_path];  // as the loader knows it; empty where that is longer
+  const plugin_record* before = nullptr;
 };
 
 class plugins {
  public:
-  static constexpr std::size_t capacity = 128;
+  // Builds of a plugin that is built and loaded again and again count as many.
+  static constexpr std::uint32_t capacity = 8192;
 
   // Keys are code addresses to whoever looks at them; these are none.
   static constexpr std::uint64_t first_key = std::uint64_t{0x1000} << 32;
@@ -81,15 +83,22 @@ class plugins {
     const auto start = reinterpret_cast<std::uintptr_t>(object.dlfo_map_start);
     const auto end = reinterpret_cast<std::uintptr_t>(object.dlfo_map_end);
     const auto header = reinterpret_cast<std::uintptr_t>(object.dlfo_eh_frame);
-    for (const std::atomic<const plugin_record*>& slot : records_) {
-      const plugin_record* const known = slot.load(std::memory_order_acquire);
-      if (known == nullptr) break;
+    const auto is_it = [&](const plugin_record* known) noexcept {
       const module& was = known->it.where;
-      if (was.start == start && was.end == end && was.frames.header == header &&
-          has_id(known->it, memory)) {
-        found = known->it;
-        return true;
-      }
+      return was.start == start && was.end == end && was.frames.header == header &&
+             has_id(known->it, memory);
+    };
+    // The last one that was found at such a place is mostly the one.
+    std::atomic<const plugin_record*>& recent = recent_[start / sys::page_bytes % recent_places];
+    const plugin_record* known = recent.load(std::memory_order_acquire);
+    if (known == nullptr || !is_it(known)) {
+      known = newest_.load(std::memory_order_acquire);
+      while (known != nullptr && !is_it(known)) known = known->before;
+      if (known != nullptr) recent.store(known, std::memory_order_release);
+    }
+    if (known != nullptr) {
+      found = known->it;
+      return true;
     }
     found = plugin{};
     found.where.start = start;
@@ -100,13 +109,13 @@ class plugins {
     return true;
   }
 
-  // Calls visit(const plugin_record&) for every module a stack has gone through, gone or not.
+  // Calls visit(const plugin_record&) for every module a stack has gone through, gone or not; the
+  // newest first.
   template <class Visit>
   void for_each(Visit visit) const {
-    for (const std::atomic<const plugin_record*>& slot : records_) {
-      const plugin_record* const known = slot.load(std::memory_order_acquire);
-      if (known == nullptr) return;
-      visit(*known);
+    for (const plugin_record* r = newest_.load(std::memory_order_acquire); r != nullptr;
+         r = r->before) {
+      visit(*r);
     }
   }
 
@@ -193,7 +202,7 @@ class plugins {
 
   template <class Memory>
   void keep(plugin& p, const link_map* map, Memory& memory) noexcept {
-    if (records_[capacity - 1].load(std::memory_order_relaxed) != nullptr) return;
+    if (size_.load(std::memory_order_relaxed) >= capacity) return;
     const std::uint64_t size =
         (p.where.end - p.where.start + sys::page_bytes) & ~std::uint64_t{sys::page_bytes - 1};
     const std::uint64_t keys = next_key_.fetch_add(size, std::memory_order_relaxed);
@@ -203,15 +212,13 @@ class plugins {
     auto* const record = ::new (room) plugin_record{p, {}};
     record->it.keys = keys;
     read_path(*record, map, memory);
-    for (std::atomic<const plugin_record*>& slot : records_) {
-      const plugin_record* expected = nullptr;
-      // Release: whoever finds the record finds it whole.
-      if (slot.compare_exchange_strong(expected, record, std::memory_order_release,
-                                       std::memory_order_relaxed)) {
-        p.keys = keys;
-        return;
-      }
+    size_.fetch_add(1, std::memory_order_relaxed);
+    record->before = newest_.load(std::memory_order_relaxed);
+    // Release: whoever finds the record finds it whole.
+    while (!newest_.compare_exchange_weak(record->before, record, std::memory_order_release,
+                                          std::memory_order_relaxed)) {
     }
+    p.keys = keys;
   }
 
   template <class Memory>
@@ -228,8 +235,12 @@ class plugins {
   }
 
   sys::arena& arena_;
+  static constexpr std::size_t recent_places = 64;
+
   std::atomic<std::uint64_t> next_key_{first_key};
-  std::atomic<const plugin_record*> records_[capacity]{};
+  std::atomic<const plugin_record*> newest_{nullptr};
+  std::atomic<const plugin_record*> recent_[recent_places]{};
+  std::atomic<std::uint32_t> size_{0};
 };
 
 }  // namespace whence::inline v1::unwind

@@ -52,6 +52,7 @@ class sleeper_walk {
     t.leaf_is_ip = true;
     if (!walk_.start()) {
       t.pcs[t.depth++] = walk_.in_hand().pc;
+      t.has_plugins = walk_.met_plugin();
       return false;
     }
     bool goes_on = true;
@@ -60,6 +61,7 @@ class sleeper_walk {
       t.pcs[t.depth++] = walk_.in_hand().pc;
       goes_on = walk_.step();
     }
+    t.has_plugins = walk_.met_plugin();
     if ((goes_on || walk_.end() == walk_end::root) && is_certain(t.depth)) {
       t.truncated = goes_on;
       return true;

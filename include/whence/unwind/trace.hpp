@@ -15,8 +15,9 @@ struct trace {
   std::uintptr_t* pcs;  // return addresses; pcs[0] may be an instruction
   std::size_t capacity;
   std::size_t depth = 0;
-  bool truncated = false;   // the stack goes on towards its root
-  bool leaf_is_ip = false;  // pcs[0] is where a signal interrupted
+  bool truncated = false;    // the stack goes on towards its root
+  bool leaf_is_ip = false;   // pcs[0] is where a signal interrupted
+  bool has_plugins = false;  // some addresses are in modules that may be unloaded
 };
 
 }  // namespace whence::inline v1::unwind

@@ -72,6 +72,15 @@ class unwinder {
     return r;
   }
 
+  // Whether a module has that code which may be unloaded: `current` then.
+  template <class Memory>
+  bool is_in_plugin(std::uintptr_t lookup, Memory& memory, plugin& current) noexcept {
+    if (rules_.read().find(rule_key(lookup + 1)).is_frame() || lasting_.find(lookup) != nullptr) {
+      return false;
+    }
+    return current.holds(lookup) || plugins_.find(lookup, memory, current);
+  }
+
   // The entry of the function that holds `lookup`, for the exact walk. True: it has one.
   template <class Memory>
   lookup_result entry_for(std::uintptr_t lookup, Memory& memory, plugin& current,

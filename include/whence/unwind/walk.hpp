@@ -105,6 +105,8 @@ class walk {
   std::uintptr_t own_stack_end() const noexcept { return stack_.is_own() ? stack_.end() : 0; }
 
   walk_end end() const noexcept { return end_; }
+  // Some frame so far is in a module that may be unloaded.
+  bool met_plugin() const noexcept { return plugin_.where.end != 0; }
   // The walk met a frame that only the exact walk can climb, and has to be made again by it.
   bool needs_exact() const noexcept { return needs_exact_; }
 

@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A file that is open for reading, closed with the object, and in a child of fork, whatever the
+// parent was just reading.
+//
+// If the process has no descriptor left, the spare one is given for it.
+#ifndef WHENCE_SYMBOLS_DESCRIPTOR_HPP
+#define WHENCE_SYMBOLS_DESCRIPTOR_HPP
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <atomic>
+#include <cerrno>
+#include <utility>
+
+#include <whence/sys/errno_guard.hpp>
+#include <whence/sys/no_cancel.hpp>
+#include <whence/sys/spare_descriptor.hpp>
+
+namespace whence::inline v1::symbols {
+
+// The descriptors that are open now. A file that is opened between open() and add() by a thread,
+// while another one forks, stays open in the child.
+class open_descriptors {
+ public:
+  void add(int number) noexcept {
+    for (std::atomic<int>& slot : slots_) {
+      int none = 0;
+      if (slot.compare_exchange_strong(none, number + 1, std::memory_order_relaxed)) return;
+    }
+  }
+  void remove(int number) noexcept {
+    for (std::atomic<int>& slot : slots_) {
+      int known = number + 1;
+      if (slot.compare_exchange_strong(known, 0, std::memory_order_relaxed)) return;
+    }
+  }
+  void close_all() noexcept {
+    for (std::atomic<int>& slot : slots_) {
+      const int known = slot.exchange(0, std::memory_order_relaxed);
+      if (known != 0) ::close(known - 1);
+    }
+  }
+
+ private:
+  std::atomic<int> slots_[64]{};
+};
+
+inline constinit open_descriptors all_open;
+
+class descriptor {
+ public:
+  // error() says why there is none.
+  explicit descriptor(const char* path) noexcept {
+    const sys::errno_guard keep;
+    const sys::no_cancel uncancelled;
+    do {
+      number_ = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
+    } while (number_ < 0 &&
+             (errno == EINTR || (is_out_of_descriptors(errno) && sys::spare.spend())));
+    if (number_ >= 0) {
+      all_open.add(number_);
+    } else {
+      error_ = errno;
+    }
+  }
+  descriptor(descriptor&& other) noexcept
+      : number_(std::exchange(other.number_, -1)), error_(other.error_) {}
+  descriptor& operator=(descriptor&&) = delete;
+  ~descriptor() {
+    if (number_ < 0) return;
+    const sys::errno_guard keep;
+    const sys::no_cancel uncancelled;
+    all_open.remove(number_);
+    ::close(number_);
+  }
+
+  static constexpr bool is_out_of_descriptors(int error) noexcept {
+    return error == EMFILE || error == ENFILE;
+  }
+
+  int get() const noexcept { return number_; }
+  int error() const noexcept { return error_; }
+
+ private:
+  int number_ = -1;
+  int error_ = 0;
+};
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_DESCRIPTOR_HPP

@@ -1,0 +1,141 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The modules that addresses of stacks may lie in, by address:
+//
+//   loaded     as the loader lists them now
+//   gone       were loaded when addresses were looked up; until another one takes their place
+//   recorded   those that dlopen loads, at their keys (unwind/plugins.hpp), where no other module
+//              ever is: so stacks keep the names of the build they were taken in
+//
+// Not thread-safe.
+#ifndef WHENCE_SYMBOLS_MODULE_LIST_HPP
+#define WHENCE_SYMBOLS_MODULE_LIST_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include <whence/symbols/mappings.hpp>
+#include <whence/symbols/module_reader.hpp>
+#include <whence/symbols/modules.hpp>
+#include <whence/sys/flat_index.hpp>
+#include <whence/sys/sequence.hpp>
+#include <whence/sys/spread.hpp>
+
+namespace whence::inline v1::symbols {
+
+struct known_module {
+  explicit known_module(loaded_module m) : it(std::move(m)) {}
+  loaded_module it;
+  module_facts facts;
+  std::uint64_t asked_in = 0;   // the last reading that it was asked in
+  std::int64_t read_at_ns = 0;  // when it was read last
+};
+
+class module_list {
+ public:
+  using pointer = std::shared_ptr<known_module>;
+
+  const std::vector<pointer>& loaded() const noexcept { return loaded_; }
+
+  // Requires: `now` is loaded_modules(), complete.
+  void refresh(std::vector<loaded_module> now) {
+    std::vector<pointer> before = std::move(loaded_);
+    // Last gone, first asked.
+    for (pointer& g : gone_) before.push_back(std::move(g));
+    loaded_.clear();
+    gone_.clear();
+    for (loaded_module& m : now) {
+      pointer same;
+      for (pointer& old : before) {
+        if (old == nullptr || !old->it.is(m)) continue;
+        same = std::exchange(old, nullptr);
+        if (m.file.known()) same->it = std::move(m);
+        break;
+      }
+      loaded_.push_back(same != nullptr ? same : std::make_shared<known_module>(std::move(m)));
+    }
+    for (pointer& old : before) {
+      if (old != nullptr && gone_.size() < most_gone) gone_.push_back(std::move(old));
+    }
+    order();
+  }
+
+  // Takes note of a module that stacks have gone through.
+  void remember(const unwind::plugin_record& record) {
+    const std::uint64_t hash = sys::spread(record.it.keys);
+    const auto same = [&](std::uint32_t i) {
+      return recorded_[i]->it.start == static_cast<std::uintptr_t>(record.it.keys);
+    };
+    if (by_keys_.find(hash, same) != sys::flat_index::none) return;
+    auto m = std::make_shared<known_module>(module_of(record));
+    if (const known_module* const now = loaded_as(m->it)) m->it.path = now->it.path;
+    by_keys_.insert(hash, static_cast<std::uint32_t>(recorded_.size()));
+    recorded_.push_back(std::move(m));
+    ordered_ = false;
+  }
+
+  // nullptr: none holds the address.
+  const pointer* find(std::uintptr_t pc) {
+    if (!ordered_) order();
+    const std::size_t after =
+        sys::first_after(ranges_, [pc](const range& r) { return pc < r.start; });
+    if (after > 0 && pc < ranges_[after - 1].limit) return ranges_[after - 1].module;
+    for (const pointer& m : gone_) {
+      if (m->it.holds(pc)) return &m;
+    }
+    return nullptr;
+  }
+
+  // The same module where it is loaded; nullptr: it is not.
+  const known_module* loaded_as(const loaded_module& m) const {
+    for (const pointer& l : loaded_) {
+      const loaded_module& now = l->it;
+      const bool same =
+          now.bias + m.away == m.bias && now.build_id == m.build_id && (m.away != 0 || now.is(m));
+      if (same) return l.get();
+    }
+    return nullptr;
+  }
+
+  // Calls visit(const known_module&) for all.
+  template <class Visit>
+  void for_each(Visit visit) const {
+    for (const auto* all : {&loaded_, &gone_, &recorded_}) {
+      for (const pointer& m : *all) visit(*m);
+    }
+  }
+
+ private:
+  static constexpr std::size_t most_gone = 256;
+
+  struct range {
+    std::uintptr_t start, limit;
+    const pointer* module;
+  };
+
+  void order() {
+    ranges_.clear();
+    for (const auto* all : {&loaded_, &recorded_}) {
+      for (const pointer& m : *all) {
+        for (const code_range& c : m->it.code) ranges_.push_back({c.start, c.limit, &m});
+      }
+    }
+    sys::sort(ranges_, [](const range& a, const range& b) { return a.start < b.start; });
+    ordered_ = true;
+  }
+
+  std::vector<pointer> loaded_;
+  std::vector<pointer> gone_;  // one for each place and build
+  std::vector<pointer> recorded_;
+  sys::flat_index by_keys_;    // of recorded_
+  std::vector<range> ranges_;  // of loaded_ and recorded_; by address
+  bool ordered_ = true;
+};
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_MODULE_LIST_HPP

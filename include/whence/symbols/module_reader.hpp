@@ -1,0 +1,166 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One module while a profile is being written: its functions and lines, read from its file and its
+// debug file, or, if no file is the module, its exported functions from memory. All that was read
+// is given back with the object.
+//
+// Not for signal handlers; no lock that a fork or the loader waits for may be held.
+#ifndef WHENCE_SYMBOLS_MODULE_READER_HPP
+#define WHENCE_SYMBOLS_MODULE_READER_HPP
+
+#include <sys/auxv.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <memory>
+#include <new>
+#include <span>
+#include <string>
+#include <string_view>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <whence/symbols/debug_file.hpp>
+#include <whence/symbols/dynamic_symbols.hpp>
+#include <whence/symbols/elf.hpp>
+#include <whence/symbols/lines.hpp>
+#include <whence/symbols/minidebuginfo.hpp>
+#include <whence/symbols/module_file.hpp>
+#include <whence/symbols/modules.hpp>
+#include <whence/symbols/symbol_table.hpp>
+#include <whence/sys/mapped_array.hpp>
+
+namespace whence::inline v1::symbols {
+
+// What is known of a module since it was last read.
+struct module_facts {
+  bool may_change = false;  // what failed may pass: it is worth while to read it again
+  std::string reason;       // why not all of it is known, for people; empty: it is
+};
+
+class module_reader {
+ public:
+  // `loaded`: the module as it is in memory now, its own addresses; nullptr: it is not.
+  module_reader(const loaded_module& m, const mapping* mapped, const loaded_module* loaded)
+      : bias_(m.bias) {
+    try {
+      if (m.path == "[vdso]") {
+        read_vdso(m);
+      } else {
+        read_file(m, mapped);
+        // A file that was cut off may have its build-id still, and nothing else.
+        if (table_.empty() && loaded != nullptr) read_memory(*loaded);
+      }
+      table_.sort();
+    } catch (const std::bad_alloc&) {
+      fail(ENOMEM);
+    }
+  }
+
+  // By an address that stacks have; an empty name if no function is known there.
+  symbol_table::symbol find(std::uintptr_t pc) const {
+    symbol_table::symbol s = table_.find(pc - bias_);
+    s.start += bias_;
+    s.end += bias_;
+    return s;
+  }
+
+  // Innermost inlined frame first; empty if there is no debug information.
+  std::vector<source_line> lines(std::uintptr_t pc) {
+    std::vector<source_line> found;
+    if (lines_ != nullptr) found = lines_->find(pc - bias_);
+    return found;
+  }
+
+  const module_facts& facts() const noexcept { return facts_; }
+
+ private:
+  void fail(int error) {
+    facts_.may_change = true;
+    facts_.reason = "could not be read: " + std::generic_category().message(error);
+  }
+
+  void read_vdso(const loaded_module& m) {
+    constexpr std::uintptr_t in_page = sys::page_bytes - 1;
+    const std::uintptr_t start = ::getauxval(AT_SYSINFO_EHDR);
+    const std::uintptr_t end = (m.end + in_page) & ~in_page;
+    memory_ = std::make_unique<memory_source>(
+        std::span(reinterpret_cast<const std::byte*>(start), end - start));
+    table_.add(*memory_, elf(*memory_));
+  }
+
+  void read_file(const loaded_module& m, const mapping* mapped) {
+    file_ = open_module(m, mapped);
+    if (file_.file == nullptr) {
+      if (file_.error != 0) return fail(file_.error);
+      facts_.reason = file_.refused ? "its file is another build" : "its file is gone";
+      return;
+    }
+    const elf header(*file_.file);
+    table_.add(*file_.file, header);
+    if (header.find(".symtab") == nullptr || !has_debug_information(header)) {
+      debug_ = find_debug_file(file_.path, *file_.file, header);
+      if (debug_.file != nullptr) table_.add(*debug_.file, elf(*debug_.file));
+      if (debug_.file == nullptr && debug_.error != 0) fail(debug_.error);
+    }
+    if (header.find(".symtab") == nullptr && debug_.file == nullptr) read_packed(header);
+    if (const int error = file_.file->error(); error != 0) fail(error);
+    lines_ = std::make_unique<debug_lines>(file_.file->descriptor(),
+                                           debug_.file != nullptr ? debug_.file->descriptor() : -1,
+                                           file_.path);
+    if (facts_.reason.empty()) facts_.reason = lines_->missing();
+  }
+
+  // What distributions leave in a stripped file: the names of its functions, packed.
+  void read_packed(const elf& header) {
+    unpacked_ = minidebuginfo::unpack(*file_.file, header, facts_.reason);
+    memory_ = std::make_unique<memory_source>(unpacked_);
+    table_.add(*memory_, elf(*memory_));
+  }
+
+  static bool has_debug_information(const elf& header) {
+    return header.find(".debug_info") != nullptr || header.find(".zdebug_info") != nullptr;
+  }
+
+  void read_memory(const loaded_module& m) {
+    if (m.dynamic < m.start || m.end <= m.start) return;
+    const process_source all(m.start, m.end - m.start);
+    symbol_table::place at = dynamic_symbols(all, m.start, m.bias, m.dynamic - m.start).where();
+    const std::uint64_t bytes = at.count * sizeof(ElfW(Sym));
+    if (at.count == 0 || at.name_bytes > all.size() || bytes > all.size()) return;
+    // Copied at once: the module may be unloaded while names are asked for.
+    copy_.resize(static_cast<std::size_t>(bytes + at.name_bytes));
+    const std::span<std::byte> copy(copy_.data(), copy_.size());
+    if (!all.read(at.symbols, copy.first(static_cast<std::size_t>(bytes))) ||
+        !all.read(at.names, copy.subspan(static_cast<std::size_t>(bytes))) || !is_loaded(m)) {
+      return;
+    }
+    memory_ = std::make_unique<memory_source>(copy);
+    table_.add(*memory_, {0, at.count, bytes, at.name_bytes});
+    facts_.reason += facts_.reason.empty() ? "" : "; ";
+    facts_.reason += "exported functions are named from memory";
+  }
+
+  // What was read is the module's, if the module is still there.
+  static bool is_loaded(const loaded_module& m) {
+    bool found = false;
+    for (const loaded_module& now : loaded_modules()) found = found || now.is(m);
+    return found;
+  }
+
+  std::uintptr_t bias_;
+  module_file file_;
+  found_debug_file debug_;
+  sys::mapped_array<std::byte> copy_;
+  std::vector<std::byte> unpacked_;
+  std::unique_ptr<memory_source> memory_;
+  symbol_table table_;  // of the sources above
+  std::unique_ptr<debug_lines> lines_;
+  module_facts facts_;
+};
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_MODULE_READER_HPP

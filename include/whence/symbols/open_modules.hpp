@@ -1,0 +1,88 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What is open while profiles are being written: the readers of some modules, the mappings, the map
+// of generated code. A profile's addresses come module by module, so a few readers serve; more
+// would take the program's descriptors. close() gives all of it back.
+//
+// Not thread-safe.
+#ifndef WHENCE_SYMBOLS_OPEN_MODULES_HPP
+#define WHENCE_SYMBOLS_OPEN_MODULES_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <utility>
+#include <vector>
+
+#include <whence/symbols/mappings.hpp>
+#include <whence/symbols/module_list.hpp>
+#include <whence/symbols/module_reader.hpp>
+#include <whence/symbols/perf_map.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/spare_descriptor.hpp>
+
+namespace whence::inline v1::symbols {
+
+class open_modules {
+ public:
+  // Good until the next call. `loaded`: as of module_reader.
+  module_reader& reader(known_module& m, const loaded_module* loaded) {
+    for (std::size_t i = 0; i < readers_.size(); ++i) {
+      if (readers_[i].of != &m) continue;
+      // The last one used comes last.
+      for (; i + 1 < readers_.size(); ++i) std::swap(readers_[i], readers_[i + 1]);
+      return *readers_.back().it;
+    }
+    if (readers_.size() == most_readers) readers_.erase(readers_.begin());
+    const mapping* const mapped =
+        loaded != nullptr ? find_mapping(code(), loaded->code[0].start) : nullptr;
+    auto fresh = std::make_unique<module_reader>(m.it, mapped, loaded);
+    if (fresh->facts().may_change && !readers_.empty()) {
+      // The others' descriptors, or memory, may be what it lacks.
+      readers_.clear();
+      fresh.reset();
+      fresh = std::make_unique<module_reader>(m.it, mapped, loaded);
+    }
+    m.read_at_ns = sys::monotonic_ns();
+    readers_.push_back({&m, std::move(fresh)});
+    return *readers_.back().it;
+  }
+
+  // As the kernel lists it: read once.
+  const std::vector<mapping>& code() {
+    if (!std::exchange(has_code_, true)) code_ = mapped_code();
+    return code_;
+  }
+  void modules_changed() noexcept { has_code_ = false; }
+
+  const perf_map& generated_code() {
+    if (generated_ == nullptr) generated_ = std::make_unique<perf_map>();
+    return *generated_;
+  }
+
+  void close() {
+    readers_.clear();
+    readers_.shrink_to_fit();
+    std::vector<mapping>().swap(code_);
+    has_code_ = false;
+    generated_.reset();
+    sys::spare.refill();
+  }
+
+ private:
+  static constexpr std::size_t most_readers = 8;
+
+  struct open_reader {
+    known_module* of;
+    std::unique_ptr<module_reader> it;
+  };
+
+  std::vector<open_reader> readers_;
+  std::vector<mapping> code_;
+  bool has_code_ = false;
+  std::unique_ptr<perf_map> generated_;
+};
+
+}  // namespace whence::inline v1::symbols
+
+#endif  // WHENCE_SYMBOLS_OPEN_MODULES_HPP

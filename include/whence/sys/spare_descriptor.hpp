@@ -1,0 +1,93 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// One descriptor that is kept for the moment when the process has none left, which is when people
+// ask for a profile: it is closed to open a file, and taken again once the file is closed.
+//
+// It is an empty file without a name. A program may close descriptors that it did not open, and the
+// number may then be another file's: so it is closed only if it is still that file.
+// Its number is not one of the lowest, which programs rely on getting.
+//
+// Thread-safe. Keeps errno. Not for signal handlers.
+#ifndef WHENCE_SYS_SPARE_DESCRIPTOR_HPP
+#define WHENCE_SYS_SPARE_DESCRIPTOR_HPP
+
+#include <fcntl.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include <atomic>
+
+#include <whence/sys/errno_guard.hpp>
+#include <whence/sys/no_cancel.hpp>
+
+namespace whence::inline v1::sys {
+
+class spare_descriptor {
+ public:
+  // Takes one, if there is none and the process has one to give.
+  void refill() noexcept {
+    const errno_guard keep;
+    const no_cancel uncancelled;
+    int before = take();
+    if (before == taken) return;
+    if (!is_ours(before)) before = make();
+    number_.store(before, std::memory_order_release);
+  }
+
+  // True: the process has one descriptor more than before.
+  bool spend() noexcept {
+    const errno_guard keep;
+    const no_cancel uncancelled;
+    const int number = take();
+    if (number == taken) return false;
+    const bool ours = is_ours(number);
+    if (ours) ::close(number);
+    number_.store(none, std::memory_order_release);
+    return ours;
+  }
+
+ private:
+  static constexpr int least_number = 10;
+  static constexpr int none = -1;
+  // By another thread; in a child of fork perhaps for good, which is then without a spare one.
+  static constexpr int taken = -2;
+
+  int take() noexcept { return number_.exchange(taken, std::memory_order_acquire); }
+
+  bool is_ours(int number) const noexcept {
+    struct ::stat now {};
+    return number >= 0 && ::fstat(number, &now) == 0 && now.st_ino == inode_ &&
+           now.st_dev == device_;
+  }
+
+  int make() noexcept {
+    const int low = ::memfd_create("whence", MFD_CLOEXEC);
+    if (low < 0) return none;
+    int number = ::fcntl(low, F_DUPFD_CLOEXEC, least_number);
+    if (number >= 0) {
+      ::close(low);
+    } else {
+      number = low;  // there is no other
+    }
+    struct ::stat it {};
+    if (::fstat(number, &it) == 0) {
+      device_ = it.st_dev;
+      inode_ = it.st_ino;
+      return number;
+    }
+    ::close(number);
+    return none;
+  }
+
+  std::atomic<int> number_{none};
+  dev_t device_ = 0;  // guarded by number_ being taken
+  ino_t inode_ = 0;
+};
+
+// Hidden: each module with the reading code has its own.
+[[gnu::visibility("hidden")]] inline constinit spare_descriptor spare;
+
+}  // namespace whence::inline v1::sys
+
+#endif  // WHENCE_SYS_SPARE_DESCRIPTOR_HPP
