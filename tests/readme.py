@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 """Every command of README.md, run as a reader does, from a copy of this tree: `readme.py [FOLDER]`. One bash runs
-all blocks marked `bash` line by line, and stops at the first that fails; then what each must show is looked for.
+all blocks marked `bash` command by command, and stops at the first that fails; then what each must show is looked for.
 
 Two things differ from what a reader types: the port is one that is free, and after a command in the background the
 script waits for that port. No command is skipped: what installs packages stands in no block."""
@@ -44,7 +44,7 @@ def free_port():
 def main():
     text = (ROOT / "README.md").read_text()
     port = free_port()
-    commands = [line for block in documentation.code_blocks(text, "bash") for line in block.splitlines() if line]
+    commands = [line for block in documentation.code_blocks(text, "bash") for line in block.replace("\\\n", "").splitlines() if line]
     script = ["set -e -o pipefail"]
     for number, command in enumerate(commands):
         command = command.replace(f":{PORT}/", f":{port}/")
