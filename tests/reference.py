@@ -283,7 +283,7 @@ def collect():
     known = {(s, d.name): page for page, (_, ds) in pages.items() if page not in ("names.hpp", "fwd.hpp")
              for s, d in ds if not getattr(d, "is_forward", False)}
     # What a page has from a folder: the class that names.hpp promises.
-    inner = None
+    inner = {}
     homeless = []
     for space, d in pages["names.hpp"][1]:
         if d.kind == "alias" or not d.is_forward:
@@ -292,9 +292,13 @@ def collect():
                 page = next((known[(space, w)] for w in words if (space, w) in known), d.marker or "names.hpp")
                 homeless.append((page, space, d))
         elif (space, d.name) not in known:
-            if inner is None:
-                inner = [declarations(p) for p in sorted(INCLUDE.glob("*/**/*.hpp"))]
-            for opening, found in inner:
+            defines = re.compile(rf"^(class|struct|enum class) (\[\[.*?\]\] )?{d.name}\b[^;{{]*\{{", re.M)
+            for path in sorted(INCLUDE.glob("*/**/*.hpp")):
+                if not defines.search(path.read_text()):
+                    continue
+                if path not in inner:
+                    inner[path] = declarations(path)
+                opening, found = inner[path]
                 for definition in found.get(space, []):
                     if definition.name == d.name and not getattr(definition, "is_forward", False):
                         definition.comment = [*opening, "", *definition.comment]
