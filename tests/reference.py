@@ -165,8 +165,9 @@ def members(body):
     return lines
 
 
-def declarations(path):
-    """The comment that opens a header, and what it declares, as {namespace: [declaration]}."""
+def declarations(path, more=()):
+    """The comment that opens a header, and what it declares, as {namespace: [declaration]}: of the public namespaces,
+    and of `more`."""
     text = path.read_text()
     opening = re.match(r"// SPDX[^\n]*\n//\n((?://[^\n]*\n)*)", text)
     found = {}
@@ -206,7 +207,7 @@ def declarations(path):
             trailing = re.match(r"[ ]*//[^\n]*", text[at:])
             at += trailing.end() if trailing else 0
             space = re.sub(r"whence::inline v1(::)?", "", "::".join(spaces))
-            if space in NAMESPACES and not (space == "http" and path.name == "httplib.hpp"):
+            if (space in NAMESPACES or space in more) and not (space == "http" and path.name == "httplib.hpp"):
                 name, kind = name_of(head)
                 shown = without_initializers(head)
                 if kind == "type" and body and not re.search(r"\bconcept\b", head):
@@ -304,6 +305,17 @@ def collect():
                         definition.comment = [*opening, "", *definition.comment]
                         opening.clear()  # said once
                         homeless.append((d.marker, space, definition))
+    # What a folder has and gives to the namespace of programs: using instruments::this_line;
+    for path in sorted(INCLUDE.glob("*/**/*.hpp")):
+        for within, name in re.findall(r"^using (\w+)::(\w+);$", path.read_text(), re.M):
+            opening, found = declarations(path, [within])
+            users = [p for p in pages if f"whence/{path.relative_to(INCLUDE)}>" in (INCLUDE / p).read_text()]
+            users.sort(key=lambda p: not any(name in line for line in pages[p][0]))
+            given = any(d.name == name for d in found.get("", []))
+            for d in found.get(within, []) if users and given else []:
+                if d.name == name:
+                    d.comment = [*opening, "", *d.comment]
+                    homeless.append((users[0], "", d))
     for page, space, d in homeless:
         pages[page][1].append((space, d))
     for page in ("names.hpp", "fwd.hpp"):
