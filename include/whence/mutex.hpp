@@ -25,6 +25,8 @@
 // clock readings and the counting, which come with the lock in hand: 40 ns. An unlock that somebody
 // waits for costs one clock reading while the lock is held, and a stack after that. 56 bytes. With
 // null_registry it has M's size and machine code.
+//
+// Thread-safe as M is; not for signal handlers.
 #ifndef WHENCE_MUTEX_HPP
 #define WHENCE_MUTEX_HPP
 
