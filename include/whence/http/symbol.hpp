@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What /debug/pprof/symbol answers: names of addresses, for profiles that have none.
+// Answers /debug/pprof/symbol: names for addresses, for profiles without names.
 //
 //   0x401010+0x401210   ->   num_symbols: 1
 //                            0x401010 _ZN4shop5priceEv
 //
-// Names are as the linker has them: pprof takes them for both of its names, and shortens by itself.
-// (Go: net/http/pprof.Symbol. The 1 tells the client only that there are symbols.)
+// The names are the linker's: pprof takes them for both of its names and shortens one itself. (Go:
+// net/http/pprof.Symbol. The 1 tells the client only that symbols exist.)
 #ifndef WHENCE_HTTP_SYMBOL_HPP
 #define WHENCE_HTTP_SYMBOL_HPP
 
@@ -27,7 +27,7 @@
 
 namespace whence::inline v1::http {
 
-// As strconv.ParseUint with base 0; 0: it is no number.
+// Parses like strconv.ParseUint with base 0; 0 if it is no number.
 inline std::uintptr_t to_address(std::string_view text) {
   int base = 10;
   if (text.starts_with("0x") || text.starts_with("0X")) {
@@ -41,18 +41,18 @@ inline std::uintptr_t to_address(std::string_view text) {
   return error == std::errc{} && end == text.data() + text.size() ? value : 0;
 }
 
-// The function an address is in: not one inlined there, since the client knows of one alone.
+// The function that holds the address, not one inlined into it: the client expects one name.
 inline std::string name_of(const format::process_code& code, std::uintptr_t address) {
   if (core::is_pseudo(address)) return core::pseudo_name(address);
   const symbols::frame& function = code.resolve(address).frames.back();
-  // [module+0x123] and [unknown] are no names.
+  // [module+0x123] and [unknown] are placeholders, not names.
   if (symbols::is_placeholder(function.name)) return {};
-  // A clone of a C function has a mark in its symbol that pprof does not know.
+  // The symbol of a C function's clone has a suffix that pprof does not know.
   const bool is_mangled = function.system_name.starts_with("_Z");
   return format::clean(is_mangled ? function.system_name : function.name);
 }
 
-// Nothing: it would be longer than `most`.
+// Returns nullopt if the text would be longer than `most`.
 inline std::optional<std::string> names_of(std::string_view addresses, std::size_t most) {
   const format::process_code code;
   std::string text = "num_symbols: 1\n";
