@@ -400,5 +400,5 @@ TEST_CASE("a program whose first thread has ended is profiled as before") {
   REQUIRE(::waitpid(child, &status, 0) == child);
   CAPTURE(text);
   CHECK(text.find("nanosleep(") != text.npos);
-  CHECK(text.find("cannot be had for certain") == text.npos);
+  CHECK(text.find("cannot be read reliably") == text.npos);
 }
