@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of the code of each mapping, which a profile says in has_functions and the like.
-// Readers then do not look for it themselves: pprof, symbolz and Pyroscope pass over a module that
-// has functions, and complete one that has none, if they have its file.
+// What is known about each mapping's code; a profile says it in has_functions and its siblings.
+// Readers then need not look for it: pprof, symbolz and Pyroscope skip a module that has functions,
+// and complete one without, if they have its file.
 //
-// A module is without symbols if none of its addresses in the profile has a name. Nobody can add
-// any to what is no file: that keeps what it has.
+// A module is without symbols if no address of it in the profile has a name. A mapping that is not
+// a file keeps its flags, since no reader can add names to it.
 #ifndef WHENCE_FORMAT_KNOWN_PARTS_HPP
 #define WHENCE_FORMAT_KNOWN_PARTS_HPP
 
@@ -27,7 +27,7 @@ class known_parts {
     bool functions = false, files = false, lines = false, inlined = false;
   };
 
-  // Mappings are numbered from 1. Throws: std::bad_alloc.
+  // Mapping ids begin with 1. Throws: std::bad_alloc.
   known_parts(std::span<const symbols::mapping> mappings, symbol_mode mode)
       : mappings_(mappings), mode_(mode) {
     const bool all = mode == symbol_mode::all;
@@ -36,20 +36,20 @@ class known_parts {
 
   void add(std::uint64_t mapping, std::span<const symbols::frame> frames) noexcept {
     parts& known = known_[mapping - 1];
-    // Our own names for what is no code, all there is to know of it.
+    // Pseudo-frames have our own names, which are complete.
     if (mappings_[mapping - 1].start < core::first_code_address) known.functions = true;
     for (const symbols::frame& f : frames) {
       known.functions = known.functions || !symbols::is_placeholder(f.name);
       known.files = known.files || !f.file.empty();
       known.lines = known.lines || f.line != 0;
     }
-    // What gives lines gives inlined frames.
+    // A source of lines also gives inlined frames.
     known.inlined = known.inlined || known.lines;
   }
 
   const parts& of(std::uint64_t mapping) const noexcept { return known_[mapping - 1]; }
 
-  // Whether its addresses have no names, so that others may add them.
+  // True if its addresses have no names, so that others may add them.
   bool is_deferred(std::uint64_t mapping) const noexcept {
     return mode_ == symbol_mode::deferred && !of(mapping).functions &&
            mappings_[mapping - 1].filename.starts_with('/');
