@@ -13,10 +13,10 @@
 //                  at the end is seen while it lasts, and counts once.
 //   children       nobody waits in them, the locks they inherited unlock, and they exit with 0.
 //
-// locks [--seconds N]: fails for any of these, for a crash or a hang, and for a part that did not
-// come to its turn. Without a data race; so ThreadSanitizer must have nothing to say. Helgrind and
-// DRD know nothing of std::atomic, on which semaphores, latches, barriers and futures rest: they
-// report the standard library's own.
+// locks [--seconds N]: fails for any of these, for a crash or a hang, and for a part that never
+// ran. It has no data race, so ThreadSanitizer must report nothing. Helgrind and DRD do not know
+// std::atomic, on which semaphores, latches, barriers and futures rest: they report the standard
+// library's own.
 #include "locks_common.hpp"
 #include "locks_exclusion.hpp"
 #include "locks_profiles.hpp"
@@ -69,7 +69,7 @@ void check_counts() {
   MUST(!semaphore.try_acquire() && binary.try_acquire() && !binary.try_acquire());
 }
 
-// Everybody is gone: what is still in progress would grow.
+// All threads have ended: waits in progress would grow.
 void check_quiet() {
   for (const char* name : names) {
     const totals before = total(name);
