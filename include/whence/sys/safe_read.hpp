@@ -40,15 +40,19 @@ inline void look_for_valgrind() noexcept {
   });
 }
 
-// From the file that shows this process's memory. ENOSYS if it cannot be opened.
+// From the file that shows this process's memory. ENOSYS if it cannot be opened. By bare system
+// calls, because open and pread are cancellation points.
 inline ssize_t copy_by_file(void* to, std::uintptr_t from, std::size_t bytes) noexcept {
-  const int memory = ::open("/proc/thread-self/mem", O_RDONLY | O_CLOEXEC);
+  const long memory =
+      ::syscall(SYS_openat, AT_FDCWD, "/proc/thread-self/mem", O_RDONLY | O_CLOEXEC);
   if (memory < 0) {
     errno = ENOSYS;
     return -1;
   }
-  const ssize_t copied = ::pread(memory, to, bytes, static_cast<::off_t>(from));
-  ::close(memory);
+  const long copied = ::syscall(SYS_pread64, memory, to, bytes, from);
+  const int error = errno;
+  ::syscall(SYS_close, memory);
+  errno = error;
   return copied;
 }
 

@@ -16,6 +16,7 @@
 #include <string_view>
 
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/no_cancel.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -28,6 +29,7 @@ namespace whence::inline v1::sys {
 inline void look_for_filter() noexcept {
   if (is_filtered.load(std::memory_order_relaxed)) return;
   const errno_guard keep;
+  const no_cancel uncancelled;
   const char* const wish = std::getenv("WHENCE_SECCOMP");
   if (wish != nullptr && std::string_view(wish) == "ignore") return;
   const int file = ::open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
