@@ -218,7 +218,7 @@ class dwarf_names {
       if (path.size() > longest_text) return path;
     }
     const std::string own = own_name(declared);
-    if (own == "operator()" && path.ends_with('}')) return path;
+    if (is_call_operator(own) && path.ends_with('}')) return path;
     add(path, own);
     return path;
   }
@@ -261,10 +261,15 @@ class dwarf_names {
     int status = ::dwarf_child(&type, &child);
     for (int i = 0; status == 0 && i < 64; ++i, status = ::dwarf_siblingof(&child, &child)) {
       std::string member;
-      if (is_function(child) && text_of(child, DW_AT_name, member) && member == "operator()")
+      if (is_function(child) && text_of(child, DW_AT_name, member) && is_call_operator(member))
         return true;
     }
     return false;
+  }
+
+  // That of a generic lambda has template arguments.
+  static bool is_call_operator(std::string_view name) noexcept {
+    return name == "operator()" || name.starts_with("operator()<");
   }
 
   // Only the file's own name: it is a part of a name.
