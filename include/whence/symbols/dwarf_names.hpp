@@ -213,14 +213,17 @@ class dwarf_names {
       if (is_function(p.die) && origin(p, next)) {
         path = path_of(p, depth + 1);
       } else {
-        add(path, own_name(p));
+        add_scope(path, own_name(p));
       }
       if (path.size() > longest_text) return path;
     }
-    const std::string own = own_name(declared);
-    if (is_call_operator(own) && path.ends_with('}')) return path;
-    add(path, own);
+    add_scope(path, own_name(declared));
     return path;
+  }
+
+  // The call operator of a lambda is the lambda.
+  static void add_scope(std::string& path, std::string_view name) {
+    if (!is_call_operator(name) || !path.ends_with('}')) add(path, name);
   }
 
   static void add(std::string& path, std::string_view name) {
