@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tests of format/ share: a folder of their own, programs that read what was written, and
+// What the tests of format/ share: programs that read what was written, and
 // code that is made up, so that every name and address is known.
 #ifndef WHENCE_TESTS_FORMAT_TOOLS_HPP
 #define WHENCE_TESTS_FORMAT_TOOLS_HPP
@@ -21,33 +21,11 @@
 #include <string_view>
 #include <vector>
 
+#include "../workshop.hpp"
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
 namespace tools {
-
-// A new empty folder, removed with all in it.
-class folder {
- public:
-  folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "whence-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  folder(const folder&) = delete;
-  folder& operator=(const folder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  std::ptrdiff_t files() const {
-    return std::distance(std::filesystem::directory_iterator(path_), {});
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::string read(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);

@@ -41,13 +41,14 @@ inline constexpr unsigned long enable = 0x2400, disable = 0x2401, set_period = 0
 }  // namespace perf
 
 // Whether the descriptor still is that thread's counter. A program that closes all it does not know
-// (close_range) may have another file there since.
+// (close_range) may have another file there since. Of a thread that has ended the kernel tells no
+// tid; that its signal is ours and was for a thread is what a file of the program's would not share.
 inline bool is_counter_of(int number, ::pid_t tid, int signal) noexcept {
   if (number == no_counter) return false;
   const errno_guard keep;
   ::f_owner_ex owner{};
   return ::fcntl(number, F_GETSIG) == signal && ::fcntl(number, F_GETOWN_EX, &owner) == 0 &&
-         owner.type == F_OWNER_TID && owner.pid == tid;
+         owner.type == F_OWNER_TID && (owner.pid == tid || owner.pid == 0);
 }
 
 inline void close_counter(int counter) noexcept {
