@@ -4,8 +4,11 @@
 // Readers then need not look for it: pprof, symbolz and Pyroscope skip a module that has functions,
 // and complete one without, if they have its file.
 //
-// A module is without symbols if no address of it in the profile has a name. A mapping that is not
-// a file keeps its flags, since no reader can add names to it.
+// A module is without symbols if none of its addresses in the profile has a name, and so is a
+// stripped one if any address lacks a name: a program exports functions of the standard library's
+// templates, and a reader that sees one of them must not take it for all. In a module with symbols,
+// an address without a name has none elsewhere. A mapping that is not a file keeps its flags, since
+// no reader can add names to it.
 #ifndef WHENCE_FORMAT_KNOWN_PARTS_HPP
 #define WHENCE_FORMAT_KNOWN_PARTS_HPP
 
@@ -25,16 +28,21 @@ class known_parts {
  public:
   struct parts {
     bool functions = false, files = false, lines = false, inlined = false;
+    bool incomplete = false;  // others may know more
   };
 
   // Mapping ids begin with 1. Throws: std::bad_alloc.
   known_parts(std::span<const symbols::mapping> mappings, symbol_mode mode)
       : mappings_(mappings), mode_(mode) {
     const bool all = mode == symbol_mode::all;
-    known_.resize(mappings.size(), parts{all, all, all, all});
+    known_.resize(mappings.size(), parts{all, all, all, all, false});
   }
 
-  void add(std::uint64_t mapping, std::span<const symbols::frame> frames) noexcept {
+  // `is_stripped`: the module has no names but those it exports.
+  void add(std::uint64_t mapping, std::span<const symbols::frame> frames,
+           bool is_stripped) noexcept {
+    if (is_stripped && mode_ != symbol_mode::all && !is_named(frames))
+      known_[mapping - 1].incomplete = true;
     parts& known = known_[mapping - 1];
     // Pseudo-frames have our own names, which are complete.
     if (mappings_[mapping - 1].start < core::first_code_address) known.functions = true;
@@ -47,15 +55,25 @@ class known_parts {
     known.inlined = known.inlined || known.lines;
   }
 
-  const parts& of(std::uint64_t mapping) const noexcept { return known_[mapping - 1]; }
+  parts of(std::uint64_t mapping) const noexcept {
+    const parts& known = known_[mapping - 1];
+    return known.incomplete ? parts{} : known;
+  }
 
-  // True if its addresses have no names, so that others may add them.
-  bool is_deferred(std::uint64_t mapping) const noexcept {
-    return mode_ == symbol_mode::deferred && !of(mapping).functions &&
+  // True if an address is left without lines, so that others may add its names.
+  bool is_deferred(std::uint64_t mapping, std::span<const symbols::frame> frames) const noexcept {
+    return mode_ == symbol_mode::deferred && !of(mapping).functions && !is_named(frames) &&
            mappings_[mapping - 1].filename.starts_with('/');
   }
 
  private:
+  static bool is_named(std::span<const symbols::frame> frames) noexcept {
+    for (const symbols::frame& f : frames) {
+      if (!symbols::is_placeholder(f.name)) return true;
+    }
+    return false;
+  }
+
   std::span<const symbols::mapping> mappings_;
   symbol_mode mode_;
   std::vector<parts> known_;
