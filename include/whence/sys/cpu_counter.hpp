@@ -23,8 +23,8 @@ namespace whence::inline v1::sys {
 
 inline constexpr int no_counter = -1;
 
-// What the kernel asks for, in its first version (linux/perf_event.h, PERF_ATTR_SIZE_VER0), whose
-// header is a thousand lines.
+// The attributes that the kernel expects, in their first version (linux/perf_event.h,
+// PERF_ATTR_SIZE_VER0), the header is a thousand lines.
 namespace perf {
 struct attributes {
   std::uint32_t type, size;
@@ -40,8 +40,8 @@ inline constexpr unsigned long close_on_exec = 1 << 3;
 inline constexpr unsigned long enable = 0x2400, disable = 0x2401, set_period = 0x40082404;  // ioctl
 }  // namespace perf
 
-// Whether the descriptor still is that thread's counter. A program that closes all it does not know
-// (close_range) may have another file there since.
+// True if the descriptor still is that thread's counter. A program that closes every descriptor it
+// does not know (close_range) may have another file there by now.
 inline bool is_counter_of(int number, ::pid_t tid, int signal) noexcept {
   if (number == no_counter) return false;
   const errno_guard keep;
@@ -52,14 +52,14 @@ inline bool is_counter_of(int number, ::pid_t tid, int signal) noexcept {
 
 inline void close_counter(int counter) noexcept {
   const errno_guard keep;
-  // A child of fork may hold it open: it must be quiet nevertheless.
+  // It must be quiet even if a child of fork holds it open.
   ::ioctl(counter, perf::disable, 0);
   ::close(counter);
 }
 
 // Signals the thread after every `period_ns` of its CPU time that ends in its own code (10 us at
-// least), once it is enabled. no_counter where the kernel, a sandbox or the limit of descriptors
-// does not permit it.
+// least), once it is enabled. Returns no_counter if the kernel, a sandbox or the limit of
+// descriptors does not permit it.
 inline int open_counter(::pid_t tid, int signal, std::int64_t period_ns) noexcept {
   const errno_guard keep;
   perf::attributes what{};
@@ -83,7 +83,7 @@ inline int open_counter(::pid_t tid, int signal, std::int64_t period_ns) noexcep
   return no_counter;
 }
 
-// From the next overflow on. Signal-safe.
+// Takes effect at the next overflow. Signal-safe.
 inline void set_counter_period(int counter, std::int64_t period_ns) noexcept {
   const errno_guard keep;
   auto period = static_cast<std::uint64_t>(period_ns);

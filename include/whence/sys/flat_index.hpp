@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Finds items of a vector by their hash: open addressing, half full at most. The owner keeps the
-// items, in the order they came; this keeps where each one is.
+// Finds the items of a vector by their hash: open addressing, half full at most. The owner keeps
+// the items, in the order they came; this keeps where each one is.
 //
 //   slots:  | hash | position + 1 | hash | position + 1 | - | 0 | ...
 //
