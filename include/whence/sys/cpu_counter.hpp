@@ -24,7 +24,7 @@ namespace whence::inline v1::sys {
 inline constexpr int no_counter = -1;
 
 // The attributes that the kernel expects, in their first version (linux/perf_event.h,
-// PERF_ATTR_SIZE_VER0), the header is a thousand lines.
+// PERF_ATTR_SIZE_VER0); that header is a thousand lines.
 namespace perf {
 struct attributes {
   std::uint32_t type, size;
