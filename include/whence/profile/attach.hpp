@@ -153,7 +153,7 @@ inline bool open_root(process_state& s) noexcept {
   }
   publish_root(*first);
   if (first == &own_state) sys::spare.refill();  // one per process
-  // Release pairs with state(): whoever sees the root finds it open.
+  // Release pairs with state(): a thread that sees the root finds it open.
   root.store(first, std::memory_order_release);
   return first;
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of each living coroutine that is tracked: where it was made, whether and where it
-// is suspended, and which coroutine awaits it. A record is two cache lines, taken when the
+// What is known about each living coroutine that is tracked: where it was made, whether and where
+// it is suspended, and which coroutine awaits it. A record is two cache lines, taken when the
 // coroutine begins and given back when it is destroyed, on any thread. Records never move and are
 // never freed (sys/segments.hpp); there are more when all are taken.
 //

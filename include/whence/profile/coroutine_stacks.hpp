@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The coroutines of a dump: those that are suspended and that no suspended coroutine awaits,
-// because the others are in the stack of the one that they wait for.
+// The coroutines of a dump: those that are suspended and await no suspended coroutine, because the
+// others are in the stack of the one that they wait for.
 #ifndef WHENCE_PROFILE_COROUTINE_STACKS_HPP
 #define WHENCE_PROFILE_COROUTINE_STACKS_HPP
 

@@ -37,7 +37,7 @@ enum class subtracted : bool {
   sums,  // those that only grow: for heap, not what is in use (as godeltaprof)
 };
 
-// Whether rows that exist at the earlier moment alone can be told.
+// Tells whether rows that exist at the earlier moment alone are kept.
 enum class gone_rows : bool { are_forgotten, are_kept };
 
 // Cost: 48 bytes a row and its place in the index, as long as the window or until the next delta;

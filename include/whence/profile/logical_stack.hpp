@@ -34,7 +34,7 @@ inline void append_stack(suspended_coroutine c, unwind::trace& t) noexcept {
   while (started && !t.truncated) {
     push(c.place.pc);
     suspended_coroutine next;
-    // In a circle each coroutine is shown once.
+    // Each coroutine of a circle is shown once.
     if (!read_awaiter(c, next) || next.self == first) break;
     c = next;
   }

@@ -29,8 +29,8 @@ class profile {
   std::string_view name() const noexcept { return name_; }
   std::string_view description() const noexcept { return description_; }
 
-  // In a custom profile the number of its values now; in every other of its stacks, those of freed
-  // memory included (Go: Profile.Count). Thread-safe.
+  // The number of values that a custom profile has now; of every other profile the number of
+  // stacks, those of freed memory included (Go: Profile.Count). Thread-safe.
   std::size_t count() const noexcept;
 
   // Adds `value` with the stack of the caller, less its `skip` innermost frames. Thread-safe.

@@ -42,7 +42,7 @@ class profile_directory {
     bool fresh;   // false: the name was there
   };
 
-  // The profile of that name, made if there is none. A new one shows the rows of `shown`, if given,
+  // The profile of that name, made if it is missing. A new one shows the rows of `shown`, if given,
   // instead of its own.
   made find_or_make(std::string_view name, std::string_view description, core::kind kind,
                     const profile* shown = nullptr) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From an event to its bucket: takes the stack and looks it up, as every instrument does.
+// Takes the stack of an event and looks its bucket up, as every instrument does.
 //
 // Thread-safe. Never allocates from the heap, never throws. Stack: 8 bytes for each frame of the
 // depth limit, 1 KiB by default.

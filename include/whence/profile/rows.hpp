@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From the buckets of a live profile to rows, one at a time, so a writer needs no copy of them.
+// Turns the buckets of a live profile into rows, one at a time, so a writer needs no copy of them.
 //
 // Buckets of one heap stack that differ only in their rate make one row: if the rate has changed,
 // they are sorted side by side first. Thread-safe, concurrent with recording.

@@ -34,7 +34,7 @@ namespace whence::inline v1::core {
 
 // The data of a wait.
 struct wait_in_progress {
-  stack::bucket* bucket = nullptr;    // where it will be counted; nullptr: nowhere
+  stack::bucket* bucket = nullptr;    // where it will be counted; nullptr: not counted
   std::int64_t since_ns = 0;          // sys::monotonic_ns
   std::int64_t rate_ns = 0;           // waits of this length or more always count
   wait_queue* queue = nullptr;        // the lock's queue

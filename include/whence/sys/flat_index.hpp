@@ -5,7 +5,7 @@
 //
 //   slots:  | hash | position + 1 | hash | position + 1 | - | 0 | ...
 //
-// For readers of profiles; std::unordered_map would add 5000 lines to what they include.
+// It serves readers of profiles; std::unordered_map would add 5000 lines to what they include.
 #ifndef WHENCE_SYS_FLAT_INDEX_HPP
 #define WHENCE_SYS_FLAT_INDEX_HPP
 

@@ -2,7 +2,7 @@
 //
 // A mutex of one word over the kernel's futex (U. Drepper, "Futexes Are Tricky", 2011, mutex 2):
 //
-//   0: free     1: locked     2: locked, and somebody may sleep
+//   0: free     1: locked     2: locked, and a thread may sleep
 //
 // Taking it when it is free and releasing it when no thread sleeps are one inlined atomic
 // instruction each. Like glibc's, it is not fair: a thread that arrives may take it before one that

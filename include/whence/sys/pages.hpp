@@ -42,7 +42,7 @@ class memory_budget {
     return false;
   }
 
-  // For the few structures without which nothing works: counted, never refused.
+  // Serves the few structures that must exist: counted, never refused.
   void take_always(std::size_t bytes) noexcept {
     used_.fetch_add(bytes, std::memory_order_relaxed);
   }

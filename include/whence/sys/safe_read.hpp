@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Looks at memory that may not be there, through system calls that answer EFAULT where a load would
+// Looks at memory that may not be there, through system calls that return EFAULT when a load would
 // kill the program. Signal-safe. Keeps errno.
 #ifndef WHENCE_SYS_SAFE_READ_HPP
 #define WHENCE_SYS_SAFE_READ_HPP

@@ -28,8 +28,8 @@ enum class place : unsigned char {
   at_cfa,         // in memory at CFA + value
   cfa_plus,       // it is CFA + value
   in_register,    // in register number `value`
-  at_expression,  // in memory where the expression says
-  by_expression,  // it is what the expression says
+  at_expression,  // in memory at the expression's value
+  by_expression,  // it is the expression's value
 };
 
 struct register_rule {

@@ -41,7 +41,7 @@ class lasting_modules {
     if (memory == nullptr) return false;
     list* const found = ::new (memory) list;
 
-    // In the loader's list a dependency follows the module that needs it, so a second round finds
+    // A dependency follows the module that needs it in the loader's list, so a second round finds
     // few.
     name_set needed;
     for (std::size_t before = loaded; before != found->size && found->size < loaded;) {

@@ -5,7 +5,7 @@
 // but under a range of keys that belongs to one build of one library, told by its build-id, for
 // good:
 //
-//   key = address - start + keys      with `keys` from a part of the address space nobody maps
+//   key = address - start + keys      with `keys` from an unmapped part of the address space
 //
 // The loader tells which module holds an address now (_dl_find_object: glibc 2.35, lock-free, for
 // handlers too). A module without a build-id has no keys: its rules are made anew each time.

@@ -126,7 +126,7 @@ class sleeper_walk {
   }
 
   static constexpr std::uintptr_t word = sizeof(std::uintptr_t);
-  // On x86-64 it is the word just below; on AArch64 it may be with the other saved registers.
+  // It is the word just below on x86-64; on AArch64 it may be with the other saved registers.
   static constexpr std::uintptr_t longest_record = return_address_is_pushed ? word : 16 * word;
 
   unwinder& unwinder_;
