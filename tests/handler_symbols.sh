@@ -16,6 +16,7 @@ allowed="
   clock_gettime                                (signal-safety(7))
   getpid gettid                                system calls without state
   syscall process_vm_readv mmap munmap         system calls; errno is kept
+  open pread close                             system calls; errno is kept
   __errno_location                             this thread's errno: an address
   _dl_find_object                              glibc manual: async-signal-safe
   __libc_stack_end                             a variable of the loader's

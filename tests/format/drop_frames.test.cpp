@@ -52,7 +52,7 @@ std::string top_of(kind k, const std::vector<std::string>& names, const std::str
   profile_row row;
   row.stack = stack;
   row.values = {7, 7, 7, 7};
-  const tools::folder here;
+  const whence_tests::workshop here;
   sink out(here / "profile.pb");
   format::basic_profile_writer<format::stored, tools::code> writer(out, header, code);
   writer.add(row);

@@ -45,6 +45,7 @@
 #include <whence/sys/kept.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/spread.hpp>
+#include <whence/sys/syscall_filter.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -100,6 +101,7 @@ class symbolizer {
   class reading {
    public:
     explicit reading(symbolizer& of) : of_(&of), process_(::getpid()) {
+      sys::look_for_filter();
       const std::lock_guard hold(of.mutex_);
       of.begin_reading();
     }

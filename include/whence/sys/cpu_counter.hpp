@@ -18,6 +18,7 @@
 #include <cstdint>
 
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/syscall_filter.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -41,13 +42,14 @@ inline constexpr unsigned long enable = 0x2400, disable = 0x2401, set_period = 0
 }  // namespace perf
 
 // True if the descriptor still is that thread's counter. A program that closes every descriptor it
-// does not know (close_range) may have another file there by now.
+// does not know (close_range) may have another file there by now. The kernel tells no tid of a
+// thread that has ended; but no other file of the program would have our signal for a thread.
 inline bool is_counter_of(int number, ::pid_t tid, int signal) noexcept {
   if (number == no_counter) return false;
   const errno_guard keep;
   ::f_owner_ex owner{};
   return ::fcntl(number, F_GETSIG) == signal && ::fcntl(number, F_GETOWN_EX, &owner) == 0 &&
-         owner.type == F_OWNER_TID && owner.pid == tid;
+         owner.type == F_OWNER_TID && (owner.pid == tid || owner.pid == 0);
 }
 
 inline void close_counter(int counter) noexcept {
@@ -59,8 +61,9 @@ inline void close_counter(int counter) noexcept {
 
 // Signals the thread after every `period_ns` of its CPU time that ends in its own code (10 us at
 // least), once it is enabled. Returns no_counter if the kernel, a sandbox or the limit of
-// descriptors does not permit it.
+// descriptors does not permit it, or a filter of system calls may not.
 inline int open_counter(::pid_t tid, int signal, std::int64_t period_ns) noexcept {
+  if (is_filtered.load(std::memory_order_relaxed)) return no_counter;
   const errno_guard keep;
   perf::attributes what{};
   what.type = perf::type_software;

@@ -14,6 +14,7 @@
 
 #include <whence/sys/arena.hpp>
 #include <whence/sys/safe_read.hpp>
+#include <whence/sys/syscall_filter.hpp>
 #include <whence/unwind/arch.hpp>
 #include <whence/unwind/cfa_program.hpp>
 #include <whence/unwind/eh_frame.hpp>
@@ -34,6 +35,7 @@ class unwinder {
   // False if the kernel gives no memory. Called before every walk; opening twice does nothing.
   bool open() noexcept {
     sys::look_for_valgrind();
+    sys::look_for_filter();
     return rules_.open() && lasting_.open() && memos_.open();
   }
 
