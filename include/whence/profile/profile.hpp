@@ -38,13 +38,13 @@ class profile {
   // the value is already in the profile.
   void add(profile_key value, int skip = 0);
 
-  // Takes `value` out; false if it is not in the profile. Thread-safe. Throws: std::logic_error on
-  // a predefined profile.
+  // Takes `value` out; false if it is not in the profile. Thread-safe.
+  // Throws: std::logic_error on a predefined profile.
   bool remove(profile_key value);
 
   // Writes the profile: debug <= 0 gzip-compressed profile.proto with symbols, else Go's text. Text
-  // has short names, or those of options.names. Returns the error of writing. Thread-safe, and
-  // concurrent with recording.
+  // has short names, or those of options.names. Returns the error of writing.
+  // Thread-safe, and concurrent with recording.
   [[nodiscard]] std::error_code write_to(sink out, int debug = 0, write_options options = {}) const;
 
   // The same as typed data, for tests and tools.

@@ -2,8 +2,8 @@
 //
 // Filters of system calls (man 2 seccomp) may end the process for a call they do not expect:
 // systemd's SystemCallFilter=@system-service does so for perf_event_open. What a filter allows
-// cannot be asked without risk, so under a filter only system calls are used that any program makes.
-// WHENCE_SECCOMP=ignore in the environment tells that the filter permits them all.
+// cannot be asked without risk, so under a filter only system calls are used that any program
+// makes. WHENCE_SECCOMP=ignore in the environment tells that the filter permits them all.
 #ifndef WHENCE_SYS_SYSCALL_FILTER_HPP
 #define WHENCE_SYS_SYSCALL_FILTER_HPP
 
