@@ -4,8 +4,8 @@
 //
 // A wait counts from the moment it has lasted for its rate: from then on it is certain to be
 // recorded as one contention and its whole length, so what one snapshot shows stays in the next.
-// Exceptions are what turns out not to be a wait: one that ends by an exception, a coroutine that
-// does not suspend after all, and one whose callee tells only then that it is awaited.
+// Only what turns out not to be a wait is taken back: one that ends by an exception, a coroutine
+// that does not suspend after all, and one whose callee tells only then that it is awaited.
 #ifndef WHENCE_PROFILE_WAITS_IN_PROGRESS_HPP
 #define WHENCE_PROFILE_WAITS_IN_PROGRESS_HPP
 

@@ -8,7 +8,7 @@
 //   a frame that needs it before is left by its call: the first word above that returns behind a
 //   direct call of just this function (recover.hpp).
 //
-// Old stacks leave such words behind in frames that do not use all of their room. So a stack counts
+// Old stacks leave such words behind in frames that do not use all their room. So a stack counts
 // only if it ends at a root, and if every other word that could have been taken is the return
 // address of one of its own frames, as in a recursion; a wrong stack is worse than none.
 //

@@ -61,7 +61,7 @@ class stack_memory {
   };
   [[gnu::always_inline]] view now() const noexcept { return {end_}; }
 
-  // A frame whose registers lead nowhere may be left by what the stack makes likely.
+  // A frame whose registers lead nowhere may be left by a likely word of the stack.
   static constexpr bool takes_likely = true;
   static constexpr std::uintptr_t recovery_words = 256;
   static std::uintptr_t first_return(std::uintptr_t sp, std::uintptr_t) noexcept { return sp; }
