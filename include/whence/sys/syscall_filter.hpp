@@ -2,8 +2,8 @@
 //
 // Filters of system calls (man 2 seccomp) may end the process for a call they do not expect:
 // systemd's SystemCallFilter=@system-service does so for perf_event_open. What a filter allows
-// cannot be asked without risk, so under one only system calls are used that any program makes. If
-// the program knows better, WHENCE_SECCOMP=ignore in its environment says so.
+// cannot be asked without risk, so under a filter only system calls are used that any program
+// makes. WHENCE_SECCOMP=ignore in the environment tells that the filter permits them all.
 #ifndef WHENCE_SYS_SYSCALL_FILTER_HPP
 #define WHENCE_SYS_SYSCALL_FILTER_HPP
 
@@ -20,11 +20,11 @@
 
 namespace whence::inline v1::sys {
 
-// Whether this thread was under a filter when look_for_filter() was called; filters stay for good.
+// True if this thread was under a filter when look_for_filter() was called; filters stay for good.
 [[gnu::visibility("hidden")]] inline constinit std::atomic<bool> is_filtered{false};
 
 // Reads the mode of the calling thread from /proc; prctl(PR_GET_SECCOMP) may itself be forbidden.
-// Called as each session and each dump begins, since a program sets its filter when it is ready.
+// Called as each session and each dump begins, because a program sets its filter when it is ready.
 // Thread-safe, not for signal handlers. Costs some 10 us.
 inline void look_for_filter() noexcept {
   if (is_filtered.load(std::memory_order_relaxed)) return;
