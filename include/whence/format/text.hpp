@@ -150,7 +150,7 @@ class text_writer {
     return rows;
   }
 
-  // As in the protobuf, each stack has a frame: pprof refuses a line without one.
+  // Like in the protobuf, each stack has a frame: pprof refuses a line without one.
   std::string addresses(const profile_row& row) {
     std::string text = "@";
     for (const std::uintptr_t a : row.stack)

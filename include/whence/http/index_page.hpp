@@ -36,8 +36,8 @@ struct listed {
   bool is_window = false;  // it needs ?seconds=
   bool is_profile = true;
 
-  // Of the table of stacks: this profile's stacks, their bytes, and the events for which the table
-  // had no room, which the stack [overflow] counts. allocs and heap share their stacks.
+  // Figures of the table of stacks: this profile's stacks, their bytes, and the events for which
+  // the table had no room, which the stack [overflow] counts. allocs and heap share their stacks.
   std::int64_t stacks = 0, bytes = 0, overflow = 0;
 };
 

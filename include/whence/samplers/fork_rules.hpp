@@ -55,7 +55,7 @@ class fork_rules {
         ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
       }};
 
-  // In a child of _Fork or of the bare system call no fork handler has run: such a child is noticed
+  // No fork handler has run in a child of _Fork or of the bare system call: such a child is noticed
   // when it first asks for a sampler.
   static void meet_process(core::process_state& s) noexcept {
     ::pid_t none = 0;

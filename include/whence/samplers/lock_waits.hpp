@@ -150,8 +150,7 @@ class lock_waits {
     return nobody;
   }
 
-  // The wait of the lock's holder; `nobody` if the holder runs, or the waiter stops waiting after a
-  // while.
+  // The wait of the lock's holder, unless the holder runs or the waiter gives up after a while.
   std::size_t next(std::size_t w) const noexcept {
     const core::lock_wait& wait = waits_[w];
     return wait.holder == nobody || wait.may_give_up ? nobody : wait_of(wait.holder);
