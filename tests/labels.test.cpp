@@ -2,6 +2,8 @@
 #include <doctest/doctest.h>
 
 #include <atomic>
+#include <cstdint>
+#include <limits>
 #include <set>
 #include <stdexcept>
 #include <string>
@@ -57,6 +59,37 @@ TEST_CASE("a set is sorted by key, has one value a key, and is equal to the same
   CHECK(text(l.with({{"tenant", "other"}, {"z", "9"}})) == "handler=/search tenant=other z=9 ");
   CHECK(l.with({}) == l);
   CHECK(labels{}.with(l) == l);
+}
+
+TEST_CASE("a value may be an integer, and one label needs no braces of its own") {
+  const std::string path = "/search";
+  const std::uint64_t id = 42;
+  CHECK(text({{"tenant", id}, {"handler", path}, {"shard", -7}}) ==
+        "handler=/search shard=-7 tenant=42 ");
+  CHECK(text({"tenant", id}) == "tenant=42 ");
+  CHECK(text({"handler", path}) == "handler=/search ");
+  CHECK(labels{"n", 42} == labels{{"n", "42"}});
+  CHECK(labels{"n", 0}["n"] == "0");
+  CHECK(labels{"n", std::numeric_limits<std::int64_t>::min()}["n"] == "-9223372036854775808");
+  CHECK(labels{"n", std::numeric_limits<std::int64_t>::max()}["n"] == "9223372036854775807");
+  CHECK(labels{"n", std::numeric_limits<std::uint64_t>::max()}["n"] == "18446744073709551615");
+  CHECK(labels{"n", std::int8_t{-128}}["n"] == "-128");
+  CHECK(labels{"n", std::uint8_t{255}}["n"] == "255");
+  // Of two values for one key the later is taken, whatever they are.
+  CHECK(text({{"k", 1}, {"k", "second"}, {"k", 3}}) == "k=3 ");
+  CHECK(text({{"empty", {}}}) == "empty= ");
+  {
+    const scoped_labels scope{"tenant", id};
+    CHECK(now() == "tenant=42 ");
+    const scoped_labels inner("phase", "parse");
+    CHECK(now() == "phase=parse tenant=42 ");
+    with_labels({"tenant", 43}, [] { CHECK(now() == "phase=parse tenant=43 "); });
+  }
+  CHECK(now().empty());
+  // Of these a number would not be what they mean.
+  CHECK_FALSE(std::is_convertible_v<bool, label_value>);
+  CHECK_FALSE(std::is_convertible_v<char, label_value>);
+  CHECK_FALSE(std::is_convertible_v<double, label_value>);
 }
 
 TEST_CASE("texts of every length are told apart") {

@@ -4,14 +4,17 @@
 #include <atomic>
 #include <chrono>
 #include <cmath>
+#include <condition_variable>
 #include <cstdint>
 #include <memory>
 #include <mutex>
+#include <set>
 #include <shared_mutex>
 #include <string>
 #include <system_error>
 #include <thread>
 #include <type_traits>
+#include <utility>
 #include <vector>
 
 #include "sanitizers.hpp"
@@ -25,16 +28,13 @@ using namespace whence;
 using whence_tests::calls;
 using whence_tests::goes_through;
 using whence_tests::label_of;
+using whence_tests::ms;
+using whence_tests::own;
 using whence_tests::sleep_ms;
 using whence_tests::wait_rates;
 using whence_tests::waits_of;
 
 namespace {
-
-template <fixed_string Name>
-using own = prefixed_registry<Name>;
-
-constexpr std::int64_t ms = 1'000'000;
 
 // Locks `held` and releases it when `waiters` threads wait for it and have waited for `length`
 // milliseconds more. What the last one waits is not more by much on an idle machine; on a busy one
@@ -522,6 +522,69 @@ TEST_CASE("a name is copied at run time, and the profile has it when its text is
   empty.unlock();
   unnamed.unlock();
 }
+
+TEST_CASE("a lock can be named by the line that makes it") {
+  const wait_rates every(1);
+  using r = own<"mutex.line">;
+  struct cache {
+    cache() : first(this_line()) {}
+    tracked_mutex<std::mutex, r> first;
+    tracked_mutex<std::mutex, r> second{this_line()};
+  };
+  const int constructor = __LINE__ - 4;
+  tracked_mutex<std::mutex, r> local{this_line()};
+  const int here = __LINE__ - 1;
+  cache c;
+  for (tracked_mutex<std::mutex, r>* m : {&c.first, &c.second, &local}) {
+    hold_up(*m, r::block(), 1, 1, [m] { std::lock_guard hold(*m); });
+  }
+  std::set<std::string> names;
+  for (const profile_row& row : r::block().snapshot().rows) names.insert(label_of(row, "lock"));
+  CHECK(names == std::set{"mutex.test.cpp:" + std::to_string(constructor),
+                          "mutex.test.cpp:" + std::to_string(here)});
+}
+
+TEST_CASE("the lock underneath is M, and what it does itself is not recorded") {
+  const wait_rates every(1, 1, 1);
+  using r = own<"mutex.underlying">;
+  tracked_mutex<std::mutex, r> m;
+  std::mutex& underlying = m.underlying();
+  static_assert(std::is_same_v<decltype(std::as_const(m).underlying()), const std::mutex&>);
+  underlying.lock();
+  std::atomic<bool> locked = false;
+  std::thread waiter([&] {
+    underlying.lock();
+    locked = true;
+    underlying.unlock();
+  });
+  sleep_ms(2);
+  CHECK_FALSE(locked);
+  underlying.unlock();
+  waiter.join();
+  CHECK(waits_of(r::block()).count == 0);
+  CHECK(waits_of(r::mutex()).count == 0);
+  CHECK(waits_of(r::mutex_hold()).count == 0);
+
+  // A std::condition_variable gives the lock back, and its wait belongs to the hold around it.
+  std::condition_variable ready;
+  m.lock();
+  {
+    std::unique_lock hold(underlying, std::adopt_lock);
+    CHECK(ready.wait_for(hold, std::chrono::milliseconds(2)) == std::cv_status::timeout);
+    hold.release();
+  }
+  m.unlock();
+  CHECK(waits_of(r::mutex_hold()).count == 1);
+  CHECK(waits_of(r::mutex_hold()).ns >= 2 * ms);
+
+  tracked_mutex<std::mutex, null_registry> nothing;
+  CHECK(static_cast<void*>(&nothing.underlying()) == static_cast<void*>(&nothing));
+  tracked_mutex<final_mutex, null_registry> of_final;
+  of_final.underlying().lock();
+}
+
+static_assert(!std::is_convertible_v<tracked_mutex<>&, std::mutex&> &&
+              !std::is_constructible_v<std::unique_lock<std::mutex>, tracked_mutex<>&>);
 
 TEST_CASE("a thread that ends while others wait leaves their waits as they are") {
   const wait_rates every(1);

@@ -34,18 +34,23 @@ def names(path):
     return found
 
 
-declared = names(INCLUDE / "names.hpp")
-checked = 0
-missing = []
-for page in sorted(INCLUDE.glob("*.hpp")):
-    if page.name in NO_PAGES:
-        continue
-    for name in sorted(names(page)):
-        checked += 1
-        if name not in declared:
-            missing.append(f"{page.name} has {name}, which names.hpp does not declare")
-if checked < 20:
-    missing.append(f"only {checked} names were found in the pages")
-if missing:
-    sys.exit("public_names: " + "\n              ".join(missing))
-print(f"public_names: names.hpp declares {len(declared)} names, {checked} of them of the pages")
+def main():
+    declared = names(INCLUDE / "names.hpp")
+    checked = 0
+    missing = []
+    for page in sorted(INCLUDE.glob("*.hpp")):
+        if page.name in NO_PAGES:
+            continue
+        for name in sorted(names(page)):
+            checked += 1
+            if name not in declared:
+                missing.append(f"{page.name} has {name}, which names.hpp does not declare")
+    if checked < 20:
+        missing.append(f"only {checked} names were found in the pages")
+    if missing:
+        sys.exit("public_names: " + "\n              ".join(missing))
+    print(f"public_names: names.hpp declares {len(declared)} names, {checked} of them of the pages")
+
+
+if __name__ == "__main__":
+    main()

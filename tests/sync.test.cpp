@@ -22,16 +22,14 @@ using namespace whence;
 using namespace std::chrono_literals;
 using whence_tests::calls;
 using whence_tests::label_of;
+using whence_tests::ms;
+using whence_tests::own;
 using whence_tests::sleep_ms;
 using whence_tests::until_counted;
 using whence_tests::wait_rates;
 using whence_tests::waits_of;
 
 namespace {
-
-template <fixed_string Name>
-using own = prefixed_registry<Name>;
-constexpr std::int64_t ms = 1'000'000;
 
 static_assert(sizeof(tracked_counting_semaphore<5, null_registry>) ==
               sizeof(std::counting_semaphore<5>));

@@ -15,8 +15,15 @@
 #include <whence/format/profile_writer.hpp>
 #include <whence/knobs.hpp>
 #include <whence/profile.hpp>
+#include <whence/registry.hpp>
 
 namespace whence_tests {
+
+// Profiles of a test's own, which no other test writes to.
+template <whence::fixed_string Name>
+using own = whence::prefixed_registry<Name>;
+
+constexpr std::int64_t ms = 1'000'000;  // nanoseconds
 
 class wait_rates {
  public:
@@ -74,8 +81,8 @@ inline bool goes_through(const whence::profile_row& row, std::string_view functi
   return false;
 }
 
-// Through a function of exactly that name. If there is little debug information (-g1), an inlined
-// one may lack its class.
+// Through a function of exactly that name, of whatever class: if there is little debug information
+// (-g1), an inlined function lacks its class.
 inline bool calls(const whence::profile_row& row, const std::string& function) {
   for (const std::string& name : names_of(row)) {
     if (name == function || name.ends_with("::" + function)) return true;
@@ -90,8 +97,8 @@ inline std::string label_of(const whence::profile_row& row, std::string_view key
   return {};
 }
 
-inline void sleep_ms(int ms) {
-  std::this_thread::sleep_for(std::chrono::milliseconds(ms));
+inline void sleep_ms(int count) {
+  std::this_thread::sleep_for(std::chrono::milliseconds(count));
 }
 
 // Waits until a `block` profile has so many contentions, those that go on included.

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A folder of its own for a test that builds programs and runs tools, removed when the test ends.
+// A folder of its own for a test that writes files, builds programs or runs tools, removed when the
+// test ends.
 #ifndef WHENCE_TESTS_WORKSHOP_HPP
 #define WHENCE_TESTS_WORKSHOP_HPP
 
@@ -8,11 +9,14 @@
 #include <stdlib.h>
 
 #include <array>
+#include <cstddef>
 #include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
+#include <iterator>
 #include <string>
+#include <system_error>
 
 namespace whence_tests {
 
@@ -23,11 +27,19 @@ class workshop {
     REQUIRE(::mkdtemp(name.data()) != nullptr);
     folder_ = name;
   }
-  ~workshop() { std::filesystem::remove_all(folder_); }
+  ~workshop() {
+    std::error_code ignored;
+    std::filesystem::remove_all(folder_, ignored);
+  }
   workshop(const workshop&) = delete;
   workshop& operator=(const workshop&) = delete;
 
+  std::filesystem::path operator/(const std::string& name) const { return folder_ / name; }
   std::string path(const std::string& name) const { return (folder_ / name).string(); }
+
+  std::ptrdiff_t files() const {
+    return std::distance(std::filesystem::directory_iterator(folder_), {});
+  }
 
   void write(const std::string& name, const std::string& text) const {
     std::ofstream(folder_ / name) << text;

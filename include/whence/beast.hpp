@@ -15,6 +15,8 @@
 //
 // peer: the client's address, socket.remote_endpoint().address().to_string(); without it everyone
 // is answered. examples/beast_server.cpp is a whole one, which also sees clients go away.
+//
+// Thread-safe; not for signal handlers.
 #ifndef WHENCE_BEAST_HPP
 #define WHENCE_BEAST_HPP
 

@@ -11,6 +11,7 @@
 // goes on when the profile is read is counted as far as it has gone. Nothing is charged to whoever
 // notifies. Cost: as std::condition_variable_any, and two clock readings and a stack for a wait.
 // With null_registry it is std::condition_variable_any.
+// Thread-safe as std::condition_variable_any is; not for signal handlers.
 #ifndef WHENCE_CONDITION_VARIABLE_HPP
 #define WHENCE_CONDITION_VARIABLE_HPP
 
@@ -21,6 +22,7 @@
 #include <utility>
 
 #include <whence/instruments/relocking.hpp>
+#include <whence/instruments/this_line.hpp>
 #include <whence/instruments/wait_name.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>

@@ -19,6 +19,8 @@
 // long it waits for them, and 404 for what is not below the prefix or is longer than 256 letters.
 // (httplib finds routes by std::regex, which takes half a kilobyte of stack for each letter it
 // matches: a path without end would be one for the stack.)
+//
+// mount: before the server listens, by one thread at a time. The routes are thread-safe.
 #ifndef WHENCE_HTTPLIB_HPP
 #define WHENCE_HTTPLIB_HPP
 

@@ -4,12 +4,15 @@
 // CPU time, waits, memory, entries of custom profiles.
 //
 //   void handle(const request& r) {
-//     whence::scoped_labels scope{{"handler", r.path}, {"tenant", r.tenant}};
+//     whence::scoped_labels scope{{"handler", r.path}, {"tenant", r.tenant_id}};
 //     ...
+//     whence::scoped_labels inner{"phase", "parse"};   // one needs no more braces
 //   }
 //
 //   $ go tool pprof -tags cpu.pb.gz
 //   $ go tool pprof -top -tagfocus=handler=/search heap.pb.gz
+//
+// A value is a text or an integer, which shows as its decimal digits.
 //
 // They nest: an inner scope adds to what is in force and puts it back when it ends, by an exception
 // too. A task that another thread goes on with takes them along:
@@ -43,16 +46,18 @@
 namespace whence::inline v1 {
 
 using stack::label;
+using stack::label_value;
 
 // An immutable set of labels, sorted by key. A number: copying it copies nothing else.
 class labels {
  public:
-  using list = std::initializer_list<std::pair<std::string_view, std::string_view>>;
+  using list = std::initializer_list<stack::label_pair>;
 
   labels() noexcept = default;
   // Of two values for one key the later is taken. The texts are copied.
   // Throws: std::length_error for more than 64 labels.
   labels(list pairs) : id_(intern(pairs)) {}
+  labels(std::string_view key, label_value value) : labels({{key, value}}) {}
 
   bool empty() const noexcept { return id_ == 0; }
   std::size_t size() const noexcept { return all().size(); }
@@ -135,6 +140,8 @@ template <bool Enabled>
 class [[nodiscard]] basic_scoped_labels {
  public:
   [[nodiscard]] basic_scoped_labels(labels::list pairs) : basic_scoped_labels(labels(pairs)) {}
+  [[nodiscard]] basic_scoped_labels(std::string_view key, label_value value)
+      : basic_scoped_labels(labels(key, value)) {}
   [[nodiscard]] explicit basic_scoped_labels(labels l) noexcept
       : scope_(l, instruments::label_scope::mode::over_current) {}
 
@@ -159,6 +166,7 @@ template <>
 class [[maybe_unused, nodiscard]] basic_scoped_labels<false> {
  public:
   [[nodiscard]] basic_scoped_labels(labels::list) noexcept {}
+  [[nodiscard]] basic_scoped_labels(std::string_view, label_value) noexcept {}
   [[nodiscard]] explicit basic_scoped_labels(labels) noexcept {}
   basic_scoped_labels(const basic_scoped_labels&) = delete;
   basic_scoped_labels& operator=(const basic_scoped_labels&) = delete;

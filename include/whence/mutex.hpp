@@ -5,6 +5,7 @@
 //   whence::tracked_mutex<> m;                                  // a std::mutex
 //   whence::mutex fast{"queue"};                                // our own, the fastest
 //   whence::tracked_mutex<std::shared_mutex> table{"orders"};   // with the label lock=orders
+//   whence::tracked_mutex<> here{whence::this_line()};          // with the label lock=cache.cpp:12
 //   std::scoped_lock hold(m, table);
 //
 // block       contentions and delay, at the lock call that waited. A wait that goes on when the
@@ -24,6 +25,8 @@
 // clock readings and the counting, which come with the lock in hand: 40 ns. An unlock that somebody
 // waits for costs one clock reading while the lock is held, and a stack after that. 56 bytes. With
 // null_registry it has M's size and machine code.
+//
+// Thread-safe as M is; not for signal handlers.
 #ifndef WHENCE_MUTEX_HPP
 #define WHENCE_MUTEX_HPP
 
@@ -39,6 +42,7 @@
 
 #include <whence/fwd.hpp>
 #include <whence/instruments/lock_watch.hpp>
+#include <whence/instruments/this_line.hpp>
 #include <whence/knobs.hpp>
 #include <whence/registry.hpp>
 #include <whence/sys/futex_mutex.hpp>
@@ -74,6 +78,10 @@ concept knows_waiters = requires(M& m) {
   m.sleep();
   m.mark();
 };
+
+// What a compiler shows of an attempt to have a tracked_mutex where only a std::mutex will do, as
+// std::unique_lock<std::mutex> and with it std::condition_variable.
+struct use_tracked_condition_variable_and_unique_lock_of_tracked_mutex;
 
 // The standard's Lockable, beyond BasicLockable.
 template <class M>
@@ -230,6 +238,18 @@ class tracked_mutex {
   auto native_handle() requires requires(M& m) { m.native_handle(); }
   { return m_.native_handle(); }
 
+  // M itself, for calls that take nothing else. What locks or unlocks M directly is not recorded:
+  // its waits are no events, and no delay is charged to its unlock. A lock of this object should
+  // end in an unlock of this object, since a hold that is timed lasts until then.
+  M& underlying() noexcept { return m_; }
+  const M& underlying() const noexcept { return m_; }
+
+  // A std::unique_lock<std::mutex>, as std::condition_variable takes it, would hide the waits.
+  template <
+      std::same_as<std::mutex> Standard,
+      class Advice = instruments::use_tracked_condition_variable_and_unique_lock_of_tracked_mutex>
+  operator Standard&() = delete;
+
  private:
   // Whether it has to be guessed if somebody has the lock, because M cannot be tried.
   static constexpr bool guesses = R::enabled && !instruments::lockable<M>;
@@ -335,6 +355,9 @@ requires(!R::enabled && !std::is_final_v<M>) class tracked_mutex<M, R> : public 
   requires std::is_constructible_v<M, Arguments...>
   explicit constexpr tracked_mutex(const char*, Arguments&&... arguments)
       : M(std::forward<Arguments>(arguments)...) {}
+
+  M& underlying() noexcept { return *this; }
+  const M& underlying() const noexcept { return *this; }
 };
 
 }  // namespace whence::inline v1

@@ -7,6 +7,7 @@
 //
 // It defines pthread_create, which the dynamic linker then takes for everybody's, and calls libc's.
 // Not for a program that is linked statically, nor with a sanitizer, which does the same.
+// Thread-safe; not for signal handlers.
 #ifndef WHENCE_PTHREAD_HPP
 #define WHENCE_PTHREAD_HPP
 

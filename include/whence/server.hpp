@@ -16,6 +16,8 @@
 // 0.6 MB made 1.4 GB of it), and a client that sends a byte a second holds a thread, and the
 // program's exit. Here: 64 KiB of head, options.max_body of body, 256 connections, seconds for
 // each. (http/waiting_room.hpp, http/session.hpp, http/connection.hpp)
+//
+// Its member functions: one thread at a time. Not for signal handlers.
 #ifndef WHENCE_SERVER_HPP
 #define WHENCE_SERVER_HPP
 

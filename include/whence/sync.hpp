@@ -12,6 +12,7 @@
 //
 // They offer what std's do. What is to be had at once is no wait and costs what it costs with std;
 // a wait costs two clock readings and a stack. With null_registry they are std's.
+// Thread-safe as those are; not for signal handlers.
 #ifndef WHENCE_SYNC_HPP
 #define WHENCE_SYNC_HPP
 
@@ -25,6 +26,7 @@
 #include <type_traits>
 #include <utility>
 
+#include <whence/instruments/this_line.hpp>
 #include <whence/instruments/wait.hpp>
 #include <whence/instruments/wait_name.hpp>
 #include <whence/names.hpp>

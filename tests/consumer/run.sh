@@ -98,7 +98,7 @@ case_find_package() {
 case_subdirectory() {
   cp "$here/main.cpp" .
   mkdir whence
-  cp -r "$root/CMakeLists.txt" "$root/include" whence/
+  cp -r "$root/CMakeLists.txt" "$root/include" "$root/packaging" whence/
   local fetch
   for fetch in OFF ON; do
     configure . "build-$fetch" -DWHENCE_SOURCE="$PWD/whence" -DFETCH=$fetch

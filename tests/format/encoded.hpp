@@ -65,13 +65,13 @@ inline std::string encode(const profile_header& header, const std::vector<profil
 
 // As protoc prints it.
 inline std::string decoded(const std::string& file) {
-  const tools::folder here;
+  const whence_tests::workshop here;
   tools::save(here / "profile.pb", file);
   return tools::decode(here / "profile.pb", false);
 }
 
 inline std::string raw(const std::string& file) {
-  const tools::folder here;
+  const whence_tests::workshop here;
   tools::save(here / "profile.pb", file);
   const std::string text = tools::output_of("go tool pprof -raw " + (here / "profile.pb").string());
   CHECK_FALSE(tools::contains(text, "failed"));

@@ -43,7 +43,7 @@ TEST_CASE("stored passes through what it is given") {
 
 #if WHENCE_WITH_ZLIB
 TEST_CASE("gzip reads back what was compressed, in parts of any size") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   const std::string text = numbers();
   for (const std::size_t part : {1000U, 65'536U, 10'000'000U}) {
     tools::save(here / "out.gz", written<format::zlib_gzip>(text, part));

@@ -89,7 +89,7 @@ static_assert(std::is_convertible_v<fs::path, sink>);
 static_assert(std::is_nothrow_move_constructible_v<sink> && !std::is_copy_constructible_v<sink>);
 
 TEST_CASE("a stream, a string, a FILE, a descriptor, a path and a callable take the bytes") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   std::ostringstream stream;
   CHECK_FALSE(write_all(stream));
   CHECK(stream.str() == "content");
@@ -136,7 +136,7 @@ TEST_CASE("a sink may be stored, moved and written to later") {
 }
 
 TEST_CASE("a relative path means the folder it was said in") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   const fs::path before = fs::current_path();
   fs::current_path(here / "");
   sink out("later");
@@ -147,7 +147,7 @@ TEST_CASE("a relative path means the folder it was said in") {
 }
 
 TEST_CASE("a file is replaced on success, and until then it is the old one") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   tools::save(here / "f", "old");
   sink out(here / "f");
   CHECK_FALSE(write(out, "new"));
@@ -159,7 +159,7 @@ TEST_CASE("a file is replaced on success, and until then it is the old one") {
 }
 
 TEST_CASE("a failed or abandoned write leaves the old file and no temporary") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   tools::save(here / "f", "old");
   {
     sink out(here / "f");
@@ -178,7 +178,7 @@ TEST_CASE("a failed or abandoned write leaves the old file and no temporary") {
 }
 
 TEST_CASE("permission bits of an existing file are kept, a new one gets 0666 without the umask") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   const mode_t umask_before = ::umask(027);
   tools::save(here / "kept", "old");
   fs::permissions(here / "kept", fs::perms(0604));
@@ -190,7 +190,7 @@ TEST_CASE("permission bits of an existing file are kept, a new one gets 0666 wit
 }
 
 TEST_CASE("a symbolic link is followed, and a pipe or device is written to and not replaced") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   tools::save(here / "real", "old");
   fs::create_symlink("real", here / "link");
   CHECK_FALSE(write_all(here / "link"));
@@ -211,7 +211,7 @@ TEST_CASE("a symbolic link is followed, and a pipe or device is written to and n
 }
 
 TEST_CASE("a path that cannot be a file is an error, also where nothing is written") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   tools::save(here / "file", "old");
   CHECK(write_all(here / "") == std::errc::is_a_directory);
   CHECK(write_all(here / "missing/f") == std::errc::no_such_file_or_directory);
@@ -224,13 +224,13 @@ TEST_CASE("a path that cannot be a file is an error, also where nothing is writt
 }
 
 TEST_CASE("a name as long as a name may be has room for its temporary") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   CHECK_FALSE(write_all(here / std::string(255, 'n')));
   CHECK(here.files() == 1);
 }
 
 TEST_CASE("many threads may replace one file: it is one of theirs, whole") {
-  const tools::folder here;
+  const whence_tests::workshop here;
   std::atomic<int> failures{0};
   std::array<std::thread, 4> threads;
   for (std::size_t t = 0; t < threads.size(); ++t) {

@@ -55,7 +55,7 @@ std::string text_of(core::kind kind, std::string name, std::vector<profile_row> 
 }
 
 std::string raw(const std::string& text) {
-  const tools::folder here;
+  const whence_tests::workshop here;
   tools::save(here / "profile.txt", text);
   return tools::output_of("go tool pprof -symbolize=none -raw " + (here / "profile.txt").string());
 }
@@ -168,6 +168,27 @@ TEST_CASE("pseudo-frames show, and no record is without an address, which pprof 
         "2 @ 0x6a7a6a 0x2\n#\t0x6a7a69\tmain+0x69\t/src/ex/main.cpp:58\n"
         "#\t0x2\t\t[truncated]+0x0\t:0\n\n");
   CHECK(tools::contains(raw(text), "threadcreate"));
+}
+
+TEST_CASE(
+    "instances of a template, which have one short name, are told apart at the end of a line") {
+  tools::code c = app();
+  c.entries[0x6a7a69] = {{{"shop::prices", "_ZN4shop6pricesIiEEvT_", "/src/ex/main.cpp", 58}},
+                         0x6a7a00};
+  profile_snapshot s;
+  s.header.kind = core::kind::threadcreate;
+  s.header.name = "threadcreate";
+  s.rows = {row_of(only_main, {1})};
+  const auto written = [&](write_options options) {
+    std::string text;
+    sink out(text);
+    CHECK_FALSE(format::text_writer<tools::code>(out, c, options).write(s));
+    return text;
+  };
+  const std::string brief = "#\t0x6a7a69\tshop::prices+0x69\t/src/ex/main.cpp:58";
+  CHECK(written({}).find(brief + "\tshop::prices<int>\n") != std::string::npos);
+  CHECK(written({.names = name_style::templates}).find("\tshop::prices<int>+0x69\t") !=
+        std::string::npos);
 }
 
 TEST_CASE("a name cannot forge a line") {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tests of format/ share: a folder of their own, programs that read what was written, and
+// What the tests of format/ share: programs that read what was written, and
 // code that is made up, so that every name and address is known.
 #ifndef WHENCE_TESTS_FORMAT_TOOLS_HPP
 #define WHENCE_TESTS_FORMAT_TOOLS_HPP
@@ -21,33 +21,11 @@
 #include <string_view>
 #include <vector>
 
+#include "../workshop.hpp"
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
 namespace tools {
-
-// A new empty folder, removed with all in it.
-class folder {
- public:
-  folder() {
-    std::string name = (std::filesystem::temp_directory_path() / "whence-XXXXXX").string();
-    REQUIRE(::mkdtemp(name.data()) != nullptr);
-    path_ = name;
-  }
-  ~folder() {
-    std::error_code ignored;
-    std::filesystem::remove_all(path_, ignored);
-  }
-  folder(const folder&) = delete;
-  folder& operator=(const folder&) = delete;
-  std::filesystem::path operator/(const std::string& name) const { return path_ / name; }
-  std::ptrdiff_t files() const {
-    return std::distance(std::filesystem::directory_iterator(path_), {});
-  }
-
- private:
-  std::filesystem::path path_;
-};
 
 inline std::string read(const std::filesystem::path& path) {
   std::ifstream in(path, std::ios::binary);
@@ -101,13 +79,15 @@ struct code {
   };
   std::map<std::uintptr_t, entry> entries;
   std::vector<whence::symbols::mapping> mapped;
+  bool is_stripped = false;
 
   const whence::symbols::location& resolve(std::uintptr_t pc) {
     static const whence::symbols::frame nothing{"[app+0x7]", "[app+0x7]", "", 0};
     static const whence::symbols::location nowhere{{&nothing, 1}, 0};
+    static const whence::symbols::location stripped{{&nothing, 1}, 0, true};
     const auto found = entries.find(pc);
-    if (found == entries.end()) return nowhere;
-    location = {found->second.frames, found->second.start};
+    if (found == entries.end()) return is_stripped ? stripped : nowhere;
+    location = {found->second.frames, found->second.start, is_stripped};
     return location;
   }
   std::vector<whence::symbols::mapping> mappings() const { return mapped; }

@@ -15,14 +15,12 @@
 #include <whence/sync.hpp>
 
 using namespace whence;
+using whence_tests::own;
 using whence_tests::sleep_ms;
 using whence_tests::wait_rates;
 using whence_tests::waits_of;
 
 namespace {
-
-template <fixed_string Name>
-using own = prefixed_registry<Name>;
 
 // A bucket of a profile of the test's own.
 stack::bucket& bucket_of(profile& p) {

@@ -5,6 +5,7 @@
 //   heap profile: 39: 18232 [56: 1068520] @ heap/1048576
 //   3: 12288 [3: 12288] @ 0x6a7167 0x6a7a6a              in use: bytes [allocated: bytes]
 //   #	0x6a7166	allocate_live+0x46	/src/main.cpp:22
+//   #	0x6a7240	prices+0x20	/src/main.cpp:40	prices<int>
 //
 // After @ stand return addresses; the # lines show what pprof will look up, the byte before. The
 // numbers are those recorded: pprof scales them by the rate at the end of the first line, which is
@@ -28,6 +29,7 @@
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/tabwriter.hpp>
+#include <whence/format/template_names.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/names.hpp>
 #include <whence/profile/kinds.hpp>
@@ -192,9 +194,11 @@ class text_writer {
       if (location.function_start == 0 || f.name.empty()) {
         put("#\t", hex{place}, "\n");
       } else {
+        const std::string_view longer =
+            options_.names == name_style::brief ? template_names_.of(f) : std::string_view();
         put("#\t", hex{place}, "\t", clean(symbols::name_of(f, options_.names)), "+",
             hex{pc - location.function_start}, "\t", clean(f.file), ":", std::int64_t{f.line},
-            "\n");
+            longer.empty() ? "" : "\t", clean(longer), "\n");
       }
     }
   }
@@ -228,6 +232,7 @@ class text_writer {
   std::string line_;
   std::string text_;
   tabwriter table_{text_};
+  template_names template_names_;
   std::error_code error_;
 };
 

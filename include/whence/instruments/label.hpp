@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A label, and the labels of a set as they are read.
+// A label, what a program may say as its value, and the labels of a set as they are read.
 #ifndef WHENCE_INSTRUMENTS_LABEL_HPP
 #define WHENCE_INSTRUMENTS_LABEL_HPP
 
+#include <concepts>
 #include <cstddef>
+#include <cstdint>
 #include <string_view>
+#include <type_traits>
+#include <utility>
 
 namespace whence::inline v1::stack {
 
@@ -14,6 +18,52 @@ struct label {
   std::string_view value;
   friend bool operator==(const label&, const label&) = default;
 };
+
+// An integer that is meant as a number. A character or a truth value has other names than its
+// number.
+template <class T>
+concept label_number = std::is_integral_v<T> && !std::same_as<T, bool> && !std::same_as<T, char> &&
+                       !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> &&
+                       !std::same_as<T, char16_t> && !std::same_as<T, char32_t>;
+
+// A text, or a number that is written in decimal digits when a set is made of it. It refers to the
+// text, as std::string_view does.
+class label_value {
+ public:
+  // Room for the digits of any number and its sign.
+  using digits = char[20];
+
+  constexpr label_value() noexcept = default;
+  template <std::convertible_to<std::string_view> Text>
+  constexpr label_value(const Text& text) noexcept : label_value(std::string_view(text)) {}
+  constexpr label_value(std::string_view text) noexcept : text_(text.data()), size_(text.size()) {}
+  template <label_number Number>
+  constexpr label_value(Number n) noexcept
+      : size_(n < 0 ? 0 - static_cast<std::uint64_t>(n) : static_cast<std::uint64_t>(n)),
+        kind_(n < 0 ? kind::below_zero : kind::number) {}
+
+  // A number is written to `room`.
+  std::string_view text(digits& room) const noexcept {
+    if (kind_ == kind::text) return {text_, size_};
+    std::size_t at = sizeof room;
+    std::uint64_t left = size_;
+    do {
+      room[--at] = static_cast<char>('0' + left % 10);
+      left /= 10;
+    } while (left != 0);
+    if (kind_ == kind::below_zero) room[--at] = '-';
+    return {room + at, sizeof room - at};
+  }
+
+ private:
+  enum class kind : unsigned char { text, number, below_zero };
+
+  const char* text_ = nullptr;
+  std::uint64_t size_ = 0;  // of the text, or the number without its sign
+  kind kind_ = kind::text;
+};
+
+using label_pair = std::pair<std::string_view, label_value>;
 
 // The labels of a set, sorted by key. (std::span, without its thousand lines.)
 class label_list {

@@ -33,7 +33,7 @@
 
 // Bumped whenever the layout of module_link, of recorder, or of anything that they hand over
 // changes, and with every change of process_state: modules that disagree do not share.
-#define WHENCE_LAYOUT 12
+#define WHENCE_LAYOUT 13
 
 namespace whence::inline v1 {
 

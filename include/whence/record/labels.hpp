@@ -9,7 +9,6 @@
 #include <new>
 #include <stdexcept>
 #include <string_view>
-#include <utility>
 
 #include <whence/instruments/label.hpp>
 #include <whence/profile/attach.hpp>
@@ -20,7 +19,8 @@
 
 namespace whence::inline v1::record {
 
-using label_pair = std::pair<std::string_view, std::string_view>;
+using stack::label_pair;
+using stack::label_value;
 
 // Apart, because its array would be on the stack of every use of one label.
 [[gnu::noinline]] inline std::uint32_t intern_sorted(core::process_state& s,
@@ -30,9 +30,12 @@ using label_pair = std::pair<std::string_view, std::string_view>;
   }
   auto* const sorted =
       static_cast<stack::label*>(__builtin_alloca((count + 1) * sizeof(stack::label)));
+  auto* const rooms = static_cast<label_value::digits*>(
+      __builtin_alloca((count + 1) * sizeof(label_value::digits)));
   std::size_t n = 0;
   for (std::size_t next = 0; next < count; ++next) {
-    const auto& [key, value] = pairs[next];
+    const std::string_view key = pairs[next].first;
+    const std::string_view value = pairs[next].second.text(rooms[next]);
     std::size_t at = n;
     while (at > 0 && key < sorted[at - 1].key) --at;
     if (at > 0 && sorted[at - 1].key == key) {
@@ -51,7 +54,8 @@ inline std::uint32_t intern_labels(const void* pairs, std::size_t count) {
   if (s == nullptr) return stack::label_sets::none;
   const auto* const first = static_cast<const label_pair*>(pairs);
   if (count != 1) return intern_sorted(*s, first, count);
-  const stack::label one{first->first, first->second};
+  label_value::digits room;
+  const stack::label one{first->first, first->second.text(room)};
   return s->labels.intern({&one, 1});
 }
 

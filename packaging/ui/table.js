@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The page's script, third part: the table of functions, and the search.
-#ifndef WHENCE_FORMAT_PAGE_TABLE_HPP
-#define WHENCE_FORMAT_PAGE_TABLE_HPP
+// The third part of the script: the table of functions, and the search.
 
-namespace whence::inline v1::format::page {
-
-inline constexpr char table[] = R"page(
 // ---- the table
 
 function sumFunctions() {
@@ -73,8 +68,3 @@ function matchedValue() {
   });
   return sum;
 }
-)page";
-
-}  // namespace whence::inline v1::format::page
-
-#endif  // WHENCE_FORMAT_PAGE_TABLE_HPP

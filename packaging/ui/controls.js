@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The page's script, last part: what is shown, the server, and the controls.
-#ifndef WHENCE_FORMAT_PAGE_CONTROLS_HPP
-#define WHENCE_FORMAT_PAGE_CONTROLS_HPP
+// The last part of the script: what is shown, the server, and the controls.
 
-namespace whence::inline v1::format::page {
-
-inline constexpr char controls[] = R"page(
 // ---- what is shown, as the controls say
 
 function option(value, text = value) {
@@ -184,8 +179,3 @@ document.addEventListener('keydown', event => {
 window.addEventListener('resize', draw);
 
 start().catch(error => { $('message').textContent = error.message; });
-)page";
-
-}  // namespace whence::inline v1::format::page
-
-#endif  // WHENCE_FORMAT_PAGE_CONTROLS_HPP

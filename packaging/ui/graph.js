@@ -1,13 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The page's script, first part: samples, the tree they make, and its flame graph. Plain
+// The first part of the page's script: samples, the tree they make, and its flame graph. It is plain
 // JavaScript, which every browser of 2021 and later runs.
-#ifndef WHENCE_FORMAT_PAGE_GRAPH_HPP
-#define WHENCE_FORMAT_PAGE_GRAPH_HPP
 
-namespace whence::inline v1::format::page {
-
-inline constexpr char graph[] = R"page('use strict';
+'use strict';
 
 const $ = id => document.getElementById(id);
 const source = '<!doctype html>\n' + document.documentElement.outerHTML;  // for Save, before it changes
@@ -209,8 +205,3 @@ function draw() {
     for (const rectangle of row) drawRectangle(context, rectangle, depth * rowHeight);
   });
 }
-)page";
-
-}  // namespace whence::inline v1::format::page
-
-#endif  // WHENCE_FORMAT_PAGE_GRAPH_HPP

@@ -1,12 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The page's script, second part: moving about the flame graph, by mouse and by keys.
-#ifndef WHENCE_FORMAT_PAGE_MOVING_HPP
-#define WHENCE_FORMAT_PAGE_MOVING_HPP
+// The second part of the script: moving about the flame graph, by mouse and by keys.
 
-namespace whence::inline v1::format::page {
-
-inline constexpr char moving[] = R"page(
 function nodeAt(event) {
   const row = state.rows[Math.floor(event.offsetY / rowHeight)] || [];
   const hit = row.find(r => event.offsetX >= r.x && event.offsetX < r.x + r.w);
@@ -60,8 +55,3 @@ function onKey(event) {
   moves[event.key]();
   scrollToNode(state.selected || node);
 }
-)page";
-
-}  // namespace whence::inline v1::format::page
-
-#endif  // WHENCE_FORMAT_PAGE_MOVING_HPP
