@@ -236,7 +236,8 @@ class basic_profile_writer {
       }
       // As many as samples already have: a module that was loaded since may have changed them.
       const std::uint32_t end = n + 1 < first_ids_.size() ? first_ids_[n + 1] : next_id_;
-      for (std::size_t i = 0; id + 1 < end; ++i) {
+      const std::uint32_t count = end - first_ids_[n];
+      for (std::size_t i = 0; i < count; ++i) {
         write(frames.subspan(sys::least(i, frames.size()), i < frames.size() ? 1 : 0));
       }
     }
