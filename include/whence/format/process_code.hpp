@@ -30,6 +30,9 @@ class process_code {
     return names_.resolve(lookup_pc);
   }
 
+  // As symbolizer's.
+  std::string function_at(std::uintptr_t pc) const { return names_.function_at(pc); }
+
   // What to write for an address of a stack: where its code is now, if it is loaded.
   std::uintptr_t place_of(std::uintptr_t address) const { return names_.place_of(address); }
 

@@ -57,7 +57,9 @@ inline std::optional<std::uint64_t> unpacked_size(std::span<const std::byte> xz)
 
 class no_minidebuginfo {
  public:
-  static std::vector<std::byte> unpack(const byte_source&, const elf&, std::string&) { return {}; }
+  static std::vector<std::byte> unpack(const byte_source&, const elf&, std::string&, int&) {
+    return {};
+  }
 };
 
 class libdw_minidebuginfo;
@@ -70,8 +72,8 @@ class libdw_minidebuginfo;
 
 namespace whence::inline v1::symbols {
 
-// unpack(source, file, why): the file that is packed in a module's; empty if there is none, or it
-// cannot be read, which `why` then tells.
+// unpack(source, file, why, error): the file that is packed in a module's; empty if there is none,
+// or it cannot be read, which `why` then tells; errno in `error` of what may pass.
 using minidebuginfo = std::conditional_t<config::with_libdw, libdw_minidebuginfo, no_minidebuginfo>;
 
 }  // namespace whence::inline v1::symbols
