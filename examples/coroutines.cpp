@@ -148,7 +148,7 @@ numbers tickets() {
 }
 
 task fetch(int key) {
-  co_await whence::tracked_await(sleep{std::chrono::milliseconds(300)}, "redis");
+  co_await whence::tracked_await("redis", sleep{std::chrono::milliseconds(300)});
   co_return 2 * key;
 }
 

@@ -50,7 +50,7 @@ class pool {
     {
       const std::scoped_lock hold(lock_);
       tasks_.push_back([mine = whence::current_labels(), task = std::move(task)] {
-        const whence::scoped_labels_of scope(mine);
+        const whence::scoped_labels_only scope(mine);
         task();
       });
     }

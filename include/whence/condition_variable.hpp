@@ -19,6 +19,7 @@
 
 #include <condition_variable>
 #include <stop_token>
+#include <string_view>
 #include <utility>
 
 #include <whence/instruments/relocking.hpp>
@@ -34,7 +35,7 @@ template <profile_registry R>
 class basic_tracked_condition_variable {
  public:
   basic_tracked_condition_variable() = default;
-  explicit basic_tracked_condition_variable(const char* name) : name_(name) {}
+  explicit basic_tracked_condition_variable(std::string_view name) : name_(name) {}
   basic_tracked_condition_variable(const basic_tracked_condition_variable&) = delete;
   basic_tracked_condition_variable& operator=(const basic_tracked_condition_variable&) = delete;
 
@@ -122,7 +123,7 @@ requires(!R::enabled) class basic_tracked_condition_variable<R>
     : public std::condition_variable_any {
  public:
   basic_tracked_condition_variable() = default;
-  explicit basic_tracked_condition_variable(const char*) {}
+  explicit basic_tracked_condition_variable(std::string_view) {}
 };
 
 }  // namespace whence::inline v1

@@ -14,7 +14,7 @@
 //   }
 //
 //   co_await socket.read();                                  // a wait in `block`, while it lasts
-//   co_await whence::tracked_await(socket.read(), "redis");  // with the label wait=redis
+//   co_await whence::tracked_await("redis", socket.read());  // with the label wait=redis
 //
 //   goroutine 4194305 [waiting, 1.2 seconds, coroutine] {handler: "/search"}:
 //   shop::fetch(int)
@@ -28,7 +28,7 @@
 // yielded. The profile `coroutine` counts the living ones by the stack that made them.
 //
 // tracked_await needs no promise of ours, and then knows neither who awaits the coroutine nor who
-// made it. Labels are the thread's: take them along with scoped_labels_of (labels.hpp).
+// made it. Labels are the thread's: take them along with scoped_labels_only (labels.hpp).
 //
 // Thread-safe as coroutines are. Never throws, never allocates from the heap. Cost: 128 bytes and a
 // stack for a coroutine, a stack and two clock readings for a wait; what is ready costs nothing.
@@ -41,6 +41,7 @@
 #include <concepts>
 #include <coroutine>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -86,17 +87,17 @@ decltype(auto) awaiter_of(A&& a) {
 
 // Awaits an A, an object or a reference, and notes meanwhile that the coroutine is suspended.
 template <class A, profile_registry R>
-class tracked_awaitable {
+class basic_tracked_awaitable {
  public:
   // `how`: waiting is a wait in R::block().
   template <class B>
-  tracked_awaitable(B&& awaitable, core::suspended how, std::uint32_t labels = 0)
+  basic_tracked_awaitable(B&& awaitable, core::suspended how, std::uint32_t labels = 0)
       : awaitable_(std::forward<B>(awaitable)),
         awaiter_(instruments::awaiter_of(static_cast<A&&>(awaitable_))),
         labels_(labels),
         how_(how) {}
-  tracked_awaitable(const tracked_awaitable&) = delete;
-  tracked_awaitable& operator=(const tracked_awaitable&) = delete;
+  basic_tracked_awaitable(const basic_tracked_awaitable&) = delete;
+  basic_tracked_awaitable& operator=(const basic_tracked_awaitable&) = delete;
 
   bool await_ready() { return static_cast<bool>(awaiter_.await_ready()); }
 
@@ -160,14 +161,14 @@ class tracked_awaitable {
 // With nothing to note. Not the awaitable itself, because g++ 12 awaits a copy of what a function
 // returns by reference.
 template <class A, profile_registry R>
-requires(!R::enabled) class tracked_awaitable<A, R> {
+requires(!R::enabled) class basic_tracked_awaitable<A, R> {
  public:
   template <class B>
-  explicit tracked_awaitable(B&& awaitable, core::suspended = {}, std::uint32_t = 0)
+  explicit basic_tracked_awaitable(B&& awaitable, core::suspended = {}, std::uint32_t = 0)
       : awaitable_(std::forward<B>(awaitable)),
         awaiter_(instruments::awaiter_of(static_cast<A&&>(awaitable_))) {}
-  tracked_awaitable(const tracked_awaitable&) = delete;
-  tracked_awaitable& operator=(const tracked_awaitable&) = delete;
+  basic_tracked_awaitable(const basic_tracked_awaitable&) = delete;
+  basic_tracked_awaitable& operator=(const basic_tracked_awaitable&) = delete;
 
   bool await_ready() { return static_cast<bool>(awaiter_.await_ready()); }
   template <class Promise>
@@ -187,14 +188,20 @@ struct [[nodiscard]] named_awaitable {
   A awaitable;
   std::uint32_t labels;
 
-  tracked_awaitable<A&&, R> operator co_await() && {
-    return tracked_awaitable<A&&, R>(std::forward<A>(awaitable), core::suspended::waiting, labels);
+  basic_tracked_awaitable<A&&, R> operator co_await() && {
+    return basic_tracked_awaitable<A&&, R>(std::forward<A>(awaitable), core::suspended::waiting,
+                                           labels);
   }
 };
 
-// The awaitable, as a wait with the label wait=`name`. An object is moved in, and awaited there.
+// The awaitable, as a wait with the label wait=`name` if it has a name, whose text is copied. An
+// object is moved in, and awaited there.
 template <profile_registry R = default_registry, class A>
-[[nodiscard]] named_awaitable<A, R> tracked_await(A&& awaitable, const char* name = nullptr) {
+[[nodiscard]] named_awaitable<A, R> tracked_await(A&& awaitable) {
+  return {std::forward<A>(awaitable), 0};
+}
+template <profile_registry R = default_registry, class A>
+[[nodiscard]] named_awaitable<A, R> tracked_await(std::string_view name, A&& awaitable) {
   std::uint32_t labels = 0;
   if constexpr (R::enabled) labels = instruments::wait_name<"wait">(name).labels();
   return {std::forward<A>(awaitable), labels};
@@ -212,15 +219,15 @@ class basic_tracked_promise : public instruments::promise_life {
   }
 
   template <class A>
-  static tracked_awaitable<A, R> awaited(A&& awaitable) {
+  static basic_tracked_awaitable<A, R> awaited(A&& awaitable) {
     return {std::forward<A>(awaitable), core::suspended::waiting};
   }
   template <class A>
-  tracked_awaitable<A&&, R> await_transform(A&& awaitable) {
+  basic_tracked_awaitable<A&&, R> await_transform(A&& awaitable) {
     return {std::forward<A>(awaitable), core::suspended::waiting};
   }
   template <class A, profile_registry S>
-  tracked_awaitable<A&&, S> await_transform(named_awaitable<A, S>&& named) {
+  basic_tracked_awaitable<A&&, S> await_transform(named_awaitable<A, S>&& named) {
     return std::move(named).operator co_await();
   }
 
@@ -228,11 +235,11 @@ class basic_tracked_promise : public instruments::promise_life {
   //   auto initial_suspend() noexcept { return at_start(std::suspend_always{}); }
   //   auto yield_value(int v) noexcept { value = v; return idle(std::suspend_always{}); }
   template <class A>
-  static tracked_awaitable<A, R> at_start(A awaitable) noexcept {
+  static basic_tracked_awaitable<A, R> at_start(A awaitable) noexcept {
     return {std::move(awaitable), core::suspended::at_start};
   }
   template <class A>
-  static tracked_awaitable<A, R> idle(A awaitable) noexcept {
+  static basic_tracked_awaitable<A, R> idle(A awaitable) noexcept {
     return {std::move(awaitable), core::suspended::idly};
   }
 
@@ -251,8 +258,8 @@ template <profile_registry R>
 requires(!R::enabled) class basic_tracked_promise<R> {
  public:
   template <class A>
-  static tracked_awaitable<A, R> awaited(A&& awaitable) {
-    return tracked_awaitable<A, R>(std::forward<A>(awaitable));
+  static basic_tracked_awaitable<A, R> awaited(A&& awaitable) {
+    return basic_tracked_awaitable<A, R>(std::forward<A>(awaitable));
   }
   template <class A>
   static A at_start(A awaitable) noexcept {

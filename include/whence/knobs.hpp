@@ -43,7 +43,7 @@ inline int set_mutex_profile_fraction(int n) noexcept {
 // times: 1 times all, 0 or less none; nothing is sparser than one in a million. Returns the
 // previous n. It reaches a lock that has been used when it would have been sampled next at the old
 // n, after its next 1000 locks where that was 0. What is recorded does not change.
-inline std::int64_t set_mutex_hold_rate(std::int64_t n) noexcept {
+inline std::int64_t set_mutex_hold_profile_rate(std::int64_t n) noexcept {
   return instruments::set(instruments::knob::hold_rate, n);
 }
 

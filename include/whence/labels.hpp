@@ -17,7 +17,7 @@
 // They nest: an inner scope adds to what is in force and puts it back when it ends, by an exception
 // too. A task that another thread goes on with takes them along:
 //
-//   pool.post([mine = whence::current_labels()] { whence::scoped_labels_of scope(mine); ... });
+//   pool.post([mine = whence::current_labels()] { whence::scoped_labels_only scope(mine); ... });
 //
 // A coroutine does the same around each of its resumptions: a scope must not be open while it is
 // suspended, since it belongs to the thread.
@@ -152,9 +152,9 @@ class [[nodiscard]] basic_scoped_labels {
 // While it lives, the calling thread has these labels and no others: to go on with a task where
 // another thread, or another time, left it.
 template <bool Enabled>
-class [[nodiscard]] basic_scoped_labels_of {
+class [[nodiscard]] basic_scoped_labels_only {
  public:
-  [[nodiscard]] explicit basic_scoped_labels_of(labels l) noexcept
+  [[nodiscard]] explicit basic_scoped_labels_only(labels l) noexcept
       : scope_(l, instruments::label_scope::mode::alone) {}
 
  private:
@@ -172,11 +172,11 @@ class [[maybe_unused, nodiscard]] basic_scoped_labels<false> {
   basic_scoped_labels& operator=(const basic_scoped_labels&) = delete;
 };
 template <>
-class [[maybe_unused, nodiscard]] basic_scoped_labels_of<false> {
+class [[maybe_unused, nodiscard]] basic_scoped_labels_only<false> {
  public:
-  [[nodiscard]] explicit basic_scoped_labels_of(labels) noexcept {}
-  basic_scoped_labels_of(const basic_scoped_labels_of&) = delete;
-  basic_scoped_labels_of& operator=(const basic_scoped_labels_of&) = delete;
+  [[nodiscard]] explicit basic_scoped_labels_only(labels) noexcept {}
+  basic_scoped_labels_only(const basic_scoped_labels_only&) = delete;
+  basic_scoped_labels_only& operator=(const basic_scoped_labels_only&) = delete;
 };
 
 // Calls f() with these labels over those in force. (Go: pprof.Do)

@@ -3,7 +3,7 @@
 // tracking_resource: a std::pmr::memory_resource whose memory shows in the profiles `heap` and
 // `allocs`, over any other.
 //
-//   whence::tracking_resource<> tracked;                 // over std::pmr::get_default_resource()
+//   whence::tracking_resource tracked;                 // over std::pmr::get_default_resource()
 //   std::pmr::vector<int> v(&tracked);
 //
 // Everything said of tracking_allocator holds. Thread-safe where upstream is. With null_registry it
@@ -28,10 +28,10 @@
 namespace whence::inline v1 {
 
 template <profile_registry R>
-class tracking_resource : public std::pmr::memory_resource {
+class basic_tracking_resource : public std::pmr::memory_resource {
  public:
-  tracking_resource() noexcept : tracking_resource(std::pmr::get_default_resource()) {}
-  explicit tracking_resource(std::pmr::memory_resource* upstream) noexcept
+  basic_tracking_resource() noexcept : basic_tracking_resource(std::pmr::get_default_resource()) {}
+  explicit basic_tracking_resource(std::pmr::memory_resource* upstream) noexcept
       : upstream_(upstream), overallocates_(upstream == std::pmr::new_delete_resource()) {}
 
   std::pmr::memory_resource* upstream_resource() const noexcept { return upstream_; }

@@ -15,10 +15,11 @@
 //             shorten. Label `delay`: the power of two at or below the delay, in nanoseconds.
 // mutex_hold  a sample of how long the lock was held, at the unlock call (exclusive holds only).
 //
-// set_block_profile_rate, set_mutex_profile_fraction and set_mutex_hold_rate (<whence/knobs.hpp>)
-// say how much is recorded. It offers what M has, and behaves as M does: lock, try_lock and unlock,
-// the timed, the shared and the shared-timed members; M's exceptions pass through, and leave no
-// event. M is any BasicLockable; where it has no try_lock_shared, readers' waits are not seen.
+// set_block_profile_rate, set_mutex_profile_fraction and set_mutex_hold_profile_rate
+// (<whence/knobs.hpp>) say how much is recorded. It offers what M has, and behaves as M does: lock,
+// try_lock and unlock, the timed, the shared and the shared-timed members; M's exceptions pass
+// through, and leave no event. M is any BasicLockable; where it has no try_lock_shared, readers'
+// waits are not seen.
 //
 // Cost, x86-64: 9 instructions a lock and unlock that nobody waits for; the first of a lock draws a
 // random number, 10 ns more. A wait costs a stack, which is taken before the thread sleeps, two
@@ -37,6 +38,7 @@
 
 #include <concepts>
 #include <mutex>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -95,10 +97,10 @@ template <class M, profile_registry R>
 class tracked_mutex {
  public:
   tracked_mutex() = default;
-  // A lock with a name; `arguments` are M's.
+  // A lock with a name, which is copied if it is given at run time; `arguments` are M's.
   template <class... Arguments>
   requires std::is_constructible_v<M, Arguments...>
-  explicit constexpr tracked_mutex(const char* name, Arguments&&... arguments)
+  explicit constexpr tracked_mutex(std::string_view name, Arguments&&... arguments)
       : m_(std::forward<Arguments>(arguments)...), watch_(name) {}
   tracked_mutex(const tracked_mutex&) = delete;
   tracked_mutex& operator=(const tracked_mutex&) = delete;
@@ -353,7 +355,7 @@ requires(!R::enabled && !std::is_final_v<M>) class tracked_mutex<M, R> : public 
   tracked_mutex() = default;
   template <class... Arguments>
   requires std::is_constructible_v<M, Arguments...>
-  explicit constexpr tracked_mutex(const char*, Arguments&&... arguments)
+  explicit constexpr tracked_mutex(std::string_view, Arguments&&... arguments)
       : M(std::forward<Arguments>(arguments)...) {}
 
   M& underlying() noexcept { return *this; }

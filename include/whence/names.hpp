@@ -116,17 +116,17 @@ class tracked;
 
 // ---- memory (allocator.hpp, memory_resource.hpp)
 
-namespace instruments {
 template <class T, profile_registry R, class Upstream>
-class tracking_allocator;
-}  // namespace instruments
+class basic_tracking_allocator;
 
+// Upstream itself if the registry records nothing.
 template <class T, profile_registry R = default_registry, class Upstream = std::allocator<T>>
 using tracking_allocator =
-    std::conditional_t<R::enabled, instruments::tracking_allocator<T, R, Upstream>, Upstream>;
+    std::conditional_t<R::enabled, basic_tracking_allocator<T, R, Upstream>, Upstream>;
 
 template <profile_registry R = default_registry>
-class tracking_resource;
+class basic_tracking_resource;
+using tracking_resource = basic_tracking_resource<>;
 
 // ---- locks (mutex.hpp, condition_variable.hpp)
 
@@ -155,7 +155,9 @@ struct no_completion;
 
 // The greatest count that a semaphore of libstdc++ can have.
 template <std::ptrdiff_t Max = 0x7fffffff, profile_registry R = default_registry>
-class tracked_counting_semaphore;
+class basic_tracked_counting_semaphore;
+template <std::ptrdiff_t Max = 0x7fffffff>
+using tracked_counting_semaphore = basic_tracked_counting_semaphore<Max>;
 using tracked_binary_semaphore = tracked_counting_semaphore<1>;
 
 template <profile_registry R = default_registry>
@@ -163,12 +165,20 @@ class basic_tracked_latch;
 using tracked_latch = basic_tracked_latch<>;
 
 template <class Completion = instruments::no_completion, profile_registry R = default_registry>
-class tracked_barrier;
+class basic_tracked_barrier;
+template <class Completion = instruments::no_completion>
+using tracked_barrier = basic_tracked_barrier<Completion>;
 
+template <class Future, profile_registry R>
+class basic_future_waits;
 template <class T, profile_registry R = default_registry>
-class tracked_future;
+class basic_tracked_future;
+template <class T>
+using tracked_future = basic_tracked_future<T>;
 template <class T, profile_registry R = default_registry>
-class tracked_shared_future;
+class basic_tracked_shared_future;
+template <class T>
+using tracked_shared_future = basic_tracked_shared_future<T>;
 
 template <profile_registry R = default_registry>
 class basic_blocking_scope;
@@ -190,14 +200,16 @@ class labels;
 template <bool Enabled>
 class basic_scoped_labels;
 template <bool Enabled>
-class basic_scoped_labels_of;
+class basic_scoped_labels_only;
 using scoped_labels = basic_scoped_labels<!config::disabled>;
-using scoped_labels_of = basic_scoped_labels_of<!config::disabled>;
+using scoped_labels_only = basic_scoped_labels_only<!config::disabled>;
 
 // ---- coroutines (coroutine.hpp)
 
 template <class A, profile_registry R = default_registry>
-class tracked_awaitable;
+class basic_tracked_awaitable;
+template <class A>
+using tracked_awaitable = basic_tracked_awaitable<A>;
 template <class A, profile_registry R>
 struct named_awaitable;
 template <profile_registry R>

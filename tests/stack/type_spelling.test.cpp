@@ -42,7 +42,7 @@ TEST_CASE("allocators, and what a container has by default, are left out of a na
                     "whence::predefined_registry, std::allocator<int> > > >, true>") ==
         "std::__detail::_Hash_node<std::pair<const std::string, std::vector<int>>, true>");
   CHECK(spelling_of("std::basic_string<char, std::char_traits<char>, "
-                    "whence::instruments::tracking_allocator<char, whence::predefined_registry, "
+                    "whence::basic_tracking_allocator<char, whence::predefined_registry, "
                     "std::allocator<char>>>") == "std::string");
   CHECK(spelling_of("std::map<int, a::b, std::less<int>, a::allocator<int>>") ==
         "std::map<int, a::b, a::allocator<int>>");

@@ -17,6 +17,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <string_view>
 
 #include <whence/instruments/lock_words.hpp>
 #include <whence/instruments/recorder.hpp>
@@ -30,7 +31,7 @@ template <class R>
 class lock_watch {
  public:
   constexpr lock_watch() noexcept = default;
-  constexpr explicit lock_watch(const char* name) noexcept : words_(name) {}
+  constexpr explicit lock_watch(std::string_view name) noexcept : words_(name) {}
 
   // True if this hold may be one to time. Requires: the caller holds the lock, alone. The count is
   // the lock's own, because one of the thread's, in another cache line, costs 2 ns more between the
@@ -90,7 +91,7 @@ class lock_watch {
 // The same for a registry that records nothing.
 struct no_watch {
   constexpr no_watch() noexcept = default;
-  constexpr explicit no_watch(const char*) noexcept {}
+  constexpr explicit no_watch(std::string_view) noexcept {}
   static constexpr bool hold_is_due() noexcept { return false; }
   static constexpr void note_holder() noexcept {}
   static constexpr bool begin_hold() noexcept { return false; }

@@ -18,7 +18,7 @@ struct lock_words {
   static constexpr std::int32_t look_again = 1000;
 
   constexpr lock_words() noexcept = default;
-  constexpr explicit lock_words(const char* lock_name) noexcept : name(lock_name) {}
+  constexpr explicit lock_words(std::string_view lock_name) noexcept : name(lock_name) {}
 
   // What every lock touches comes first, to share the lock's own cache line.
   core::lock_holder holder;

@@ -33,7 +33,7 @@
 
 // Bumped whenever the layout of module_link, of recorder, or of anything that they hand over
 // changes, and with every change of process_state: modules that disagree do not share.
-#define WHENCE_LAYOUT 13
+#define WHENCE_LAYOUT 14
 
 namespace whence::inline v1 {
 
@@ -77,7 +77,7 @@ struct recorder {
   sys::word<std::int64_t>* (*begin_entry)(profile&, const void* caller) noexcept;
 
   // Waits (record/wait.hpp). A wait that has begun is ended once, by one of the other two.
-  std::uint32_t (*name_wait)(const char* key, const char* name) noexcept;
+  std::uint32_t (*name_wait)(const char* key, const char* name, std::size_t size) noexcept;
   void (*begin_wait)(wait_room&, profile& block, std::uint32_t labels, const void* caller,
                      lock_words*, bool may_give_up) noexcept;
   void (*end_wait)(wait_room&, bool gained) noexcept;

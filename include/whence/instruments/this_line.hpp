@@ -9,6 +9,8 @@
 #ifndef WHENCE_INSTRUMENTS_THIS_LINE_HPP
 #define WHENCE_INSTRUMENTS_THIS_LINE_HPP
 
+#include <string_view>
+
 namespace whence::inline v1::instruments {
 
 class this_line {
@@ -37,7 +39,7 @@ class this_line {
   this_line& operator=(const this_line&) = delete;
 
   // The text lives as long as this object. Instruments copy a name that is given at run time.
-  operator const char*() const noexcept { return text_; }
+  operator std::string_view() const noexcept { return text_; }
 
  private:
   static constexpr int longest_name = 255;  // of a file, in every file system of Linux

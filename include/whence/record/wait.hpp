@@ -183,10 +183,10 @@ inline void abandon_wait(instruments::wait_room& room) noexcept {
 }
 
 // As instruments::wait_name.
-inline std::uint32_t name_wait(const char* key, const char* name) noexcept {
+inline std::uint32_t name_wait(const char* key, const char* name, std::size_t size) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return stack::label_sets::none;
-  const stack::label l{key, name};
+  const stack::label l{key, {name, size}};
   return s->labels.intern({&l, 1}, stack::label_sets::most);
 }
 
