@@ -24,6 +24,6 @@ TEST_CASE("a line is named by the last part of its file's path and its number") 
 }
 
 TEST_CASE("without arguments it is the line of the call") {
-  const std::string line = static_cast<std::string_view>(this_line());
+  const std::string line(static_cast<std::string_view>(this_line()));
   CHECK(line == "this_line.test.cpp:" + std::to_string(__LINE__ - 1));
 }
