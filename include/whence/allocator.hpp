@@ -7,20 +7,20 @@
 //   std::map<K, V, std::less<>, whence::tracking_allocator<std::pair<const K, V>, storage>> m;
 //
 // It is a sample: set_heap_profile_rate (<whence/knobs.hpp>) says how dense, and the profile is
-// scaled to the whole. The label `type` says what T is. It meets the allocator requirements,
-// rebinds, and propagates and compares as Upstream does. In constant evaluation, and with
-// null_registry always, it is Upstream itself.
+// scaled to the whole. The label `type` says what T is. The allocator meets the allocator
+// requirements, rebinds, and propagates and compares as Upstream does. In constant evaluation it
+// forwards to Upstream; with null_registry, tracking_allocator is Upstream itself.
 //
-// Thread-safe: blocks may be freed by any thread, after the one that allocated them has ended.
-// Cost: 7 instructions for an allocation and its deallocation that are not sampled (x86-64). A
-// sampled block costs its stack, a map entry, and up to 4 KiB: it is asked for larger and handed
-// out at a page boundary, which is how its deallocation is told from all others.
+// Thread-safe: blocks may be freed by any thread, even after the thread that allocated them has
+// ended. Cost: 7 instructions for an allocation and its deallocation that are not sampled (x86-64).
+// A sampled block costs its stack, a map entry, and up to 4 KiB: it is asked for larger and handed
+// out at a page boundary, so that its deallocation can be told from all others.
 //
-// That is done over std::allocator alone, since it takes an Upstream that may be asked for more
-// than its container needs, and that gets memory back through deallocate and in no other way (an
-// arena that is released whole does not). One of your own that keeps to both says so by
+// Only blocks of std::allocator are aligned this way, because Upstream must allow to be asked for
+// more than its container needs, and must get all memory back through deallocate (an arena that is
+// released as a whole does not). An allocator of your own that allows both says so by
 //   template <class T> inline constexpr bool whence::may_overallocate<my_allocator<T>> = true;
-// Over every other, each deallocation looks into a filter instead: about 2 ns.
+// Over every other Upstream, each deallocation looks into a filter instead, which takes about 2 ns.
 #ifndef WHENCE_ALLOCATOR_HPP
 #define WHENCE_ALLOCATOR_HPP
 
@@ -95,7 +95,7 @@ class basic_tracking_allocator {
     return traits::allocate(upstream_, n);
   }
 
-  // C++23's allocate_at_least, where Upstream has one.
+  // C++23's allocate_at_least, if Upstream has it.
   [[nodiscard]] constexpr auto allocate_at_least(size_type n) requires requires(Upstream& u) {
     u.allocate_at_least(n);
   }
@@ -152,7 +152,7 @@ class basic_tracking_allocator {
   static constexpr bool taggable = may_overallocate<Upstream> && std::is_same_v<pointer, T*> &&
                                    sizeof(T) <= core::tag_alignment &&
                                    alignof(T) <= core::tag_alignment;
-  // Objects more than asked for, so that a page boundary lies in the block.
+  // The objects asked for in addition, so that a page boundary lies in the block.
   static constexpr size_type slack = (core::tag_alignment + sizeof(T) - 1) / sizeof(T);
 
   // Hidden, because the countdown that led here is this module's (countdown.hpp).
@@ -203,7 +203,7 @@ class basic_tracking_allocator {
     return got;
   }
 
-  // Whether a block sampled at `rate` must be tagged for its deallocation to see it.
+  // True if a block sampled at `rate` must be tagged for its deallocation to recognize it.
   static constexpr bool tags_at(std::int64_t rate) noexcept {
     return taggable && rate >= core::smallest_tagging_rate;
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What else threads wait for: semaphores, latches, barriers, futures, and by blocking_scope
-// anything. Each wait shows in the profile `block`, at the call that waited; one that goes on when
-// the profile is read is counted as far as it has gone.
+// Other things that threads wait for: semaphores, latches, barriers and futures, and with
+// blocking_scope any call. Each wait shows in the profile `block`, at the call that waited; a wait
+// that goes on when the profile is read is counted as far as it has gone.
 //
 //   whence::tracked_counting_semaphore<8> slots{"slots", 8};     // with the label wait=slots
 //   whence::tracked_latch started{"start", 4};
@@ -10,13 +10,14 @@
 //   whence::tracked_future<int> answer{"answer", std::async(ask)};   // answer.get() may wait
 //   { whence::blocking_scope reply{"redis"};  read(socket, ...); }
 //
-// The name comes first and may be left out; its text is copied. They offer what std's do. An alias
-// template's arguments are deduced by g++, and not by clang++ 14; the class template's are by both:
+// The name comes first and may be left out; its text is copied. The classes offer what std's offer.
+// An alias template's arguments are deduced by g++, and not by clang++ 14; those of the class
+// template are deduced by both:
 //   whence::basic_tracked_barrier round{"round", 4, complete};
 //
-// What can be had without waiting costs what it costs with std and is no event; a wait costs two
-// clock readings and a stack. With null_registry they are std's.
-// Thread-safe as those are; not for signal handlers.
+// A call that need not wait costs what it costs with std and is no event; a wait costs two clock
+// readings and a stack. With null_registry the classes are std's. Thread-safe as those are; not for
+// signal handlers.
 #ifndef WHENCE_SYNC_HPP
 #define WHENCE_SYNC_HPP
 
@@ -145,8 +146,8 @@ struct no_completion {
 };
 }  // namespace instruments
 
-// std::barrier cannot be asked whether a phase is over, so the last to arrive counts as a wait too,
-// of no length to speak of.
+// std::barrier cannot be asked whether a phase is over, so the last thread to arrive counts as a
+// wait too, of negligible length.
 template <class Completion, profile_registry R>
 class basic_tracked_barrier {
   using barrier = std::barrier<Completion>;
@@ -192,7 +193,7 @@ requires(!R::enabled) class basic_tracked_barrier<Completion, R> : public std::b
 
 // ---- futures
 
-// What waits on a future does, for both kinds. Future: std::future<T> or std::shared_future<T>.
+// The waiting functions of both futures. Future: std::future<T> or std::shared_future<T>.
 template <class Future, profile_registry R>
 class basic_future_waits {
  public:
@@ -212,7 +213,7 @@ class basic_future_waits {
     return future_.get();
   }
 
-  // A deferred function runs in here, which is no wait.
+  // A deferred function runs in here, and that is not a wait.
   void wait() const {
     if (future_.wait_for(std::chrono::seconds(0)) != std::future_status::timeout) {
       return future_.wait();
@@ -251,7 +252,7 @@ class basic_future_waits {
   std::uint32_t labels_ = 0;  // of the name; it is a number because futures are moved and copied
 };
 
-// A future takes the place of the standard one it is made from, with a name if it gets one.
+// Takes the place of the std::shared_future it is made from; it may have a name.
 template <class T, profile_registry R>
 class basic_tracked_shared_future : public basic_future_waits<std::shared_future<T>, R> {
   using base = basic_future_waits<std::shared_future<T>, R>;
@@ -296,7 +297,7 @@ class basic_tracked_future : public basic_future_waits<std::future<T>, R> {
   basic_tracked_future(std::string_view name, std::future<T> future) noexcept
       : base(std::move(future), base::labels_of(name)) {}
 
-  // The name goes along.
+  // The shared future keeps the name.
   basic_tracked_shared_future<T, R> share() noexcept {
     return {this->future_.share(), this->labels_};
   }
@@ -315,9 +316,9 @@ requires(!R::enabled) class basic_tracked_future<T, R> : public std::future<T> {
 
 // ---- anything else
 
-// While it lives, its thread waits: what runs inside is one wait in `block`, and waits of the
+// While it lives, its thread waits: everything inside is one wait in `block`, and waits of the
 // thread within it are not recorded again. Hence it must not be open while a coroutine is
-// suspended, when its thread does something else.
+// suspended, because the thread then does something else.
 template <profile_registry R>
 class [[nodiscard]] basic_blocking_scope {
  public:
