@@ -111,7 +111,7 @@ class basic_tracked_awaitable {
     begin(coroutine, reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)));
     unless_left left{&suspension_};
     using result = decltype(awaiter_.await_suspend(coroutine));
-    // As soon as the coroutine can be resumed, this object may be destroyed.
+    // This object may be destroyed as soon as the coroutine can be resumed.
     if constexpr (std::is_void_v<result>) {
       awaiter_.await_suspend(coroutine);
       left.suspension = nullptr;
@@ -246,7 +246,7 @@ class basic_tracked_promise : public instruments::promise_life {
     return {std::move(awaitable), core::suspended::idly};
   }
 
-  // From now on the coroutine of `caller` awaits this one. Any handle will do; without a tracked
+  // The coroutine of `caller` awaits this one from now on. Any handle will do; without a tracked
   // promise the awaiting coroutine is not known.
   template <class Promise>
   void awaited_by(std::coroutine_handle<Promise> caller) noexcept {

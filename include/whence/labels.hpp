@@ -6,7 +6,7 @@
 //   void handle(const request& r) {
 //     whence::scoped_labels scope{{"handler", r.path}, {"tenant", r.tenant_id}};
 //     ...
-//     whence::scoped_labels inner{"phase", "parse"};   // one needs no more braces
+//     whence::scoped_labels inner{"phase", "parse"};   // a single label
 //   }
 //
 //   $ go tool pprof -tags cpu.pb.gz

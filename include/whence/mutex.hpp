@@ -10,7 +10,7 @@
 //
 // block       contentions and delay, at the lock call that waited. A wait that goes on when the
 //             profile is read is counted as far as it has gone. (A lock that is free again within
-//             half a microsecond is taken without sleeping, and that is no wait.)
+//             half a microsecond is taken without sleeping, and that is not a wait.)
 // mutex       the same delays, at the unlock call of the thread that held the lock meanwhile: the
 //             code to shorten. Label `delay`: the power of two at or below it, in nanoseconds.
 // mutex_hold  a sample of how long the lock was held, at the unlock call (exclusive holds only).
@@ -25,7 +25,8 @@
 // object draws a random number, which takes 10 ns more. A wait costs a stack, which is taken before
 // the thread sleeps, and two clock readings and the counting, which happen while the lock is held:
 // 40 ns. An unlock with waiters costs one clock reading while the lock is held, and a stack after
-// that. 56 bytes. With null_registry it has M's size and machine code.
+// that. A tracked_mutex is 72 bytes larger than a std::mutex. With null_registry it has M's size
+// and machine code.
 //
 // Thread-safe as M is; not for signal handlers.
 #ifndef WHENCE_MUTEX_HPP

@@ -10,7 +10,7 @@
 //                    if the hold is timed: the same                    `mutex_hold`, there too
 //
 // The stack of a release is taken after it, so that the lock is never held a moment longer for it.
-// By then the lock may be destroyed, and nothing of this object is touched. It throws only what the
+// The lock may be destroyed by then, and nothing of this object is touched. It throws only what the
 // given functions throw. `caller` is as the recorder wants it.
 #ifndef WHENCE_INSTRUMENTS_LOCK_WATCH_HPP
 #define WHENCE_INSTRUMENTS_LOCK_WATCH_HPP

@@ -114,7 +114,7 @@ class wait_queue {
     return true;
   }
 
-  // In the child of a fork, the threads that waited do not exist any more.
+  // The threads that waited do not exist in the child of a fork.
   void forget_waiters() noexcept { word_.fetch_and(holding, sys::relaxed); }
 
  private:
