@@ -17,11 +17,11 @@
 //   co_await whence::tracked_await("redis", socket.read());  // with the label wait=redis
 //
 //   goroutine 4194305 [waiting, 1.2 seconds, coroutine] {handler: "/search"}:
-//   shop::fetch(int)
+//   shop::fetch(...)
 //   	/src/shop.cpp:39 +0x1b
-//   shop::answer(request)
+//   shop::answer(...)
 //   	/src/shop.cpp:61 +0x96
-//   created by shop::serve()
+//   created by shop::serve(...)
 //   	/src/shop.cpp:80 +0x22
 //
 // The state is `waiting` if it waits for what it awaits, `not started`, or `idle`, as a generator

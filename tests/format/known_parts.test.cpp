@@ -69,6 +69,29 @@ TEST_CASE("a module without symbols says so, and one with names alone has no lin
   CHECK(blocks(decoded(file(symbol_mode::none)), "function").empty());
 }
 
+TEST_CASE("a stripped module of which some names are known can be completed by others") {
+  const addresses stack{0x400010, 0x400050};  // one that is exported, one that is not
+  const auto text = [&](symbol_mode mode, bool is_stripped) {
+    tools::code code = app();
+    code.is_stripped = is_stripped;
+    return decoded(
+        encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}, code, {.symbols = mode}));
+  };
+  const auto has_functions = [&](symbol_mode mode, bool is_stripped) {
+    const std::string mapping = blocks(text(mode, is_stripped), "mapping").at(0);
+    return tools::contains(mapping, "has_functions: true");
+  };
+  const auto lines = [&](symbol_mode mode, bool is_stripped) {
+    return tools::count(text(mode, is_stripped), "  line {\n");
+  };
+  CHECK_FALSE(has_functions(symbol_mode::automatic, true));
+  CHECK(has_functions(symbol_mode::automatic, false));
+  CHECK(has_functions(symbol_mode::all, true));
+  // What is known is kept in any case.
+  CHECK(lines(symbol_mode::deferred, true) + 1 == lines(symbol_mode::automatic, true));
+  CHECK(lines(symbol_mode::deferred, false) == lines(symbol_mode::automatic, false));
+}
+
 TEST_CASE("what is no file keeps its names, since nobody else can find any") {
   tools::code code = app();
   code.mapped.clear();

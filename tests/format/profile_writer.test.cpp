@@ -148,7 +148,7 @@ TEST_CASE("what was allocated is a label, unless the program has one of that key
   for (std::size_t i = 0; i < 4; ++i) {
     CHECK(tools::count(samples[i], "label {") == (i == 3 ? 1 : 2));
   }
-  const tools::folder here;
+  const whence_tests::workshop here;
   tools::save(here / "heap.pb", file);
   CHECK(tools::contains(tools::output_of("go tool pprof -top -symbolize=none -tagroot type " +
                                          (here / "heap.pb").string()),

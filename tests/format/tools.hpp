@@ -79,13 +79,15 @@ struct code {
   };
   std::map<std::uintptr_t, entry> entries;
   std::vector<whence::symbols::mapping> mapped;
+  bool is_stripped = false;
 
   const whence::symbols::location& resolve(std::uintptr_t pc) {
     static const whence::symbols::frame nothing{"[app+0x7]", "[app+0x7]", "", 0};
     static const whence::symbols::location nowhere{{&nothing, 1}, 0};
+    static const whence::symbols::location stripped{{&nothing, 1}, 0, true};
     const auto found = entries.find(pc);
-    if (found == entries.end()) return nowhere;
-    location = {found->second.frames, found->second.start};
+    if (found == entries.end()) return is_stripped ? stripped : nowhere;
+    location = {found->second.frames, found->second.start, is_stripped};
     return location;
   }
   std::vector<whence::symbols::mapping> mappings() const { return mapped; }

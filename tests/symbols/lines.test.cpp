@@ -141,6 +141,32 @@ TEST_CASE("two lambdas have two names, which tell the functions they are in") {
   }
 }
 
+TEST_CASE("generic and nested lambdas have names as any lambda has") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  build(shop, R"(
+volatile int sink;
+template <class F> [[gnu::always_inline]] inline void visit(F f, int n) { f(n); f(2L * n); }
+namespace shop {
+[[gnu::noinline]] void count(int n) {
+  visit([](auto v) {
+    [v] { for (int i = 0; i < v; ++i) sink = sink + i; }();
+  }, n);
+}
+}
+int main() { shop::count(3); return 0; }
+)",
+        "-O2 -g");
+  const opened file(shop.path("program"));
+  symbols::debug_lines lines(file.get(), -1, shop.path("program"));
+  std::set<std::string> lambdas;
+  for (const std::string& name : all_names(shop, lines)) {
+    if (name.find(" at program.cpp:") != std::string::npos) lambdas.insert(name);
+  }
+  const std::string outer = "shop::count::{lambda at program.cpp:6}";
+  CHECK(lambdas == std::set<std::string>{outer, outer + "::{lambda at program.cpp:7}"});
+}
+
 TEST_CASE("a frame has the column of its row, and the line its function starts in") {
   if (!config::with_libdw) return;
   const workshop shop;

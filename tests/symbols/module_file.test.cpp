@@ -66,6 +66,7 @@ class library {
 
 struct names {
   std::string exported, hidden, notes;
+  bool is_stripped;
 };
 
 names names_in(const library& l, const char* exported) {
@@ -73,7 +74,8 @@ names names_in(const library& l, const char* exported) {
   const symbols::symbolizer::reading open(fresh);
   names n{std::string(fresh.resolve(l.exported(exported)).frames.back().name),
           std::string(fresh.resolve(l.hidden()).frames.back().name),
-          {}};
+          {},
+          fresh.resolve(l.hidden()).is_stripped};
   for (const std::string& note : fresh.notes()) n.notes += note + "\n";
   return n;
 }
@@ -147,12 +149,15 @@ TEST_CASE("a debug file of another build is refused, wherever it lies; one in a 
   const names alone = names_in(l, "exported_real");
   CHECK(alone.exported == "exported_real");
   CHECK(alone.hidden.starts_with("[lib.so+0x"));
+  CHECK(alone.is_stripped);
   shop.run(
       "id=$(readelf -n real.so | sed -n 's/.*Build ID: //p') && mkdir -p cache/$id && "
       "cp other.debug cache/$id/debuginfo");
   CHECK(names_in(l, "exported_real").hidden.starts_with("[lib.so+0x"));
   shop.run("cp real.debug cache/*/debuginfo");
-  CHECK(has(names_in(l, "exported_real").hidden, "hidden_real"));
+  const names cached = names_in(l, "exported_real");
+  CHECK(has(cached.hidden, "hidden_real"));
+  CHECK_FALSE(cached.is_stripped);
   ::unsetenv("DEBUGINFOD_CACHE_PATH");
 }
 

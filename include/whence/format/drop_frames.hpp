@@ -9,7 +9,9 @@
 // pprof drops what profile.proto's drop_frames says (Prune: from the outermost match that has a
 // frame around it); what we show without pprof is told by the same list. So nothing is in it that
 // can run code of the user's: no function that constructs an element, hashes a key or calls a
-// virtual function. Names are short: no template arguments, no parameters.
+// virtual function. Names are short: no template arguments, no parameters. The pattern is for long
+// ones too, which ?names=full and pprof's demangle=full give (pprof cuts them at the first bracket,
+// so that of an argument like (char)97 is not dropped).
 //
 // `block`, `goroutine`, `cpu` and `wall` keep all frames: there the leaf says what is waited for,
 // or computed. Containers are not dropped but hidden, at the leaf end alone, in what is for people:
@@ -102,12 +104,23 @@ inline std::string drop_frames(core::kind k) {
       to += c;
     }
   };
+  const auto add_scope = [&add](std::string& to, std::string_view scope) {
+    constexpr std::string_view own = "whence::";
+    if (scope.empty()) return;
+    if (scope.starts_with(own)) {
+      add(to, "whence::(v1::)?");
+      scope.remove_prefix(own.size());
+    }
+    if (scope.empty()) return;
+    add(to, scope.substr(0, scope.size() - 2));
+    to += "(<.*>)?::";
+  };
   for (const dropped_names& d : dropped_in(k)) {
     const bool in_std = d.scope.starts_with(std_scope);
     const std::string_view scope = in_std ? d.scope.substr(std_scope.size()) : d.scope;
     std::string& to = in_std ? of_std : others;
     if (!to.empty()) to += '|';
-    add(to, scope);
+    add_scope(to, scope);
     const bool several = !scope.empty() && d.names.find('|') != std::string_view::npos;
     if (several) to += '(';
     add(to, d.names);

@@ -4,8 +4,10 @@
 // Readers then do not look for it themselves: pprof, symbolz and Pyroscope pass over a module that
 // has functions, and complete one that has none, if they have its file.
 //
-// A module is without symbols if none of its addresses in the profile has a name. Nobody can add
-// any to what is no file: that keeps what it has.
+// A module is without symbols if none of its addresses in the profile has a name, and so is a
+// stripped one if any has none: a program exports functions of the standard library's templates,
+// and whoever sees one of them must not take it for all. What has no name in a module with symbols
+// has none elsewhere. Nobody can add any to what is no file: that keeps what it has.
 #ifndef WHENCE_FORMAT_KNOWN_PARTS_HPP
 #define WHENCE_FORMAT_KNOWN_PARTS_HPP
 
@@ -25,16 +27,21 @@ class known_parts {
  public:
   struct parts {
     bool functions = false, files = false, lines = false, inlined = false;
+    bool incomplete = false;  // others may know more
   };
 
   // Mappings are numbered from 1. Throws: std::bad_alloc.
   known_parts(std::span<const symbols::mapping> mappings, symbol_mode mode)
       : mappings_(mappings), mode_(mode) {
     const bool all = mode == symbol_mode::all;
-    known_.resize(mappings.size(), parts{all, all, all, all});
+    known_.resize(mappings.size(), parts{all, all, all, all, false});
   }
 
-  void add(std::uint64_t mapping, std::span<const symbols::frame> frames) noexcept {
+  // `is_stripped`: the module has no names but those it exports.
+  void add(std::uint64_t mapping, std::span<const symbols::frame> frames,
+           bool is_stripped) noexcept {
+    if (is_stripped && mode_ != symbol_mode::all && !is_named(frames))
+      known_[mapping - 1].incomplete = true;
     parts& known = known_[mapping - 1];
     // Our own names for what is no code, all there is to know of it.
     if (mappings_[mapping - 1].start < core::first_code_address) known.functions = true;
@@ -47,15 +54,25 @@ class known_parts {
     known.inlined = known.inlined || known.lines;
   }
 
-  const parts& of(std::uint64_t mapping) const noexcept { return known_[mapping - 1]; }
+  parts of(std::uint64_t mapping) const noexcept {
+    const parts& known = known_[mapping - 1];
+    return known.incomplete ? parts{} : known;
+  }
 
-  // Whether its addresses have no names, so that others may add them.
-  bool is_deferred(std::uint64_t mapping) const noexcept {
-    return mode_ == symbol_mode::deferred && !of(mapping).functions &&
+  // Whether an address is left without lines, so that others may add its names.
+  bool is_deferred(std::uint64_t mapping, std::span<const symbols::frame> frames) const noexcept {
+    return mode_ == symbol_mode::deferred && !of(mapping).functions && !is_named(frames) &&
            mappings_[mapping - 1].filename.starts_with('/');
   }
 
  private:
+  static bool is_named(std::span<const symbols::frame> frames) noexcept {
+    for (const symbols::frame& f : frames) {
+      if (!symbols::is_placeholder(f.name)) return true;
+    }
+    return false;
+  }
+
   std::span<const symbols::mapping> mappings_;
   symbol_mode mode_;
   std::vector<parts> known_;

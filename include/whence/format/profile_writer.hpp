@@ -205,10 +205,16 @@ class basic_profile_writer {
     return {&pseudo_, 1};
   }
 
+  bool is_stripped(std::uintptr_t address) {
+    return options_.symbols != symbol_mode::none && !core::is_pseudo(address) &&
+           code_.resolve(address).is_stripped;
+  }
+
   known_parts find_known(const mapping_table& mappings, std::span<const std::uintptr_t> places) {
     known_parts known(mappings.mappings(), options_.symbols);
     for (std::size_t n = 0; n < places.size(); ++n) {
-      known.add(mappings.id(places[n]), frames_of(addresses_.addresses()[n]));
+      const std::uintptr_t address = addresses_.addresses()[n];
+      known.add(mappings.id(places[n]), frames_of(address), is_stripped(address));
     }
     return known;
   }
@@ -223,7 +229,7 @@ class basic_profile_writer {
           inlined_ == inlined_frames::apart ? 1 : sys::most<std::size_t>(frames.size(), 1);
       for (std::size_t i = 0; i == 0 || i < frames.size(); i += step) {
         write_location(++id, mapping, places[n],
-                       known.is_deferred(mapping)
+                       known.is_deferred(mapping, frames)
                            ? std::span<const symbols::frame>{}
                            : frames.subspan(i, sys::least(step, frames.size() - i)));
       }
@@ -289,7 +295,7 @@ class basic_profile_writer {
         encoder_.uint64(proto::mapping::file_offset, m.offset);
         encoder_.int64(proto::mapping::filename, file);
         encoder_.int64(proto::mapping::build_id, build_id);
-        const known_parts::parts& has = known.of(id);
+        const known_parts::parts has = known.of(id);
         encoder_.boolean(proto::mapping::has_functions, has.functions);
         encoder_.boolean(proto::mapping::has_filenames, has.files);
         encoder_.boolean(proto::mapping::has_line_numbers, has.lines);

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How a module with the reading code meets the root: finds the first copy in the process, opens it
-// if that was not done yet, and makes it known to all modules. Runs once a module, on its first
-// slow path.
+// if it is not open yet, and makes it known to all modules. Runs once a module, on its first slow
+// path.
 //
-// The loader's list lock is only ever taken alone: never while a lock of ours is held, and nothing
-// that runs under it takes one.
+// The loader's list lock is only ever taken alone: never while a lock of this library is held, and
+// code that runs under it takes none of them.
 #ifndef WHENCE_PROFILE_ATTACH_HPP
 #define WHENCE_PROFILE_ATTACH_HPP
 
@@ -42,19 +42,19 @@ void for_each_link(Visit visit) noexcept {
   });
 }
 
-// Brings the hot words of all modules up to date. What is stored is read under the loader's lock,
-// so of two changes the later one is the last everywhere.
+// Brings the hot words of all modules up to date. The values are read under the loader's lock, so
+// the later of two changes is the last in every module.
 inline void publish_hot_words(const process_state& s) noexcept {
   for_each_link([&s](instruments::module_link& link) {
-    // The mask before the floor: a thread that samples by the new floor may hand out blocks that
-    // are not aligned.
+    // Stores the mask before the floor: a thread that samples by the new floor may hand out blocks
+    // that are not aligned.
     link.hot.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
                              std::memory_order_relaxed);
     link.hot.floor.store(s.heap.shown_floor(), std::memory_order_release);
   });
 }
 
-// Makes the root known to all modules: first that each can see the end of a block, and only then
+// Makes the root known to all modules: first each learns to see the end of a block, and only then
 // that blocks are sampled.
 inline void publish_root(process_state& s) noexcept {
   for_each_link([&s](instruments::module_link& link) {
@@ -104,16 +104,16 @@ inline bool open_root(process_state& s) noexcept {
   return true;
 }
 
-// What a module with the reading code does before its constructors run, and before they register
-// handlers of fork. Hidden: it is about this module's link.
+// Runs in a module with the reading code before its constructors, and before they register handlers
+// of fork. Hidden, because it uses this module's link.
 [[gnu::visibility("hidden")]] inline void prepare_module() noexcept {
   fork_handlers::install();
   instruments::here.own.store(&recording, std::memory_order_release);
   instruments::here.attach.store([]() noexcept { state(); }, std::memory_order_release);
 }
 
-// A library meets the root inside dlopen, because later it may be under a lock of the program's
-// that a thread in dlopen wants: keeping a plugin loaded takes the loader's lock.
+// A library meets the root inside dlopen, because later it may hold a lock of the program's that a
+// thread in dlopen waits for: keeping a plugin loaded takes the loader's lock.
 [[gnu::visibility("hidden")]] inline void prepare_early() noexcept {
   prepare_module();
 #if defined(__PIC__) && !defined(__PIE__)
@@ -126,7 +126,7 @@ inline bool open_root(process_state& s) noexcept {
 [[gnu::always_inline]] inline void declare_module() noexcept {
   WHENCE_ELF_NOTE_WITH_FUNCTION("whenceR", WHENCE_LAYOUT, &own_state);
 #if !WHENCE_RECORDS
-  // What recording pages leave out.
+  // Recording pages leave this note out.
   WHENCE_ELF_NOTE_WITH_FUNCTION("whence1", WHENCE_LAYOUT, &instruments::here);
 #endif
   WHENCE_CALL_EARLY_WITH_FUNCTION("whence_prepare", &prepare_early);
@@ -144,7 +144,7 @@ inline bool open_root(process_state& s) noexcept {
     return true;
   });
   sys::pin(first);
-  // Before a lock is taken that a child of fork could find held.
+  // Called before taking a lock that a child of fork could find held.
   fork_handlers::install();
   if (!first->unwinder.open() || !open_root(*first)) return nullptr;
   if (const char* const warning = settings_warning(settings_difference());
@@ -152,8 +152,8 @@ inline bool open_root(process_state& s) noexcept {
     say(warning);
   }
   publish_root(*first);
-  if (first == &own_state) sys::spare.refill();  // one a process
-  // Release pairs with state(): whoever sees the root finds it open.
+  if (first == &own_state) sys::spare.refill();  // one per process
+  // Release pairs with state(): a thread that sees the root finds it open.
   root.store(first, std::memory_order_release);
   return first;
 }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Says of an address, without a lock, that it is certainly not a sampled block. A counting Bloom
+// Tells without a lock that an address is certainly not a sampled block. It is a counting Bloom
 // filter with one hash: 2^18 counters of 8 bits, touched page by page. A counter that reaches 255
-// stays there, so that it can only err towards "perhaps".
+// stays there, so it can only err towards "perhaps".
 //
 // Lock-free. Never allocates from the heap, never throws.
 #ifndef WHENCE_PROFILE_BLOCK_FILTER_HPP
@@ -18,7 +18,7 @@ namespace whence::inline v1::core {
 
 class block_filter {
  public:
-  // Requires: called once, before anything else. False: the kernel refuses.
+  // Requires: called once, before anything else. False if the kernel refuses.
   bool open() noexcept {
     counters_ = static_cast<counter*>(sys::map_pages(size * sizeof(counter)));
     return counters_ != nullptr;

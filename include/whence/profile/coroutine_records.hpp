@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of each living coroutine that is tracked: where it was made, whether and where it
-// is suspended, and which coroutine awaits it. Two cache lines each, taken when it begins and given
-// back when it is destroyed, on whatever thread. Records never move and are never freed
-// (sys/segments.hpp); there are more when all are taken.
+// What is known about each living coroutine that is tracked: where it was made, whether and where
+// it is suspended, and which coroutine awaits it. A record is two cache lines, taken when the
+// coroutine begins and given back when it is destroyed, on any thread. Records never move and are
+// never freed (sys/segments.hpp); there are more when all are taken.
 //
 //   free list:  { times it has changed, 32 bits | number of the first, 32 bits }
 //
@@ -27,14 +27,14 @@
 
 namespace whence::inline v1::core {
 
-// A coroutine, as long as it lives: its record may be another's later.
+// Refers to a coroutine as long as it lives; its record may be another's later.
 struct coroutine_ref {
   const coroutine_record* record = nullptr;
   std::uint32_t life = 0;
   friend bool operator==(const coroutine_ref&, const coroutine_ref&) = default;
 };
 
-// What is written of a suspension before it begins.
+// What is written about a suspension before it begins.
 struct suspension_place {
   std::uintptr_t pc = 0;  // the return address of co_await's call
   std::uint32_t labels = 0;
@@ -42,7 +42,7 @@ struct suspension_place {
 };
 
 struct coroutine_record {
-  wait_slot suspension;  // goes on while the coroutine is suspended; a wait where it has a bucket
+  wait_slot suspension;  // goes on while the coroutine is suspended; a wait if it has a bucket
   std::atomic<std::uint32_t> life{0};  // odd while the coroutine lives
   std::uint32_t number = 0;            // from 1 on
   std::atomic<stack::bucket*> created{nullptr};
@@ -56,17 +56,17 @@ struct coroutine_record {
 
   coroutine_ref ref() const noexcept { return {this, life.load(std::memory_order_acquire)}; }
 
-  // By whoever suspends `caller`.
+  // Called by the thread that suspends `caller`.
   void await_from(coroutine_record& caller) noexcept {
     awaiter.store(&caller, std::memory_order_release);
     awaiter_life.store(caller.life.load(std::memory_order_relaxed), std::memory_order_release);
     awaiter_sequence.store(caller.suspension.sequence.load(std::memory_order_relaxed),
                            std::memory_order_release);
-    // It waits for what this one waits for, which is counted there.
+    // The caller waits for what this coroutine waits for, which is counted here.
     caller.suspension.bucket.store(nullptr, std::memory_order_release);
   }
 
-  // By whoever runs the coroutine, before anybody can resume it.
+  // Called by the thread that runs the coroutine, before any thread can resume it.
   void suspend(const suspension_place& p, const wait_in_progress& w) noexcept {
     // Release, as in wait_slot::begin.
     pc.store(p.pc, std::memory_order_release);
@@ -76,7 +76,7 @@ struct coroutine_record {
   }
 };
 
-// A suspension that went on when it was read.
+// A suspension that was in progress when it was read.
 struct suspended_coroutine {
   coroutine_ref self, awaiter;
   std::uint32_t sequence = 0, awaiter_sequence = 0;
@@ -84,7 +84,7 @@ struct suspended_coroutine {
   const stack::bucket* created = nullptr;
   suspension_place place;
 
-  // False where the coroutine runs, or changed meanwhile, three times.
+  // False if the coroutine runs, or changed meanwhile three times.
   bool read(const coroutine_record& r) noexcept {
     for (int attempt = 0; attempt < 3; ++attempt) {
       if (read_once(r)) return true;
@@ -114,7 +114,7 @@ struct suspended_coroutine {
   }
 };
 
-// Reads the coroutine that awaits `c`. False where there is none, or none any more: an awaiter that
+// Reads the coroutine that awaits `c`. False if no coroutine awaits it (any more): an awaiter that
 // has gone on since (its generator yielded) may be suspended again, but for something else.
 inline bool read_awaiter(const suspended_coroutine& c, suspended_coroutine& awaiter) noexcept {
   return c.awaiter.record != nullptr && awaiter.read(*c.awaiter.record) &&
@@ -125,7 +125,7 @@ class coroutine_records {
  public:
   constexpr explicit coroutine_records(sys::arena& memory) noexcept : arena_(memory) {}
 
-  // nullptr where there is no memory.
+  // nullptr if memory is exhausted.
   coroutine_record* take() noexcept {
     coroutine_record* r = take_free();
     if (r == nullptr) r = take_fresh();
@@ -154,7 +154,7 @@ class coroutine_records {
   }
 
  private:
-  using records = sys::segments<coroutine_record, 24>;  // a thousand million coroutines
+  using records = sys::segments<coroutine_record, 24>;  // 10^9 coroutines
 
   static constexpr std::uint64_t changed(std::uint64_t head, std::uint32_t first) noexcept {
     return ((head >> 32) + 1) << 32 | first;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The coroutines of a dump: those that are suspended and that no suspended coroutine awaits, since
-// the others are in the stack of the one that they wait for.
+// The coroutines of a dump: those that are suspended and await no suspended coroutine, because the
+// others are in the stack of the one that they wait for.
 #ifndef WHENCE_PROFILE_COROUTINE_STACKS_HPP
 #define WHENCE_PROFILE_COROUTINE_STACKS_HPP
 
@@ -25,11 +25,11 @@
 
 namespace whence::inline v1::core {
 
-// No thread has a number as high (kernel: PID_MAX_LIMIT).
+// No thread has so high a number (kernel: PID_MAX_LIMIT).
 inline constexpr ::pid_t first_coroutine = 1 << 22;
 
-// Those at the inner end of each chain, and one of each circle of coroutines that await each other.
-// Requires: there is a root of coroutines. Throws: std::bad_alloc.
+// Finds those at the inner end of each chain, and one of each circle of coroutines that await each
+// other. Requires: there is a root of coroutines. Throws: std::bad_alloc.
 inline std::vector<suspended_coroutine> suspended_leaves(const process_state& s) {
   std::vector<suspended_coroutine> all;
   s.coroutines.load(std::memory_order_acquire)->records->for_each([&](const coroutine_record& r) {
@@ -65,7 +65,7 @@ inline std::vector<suspended_coroutine> suspended_leaves(const process_state& s)
   return leaves;
 }
 
-// As coroutine_root.
+// The members are those of coroutine_root.
 inline std::size_t count_coroutines(const process_state& s) {
   return suspended_leaves(s).size();
 }
@@ -76,8 +76,8 @@ inline void add_coroutine_waits(const process_state& s, waits_in_progress& waits
   });
 }
 
-// For the child of a fork: whoever was resuming a coroutine is not there to say that its wait has
-// been counted.
+// Runs in the child of a fork: a thread that was resuming a coroutine is gone, and cannot tell that
+// its wait was counted.
 inline void forget_resuming_threads(process_state& s) noexcept {
   s.coroutines.load(std::memory_order_acquire)->records->for_each([](coroutine_record& r) {
     const std::uint32_t now = r.suspension.sequence.load(std::memory_order_relaxed);
@@ -85,8 +85,8 @@ inline void forget_resuming_threads(process_state& s) noexcept {
   });
 }
 
-// The stack of `c`; where it has gone on since it was read, that of its next suspension or of the
-// coroutine that awaits it, which it then is. False where neither is suspended.
+// Takes the stack of `c`. If `c` has gone on since it was read, `c` becomes its next suspension, or
+// the coroutine that awaits it. False if neither is suspended.
 inline bool read_stack(suspended_coroutine& c, unwind::trace& t) noexcept {
   for (int attempt = 0; attempt < 8; ++attempt) {
     t.depth = 0;

@@ -30,7 +30,7 @@ inline constexpr int contention_counter = 0;
 inline constexpr int delay_counter = 1;
 inline constexpr int sample_counter = 0;
 inline constexpr int time_counter = 1;
-inline constexpr int overflow_bytes = 2;  // from a counter of objects to the one of their bytes
+inline constexpr int overflow_bytes = 2;  // from a counter of objects to that of their bytes
 
 // Counts one block of `bytes` as allocated or freed.
 inline void count_block(stack::bucket& b, std::size_t bytes, int counter) noexcept {

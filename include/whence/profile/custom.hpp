@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The values of custom profiles, by key: what profile::add and profile::remove are made of.
+// The values of custom profiles, by key: profile::add and profile::remove are made of these
+// functions.
 #ifndef WHENCE_PROFILE_CUSTOM_HPP
 #define WHENCE_PROFILE_CUSTOM_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A window of any profile: what it says at one moment, less what it said at an earlier one.
+// A window of any profile: its values at one moment, less those at an earlier one.
 #ifndef WHENCE_PROFILE_DIFFERENCE_HPP
 #define WHENCE_PROFILE_DIFFERENCE_HPP
 
@@ -34,14 +34,14 @@ enum class below_zero : bool { is_zero, is_kept };
 // Which values of a kind are subtracted.
 enum class subtracted : bool {
   all,
-  sums,  // those that only ever grow: of heap, not what is in use (as godeltaprof has it)
+  sums,  // those that only grow: for heap, not what is in use (as godeltaprof)
 };
 
-// Whether those can be told that are there at the earlier moment alone.
+// Tells whether rows that exist at the earlier moment alone are kept.
 enum class gone_rows : bool { are_forgotten, are_kept };
 
 // Cost: 48 bytes a row and its place in the index, as long as the window or until the next delta;
-// where gone rows are kept, the rows themselves as well.
+// if gone rows are kept, the rows as well.
 class earlier_rows {
  public:
   // Throws: std::bad_alloc.
@@ -60,7 +60,7 @@ class earlier_rows {
 
   std::int64_t time_ns() const noexcept { return time_ns_; }
 
-  // Makes it what was added since. Each row of the later moment once.
+  // Reduces the row to what was added since. Called once for each row of the later moment.
   void subtract_from(profile_row& row, subtracted which, below_zero negative) {
     const stack::hash128 identity = identity_of(row);
     const std::uint32_t at =
@@ -70,7 +70,8 @@ class earlier_rows {
     subtract(row, rows_[at].values, which, negative);
   }
 
-  // Then: visit(row) for those that are there no more, below zero. Requires: they are kept.
+  // Called then: visit(row) for each row that is gone, with values below zero. Requires: gone rows
+  // are kept.
   template <class Visit>
   void for_each_gone(Visit visit) const {
     for (std::size_t i = 0; i < met_.size(); ++i) {
@@ -99,13 +100,13 @@ class earlier_rows {
     }
   }
 
-  static constexpr std::size_t first_in_use = 2;  // of memory_kind's values
+  static constexpr std::size_t first_in_use = 2;  // index into memory_kind's values
 
   const kind kind_;
   const std::int64_t time_ns_;
   std::vector<known> rows_;
-  sys::flat_index index_;   // of rows_
-  profile_snapshot whole_;  // where gone rows are kept
+  sys::flat_index index_;   // places in rows_
+  profile_snapshot whole_;  // if gone rows are kept
   std::vector<bool> met_;   // likewise
 };
 

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Start values of the knobs from the environment: WHENCE_HEAP_RATE and WHENCE_MEMORY_LIMIT in
-// bytes, WHENCE_STACK_DEPTH in frames. What is not a number in range is refused aloud.
+// bytes, WHENCE_STACK_DEPTH in frames. A value that is not a number in range is refused with a
+// message.
 #ifndef WHENCE_PROFILE_ENVIRONMENT_HPP
 #define WHENCE_PROFILE_ENVIRONMENT_HPP
 
@@ -13,14 +14,14 @@
 
 namespace whence::inline v1::core {
 
-// A line for whoever runs the program. Never fails, never allocates.
+// Prints a line on stderr. Never fails, never allocates.
 inline void say(const char* line) noexcept {
   std::size_t length = 0;
   while (line[length] != '\0') ++length;
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line, length);
 }
 
-// The variable's value, `otherwise` where it is unset or no number from `least` to `most`.
+// The variable's value, `otherwise` if it is unset or not a number from `least` to `most`.
 inline std::int64_t environment_number(const char* name, std::int64_t least, std::int64_t most,
                                        std::int64_t otherwise) noexcept {
   const char* const text = std::getenv(name);

@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A child of fork has one thread, and every lock as it was: so the forking thread holds them all
+// A child of fork has one thread, and every lock as it was: so the forking thread holds all locks
 // across the call, and the child finds them free and every map whole.
 //
-// Ours have to be the last locks taken, since a program's own handler may take a lock whose holder
-// is about to record something. Handlers that prepare run in the reverse order of registration:
-// hence each module registers before its other constructors run, and holds no locks but those of
-// its own copy of the root. (Where the root is a plugin's, a program's handlers came before it.)
+// The library's locks have to be the last ones taken, because a program's own handler may take a
+// lock whose holder is about to record something. Handlers that prepare run in the reverse order of
+// registration: hence each module registers before its other constructors run, and holds only the
+// locks of its own copy of the root. (If the root is a plugin's, a program's handlers came before
+// it.)
 #ifndef WHENCE_PROFILE_FORK_HPP
 #define WHENCE_PROFILE_FORK_HPP
 
@@ -21,7 +22,7 @@
 
 namespace whence::inline v1::core {
 
-// Hidden: each module registers its own functions, whatever it exports.
+// Hidden, so that each module registers its own functions, whatever it exports.
 struct [[gnu::visibility("hidden")]] fork_handlers {
   // Thread-safe; a module does it once.
   static void install() noexcept {
@@ -68,9 +69,9 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     sys::loader_walk.unlock();
   }
 
-  // Children would all sample where the parent's next samples are, and by its next numbers: so the
-  // one thread of the child draws anew. (In a module that only records it keeps the draw it had,
-  // which is as good for one child as any other.) The root's module is the first to come here.
+  // All children would sample where the parent's next samples are, and with its next numbers: so
+  // the one thread of the child draws anew. (In a module that only records it keeps its draw, which
+  // is as good for one child as any other.) The root's module is the first to come here.
   static void in_child() noexcept {
     if (held_) {
       own_state.threads.forget_other_threads();
@@ -86,7 +87,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
   }
 
   static inline constinit std::atomic<bool> installed_{false};
-  // Of the fork under way; guarded by loader_walk.
+  // The state of the fork in progress; guarded by loader_walk.
   static inline constinit bool held_ = false;
   static inline constinit const fork_hooks* hooks_ = nullptr;
 };

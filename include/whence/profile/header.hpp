@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The header of a live profile's snapshot: its period, the moment, and the comments that say what
-// the reader should know: the version, what was lost, what cannot be trusted.
+// The header of a live profile's snapshot: its period, the moment, and the comments for the reader:
+// the version, what was lost, what cannot be trusted.
 #ifndef WHENCE_PROFILE_HEADER_HPP
 #define WHENCE_PROFILE_HEADER_HPP
 

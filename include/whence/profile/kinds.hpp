@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What each kind of profile is made of: one row a kind, to be read against Go's runtime/pprof
+// What each kind of profile is made of: one row per kind, to be compared with Go's runtime/pprof
 // (src/runtime/pprof/pprof.go, protomem.go) line by line. Adding a kind adds a row.
 #ifndef WHENCE_PROFILE_KINDS_HPP
 #define WHENCE_PROFILE_KINDS_HPP
@@ -24,7 +24,7 @@ struct kind_info {
   value_type values[max_values];
   value_type period_type;
   const char* default_sample_type;  // empty: clients show the last one
-  value_type number;                // the numeric label, if any
+  value_type number;                // the numeric label, if it has one
 };
 
 // heap and allocs differ in what clients show first.
@@ -70,7 +70,7 @@ inline constexpr kind_info kinds[kind_count] = {
      "",
      {}},
     count_kind("threadcreate", "Stack traces that led to the creation of new OS threads"),
-    // Seen by sessions alone, never by name. (fgprof names the second so.)
+    // Only sessions use these; no lookup by name finds them. (The second has fgprof's name.)
     {"cpu",
      "Stack traces of threads on the CPU, by time",
      2,
@@ -92,7 +92,7 @@ constexpr const kind_info& info(kind k) {
   return kinds[static_cast<int>(k)];
 }
 
-// Recording pages know the names alone (instruments/kind.hpp).
+// Recording pages know only the names (instruments/kind.hpp).
 static_assert([] {
   for (int k = 0; k < kind_count; ++k) {
     for (int i = 0; kinds[k].name[i] != '\0' || kind_names[k][i] != '\0'; ++i) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is alive now: from an address or a user's value to the bucket its begin was counted in, so
-// that its end is counted there too.
+// that its end is counted there, too.
 //
 // 64 shards, each a lock and an open-addressing array with linear probing:
 //
@@ -9,7 +9,7 @@
 //
 // An empty slot has a zero word. Erasing shifts the rest of the run back, so there are no
 // tombstones; an array doubles at 3/4 full, so an entry of an 8-byte key costs 21 to 43 bytes.
-// A key may stand once for each profile: the bucket says whose it is.
+// A key may stand once for each profile: the bucket tells which.
 //
 // Thread-safe. Not for signal handlers. Never allocates from the heap, never throws.
 #ifndef WHENCE_PROFILE_LIVE_MAP_HPP
@@ -47,7 +47,7 @@ class live_map {
 
   constexpr explicit live_map(sys::memory_budget& budget) noexcept : budget_(budget) {}
 
-  // Maps the shards. Requires: called once, before anything else. False: the kernel refuses.
+  // Maps the shards. Requires: called once, before anything else. False if the kernel refuses.
   bool open() noexcept {
     void* const pages = sys::map_pages(sizeof(shard) * shard_count);
     if (pages == nullptr) return false;
@@ -92,7 +92,7 @@ class live_map {
     return {};
   }
 
-  // For fork: hold every shard, so that the child's copy is whole.
+  // fork holds every shard, so that the child's copy is whole.
   void lock_all() noexcept {
     if (shards_ == nullptr) return;
     for (std::size_t i = 0; i < shard_count; ++i) shards_[i].lock.lock();
@@ -127,7 +127,7 @@ class live_map {
     return {bucket_of(word), static_cast<std::uint16_t>(word >> 48)};
   }
 
-  // The shard from the upper bits, the slot from those below, so that neither tells the other.
+  // The shard comes from the upper bits, the slot from those below, so that they are independent.
   shard& shard_of(std::uint64_t hash) const noexcept { return shards_[hash >> 58]; }
   static std::size_t home(std::uint64_t hash, std::size_t capacity) noexcept {
     return hash & (capacity - 1);

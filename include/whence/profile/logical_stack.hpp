@@ -7,7 +7,7 @@
 //   [created by]
 //   the stack that made the last of them
 //
-// A coroutine that awaits one that runs just now has the frames up to itself.
+// The stack of a coroutine that awaits a running one begins at itself.
 #ifndef WHENCE_PROFILE_LOGICAL_STACK_HPP
 #define WHENCE_PROFILE_LOGICAL_STACK_HPP
 
@@ -21,19 +21,20 @@
 
 namespace whence::inline v1::core {
 
-// Appends the stack of `c` to `t`. Thread-safe; if `c` goes on afterwards, that was its stack.
+// Appends the stack of `c` to `t`. Thread-safe; if `c` goes on afterwards, that was its stack
+// before.
 inline void append_stack(suspended_coroutine c, unwind::trace& t) noexcept {
   const auto push = [&t](std::uintptr_t pc) {
     t.truncated = t.truncated || t.depth == t.capacity;
     if (!t.truncated) t.pcs[t.depth++] = pc;
   };
-  // One that was not started yet is where it was made.
+  // A coroutine that was not started yet is where it was made.
   const bool started = c.place.how != suspended::at_start;
   const coroutine_ref first = c.self;
   while (started && !t.truncated) {
     push(c.place.pc);
     suspended_coroutine next;
-    // In a circle each of them is shown once.
+    // Each coroutine of a circle is shown once.
     if (!read_awaiter(c, next) || next.self == first) break;
     c = next;
   }

@@ -4,7 +4,7 @@
 // destructible object, alive before the first constructor and after the last destructor. Its parts
 // hand each other what they need; a lower folder never looks the root up.
 //
-// Each executable or plugin that has the reading code carries one such object, told of by a note
+// Each executable or plugin that has the reading code carries one such object, announced by a note
 // (sys/elf_note.hpp); the first in link-map order is the root. A module meets it at its first slow
 // path, in attach(). Not for signal handlers before that.
 #ifndef WHENCE_PROFILE_PROCESS_STATE_HPP
@@ -46,7 +46,7 @@ struct process_state;
 class wait_slots;
 struct coroutine_root;
 
-// What a fork calls of those above.
+// The functions that a fork calls.
 struct fork_hooks {
   void (*before)(process_state&) noexcept;
   void (*in_parent)(process_state&) noexcept;
@@ -63,8 +63,8 @@ struct sampling_root {
   std::atomic<samplers::thread_dumper*> dumper{nullptr};
   std::atomic<samplers::running_profile*> cpu_profile{nullptr};  // start_cpu_profile
   std::atomic<samplers::own_threads*> own{nullptr};
-  std::atomic<::pid_t> process{0};  // whose the samplers are
-  // The functions are of modules that are never unloaded.
+  std::atomic<::pid_t> process{0};  // the process that owns the samplers
+  // The functions belong to modules that are never unloaded.
   std::atomic<void (*)(process_state&) noexcept> thread_begins{nullptr};  // in the thread
   std::atomic<const fork_hooks*> hooks{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_cpu{nullptr};
@@ -73,7 +73,7 @@ struct sampling_root {
 };
 
 struct process_state {
-  // Used in the first copy alone.
+  // Only the first copy uses these.
   const instruments::recorder* const table = &recording;
 
   sys::memory_budget budget{
@@ -90,7 +90,7 @@ struct process_state {
   live_map<std::uint64_t> values{budget};  // custom: values of up to 8 bytes
   live_map<wide_key> wide_values{budget};  // custom: wider ones
   block_filter filter;
-  // Each made by the first of its kind, never freed.
+  // Each is made when its first event comes, and never freed.
   std::atomic<wait_slots*> waits{nullptr};
   std::atomic<coroutine_root*> coroutines{nullptr};
   thread_records threads{arena};
@@ -105,7 +105,7 @@ struct process_state {
   std::atomic<std::uintptr_t> free_mask{tagged_only};
   std::atomic<int> stack_depth{
       static_cast<int>(instruments::default_of(instruments::knob::stack_depth))};
-  std::atomic<bool> links_published{false};  // every module's code sees the table
+  std::atomic<bool> links_published{false};  // the code of every module sees the table
   std::atomic<bool> mixed_settings{false};
 
   sys::spin_lock knobs;  // one change of a knob at a time
@@ -116,18 +116,19 @@ struct process_state {
   profile& of(kind k) const noexcept { return *predefined[static_cast<int>(k)]; }
 };
 
-// Hidden: each module's own.
+// Hidden, so that each module has its own.
 [[gnu::visibility("hidden")]] inline constinit process_state own_state{};
 
 [[gnu::visibility("hidden")]] inline constinit std::atomic<process_state*> root{nullptr};
-// Lets a child of fork forget the waits of threads it does not have. Of a module whose code waits.
+// Makes a child of fork forget the waits of threads it does not have. Set by a module whose code
+// waits.
 [[gnu::visibility("hidden")]] inline constinit std::atomic<void (*)(process_state&) noexcept>
     forget_waits{nullptr};
 
-// Hidden, as is `state`: they are about this module's pointer.
+// Hidden, as is `state`: both use this module's pointer.
 [[gnu::visibility("hidden")]] process_state* attach() noexcept;
 
-// The root. nullptr only where the kernel gave no memory to open it: nothing is recorded then.
+// The root. nullptr only if the kernel gave no memory to open it: then nothing is recorded.
 [[gnu::visibility("hidden")]] inline process_state* state() noexcept {
   // Acquire pairs with attach: the root is open.
   process_state* const s = root.load(std::memory_order_acquire);

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // class profile: a name over a list of buckets. Profiles are made in the arena and never freed, so
-// a reference to one is good for the life of the process.
+// a reference to one stays valid for the life of the process.
 //
-// What programs call is defined in impl/profile.ipp, which <whence/profile.hpp> brings.
+// The functions that programs call are defined in impl/profile.ipp, which <whence/profile.hpp>
+// includes.
 #ifndef WHENCE_PROFILE_PROFILE_HPP
 #define WHENCE_PROFILE_PROFILE_HPP
 
@@ -28,28 +29,28 @@ class profile {
   std::string_view name() const noexcept { return name_; }
   std::string_view description() const noexcept { return description_; }
 
-  // Custom: the values in the profile now. Every other: its stacks, those of freed memory included
-  // (Go: Profile.Count). Thread-safe.
+  // The number of values that a custom profile has now; of every other profile the number of
+  // stacks, those of freed memory included (Go: Profile.Count). Thread-safe.
   std::size_t count() const noexcept;
 
   // Adds `value` with the stack of the caller, less its `skip` innermost frames. Thread-safe.
-  // Throws: std::logic_error on a predefined profile or a negative skip; std::invalid_argument
-  // where the value is already in the profile.
+  // Throws: std::logic_error on a predefined profile or a negative skip; std::invalid_argument if
+  // the value is already in the profile.
   void add(profile_key value, int skip = 0);
 
-  // Takes `value` out; false where it is not in the profile. Thread-safe.
+  // Takes `value` out; false if it is not in the profile. Thread-safe.
   // Throws: std::logic_error on a predefined profile.
   bool remove(profile_key value);
 
   // Writes the profile: debug <= 0 gzip-compressed profile.proto with symbols, else Go's text. Text
-  // has short names, or those of options.names.
-  // The write's error is returned. Thread-safe, and concurrent with recording.
+  // has short names, or those of options.names. Returns the error of writing.
+  // Thread-safe, and concurrent with recording.
   [[nodiscard]] std::error_code write_to(sink out, int debug = 0, write_options options = {}) const;
 
-  // The same, typed, for tests and tools.
+  // The same as typed data, for tests and tools.
   profile_snapshot snapshot() const;
 
-  // For instruments and writers, not for programs.
+  // Instruments and writers use these, programs do not.
   core::kind kind() const noexcept { return kind_; }
   stack::bucket_list& rows() noexcept { return rows_ != nullptr ? *rows_ : lost(); }
   const stack::bucket_list& rows() const noexcept { return rows_ != nullptr ? *rows_ : lost(); }
@@ -62,7 +63,8 @@ class profile {
     own_rows_.id = id;
   }
 
-  // Of a profile that was named before any module of the process read (instruments::no_profile).
+  // The rows of a profile that was named before any module of the process read
+  // (instruments::no_profile).
   static stack::bucket_list& lost() noexcept {
     static constinit stack::bucket_list rows{};
     return rows;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every profile of the process by name: a chain that only grows, read without a lock, and a lock
-// for those who add to it. Go: the global map behind runtime/pprof.NewProfile and Lookup.
+// for threads that add to it. Go: the global map behind runtime/pprof.NewProfile and Lookup.
 #ifndef WHENCE_PROFILE_PROFILE_DIRECTORY_HPP
 #define WHENCE_PROFILE_PROFILE_DIRECTORY_HPP
 
@@ -21,7 +21,7 @@ namespace whence::inline v1 {
 
 class profile_directory {
  public:
-  static constexpr std::uint16_t last_id = UINT16_MAX - 2;  // two are the samplers'
+  static constexpr std::uint16_t last_id = UINT16_MAX - 2;  // the samplers have two
 
   constexpr explicit profile_directory(sys::arena& memory) noexcept : arena_(memory) {}
 
@@ -42,7 +42,7 @@ class profile_directory {
     bool fresh;   // false: the name was there
   };
 
-  // The profile of that name, made if there is none. A new one shows the rows of `shown`, if given,
+  // The profile of that name, made if it is missing. A new one shows the rows of `shown`, if given,
   // instead of its own.
   made find_or_make(std::string_view name, std::string_view description, core::kind kind,
                     const profile* shown = nullptr) noexcept {
@@ -56,7 +56,8 @@ class profile_directory {
     return {p, true};
   }
 
-  // A profile that find never returns, in memory of the caller's. Its id, 0, is no other's.
+  // Makes a profile that find never returns, in the caller's memory. No other profile has its id,
+  // 0.
   static profile* make_unlisted(void* memory) noexcept {
     return ::new (memory) profile("nowhere", {}, core::kind::custom, 0);
   }

@@ -2,7 +2,7 @@
 //
 // What a user adds to a custom profile: any pointer, any integral or enum value, any trivially
 // copyable handle of at most 16 bytes. Keys are compared by their bits: 5 and
-// reinterpret_cast<void*>(5) are the same key, int{-1} and std::int64_t{-1} too.
+// reinterpret_cast<void*>(5) are the same key, as are int{-1} and std::int64_t{-1}.
 #ifndef WHENCE_PROFILE_PROFILE_KEY_HPP
 #define WHENCE_PROFILE_PROFILE_KEY_HPP
 
@@ -26,7 +26,7 @@ class profile_key {
   requires std::is_pointer_v<T> profile_key(T pointer)
   noexcept : bits_{reinterpret_cast<std::uintptr_t>(pointer), 0} {}
 
-  // A handle with padding would be compared by bytes nobody wrote, so it must have none.
+  // The padding of a handle would be compared, too, and is unwritten, so padding is refused.
   template <class T>
   requires(std::is_class_v<T>&& std::is_trivially_copyable_v<T> && sizeof(T) <= 16 &&
            std::has_unique_object_representations_v<T>) profile_key(const T& handle)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How readers of stacks tell the frames that stand for something other than code (the list is
-// stack/pseudo_frames.hpp) from the frames that do.
+// How readers of stacks tell the frames that stand for something other than code (listed in
+// stack/pseudo_frames.hpp) from code.
 #ifndef WHENCE_PROFILE_PSEUDO_FRAMES_HPP
 #define WHENCE_PROFILE_PSEUDO_FRAMES_HPP
 
@@ -22,7 +22,7 @@ constexpr bool is_pseudo(std::uintptr_t address) noexcept {
   return address < first_code_address;
 }
 
-// Addresses of the first page that are in no list mean that the walk went astray.
+// Addresses of the first page that are in no list mean that the walk went wrong.
 constexpr std::uintptr_t pseudo_frame_of(std::uintptr_t address) noexcept {
   return address != 0 && address < stack::pseudo::end ? address : unknown_frame;
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From an event to its bucket: takes the stack and looks it up. What every instrument does.
+// Takes the stack of an event and looks its bucket up, as every instrument does.
 //
 // Thread-safe. Never allocates from the heap, never throws. Stack: 8 bytes for each frame of the
 // depth limit, 1 KiB by default.
@@ -18,17 +18,17 @@
 
 namespace whence::inline v1::core {
 
-// What a bucket is told apart by besides its stack.
+// What distinguishes a bucket besides its stack.
 struct event_key {
   std::uint64_t number = 0;
   std::int64_t rate = 0;
-  std::uint32_t labels = 0;  // over those of the thread
+  std::uint32_t labels = 0;  // merged over those of the thread
   const char* type = nullptr;
 };
 
 // The bucket in `list`, with the labels of the calling thread, of the stack that begins at the
 // frame returning to `caller`. nullptr if the event is lost (and counted so). Requires: as
-// unwind::capture. Inlined: a frame of its own would have to be walked over.
+// unwind::capture. It is inlined, because the walk would have to pass a frame of its own.
 [[gnu::always_inline]] inline stack::bucket* record_stack_inlined(process_state& s,
                                                                   stack::bucket_list& list,
                                                                   event_key event,

@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From the buckets of a live profile to rows, one at a time, so that a writer needs no copy of
-// them.
+// Turns the buckets of a live profile into rows, one at a time, so a writer needs no copy of them.
 //
-// Buckets of one heap stack that differ only in their rate make one row: where the rate has
-// changed, they are put side by side first. Thread-safe, concurrent with recording.
+// Buckets of one heap stack that differ only in their rate make one row: if the rate has changed,
+// they are sorted side by side first. Thread-safe, concurrent with recording.
 #ifndef WHENCE_PROFILE_ROWS_HPP
 #define WHENCE_PROFILE_ROWS_HPP
 
@@ -60,7 +59,7 @@ inline bool rates_differ(const stack::bucket_list& list) {
   return differ;
 }
 
-// What two buckets share that differ in nothing but their rate.
+// What two buckets share that differ only in their rate.
 inline stack::hash128 identity_without_rate(const stack::bucket_list& list,
                                             const stack::bucket& b) {
   return stack::table::identify(list, {b.stack(), b.number, 0, b.labels, b.type});

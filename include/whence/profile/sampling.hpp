@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How densely memory is sampled, as the root keeps it; modules have a copy of the floor in their
-// hot words (instruments/hot_words.hpp). Also the limits of what a program may set.
+// hot words (instruments/hot_words.hpp). It also has the limits of what a program may set.
 #ifndef WHENCE_PROFILE_SAMPLING_HPP
 #define WHENCE_PROFILE_SAMPLING_HPP
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From what was sampled to what it stands for. A block of S bytes at rate R is sampled with
-// probability p = 1 - exp(-S/R), so each sample stands for 1/p blocks:
+// Computes what samples stand for. A block of S bytes at rate R is sampled with probability p = 1 -
+// exp(-S/R), so each sample stands for 1/p blocks:
 //
 //   objects = count / (1 - exp(-S/R))        bytes = objects * S
 //
@@ -30,8 +30,8 @@ inline heap_amount scale(std::int64_t count, std::uint64_t block_size, std::int6
   return {static_cast<std::int64_t>(objects), static_cast<std::int64_t>(objects * size)};
 }
 
-// What a reader that scales by the average size will turn back into `amount` (Go's text format is
-// scaled so, by the one who reads it).
+// The value that a reader which scales by the average size turns back into `amount` (readers of
+// Go's text format scale it so).
 inline heap_amount unscale(heap_amount amount, std::int64_t rate) noexcept {
   if (amount.objects == 0) return {0, 0};
   const double p = sampling_probability(

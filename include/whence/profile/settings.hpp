@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Finds out translation units of one program that were compiled with different settings: each
-// leaves its settings word in one section, whose bounds the linker knows.
+// Detects translation units of one program that were compiled with different settings: each leaves
+// its settings word in one section, whose bounds the linker knows.
 #ifndef WHENCE_PROFILE_SETTINGS_HPP
 #define WHENCE_PROFILE_SETTINGS_HPP
 
@@ -31,8 +31,8 @@ inline unsigned settings_difference() noexcept {
   return difference;
 }
 
-// What to say about it. Units that differ in a setting that no layout depends on work together, but
-// which of their bodies the linker took is chance.
+// The warning about it. Units that differ only in a setting that no layout depends on work
+// together, but it is chance which of their bodies the linker took.
 constexpr const char* settings_warning(unsigned difference) noexcept {
   if (difference == 0) return nullptr;
   if ((difference & config::layout_bits) != 0) {

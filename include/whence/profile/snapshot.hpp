@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a profile says at one moment: the header and rows of a stack with its values. Writers and
+// What a profile shows at one moment: the header and rows of a stack with its values. Writers and
 // tests read this and nothing else, so neither needs a live profile.
 //
 // A row's stack points into the table of stacks, whose memory is never freed, or into memory that
@@ -29,8 +29,8 @@ struct profile_row {
   bool leaf_is_ip = false;   // stack[0] is an interrupted instruction, not a return address
   bool truncated = false;    // frames beyond the root end were cut off
   stack::label_list labels;  // sorted by key
-  std::string_view type;     // heap: of what was allocated; kept for good. Empty: not known
-  std::int64_t number = 0;   // of the label core::info(kind).number; 0: none
+  std::string_view type;     // heap: what was allocated; never freed. Empty: unknown
+  std::int64_t number = 0;   // the label core::info(kind).number; 0: no label
   std::array<std::int64_t, core::max_values> values{};
   std::array<std::int64_t, core::max_values> raw{};  // as recorded, unscaled (Go's text format)
 
@@ -39,8 +39,8 @@ struct profile_row {
                                 : unwind::pc::return_address(stack[i]);
   }
 
-  // Calls visit(const stack::label&) for each label, and for the type as one more: unless the
-  // program itself says something else by that key.
+  // Calls visit(const stack::label&) for each label, and for the type as one more, unless the
+  // program itself uses that key.
   template <class Visit>
   void for_each_label(Visit visit) const {
     const stack::label of_type{"type", type};
@@ -53,7 +53,7 @@ struct profile_row {
   }
 };
 
-// What is true of the whole profile. Times are nanoseconds; time_ns since the Unix epoch.
+// What holds for the whole profile. Times are nanoseconds; time_ns since the Unix epoch.
 struct profile_header {
   std::string name;
   core::kind kind = core::kind::custom;
@@ -61,13 +61,13 @@ struct profile_header {
   std::int64_t time_ns = 0;
   std::int64_t duration_ns = 0;  // windows and sessions only
   std::vector<std::string> comments;
-  std::vector<std::string> warnings;  // what is missing: said in every form
+  std::vector<std::string> warnings;  // what is missing: shown in every form
 };
 
 struct profile_snapshot {
   profile_header header;
   std::vector<profile_row> rows;  // no two with the same stack, labels, type and number
-  std::shared_ptr<const std::vector<std::uintptr_t>> memory;  // of stacks that are in no table
+  std::shared_ptr<const std::vector<std::uintptr_t>> memory;  // holds stacks that are in no table
 };
 
 }  // namespace whence::inline v1

@@ -17,7 +17,8 @@
 
 namespace whence::inline v1::core {
 
-// Below 0, 0 or above, as a comes before b in some order in which only equal rows are equal.
+// Below 0, 0 or above 0 if a comes before b, equals b or follows it, in an order in which only
+// equal rows are equal.
 inline int compare_rows(const thread_state& a, const thread_state& b) noexcept {
   const auto by = [](auto x, auto y) { return x < y ? -1 : y < x ? 1 : 0; };
   const std::span<const std::uintptr_t> x = a.stack.stack;

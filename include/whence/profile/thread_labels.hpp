@@ -14,14 +14,14 @@
 
 namespace whence::inline v1::core {
 
-// The calling thread's record; nullptr where it has none yet. Signal-safe.
+// The calling thread's record; nullptr if it has none yet. Signal-safe.
 inline thread_record* this_thread(const process_state& s) noexcept {
-  // The root is mostly in this module: then no call is needed to reach the thread's variable.
+  // The root is mostly in this module: then the thread's variable is reached without a call.
   const own_record& own = &s == &own_state ? record_in_this_module : s.threads.own();
   return own.load(std::memory_order_relaxed);
 }
 
-// The same, taken where there is none; nullptr where there is no memory. Not signal-safe.
+// The same, but takes one if it is missing; nullptr if memory is exhausted. Not signal-safe.
 inline thread_record* record_of_this_thread(process_state& s) noexcept {
   thread_record* const r = this_thread(s);
   return r != nullptr ? r : s.threads.take();

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of a thread that other threads may ask for: a record of one cache line, taken when
-// the thread first has something to say (labels, a name, where it was made), given back when it
-// ends.
+// What is known about a thread and other threads may read: a record of one cache line, taken when
+// the thread first gets such data (labels, a name, where it was made), given back when it ends.
 //
 //   this thread ──> its record          one thread-local pointer, in the root's module
 //   any thread  ──> all records         a chain that only grows; a record without a tid is free
 //
 // The pointer is in the root's module alone, because a plugin's copy of a thread-local variable is
-// another variable; other modules reach it through a function of the root's (process_state.hpp).
+// a different variable; other modules reach it through a function of the root's
+// (process_state.hpp).
 //
 // Reading is signal-safe and lock-free. Taking a record is thread-safe, not for signal handlers.
 #ifndef WHENCE_PROFILE_THREAD_RECORDS_HPP
@@ -32,11 +32,11 @@ namespace whence::inline v1::core {
 
 struct alignas(sys::cache_line) thread_record : instruments::thread_words {
   std::atomic<::pid_t> tid{0};                   // 0: free
-  std::atomic<std::uint32_t> name{0};            // a set of the label `thread` alone; 0: none
-  std::atomic<stack::bucket*> created{nullptr};  // of threadcreate, which counts living threads
+  std::atomic<std::uint32_t> name{0};            // a set of the label `thread` alone; 0: unnamed
+  std::atomic<stack::bucket*> created{nullptr};  // in threadcreate, which counts living threads
   thread_record* next = nullptr;
 
-  // The thread is no more.
+  // The thread has ended.
   void forget() noexcept {
     owner.store(0, std::memory_order_relaxed);
     stack::bucket* const b = created.exchange(nullptr, std::memory_order_relaxed);
@@ -51,12 +51,12 @@ struct alignas(sys::cache_line) thread_record : instruments::thread_words {
 using own_record = std::atomic<thread_record*>;
 WHENCE_THREAD_LOCAL own_record record_in_this_module{nullptr};
 
-// Of the module that this function is in.
+// The record variable of the module that this function is in.
 [[gnu::visibility("hidden")]] inline own_record& record_of_caller() noexcept {
   return record_in_this_module;
 }
 
-// What a thread's end does to its record, in the same module.
+// Gives the record back at the thread's end; in the same module.
 [[gnu::visibility("hidden")]] inline void end_of_thread(void* record) noexcept {
   record_in_this_module.store(nullptr, std::memory_order_relaxed);
   static_cast<thread_record*>(record)->forget();
@@ -66,19 +66,19 @@ class thread_records {
  public:
   constexpr explicit thread_records(sys::arena& memory) noexcept : arena_(memory) {}
 
-  // A record for the calling thread, which has none. nullptr where there is no memory.
+  // Takes a record for the calling thread, which must not have one. nullptr if memory is exhausted.
   [[gnu::noinline, gnu::cold]] thread_record* take() noexcept {
     const ::pid_t tid = ::gettid();
     thread_record* const r = reuse(tid);
     if (r == nullptr) return nullptr;
     r->owner.store(sys::thread_pointer(), std::memory_order_relaxed);
     own().store(r, std::memory_order_relaxed);
-    // Where it cannot be told of the thread's end, the record stays taken.
+    // If the thread's end cannot be observed, the record stays taken.
     if (make_key()) ::pthread_setspecific(key_, r);
     return r;
   }
 
-  // nullptr where the thread has none.
+  // nullptr if the thread has none.
   const thread_record* find(::pid_t tid) const noexcept {
     for (const thread_record* r = first(); r != nullptr; r = r->next) {
       if (r->tid.load(std::memory_order_acquire) == tid) return r;
@@ -92,10 +92,10 @@ class thread_records {
     return r == nullptr ? 0 : r->labels.load(std::memory_order_relaxed);
   }
 
-  // Of the calling thread. The functions are the root module's.
+  // The record of the calling thread. The functions are the root module's.
   own_record& own() const noexcept { return own_(); }
 
-  // For the child of a fork: nobody but the calling thread is there, and its tid is new.
+  // Runs in the child of a fork: only the calling thread is there, and its tid is new.
   void forget_other_threads() noexcept {
     const thread_record* const mine = own().load(std::memory_order_relaxed);
     for (thread_record* r = head_.load(std::memory_order_relaxed); r != nullptr; r = r->next) {

@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of each thread of the process, and of each coroutine that is suspended, at one
-// moment. Writers and tests read this and
-// nothing else, so neither needs a live thread.
+// What is known about each thread of the process, and of each coroutine that is suspended, at one
+// moment. Writers and tests read this and nothing else, so neither needs a live thread.
 #ifndef WHENCE_PROFILE_THREAD_STATE_HPP
 #define WHENCE_PROFILE_THREAD_STATE_HPP
 
@@ -28,29 +27,29 @@ struct thread_state {
   std::int64_t waited_ns = -1;  // -1: not known
   std::uint32_t label_set = 0;  // the number of `labels`
   stack::label_list labels;
-  profile_row stack;  // its frames alone
-  std::string note;   // why there is no stack, or not all of it; empty: there is
+  profile_row stack;                           // its frames alone
+  std::string note;                            // why the stack is missing or incomplete; else empty
   std::span<const std::uintptr_t> created_at;  // return addresses; empty: not known
 };
 
-// While a dump is made, when its frames are still added to.
+// Used while a dump is made, when frames are still added.
 struct placed_thread {
   thread_state it;
-  std::size_t first_frame = 0, depth = 0;  // of the frames of the dump
+  std::size_t first_frame = 0, depth = 0;  // in the frames of the dump
 };
 
 struct dump_parts {
-  std::size_t most_frames;              // of one stack
-  std::vector<std::uintptr_t>& frames;  // of all, one after the other
+  std::size_t most_frames;              // in one stack
+  std::vector<std::uintptr_t>& frames;  // of all stacks, one after the other
   std::vector<placed_thread>& threads;
 };
 
-// A thread that waits for a tracked lock, and who has it.
+// A thread that waits for a tracked lock, and the thread that holds it.
 struct lock_wait {
   static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
   std::size_t waiter = nobody, holder = nobody;  // places in thread_dump::threads
   std::string lock;                              // its name; may be empty
-  bool may_give_up = false;                      // after a while
+  bool may_give_up = false;                      // the wait may time out
   profile_row taken;                             // where the holder took it: its frames alone
 };
 

@@ -32,13 +32,13 @@
 
 namespace whence::inline v1::core {
 
-// What a wait is made of.
+// The data of a wait.
 struct wait_in_progress {
-  stack::bucket* bucket = nullptr;    // where it will be counted; nullptr: nowhere
+  stack::bucket* bucket = nullptr;    // where it will be counted; nullptr: not counted
   std::int64_t since_ns = 0;          // sys::monotonic_ns
-  std::int64_t rate_ns = 0;           // it counts for certain from this length on
-  wait_queue* queue = nullptr;        // of the lock waited for
-  const lock_holder* lock = nullptr;  // that is waited for; nullptr: none
+  std::int64_t rate_ns = 0;           // waits of this length or more always count
+  wait_queue* queue = nullptr;        // the lock's queue
+  const lock_holder* lock = nullptr;  // the lock; nullptr: not a lock
   std::uintptr_t sp = 0;              // an even address on the waiting thread's stack
   bool may_give_up = false;
 };
@@ -54,9 +54,9 @@ struct alignas(sys::cache_line) wait_slot {
   std::atomic<const lock_holder*> lock{nullptr};
   std::atomic<std::uintptr_t> sp{0};
 
-  // The number of the wait that begins.
+  // Returns the number of the wait that begins.
   std::uint32_t begin(const wait_in_progress& w) noexcept {
-    // Release: whoever sees one of them sees that the wait before has ended.
+    // Release: a thread that sees one of these values sees that the wait before has ended.
     thread.store(::pthread_self(), std::memory_order_release);
     bucket.store(w.bucket, std::memory_order_release);
     since_ns.store(w.since_ns, std::memory_order_release);
@@ -66,7 +66,7 @@ struct alignas(sys::cache_line) wait_slot {
     sp.store(w.sp | (w.may_give_up ? 1U : 0U), std::memory_order_release);
     return move(goes_on);
   }
-  // It is over; `end` follows when it is counted.
+  // The wait is over; `end` follows when it is counted.
   void count() noexcept { move(is_counted); }
   void end() noexcept {
     move(none);
@@ -79,13 +79,13 @@ struct alignas(sys::cache_line) wait_slot {
   void visit(F& see) const {
     const std::uint32_t now = sequence.load(std::memory_order_acquire);
     if (state(now) == none) return;
-    // Acquire: none of them is read after the sequence is read again.
+    // Acquire: all are read before the sequence is read again.
     wait_in_progress w{
         bucket.load(std::memory_order_acquire),  since_ns.load(std::memory_order_acquire),
         rate_ns.load(std::memory_order_acquire), queue.load(std::memory_order_acquire),
         lock.load(std::memory_order_acquire),    sp.load(std::memory_order_acquire)};
     w.may_give_up = (w.sp & 1) != 0;
-    // Acquire: one that has ended meanwhile is found in its bucket. One that is being counted by
+    // Acquire: a wait that has ended meanwhile is found in its bucket. One that is being counted
     // now is not there yet, and is still the same.
     if (sequence.load(std::memory_order_acquire) - now <= is_counted - state(now)) {
       see(*this, now - state(now) + goes_on, w);
@@ -96,8 +96,8 @@ struct alignas(sys::cache_line) wait_slot {
   static constexpr std::uint32_t state(std::uint32_t sequence) noexcept { return sequence % 4; }
 
  private:
-  // To the next such state. Only the slot's owner does. Release, for what was done in the state
-  // before; acquire, because nothing of the next one may be done earlier.
+  // Moves to the next such state; only the slot's owner calls it. Release publishes the work of the
+  // state before; acquire keeps the work of the next state after it.
   std::uint32_t move(std::uint32_t to) noexcept {
     const std::uint32_t now = sequence.load(std::memory_order_relaxed);
     const std::uint32_t next = now + ((to - now) % 4);
@@ -110,16 +110,16 @@ class wait_slots {
  public:
   constexpr explicit wait_slots(sys::arena& memory) noexcept : arena_(memory) {}
 
-  // nullptr where there is no memory.
+  // nullptr if memory is exhausted.
   wait_slot* take() noexcept;
 
-  // As wait_slot::visit, for every one.
+  // Calls wait_slot::visit for every slot.
   template <class F>
   void for_each(F&& visit) const {
     slots_.for_each([&visit](const wait_slot& s) { s.visit(visit); });
   }
 
-  // For the child of a fork: nobody but the calling thread is there.
+  // Runs in the child of a fork: only the calling thread is there.
   void forget_other_threads() noexcept {
     slots_.for_each([self = ::pthread_self()](wait_slot& s) {
       if (wait_slot::state(s.sequence.load(std::memory_order_relaxed)) != wait_slot::none) {
@@ -154,7 +154,7 @@ class wait_slots {
       }
     }
     if (known == slots::count) return nullptr;
-    // Beyond the limit, too: there are not many more slots than threads that ever waited at once.
+    // Slots may pass the limit: they are hardly more than the threads that ever waited at once.
     wait_slot* const fresh = slots_.get_or_make(
         known, [this](std::size_t bytes) { return arena_.allocate_always(bytes); });
     if (fresh == nullptr) return nullptr;
@@ -166,7 +166,7 @@ class wait_slots {
   slots slots_;
 };
 
-// The slot this thread had last.
+// The slot that this thread had last.
 WHENCE_THREAD_LOCAL wait_slot* last_wait_slot{nullptr};
 
 inline wait_slot* wait_slots::take() noexcept {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the waits that are going on add to the rows of a `block` profile.
+// What waits in progress add to the rows of a `block` profile.
 //
 // A wait counts from the moment it has lasted for its rate: from then on it is certain to be
-// recorded as one contention and its whole length, so what one snapshot shows the next one does
-// not take back. But for what turns out to be no wait: one that ends by an exception, a coroutine
-// that does not suspend after all, and one whose callee says only then that it is awaited.
+// recorded as one contention and its whole length, so what one snapshot shows stays in the next.
+// Only what turns out not to be a wait is taken back: one that ends by an exception, a coroutine
+// that does not suspend after all, and one whose callee tells only then that it is awaited.
 #ifndef WHENCE_PROFILE_WAITS_IN_PROGRESS_HPP
 #define WHENCE_PROFILE_WAITS_IN_PROGRESS_HPP
 
@@ -36,18 +36,18 @@ class waits_in_progress {
     sys::sort(waits_, [](const item& a, const item& b) { return a.bucket < b.bucket; });
   }
 
-  // Adds one, while this is made. Throws: std::bad_alloc.
+  // Adds one wait; called while this object is made. Throws: std::bad_alloc.
   void operator()(const wait_slot& slot, std::uint32_t sequence, const wait_in_progress& w) {
     const std::int64_t length = now_ns_ - w.since_ns;
     if (w.bucket == nullptr || length < w.rate_ns || length <= 0) return;
     waits_.push_back({w.bucket, &slot, sequence, length});
   }
 
-  // Reads a bucket by `read`, which returns its row (counters by acquire), and adds the waits that
-  // are going on. A wait that ends meanwhile is in the row or added to it, never both and never
-  // neither: if one has changed its state, the bucket is read again. That happens twice for each
-  // wait at most, but for the time that a thread takes between two states: if it does not run for
-  // most_naps just then, its wait is left out once.
+  // Reads a bucket by `read`, which returns its row (counters by acquire), and adds the waits in
+  // progress. A wait that ends meanwhile counts exactly once, in the row or added to it: if one has
+  // changed its state, the bucket is read again. That happens twice for each wait at most, except
+  // while a thread is between two states: if it does not run for most_naps then, its wait is left
+  // out once.
   template <class Read>
   profile_row row(const stack::bucket& b, Read read) const {
     const std::size_t first =
@@ -80,7 +80,7 @@ class waits_in_progress {
   struct totals {
     std::int64_t count = 0;
     std::int64_t length_ns = 0;
-    bool counting = false;  // whether one is being counted
+    bool counting = false;  // true if one is being counted
     friend bool operator==(const totals&, const totals&) = default;
   };
 

@@ -43,6 +43,7 @@
 #include <whence/sys/no_cancel.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/stack_room.hpp>
+#include <whence/sys/syscall_filter.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/plugin_keys.hpp>
@@ -136,6 +137,11 @@ class cpu_sampler {
       if (!t.is_timed()) ++without;
       if (t.is_counted()) ++counters;
     });
+    if (sys::is_filtered.load(std::memory_order_relaxed)) {
+      lines.emplace_back(
+          "a filter of system calls (seccomp) is set: perf_event_open and process_vm_readv are not "
+          "called, because it might end the program; if it allows them, set WHENCE_SECCOMP=ignore");
+    }
     if (rate_.above_tick() && counters < threads) {
       lines.push_back(std::to_string(threads - counters) +
                       " threads have no perf_event counter: they are sampled at the kernel's " +

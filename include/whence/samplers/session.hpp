@@ -30,6 +30,7 @@
 #include <whence/sys/clock.hpp>
 #include <whence/sys/no_cancel.hpp>
 #include <whence/sys/raise.hpp>
+#include <whence/sys/syscall_filter.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -52,6 +53,7 @@ class session {
   // thread or handler, there are no samples, and error() says why.
   explicit session(int hz) : wish_{checked(hz)} {
     const sys::no_cancel uncancelled;
+    sys::look_for_filter();
     core::process_state* const s = core::state();
     sampler_ = s == nullptr ? nullptr : Sampler::get(*s);
     if (sampler_ == nullptr) sys::raise<std::bad_alloc>();

@@ -44,6 +44,7 @@
 #include <whence/sys/pages.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/sleeping.hpp>
+#include <whence/sys/syscall_filter.hpp>
 #include <whence/sys/syscall_names.hpp>
 #include <whence/sys/task_list.hpp>
 #include <whence/sys/thread_clock.hpp>
@@ -69,6 +70,7 @@ class thread_dumper {
   // unwind::capture. Throws: std::bad_alloc.
   core::thread_dump take(const profile& shown, const void* caller, detail how) {
     const sys::no_cancel uncancelled;
+    sys::look_for_filter();
     const sys::futex_guard hold(control_);
     core::thread_dump dump;
     dump.header = core::header_of(shown, state_);

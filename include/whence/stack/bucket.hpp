@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bucket: one stack of one profile, and what was counted there. It is written once, before
-// anybody can see it, but for its counters; it never moves and is never freed.
+// A bucket: one stack of one profile, and what was counted there. Except for its counters it is
+// written once, before any other thread can see it; it never moves and is never freed.
 //
 //   line 0   | identity, 16 | counters, 4 x 8 | number, 8 | labels, 4 | list, 2 | depth+flags, 2
 //   line 1   | next, 8 | rate, 8 | type, 8 | return addresses, leaf first, 8 each ...
 //
 // Line 0 is all that recording touches. A list strings the buckets of one profile together, newest
-// first, for whoever reads the profile.
+// first, for the readers of the profile.
 #ifndef WHENCE_STACK_BUCKET_HPP
 #define WHENCE_STACK_BUCKET_HPP
 
@@ -25,15 +25,15 @@ struct frames {
   const std::uintptr_t* pcs = nullptr;
   std::size_t depth = 0;
   bool truncated = false;   // the root end is missing
-  bool leaf_is_ip = false;  // pcs[0] is where a signal interrupted, not a return address
+  bool leaf_is_ip = false;  // pcs[0] is an interrupted instruction, not a return address
 };
 
-// What tells two buckets of one profile apart.
+// What distinguishes two buckets of one profile.
 struct key {
   frames stack;
   std::uint64_t number = 0;    // heap: bytes of one allocation; mutex: power of two of the delay
   std::int64_t rate = 0;       // heap: mean bytes between samples when it was taken, below 2^44
-  std::uint32_t labels = 0;    // id of the label set; 0: none
+  std::uint32_t labels = 0;    // id of the label set; 0: the empty set
   const char* type = nullptr;  // heap: name of what was allocated, from type_names
 };
 
@@ -74,7 +74,7 @@ struct alignas(64) bucket {
 
   frames stack() const noexcept { return {pcs(), depth(), truncated(), leaf_is_ip()}; }
 
-  // Release: whoever sees an end counted sees its begin counted too.
+  // Release: a thread that sees an end counted sees its begin counted, too.
   void add(int counter, std::int64_t value) noexcept {
     counters[counter].fetch_add(value, std::memory_order_release);
   }

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // 128 bits that stand for a stack. The table compares nothing else, so that a lookup reads one line
-// of a bucket however deep its stack: with n distinct stacks the odds that any two are ever taken
-// for one are about n^2 / 2^129, 10^-26 for a million.
+// of a bucket however deep its stack is: with n distinct stacks the probability that any two are
+// ever taken for one is about n^2 / 2^129, 10^-26 for a million.
 //
 //   words in pairs x, y                 a = rotl(a ^ x, r) * k     c = rotl(c ^ y, r) * k
 //   four lanes, none waits for another  b = rotl(b ^ x, s) * l     d = rotl(d ^ y, s) * l
@@ -38,7 +38,7 @@ class hasher {
  private:
   static std::uint64_t fold(std::uint64_t x, std::uint64_t y) noexcept {
     __extension__ using wide = unsigned __int128;
-    // Spread first: the last rotation leaves a lane's low bits to few words.
+    // It is spread first, because after the last rotation few words reach a lane's low bits.
     x = (x ^ (x >> 32)) * 0xff51afd7ed558ccd;
     y = (y ^ (y >> 32)) * 0xc4ceb9fe1a85ec53;
     const wide product = wide{x ^ (y >> 31)} * (y ^ (x >> 29));

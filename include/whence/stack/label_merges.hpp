@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One set of labels over another: the union, where the upper one decides what both have. A program
-// puts the same few sets over each other again and again, so results are kept, in one word each:
+// One set of labels over another: the union, in which the upper set decides about keys that both
+// have. A program merges the same few sets again and again, so each result is kept in one word:
 //
 //   | below, 20 bits | above, 20 bits | their union, 20 bits |          4096 words, direct-mapped
 //
-// Thread-safe, lock-free where the result is kept. Never allocates from the heap, never throws.
+// Thread-safe, lock-free if the result is kept. Never allocates from the heap, never throws.
 #ifndef WHENCE_STACK_LABEL_MERGES_HPP
 #define WHENCE_STACK_LABEL_MERGES_HPP
 
@@ -19,7 +19,7 @@
 
 namespace whence::inline v1::stack {
 
-// The most labels of one set of a program's, and of one with what a sampler adds.
+// The most labels of a program's set, and of a set with the labels that a sampler adds.
 inline constexpr std::size_t most_labels = 64;
 inline constexpr std::size_t most_with_state = most_labels + 1;
 
@@ -28,8 +28,8 @@ class label_merges {
   constexpr label_merges(sys::arena& memory, label_sets& sets, losses& lost) noexcept
       : arena_(memory), sets_(sets), losses_(lost) {}
 
-  // The set of `above` over `below`. label_sets::overflow, and counted so, where there is no room
-  // for it. Not for signal handlers.
+  // The set of `above` over `below`. label_sets::overflow, and counted so, if there is no room for
+  // it. Not for signal handlers.
   std::uint32_t over(std::uint32_t below, std::uint32_t above,
                      std::size_t most = most_labels) noexcept {
     if (below == label_sets::none) return above;
@@ -66,7 +66,7 @@ class label_merges {
     if (kept == nullptr) {
       auto* const made = static_cast<words*>(arena_.allocate(sizeof(words)));
       if (made == nullptr) return id;
-      // The loser of a race leaves its words behind: the arena takes nothing back.
+      // The loser of a race leaves its words behind, because the arena takes nothing back.
       if (kept_.compare_exchange_strong(kept, made, std::memory_order_acq_rel)) kept = made;
     }
     (*kept)[place(below, above)].store(pair(below, above) << bits | id, std::memory_order_relaxed);

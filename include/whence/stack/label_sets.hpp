@@ -7,9 +7,9 @@
 //               pages[256]  -> sets[256]              by id
 //   set:        | next | hash | id | size | label, label, ... | their texts |
 //
-// Sets are made under a lock, published whole, and never change or go away: whoever looks one up
-// takes no lock. There are at most 65535, because programs put request ids into labels; the last
-// 4096 are kept for what the library itself says: states, locks, waits.
+// Sets are made under a lock, published whole, and never change or go away: a lookup takes no lock.
+// There are at most 65535, because programs put request ids into labels; the last 4096 are kept for
+// the library's own labels: states, locks, waits.
 //
 // Thread-safe. Never allocates from the heap, never throws. `of` is signal-safe.
 #ifndef WHENCE_STACK_LABEL_SETS_HPP
@@ -36,15 +36,15 @@ class label_sets {
   static constexpr std::uint32_t none = 0;  // the empty set
   static constexpr std::uint32_t most = 65535;
   static constexpr std::uint32_t most_of_program = most - 4096;
-  static constexpr std::uint32_t overflow = most + 1;  // stands for the sets there was no room for
+  static constexpr std::uint32_t overflow = most + 1;  // stands for sets that did not fit
 
   // What `overflow` shows.
   static constexpr label shown_as_lost{"labels", "[overflow]"};
 
   constexpr label_sets(sys::arena& memory, losses& lost) noexcept : arena_(memory), losses_(lost) {}
 
-  // The number of the set, made on first sight; `overflow`, and counted so, where there is no room.
-  // Requires: sorted by key, no key twice. `limit`: most, for what the library says itself.
+  // The number of the set, made on first sight; `overflow`, and counted so, if there is no room.
+  // Requires: sorted by key, no key twice. `limit` is `most` for the library's own labels.
   std::uint32_t intern(label_list labels, std::uint32_t limit = most_of_program) noexcept {
     if (labels.empty()) return none;
     const std::uint64_t hash = hash_of(labels);
@@ -52,7 +52,7 @@ class label_sets {
     return add(labels, hash, limit);
   }
 
-  // The labels of a set; their texts end in a zero byte and are there for good.
+  // The labels of a set; their texts end in a zero byte and are never freed.
   label_list of(std::uint32_t id) const noexcept {
     if (id == none) return {};
     if (id > most) return {&shown_as_lost, 1};
@@ -62,7 +62,7 @@ class label_sets {
     return {s.labels(), s.size};
   }
 
-  // For fork.
+  // fork holds the lock across the call.
   sys::spin_lock& lock() noexcept { return lock_; }
 
  private:

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What was lost, counted by cause, and said in the comments of every profile. Signal-safe.
+// Counts what was lost by cause; the comments of every profile show the counts. Signal-safe.
 #ifndef WHENCE_STACK_LOSSES_HPP
 #define WHENCE_STACK_LOSSES_HPP
 
@@ -14,7 +14,7 @@ enum class loss : unsigned char {
   dropped,         // not counted at all: the kernel gave no memory even for [overflow]
   untracked_live,  // an allocation or value whose end cannot be seen: the memory limit was reached
   truncated,       // new stacks deeper than the limit: their root end is cut off
-  labels,          // label sets there was no room for: their events carry the labels [overflow]
+  labels,          // label sets without room: their events carry the labels [overflow]
   types,           // names of types likewise: their blocks have the type [overflow]
 };
 inline constexpr int loss_count = 6;

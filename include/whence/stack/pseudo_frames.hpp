@@ -9,7 +9,7 @@
 
 namespace whence::inline v1::stack::pseudo {
 
-inline constexpr std::uintptr_t overflow = 1;   // what the memory limit left no room for
+inline constexpr std::uintptr_t overflow = 1;   // events beyond the memory limit
 inline constexpr std::uintptr_t truncated = 2;  // the root end of a stack deeper than the limit
 inline constexpr std::uintptr_t unknown = 3;    // a stack without a frame
 inline constexpr std::uintptr_t unsampled = 4;  // time of the program that no sample explains

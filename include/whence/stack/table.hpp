@@ -16,7 +16,7 @@
 //      newer segment there, that empty end is frozen first, and the search goes on in the newer:
 //      one compare-and-swap on one slot decides, hence a key never gets two buckets.
 //  (3) A bucket found in an older segment is entered into the newest as well, for the next lookup.
-// Nothing is moved or freed, so neither readers nor writers ever wait, whoever grows the table.
+// Nothing is moved or freed, so readers and writers never wait while a thread grows the table.
 //
 // Signal-safe. Lock-free. Never allocates from the heap, never throws, keeps errno.
 #ifndef WHENCE_STACK_TABLE_HPP
@@ -39,8 +39,8 @@ class table {
  public:
   constexpr table(sys::arena& memory, losses& lost) noexcept : arena_(memory), losses_(lost) {}
 
-  // The bucket of `k` in `list`, made on first sight. Past the memory limit the list's [overflow]
-  // bucket; nullptr only where the kernel gives no memory even for that. Either is counted.
+  // The bucket of `k` in `list`, made on first sight. Past the memory limit it is the list's
+  // [overflow] bucket; nullptr only if the kernel gives no memory even for that. Both are counted.
   bucket* record(bucket_list& list, const key& k) noexcept {
     const hash128 identity = identify(list, k);
     if (segment* const newest = newest_.load(std::memory_order_acquire)) {
@@ -53,10 +53,10 @@ class table {
     hasher h;
     std::size_t i = 0;
     for (; i + 1 < k.stack.depth; i += 2) h.add(k.stack.pcs[i], k.stack.pcs[i + 1]);
-    // The depth among the rest tells an odd last address from one followed by a zero.
+    // The depth distinguishes an unpaired last address from one that a zero follows.
     h.add(i < k.stack.depth ? k.stack.pcs[i] : 0, (std::uint64_t{k.labels} << 32) | k.stack.depth);
     const std::uint64_t flags = (k.stack.truncated ? 2U : 0U) | (k.stack.leaf_is_ip ? 1U : 0U);
-    // 44 bits of rate, 18 of list and flags.
+    // The word has 44 bits of rate, 18 of list and flags.
     h.add((static_cast<std::uint64_t>(k.rate) << 18) | (std::uint64_t{list.id} << 2) | flags,
           k.number);
     if (k.type != nullptr) h.add(reinterpret_cast<std::uintptr_t>(k.type), 0);
@@ -100,7 +100,7 @@ class table {
       }
     }
 
-    // On failure `slot` is what somebody else wrote.
+    // On failure `slot` is what another thread wrote.
     bool enter(std::atomic<std::uint64_t>& place, std::uint64_t& slot, bucket* b) noexcept {
       const std::uint64_t full = tag(b->identity) | reinterpret_cast<std::uintptr_t>(b);
       if (!place.compare_exchange_strong(slot, full, std::memory_order_acq_rel,
@@ -201,7 +201,8 @@ class table {
     return first;
   }
 
-  // The run in `s` is full or frozen: the search goes on in the newer segment, made if need be.
+  // The run in `s` is full or frozen: the search goes on in the newer segment, which is made if it
+  // is missing.
   segment* next(segment* s) noexcept {
     segment* const newer = s->newer.load(std::memory_order_acquire);
     return newer != nullptr ? newer : grow(s);
@@ -218,7 +219,7 @@ class table {
         made->destroy_unpublished(arena_.budget());
       }
     }
-    // Fails where somebody else went further already.
+    // Fails if another thread went further already.
     newest_.compare_exchange_strong(s, newer, std::memory_order_acq_rel);
     return newer;
   }
@@ -246,7 +247,7 @@ class table {
     return b;
   }
 
-  // One for each rate, so that what is charged to it can be scaled.
+  // There is one for each rate, so that what is charged to it can be scaled.
   [[gnu::noinline, gnu::cold]] bucket* overflow(bucket_list& list, std::int64_t rate) noexcept {
     losses_.count(loss::overflow);
     bucket* made = nullptr;
@@ -265,7 +266,7 @@ class table {
         }
         made->depth_and_flags |= bucket::overflow_flag;
       }
-      // Somebody else's may be the one for this rate: then all are looked at again.
+      // Another thread's bucket may be the one for this rate, so all are checked again.
       made->next = head;
       if (list.overflow.compare_exchange_strong(head, made, std::memory_order_acq_rel,
                                                 std::memory_order_acquire)) {

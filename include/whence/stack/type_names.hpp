@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The names of what was allocated, each kept once, so that a bucket's key has one pointer for it:
-// equal names are one pointer, and it stays good, while the text that an instrument gives lies in a
+// equal names are one pointer, which stays valid, while the text that an instrument gives lies in a
 // module that may be unloaded.
 //
 //   heads[512] -> name -> name -> ...      by hash of the text as given, newest first
@@ -9,8 +9,8 @@
 //
 // `shown` is its own text, or that of another name if a person spells it otherwise
 // (type_spelling.hpp). Names are made under a lock, published whole, and never change or go away:
-// whoever looks one up takes no lock. There are at most 4096: a program has as many types as its
-// code, but plugins come and go.
+// a lookup takes no lock. There are at most 4096: a program has as many types as its code, but
+// plugins come and go.
 //
 // Thread-safe. Never allocates from the heap, never throws.
 #ifndef WHENCE_STACK_TYPE_NAMES_HPP
@@ -39,7 +39,7 @@ class type_names {
 
   constexpr type_names(sys::arena& memory, losses& lost) noexcept : arena_(memory), losses_(lost) {}
 
-  // The name that is kept of the text; nullptr of nullptr. "[overflow]", and counted so, if there
+  // The name that is kept for the text; nullptr for nullptr. "[overflow]", and counted so, if there
   // is no room.
   const char* intern(const char* text) noexcept {
     if (text == nullptr) return nullptr;
@@ -50,7 +50,7 @@ class type_names {
     return add(given, hash);
   }
 
-  // For fork.
+  // fork holds the lock across the call.
   sys::spin_lock& lock() noexcept { return lock_; }
 
  private:

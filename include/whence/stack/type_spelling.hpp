@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A type's name as a person writes it, whichever compiler said it:
+// A type's name as a person writes it, whichever compiler spelled it:
 //
 //   g++       std::pair<const std::__cxx11::basic_string<char>, {anonymous}::order *>
 //   clang++   std::pair<const std::basic_string<char>, (anonymous namespace)::order *>
@@ -17,7 +17,7 @@
 namespace whence::inline v1::stack {
 
 // The size of a template argument at the front of the text, with the comma before it, that a person
-// leaves out: an allocator and what else a container has by default. 0: there is none.
+// leaves out: an allocator and other defaults of a container. 0 if there is no such argument.
 inline std::size_t size_of_left_out(std::string_view text) noexcept {
   static constexpr std::string_view left_out[] = {
       ", std::allocator<",
@@ -70,7 +70,7 @@ inline std::string_view spelled(std::string_view name, char* to) noexcept {
     }
     put(applied.to);
     name.remove_prefix(applied.from.size());
-    // Once its last bracket is there.
+    // The text is complete once its last bracket is written.
     constexpr std::string_view string = "std::basic_string<char>";
     if (std::string_view(to, size).ends_with(string)) {
       size -= string.size();

@@ -213,14 +213,17 @@ class dwarf_names {
       if (is_function(p.die) && origin(p, next)) {
         path = path_of(p, depth + 1);
       } else {
-        add(path, own_name(p));
+        add_scope(path, own_name(p));
       }
       if (path.size() > longest_text) return path;
     }
-    const std::string own = own_name(declared);
-    if (own == "operator()" && path.ends_with('}')) return path;
-    add(path, own);
+    add_scope(path, own_name(declared));
     return path;
+  }
+
+  // The call operator of a lambda is the lambda.
+  static void add_scope(std::string& path, std::string_view name) {
+    if (!is_call_operator(name) || !path.ends_with('}')) add(path, name);
   }
 
   static void add(std::string& path, std::string_view name) {
@@ -261,10 +264,15 @@ class dwarf_names {
     int status = ::dwarf_child(&type, &child);
     for (int i = 0; status == 0 && i < 64; ++i, status = ::dwarf_siblingof(&child, &child)) {
       std::string member;
-      if (is_function(child) && text_of(child, DW_AT_name, member) && member == "operator()")
+      if (is_function(child) && text_of(child, DW_AT_name, member) && is_call_operator(member))
         return true;
     }
     return false;
+  }
+
+  // That of a generic lambda has template arguments.
+  static bool is_call_operator(std::string_view name) noexcept {
+    return name == "operator()" || name.starts_with("operator()<");
   }
 
   // Only the file's own name: it is a part of a name.

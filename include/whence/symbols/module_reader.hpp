@@ -36,8 +36,9 @@ namespace whence::inline v1::symbols {
 
 // What is known of a module since it was last read.
 struct module_facts {
-  bool may_change = false;  // what failed may pass: it is worth while to read it again
-  std::string reason;       // why not all of it is known, for people; empty: it is
+  bool may_change = false;     // what failed may pass: it is worth while to read it again
+  bool exported_only = false;  // names are those of its dynamic symbols: a stripped module
+  std::string reason;          // why not all of it is known, for people; empty: it is
 };
 
 class module_reader {
@@ -105,7 +106,10 @@ class module_reader {
       if (debug_.file != nullptr) table_.add(*debug_.file, elf(*debug_.file));
       if (debug_.file == nullptr && debug_.error != 0) fail(debug_.error);
     }
-    if (header.find(".symtab") == nullptr && debug_.file == nullptr) read_packed(header);
+    if (header.find(".symtab") == nullptr && debug_.file == nullptr) {
+      read_packed(header);
+      facts_.exported_only = unpacked_.empty();
+    }
     if (const int error = file_.file->error(); error != 0) fail(error);
     lines_ = std::make_unique<debug_lines>(file_.file->descriptor(),
                                            debug_.file != nullptr ? debug_.file->descriptor() : -1,
@@ -139,6 +143,7 @@ class module_reader {
     }
     memory_ = std::make_unique<memory_source>(copy);
     table_.add(*memory_, {0, at.count, bytes, at.name_bytes});
+    facts_.exported_only = true;
     facts_.reason += facts_.reason.empty() ? "" : "; ";
     facts_.reason += "exported functions are named from memory";
   }

@@ -45,6 +45,7 @@
 #include <whence/sys/kept.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/spread.hpp>
+#include <whence/sys/syscall_filter.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -69,6 +70,7 @@ inline std::string name_of(const frame& f, name_style style) {
 struct location {
   std::span<const frame> frames;      // innermost inlined frame first; never empty
   std::uintptr_t function_start = 0;  // of the function that is no inlined one; 0: not known
+  bool is_stripped = false;           // its module has no names but those it exports
 };
 
 class symbolizer {
@@ -100,6 +102,7 @@ class symbolizer {
   class reading {
    public:
     explicit reading(symbolizer& of) : of_(&of), process_(::getpid()) {
+      sys::look_for_filter();
       const std::lock_guard hold(of.mutex_);
       of.begin_reading();
     }
@@ -281,12 +284,13 @@ class symbolizer {
       if (f.name.empty()) f.name = f.system_name = intern("[unknown]");
     }
     const std::uintptr_t start = symbol.name.empty() ? 0 : symbol.start;
+    const bool stripped = module != nullptr && module->facts.exported_only;
     const bool same = where != nullptr && where->function_start == start &&
-                      where->frames.size() == frames.size() &&
+                      where->is_stripped == stripped && where->frames.size() == frames.size() &&
                       sys::all_of(frames, [&, i = std::size_t{0}](const frame& f) mutable {
                         return f == where->frames[i++];
                       });
-    if (!same) where = &locations_.add({frames_.add(std::move(frames)), start});
+    if (!same) where = &locations_.add({frames_.add(std::move(frames)), start, stripped});
     return may_change;
   }
 

@@ -6,8 +6,8 @@
 //   chunk:  | header, 64 bytes | block | block | ... | unused, never touched |
 //
 // Invariants: a block is never given back; a full chunk is left behind for good. Threads race on
-// one counter; whoever runs over the end maps the next chunk, and a loser of that race unmaps its
-// own.
+// one counter; a thread that runs over the end maps the next chunk, and a loser of that race unmaps
+// its own.
 //
 // Signal-safe. Lock-free. Never allocates from the heap.
 #ifndef WHENCE_SYS_ARENA_HPP
@@ -27,7 +27,7 @@ class arena {
  public:
   constexpr explicit arena(memory_budget& budget) noexcept : budget_(budget) {}
 
-  // nullptr past the budget's limit, or where the kernel refuses.
+  // nullptr past the budget's limit, or if the kernel refuses.
   void* allocate(std::size_t bytes) noexcept {
     const std::size_t rounded = round_up(bytes);
     if (!budget_.take(rounded)) return nullptr;
@@ -36,7 +36,7 @@ class arena {
     return block;
   }
 
-  // Counted, but not held to the limit: for the bounded few that must exist. nullptr only where the
+  // Counted, but not held to the limit: for the bounded few that must exist. nullptr only if the
   // kernel refuses.
   void* allocate_always(std::size_t bytes) noexcept {
     const std::size_t rounded = round_up(bytes);

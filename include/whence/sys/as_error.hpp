@@ -31,7 +31,7 @@ std::error_code as_error(F&& f, [[maybe_unused]] std::error_code unknown = std::
     return std::make_error_code(std::errc::not_enough_memory);
 #if defined(__GLIBCXX__)
   } catch (const __cxxabiv1::__forced_unwind&) {
-    throw;  // the thread is cancelled; glibc aborts if this ends here
+    throw;  // the thread is being cancelled; glibc aborts if this exception is swallowed
 #endif
   } catch (...) {
     return unknown;

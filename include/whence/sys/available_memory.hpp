@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How much memory may be taken before the kernel ends the program for it: what the machine has
-// left, or the container (cgroup) that the program is in, whichever is less. A guess: others take
-// memory as well. Not for signal handlers: it opens files.
+// left, or the container (cgroup) that the program is in, whichever is less. It is a guess: other
+// processes take memory as well. Not for signal handlers: it opens files.
 #ifndef WHENCE_SYS_AVAILABLE_MEMORY_HPP
 #define WHENCE_SYS_AVAILABLE_MEMORY_HPP
 
@@ -20,7 +20,7 @@
 
 namespace whence::inline v1::sys {
 
-// The first number after `label` at the begin of a small file; nothing if there is none.
+// The first number after `label` at the beginning of a small file; nullopt if it is missing.
 inline std::optional<std::uint64_t> number_in_file(const char* path,
                                                    std::string_view label) noexcept {
   const errno_guard keep;
@@ -40,10 +40,10 @@ inline std::optional<std::uint64_t> number_in_file(const char* path,
     if (c < '0' || c > '9') break;
     value = value.value_or(0) * 10 + static_cast<std::uint64_t>(c - '0');
   }
-  return value;  // nothing for "max", which is no limit
+  return value;  // nullopt for "max", which means no limit
 }
 
-// In bytes; nothing if the kernel does not tell.
+// The number of bytes; nullopt if the kernel does not tell.
 inline std::optional<std::uint64_t> available_memory() noexcept {
   std::optional<std::uint64_t> least;
   const auto take = [&least](std::uint64_t bytes) {

@@ -16,12 +16,12 @@ inline std::int64_t clock_ns(clockid_t clock) noexcept {
   return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
 }
 
-// Since the Unix epoch; may step.
+// Counts from the Unix epoch; may step.
 inline std::int64_t wall_time_ns() noexcept {
   return clock_ns(CLOCK_REALTIME);
 }
 
-// Since some moment; never steps.
+// Counts from some moment; never steps.
 inline std::int64_t monotonic_ns() noexcept {
   return clock_ns(CLOCK_MONOTONIC);
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the code is that this is inlined into: its instruction, and its stack pointer. Two
-// instructions; unlike __builtin_frame_address they make nobody keep a frame pointer.
+// Where the code is that this is inlined into: its instruction, and its stack pointer. Cost: two
+// instructions; unlike __builtin_frame_address they make no function keep a frame pointer.
 #ifndef WHENCE_SYS_CODE_PLACE_HPP
 #define WHENCE_SYS_CODE_PLACE_HPP
 
@@ -29,7 +29,7 @@ namespace whence::inline v1::sys {
   return sp;
 }
 
-// In one instruction where the processor has one.
+// Stores sp in one instruction if the processor has such an instruction.
 [[gnu::always_inline]] inline void store_stack_pointer(std::uintptr_t& to) noexcept {
 #if defined(__x86_64__)
   asm volatile("movq %%rsp, %0" : "=m"(to));

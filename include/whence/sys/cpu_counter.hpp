@@ -18,13 +18,14 @@
 #include <cstdint>
 
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/syscall_filter.hpp>
 
 namespace whence::inline v1::sys {
 
 inline constexpr int no_counter = -1;
 
-// What the kernel asks for, in its first version (linux/perf_event.h, PERF_ATTR_SIZE_VER0), whose
-// header is a thousand lines.
+// The attributes that the kernel expects, in their first version (linux/perf_event.h,
+// PERF_ATTR_SIZE_VER0); that header is a thousand lines.
 namespace perf {
 struct attributes {
   std::uint32_t type, size;
@@ -40,27 +41,29 @@ inline constexpr unsigned long close_on_exec = 1 << 3;
 inline constexpr unsigned long enable = 0x2400, disable = 0x2401, set_period = 0x40082404;  // ioctl
 }  // namespace perf
 
-// Whether the descriptor still is that thread's counter. A program that closes all it does not know
-// (close_range) may have another file there since.
+// True if the descriptor still is that thread's counter. A program that closes every descriptor it
+// does not know (close_range) may have another file there by now. The kernel tells no tid of a
+// thread that has ended; but no other file of the program would have our signal for a thread.
 inline bool is_counter_of(int number, ::pid_t tid, int signal) noexcept {
   if (number == no_counter) return false;
   const errno_guard keep;
   ::f_owner_ex owner{};
   return ::fcntl(number, F_GETSIG) == signal && ::fcntl(number, F_GETOWN_EX, &owner) == 0 &&
-         owner.type == F_OWNER_TID && owner.pid == tid;
+         owner.type == F_OWNER_TID && (owner.pid == tid || owner.pid == 0);
 }
 
 inline void close_counter(int counter) noexcept {
   const errno_guard keep;
-  // A child of fork may hold it open: it must be quiet nevertheless.
+  // It must be quiet even if a child of fork holds it open.
   ::ioctl(counter, perf::disable, 0);
   ::close(counter);
 }
 
 // Signals the thread after every `period_ns` of its CPU time that ends in its own code (10 us at
-// least), once it is enabled. no_counter where the kernel, a sandbox or the limit of descriptors
-// does not permit it.
+// least), once it is enabled. Returns no_counter if the kernel, a sandbox or the limit of
+// descriptors does not permit it, or a filter of system calls may not.
 inline int open_counter(::pid_t tid, int signal, std::int64_t period_ns) noexcept {
+  if (is_filtered.load(std::memory_order_relaxed)) return no_counter;
   const errno_guard keep;
   perf::attributes what{};
   what.type = perf::type_software;
@@ -83,7 +86,7 @@ inline int open_counter(::pid_t tid, int signal, std::int64_t period_ns) noexcep
   return no_counter;
 }
 
-// From the next overflow on. Signal-safe.
+// Takes effect at the next overflow. Signal-safe.
 inline void set_counter_period(int counter, std::int64_t period_ns) noexcept {
   const errno_guard keep;
   auto period = static_cast<std::uint64_t>(period_ns);

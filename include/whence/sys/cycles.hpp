@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The processor's own counter of time: several times cheaper to read than a clock, of a rate that
-// differs from machine to machine. For telling moments from ages, not for measuring. Signal-safe.
+// The processor's own counter of time: several times cheaper to read than a clock, but its rate
+// differs from machine to machine. It tells a moment from an age; it does not measure. Signal-safe.
 #ifndef WHENCE_SYS_CYCLES_HPP
 #define WHENCE_SYS_CYCLES_HPP
 

@@ -20,7 +20,7 @@ inline std::string to_hex(std::uint64_t value) {
   return text;
 }
 
-// The number `text` begins with, in lower-case digits; 0 where there is none.
+// The number `text` begins with, in lower-case digits; 0 if it begins with no digit.
 inline std::uint64_t parse(std::string_view text, unsigned base) {
   std::uint64_t value = 0;
   for (const char c : text) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Calls before constructors: of a program before those of all its libraries (.preinit_array), of a
-// library before its other ones, inside dlopen. Written in a function, so that there is such a call
-// if the function is emitted: what a file does not use costs it nothing.
+// Calls made before constructors: a program makes them before those of all its libraries
+// (.preinit_array), a library before its other ones, inside dlopen. The macro is written in a
+// function, so the call exists only if the function is emitted: a file pays nothing for what it
+// does not use.
 #ifndef WHENCE_SYS_EARLY_CALL_HPP
 #define WHENCE_SYS_EARLY_CALL_HPP
 

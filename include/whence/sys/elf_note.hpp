@@ -29,11 +29,11 @@
   ".popsection"
 #define WHENCE_ELF_NOTE(name, layout, object) asm(WHENCE_NOTE_LINES(name, layout, "%", object))
 
-// The same in a function, by the object's address: there is a note if the function is emitted.
+// The same in a function, by the object's address: the note exists only if the function is emitted.
 #define WHENCE_ELF_NOTE_WITH_FUNCTION(name, layout, address) \
   asm volatile(WHENCE_NOTE_LINES(name, layout, "%%", "%c0")::WHENCE_ADDRESS_OPERAND(address))
 
-// An address that is known to the linker ("S" is the one that AArch64 has for it).
+// The operand constraint for an address that the linker knows (AArch64 calls it "S").
 #if defined(__aarch64__)
 #define WHENCE_ADDRESS_OPERAND(address) "S"(address)
 #else
@@ -42,7 +42,7 @@
 
 namespace whence::inline v1::sys {
 
-// Whether the segment is in memory: its bytes may be read while the walk lasts.
+// True if the segment is in memory: its bytes may be read while the walk lasts.
 inline bool is_mapped(const dl_phdr_info& module, const ElfW(Phdr) & segment) noexcept {
   for (int i = 0; i < module.dlpi_phnum; ++i) {
     const ElfW(Phdr)& load = module.dlpi_phdr[i];

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Finds items of a vector by their hash: open addressing, half full at most. The owner keeps the
-// items, in the order they came; this keeps where each one is.
+// Finds the items of a vector by their hash: open addressing, half full at most. The owner keeps
+// the items, in the order they came; this keeps where each one is.
 //
 //   slots:  | hash | position + 1 | hash | position + 1 | - | 0 | ...
 //
-// For readers of profiles; std::unordered_map would add 5000 lines to what they include.
+// It serves readers of profiles; std::unordered_map would add 5000 lines to what they include.
 #ifndef WHENCE_SYS_FLAT_INDEX_HPP
 #define WHENCE_SYS_FLAT_INDEX_HPP
 

@@ -2,11 +2,12 @@
 //
 // A mutex of one word over the kernel's futex (U. Drepper, "Futexes Are Tricky", 2011, mutex 2):
 //
-//   0: free     1: locked     2: locked, and somebody may sleep
+//   0: free     1: locked     2: locked, and a thread may sleep
 //
-// Taking it free and releasing it with nobody asleep is one atomic instruction each, in line. Like
-// glibc's, it is not fair: a thread that comes by takes it before one that is still waking up. A
-// thread looks for a moment before it sleeps. Not recursive; a holder that ends leaves it locked.
+// Taking it when it is free and releasing it when no thread sleeps are one inlined atomic
+// instruction each. Like glibc's, it is not fair: a thread that arrives may take it before one that
+// is still waking up. A thread spins for a moment before it sleeps. Not recursive; a holder that
+// ends leaves it locked.
 #ifndef WHENCE_SYS_FUTEX_MUTEX_HPP
 #define WHENCE_SYS_FUTEX_MUTEX_HPP
 
@@ -38,7 +39,7 @@ class futex_mutex {
       sleep();
   }
 
-  // An attempt that looks again and again for less than a microsecond.
+  // Tries again and again for less than a microsecond.
   [[nodiscard]] bool try_lock_for_a_moment() noexcept {
     for (int i = 0; i < looks; ++i) {
       relax();
@@ -47,16 +48,17 @@ class futex_mutex {
     return false;
   }
 
-  // Takes it, asleep until it is free.
+  // Takes it; sleeps until it is free.
   [[gnu::noinline, gnu::cold]] void sleep() noexcept {
     const errno_guard keep;
-    // Locked as contended, because others may sleep; its unlock then wakes one, needed or not.
+    // It is locked as contended, because others may sleep; its unlock then wakes one, needed or
+    // not.
     while (word_.exchange(contended, acquire) != free) {
       ::syscall(SYS_futex, &word_, FUTEX_WAIT_PRIVATE, contended, nullptr, nullptr, 0);
     }
   }
 
-  // Releases it if nobody sleeps and nothing was marked.
+  // Releases it if no thread sleeps and it was not marked.
   [[nodiscard]] bool try_unlock() noexcept {
     std::uint32_t expected = locked;
     return word_.compare_exchange_strong(expected, free, release);
@@ -74,8 +76,8 @@ class futex_mutex {
   static constexpr std::uint32_t free = 0, locked = 1, contended = 2;
   static constexpr int looks = 40;
 
-  // The mutex may be gone already: then nobody sleeps on the address, or somebody wakes for
-  // nothing.
+  // The mutex may be destroyed already: then no thread sleeps on the address, or one is woken
+  // without need.
   [[gnu::noinline, gnu::cold]] void wake() noexcept {
     const errno_guard keep;
     ::syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Called after another call, keeps that from being a tail call: the calling function stays visible
-// in the stack. Signal-safe. Cost: none but the tail call.
+// Called after another call, this keeps the other from being a tail call, so the calling function
+// stays visible in the stack. Signal-safe. Cost: the tail call that is lost.
 #ifndef WHENCE_SYS_KEEP_FRAME_HPP
 #define WHENCE_SYS_KEEP_FRAME_HPP
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Things that stay where they are until the list goes: a reference to one is good as long. A deque,
-// or a vector of unique_ptr, would do as well, but each type in one costs every file that includes
-// it ten times as much to compile.
+// Objects that stay where they are until the list is destroyed: a reference to one is valid as
+// long. A deque, or a vector of unique_ptr, would do as well, but each type in one costs every file
+// that includes it ten times as much to compile.
 #ifndef WHENCE_SYS_KEPT_HPP
 #define WHENCE_SYS_KEPT_HPP
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The loader's list of modules. Walking it takes a lock of the loader's, which stays taken for good
-// in a forked child if another thread held it at the fork: so all our walks, and what else of ours
-// may walk the list, run under a lock that fork waits for (profile/fork.hpp).
+// in a forked child if another thread held it at the fork: so all walks of this library, and all it
+// calls that may walk the list, run under a lock that fork waits for (profile/fork.hpp).
 //
-// What runs under it takes no other lock of ours. Not for signal handlers.
+// Code under that lock takes no other lock of this library. Not for signal handlers.
 #ifndef WHENCE_SYS_LOADER_HPP
 #define WHENCE_SYS_LOADER_HPP
 
@@ -29,7 +29,8 @@ void for_each_module(Visit visit) {
 }
 
 // Keeps the plugin that holds `object` loaded for good. Only a plugin's own code can be the first
-// to need that, and only there is dlopen sure to be more than a linker's warning (static programs).
+// to need that, and only in a plugin does dlopen surely work (a static program gets a linker's
+// warning).
 inline void pin([[maybe_unused]] const void* object) {
 #if defined(__PIC__) && !defined(__PIE__)
   Dl_info where{};

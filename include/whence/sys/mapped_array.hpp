@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A growing array in pages of its own. What a reader of large files holds for a moment goes back to
-// the kernel whole when the array goes: an allocator would keep the pages below whatever was
-// allocated after them. A child of fork does not get it: it has no use for what its parent reads.
+// A growing array in pages of its own, for a reader of large files. All its memory returns to the
+// kernel when it is destroyed: an allocator would keep the pages below later allocations. A child
+// of fork does not get it, because it has no use for what its parent reads.
 #ifndef WHENCE_SYS_MAPPED_ARRAY_HPP
 #define WHENCE_SYS_MAPPED_ARRAY_HPP
 
@@ -48,7 +48,7 @@ class mapped_array {
 
   // Throws: std::bad_alloc, with all items still there.
   void push_back(const T& item) {
-    const T copy = item;  // it may be one of these
+    const T copy = item;  // it may be an element of this array
     reserve(size_ + 1);
     items_[size_++] = copy;
   }
@@ -64,7 +64,7 @@ class mapped_array {
       std::memset(static_cast<void*>(items_ + size_), 0, (count - size_) * sizeof(T));
     size_ = count;
   }
-  // New items are whatever is there: zero, if no item ever was.
+  // New items keep what the memory holds: zero if it never held an item.
   void resize_untouched(std::size_t count) {
     reserve(count);
     size_ = count;

@@ -14,7 +14,7 @@
 
 namespace whence::inline v1::sys {
 
-// 0 where the kernel does not say. (getrusage says it too, and is in a header of 150 lines.)
+// 0 if the kernel does not say. (getrusage says it too, but its header is 150 lines.)
 inline std::int64_t max_rss_bytes() noexcept {
   char text[2048];
   constexpr const char* key = "\nVmHWM:";  // in kB

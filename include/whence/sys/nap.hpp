@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A short sleep, for whoever waits for a thread that may have lost its processor. Keeps errno.
+// A short sleep, for a caller that waits for a thread which may have lost its processor. Keeps
+// errno.
 #ifndef WHENCE_SYS_NAP_HPP
 #define WHENCE_SYS_NAP_HPP
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // While it lives, pthread_cancel waits: for code that must not be unwound, such as a destructor or
-// a deallocation, yet calls what POSIX makes a cancellation point. Keeps errno.
+// a deallocation, yet calls functions that POSIX makes cancellation points. Keeps errno.
 #ifndef WHENCE_SYS_NO_CANCEL_HPP
 #define WHENCE_SYS_NO_CANCEL_HPP
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Memory straight from the kernel, and the account of it. Nothing here touches the program's own
-// allocator, so it serves inside an allocation and inside a signal handler alike.
+// Memory straight from the kernel, and the account of it. Nothing here calls the program's own
+// allocator, so it works inside an allocation and inside a signal handler.
 //
 // Signal-safe. Lock-free. Never allocates from the heap.
 #ifndef WHENCE_SYS_PAGES_HPP
@@ -16,7 +16,7 @@
 
 namespace whence::inline v1::sys {
 
-// Zeroed, private, committed by the kernel page by page as it is touched. nullptr where it refuses.
+// Returns zeroed, private pages, committed as they are touched. nullptr if the kernel refuses.
 inline void* map_pages(std::size_t bytes) noexcept {
   const errno_guard keep;
   void* const p = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE,
@@ -34,7 +34,7 @@ class memory_budget {
  public:
   constexpr explicit memory_budget(std::size_t limit) noexcept : limit_(limit) {}
 
-  // False where the bytes would pass the limit; nothing is taken then.
+  // Returns false, and takes nothing, if the bytes would pass the limit.
   bool take(std::size_t bytes) noexcept {
     const std::size_t before = used_.fetch_add(bytes, std::memory_order_relaxed);
     if (before + bytes <= limit_.load(std::memory_order_relaxed)) return true;
@@ -42,7 +42,7 @@ class memory_budget {
     return false;
   }
 
-  // For the few structures without which nothing works: counted, never refused.
+  // Serves the few structures that must exist: counted, never refused.
   void take_always(std::size_t bytes) noexcept {
     used_.fetch_add(bytes, std::memory_order_relaxed);
   }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Throws for a caller's mistake; in a program built with -fno-exceptions, says it and aborts, as
-// the standard library does there.
+// Throws for a caller's mistake; in a program built with -fno-exceptions, prints the message and
+// aborts, as the standard library does.
 #ifndef WHENCE_SYS_RAISE_HPP
 #define WHENCE_SYS_RAISE_HPP
 

@@ -26,12 +26,12 @@ inline std::uint64_t random_bits() noexcept {
   return z ^ (z >> 31);
 }
 
-// For the child of a fork, which has its parent's state.
+// Seeds anew the child of a fork, which has its parent's state.
 inline void forget_random() noexcept {
   random_state = 0;
 }
 
-// Uniform in (0, 1], with 53 bits.
+// A number uniform in (0, 1], with 53 bits.
 inline double uniform() noexcept {
   return static_cast<double>((random_bits() >> 11) + 1) * 0x1p-53;
 }

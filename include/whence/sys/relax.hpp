@@ -14,7 +14,7 @@ inline void relax() noexcept {
 #endif
 }
 
-// Less than half a microsecond: shorter than going to sleep and being woken.
+// Takes less than half a microsecond: shorter than to fall asleep and be woken.
 inline void relax_for_a_moment() noexcept {
   for (int i = 0; i < 16; ++i) relax();
 }

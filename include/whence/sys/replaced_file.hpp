@@ -4,10 +4,11 @@
 //
 //   dir/.whence-PID-N.tmp   is written, then renamed to   dir/name
 //
-// Until then a file already there is untouched; whoever has it open keeps it. Permission bits of an
-// existing file are kept, a new one gets 0666 & ~umask. A symbolic link is followed. What is not a
-// regular file (a terminal, a pipe, /dev/null) is written to as it is: renaming would replace the
-// device. Nothing is synced to the disk: the promise is about programs, not about power.
+// Until then a file already there is untouched; processes that have it open keep it. Permission
+// bits of an existing file are kept, a new one gets 0666 & ~umask. A symbolic link is followed.
+// What is not a regular file (a terminal, a pipe, /dev/null) is written to as it is: renaming would
+// replace the device. Nothing is synced to the disk: the promise is about programs, not about
+// power.
 #ifndef WHENCE_SYS_REPLACED_FILE_HPP
 #define WHENCE_SYS_REPLACED_FILE_HPP
 
@@ -36,7 +37,7 @@ class replaced_file {
   // A relative path means the folder the process is in now.
   explicit replaced_file(std::string path) : path_(std::move(path)) {
     if (path_.empty() || path_.front() == '/') return;
-    // Without a current folder the path stays as it is, and opening says what is wrong.
+    // If there is no current folder the path stays as it is, and opening it reports the error.
     char* const folder = ::getcwd(nullptr, 0);
     if (folder == nullptr) return;
     path_.insert(0, std::string(folder) + '/');
@@ -46,7 +47,7 @@ class replaced_file {
   replaced_file(const replaced_file&) = delete;
   replaced_file& operator=(const replaced_file&) = delete;
 
-  // 0 or an errno; after a failure, abandon.
+  // Returns 0 or an errno; after a failure, call abandon.
   int write(std::span<const std::byte> bytes) {
     if (fd_ < 0) {
       if (const int error = open()) return error;
@@ -54,10 +55,11 @@ class replaced_file {
     return write_all(fd_, bytes);
   }
 
-  // Puts the file in its place, also an empty one. 0 or an errno; then nothing is left behind.
+  // Puts the file in its place, even if it is empty. Returns 0, or an errno with nothing left
+  // behind.
   int finish() {
     int error = fd_ < 0 ? open() : 0;
-    // Linux closes the descriptor even where close is interrupted.
+    // Linux closes the descriptor even if close is interrupted.
     if (error == 0 && ::close(std::exchange(fd_, -1)) != 0 && errno != EINTR) error = errno;
     if (error == 0 && !temporary_.empty()) {
       if (std::rename(temporary_.c_str(), path_.c_str()) != 0) {
@@ -91,7 +93,7 @@ class replaced_file {
     }
     if (path_.empty() || path_.back() == '/') return path_.empty() ? ENOENT : EISDIR;
     if (exists) follow_links();
-    // Nobody may read a file that will be private while it is written.
+    // A file that will be private must be private while it is written, too.
     if (const int error = open_temporary(exists ? 0600 : 0666)) return error;
     return exists && ::fchmod(fd_, there.st_mode & 07777) != 0 ? errno : 0;
   }
@@ -106,7 +108,7 @@ class replaced_file {
   int open_temporary(mode_t mode) {
     const std::size_t name = path_.rfind('/') + 1;  // npos + 1 is 0
     for (int attempt = 0; attempt < 100; ++attempt) {
-      // Of fixed length, so that a name as long as a name may be has a temporary as well.
+      // The length is fixed, so that the longest permitted name has a temporary, too.
       std::string candidate = path_.substr(0, name) + ".whence-" + std::to_string(::getpid()) +
                               '-' + std::to_string(temporary_number.fetch_add(1)) + ".tmp";
       do {

@@ -4,9 +4,9 @@
 //
 //   segments[k]:  64 * 2^k entries, made when it is first wanted
 //
-// so that whoever has the address of one may look at it for ever, and a reader needs no lock.
+// so that an address of an entry stays valid for ever, and a reader needs no lock.
 //
-// Thread-safe, lock-free, signal-safe as far as what allocates is. Never throws.
+// Thread-safe, lock-free, signal-safe if `allocate` is. Never throws.
 #ifndef WHENCE_SYS_SEGMENTS_HPP
 #define WHENCE_SYS_SEGMENTS_HPP
 
@@ -24,11 +24,11 @@ class segments {
   static constexpr std::size_t first_size = 64;
   static constexpr std::size_t size_of(std::size_t k) noexcept { return first_size << k; }
 
-  // The first entry of segment k; nullptr where it was not made yet.
+  // The first entry of segment k; nullptr if it was not made yet.
   T* get(std::size_t k) const noexcept { return first_[k].load(std::memory_order_acquire); }
 
-  // It is made of allocate(bytes) first where it is not there; nullptr where that returns nullptr.
-  // The loser of a race leaves its segment behind: an arena takes nothing back.
+  // A missing segment is made of allocate(bytes) first; nullptr if that returns nullptr. The loser
+  // of a race leaves its segment behind: an arena takes nothing back.
   template <class Allocate>
   T* get_or_make(std::size_t k, Allocate allocate) noexcept {
     T* known = get(k);
@@ -37,11 +37,11 @@ class segments {
     if (memory == nullptr) return nullptr;
     auto* const made = static_cast<T*>(memory);
     for (std::size_t i = 0; i < size_of(k); ++i) ::new (made + i) T;
-    // Release: whoever sees it sees its entries made.
+    // Release: a thread that sees the segment sees its entries made.
     return first_[k].compare_exchange_strong(known, made, std::memory_order_acq_rel) ? made : known;
   }
 
-  // The first entry of which is(entry) is true; nullptr where there is none.
+  // The first entry for which is(entry) is true; nullptr if no entry matches.
   template <class Is>
   T* find(Is is) const {
     for (std::size_t k = 0; k < count; ++k) {
@@ -62,7 +62,7 @@ class segments {
     });
   }
 
-  // The entry that begins at this address; nullptr where there is none.
+  // The entry that begins at this address; nullptr if no entry does.
   T* at(const void* address) const noexcept {
     const auto a = reinterpret_cast<std::uintptr_t>(address);
     for (std::size_t k = 0; k < count; ++k) {

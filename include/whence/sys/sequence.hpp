@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The few algorithms that readers of profiles need. <algorithm> has them all and better, and is
-// 8000 lines in every program that includes us. Not for signal handlers: sorting allocates.
+// The few algorithms that readers of profiles need. <algorithm> has them all, but is 8000 lines in
+// every program that includes this library. Not for signal handlers: sorting allocates.
 #ifndef WHENCE_SYS_SEQUENCE_HPP
 #define WHENCE_SYS_SEQUENCE_HPP
 
@@ -27,7 +27,7 @@ constexpr bool all_of(const Range& range, Test test) {
   return true;
 }
 
-// The position of the first item for which `after` holds; in front of it it holds for none.
+// The position of the first item for which `after` holds; it is false for every item before that.
 template <class Range, class After>
 constexpr std::size_t first_after(const Range& range, After after) {
   std::size_t low = 0;
@@ -43,7 +43,7 @@ constexpr std::size_t first_after(const Range& range, After after) {
   return low;
 }
 
-// As std::erase_if, of a vector or what is like one.
+// Works as std::erase_if does, on a vector or a similar container.
 template <class Items, class Test>
 void erase_if(Items& items, Test test) {
   std::size_t left = 0;

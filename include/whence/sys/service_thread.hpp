@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread of the library's own: it takes no signal of the program's, sleeps until a moment or
-// until it is to end, and is joined. By pthread, because <thread> is 30 000 lines.
+// A thread of the library's own: it takes no signal of the program's, sleeps until a given time or
+// until it is asked to end, and is joined. It uses pthread, because <thread> is 30 000 lines.
 //
-// start, stop: one at a time, never in the thread itself. A child of fork has no such thread, and
-// must not use an object that had one.
+// start and stop are called one at a time, never in the thread itself. A child of fork has no such
+// thread, and must not use an object that had one.
 #ifndef WHENCE_SYS_SERVICE_THREAD_HPP
 #define WHENCE_SYS_SERVICE_THREAD_HPP
 
@@ -25,8 +25,8 @@ namespace whence::inline v1::sys {
 
 class service_thread {
  public:
-  // Runs `body(argument)` in a thread of that name, at most 15 characters. 0, or the system's
-  // error.
+  // Runs `body(argument)` in a thread of that name, at most 15 characters. Returns 0 or the
+  // system's error.
   int start(void (*body)(void*), void* argument, const char* name) noexcept {
     body_ = body;
     argument_ = argument;
@@ -40,7 +40,7 @@ class service_thread {
     const int error = ::pthread_create(&thread_, nullptr, &run, this);
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (error != 0) return error;
-    // Whoever lists threads must know it as ours.
+    // A dump of all threads must know this one as the library's.
     while (tid_.load(std::memory_order_acquire) == 0) wait(tid_, 0, nullptr);
     return 0;
   }
@@ -53,7 +53,7 @@ class service_thread {
     tid_.store(0, std::memory_order_relaxed);
   }
 
-  // In the thread: false, at once, when it is to end. Time as sys::monotonic_ns.
+  // Called in the thread: returns false at once when it is to end. Times are sys::monotonic_ns.
   bool sleep_until(std::int64_t time_ns) noexcept {
     timespec until{};
     until.tv_sec = static_cast<time_t>(time_ns / 1'000'000'000);
@@ -67,7 +67,7 @@ class service_thread {
 
   bool runs() const noexcept { return tid() != 0; }
 
-  // 0 while it does not run.
+  // Returns 0 while the thread does not run.
   ::pid_t tid() const noexcept { return tid_.load(std::memory_order_acquire); }
 
   // CPU time of all threads this object has had.
@@ -91,7 +91,7 @@ class service_thread {
     return nullptr;
   }
 
-  // Until an absolute time, if one is given; returns early for any reason.
+  // Sleeps until an absolute time, if one is given; may return early for any reason.
   template <class T>
   static void wait(std::atomic<T>& word, T value, const timespec* until) noexcept {
     ::syscall(SYS_futex, &word, FUTEX_WAIT_BITSET_PRIVATE, value, until, nullptr,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Short texts as words: what looks a label up reads a few bytes, and a call of memcmp or memcpy for
-// each costs more than all the rest. A text of 8 bytes or more is covered by whole words, the last
-// of which overlaps; a shorter one is one word. Signal-safe.
+// Short texts as words: the lookup of a label reads a few bytes, and a call of memcmp or memcpy for
+// each would cost more than all the rest. A text of 8 bytes or more is covered by whole words, the
+// last of which overlaps; a shorter one is one word. Signal-safe.
 #ifndef WHENCE_SYS_SHORT_TEXT_HPP
 #define WHENCE_SYS_SHORT_TEXT_HPP
 
@@ -20,7 +20,7 @@ std::uint64_t word_at(const char* p) noexcept {
   return w;
 }
 
-// Of a text shorter than 8 bytes; two of the same length are equal if their words are.
+// The word of a text shorter than 8 bytes; two texts of one length are equal if their words are.
 inline std::uint64_t word_of(const char* p, std::size_t size) noexcept {
   if (size >= 4) {
     return word_at<std::uint32_t>(p) << 32 | word_at<std::uint32_t>(p + size - 4);
@@ -31,7 +31,7 @@ inline std::uint64_t word_of(const char* p, std::size_t size) noexcept {
   return size == 0 ? 0 : word_at<std::uint8_t>(p);
 }
 
-// Calls visit(word) for words that together say what the text is, given its length.
+// Calls visit(word) for words that, with the length, determine the text.
 template <class Visit>
 void for_each_word(std::string_view text, Visit visit) noexcept {
   const char* const p = text.data();

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writing to a pipe or socket nobody reads raises SIGPIPE, whose default is to end the program. In
-// the guard's scope this thread does not take it: the write fails with EPIPE and nothing else.
+// Writing to a pipe or socket that has no reader raises SIGPIPE, whose default is to end the
+// program. In the guard's scope this thread does not take it: the write fails with EPIPE and
+// nothing else.
 //
 // The signal goes to the thread that wrote, so blocking it here disturbs no other thread, and the
-// program's handler stays as it is. One that was pending before the scope stays pending after it.
-// Keeps errno. Never allocates.
+// program's handler stays as it is. A SIGPIPE that was pending before the scope stays pending after
+// it. Keeps errno. Never allocates.
 #ifndef WHENCE_SYS_SIGPIPE_GUARD_HPP
 #define WHENCE_SYS_SIGPIPE_GUARD_HPP
 

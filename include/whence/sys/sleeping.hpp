@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the kernel tells of a thread that sleeps, without waking it. /proc/self/task/TID/syscall
+// What the kernel tells about a sleeping thread, without waking it. /proc/self/task/TID/syscall
 // reads, unless the process is not dumpable, as after setuid (prctl, PR_SET_DUMPABLE):
 //
 //   "running"                                                  on a processor, or ready for one
@@ -23,7 +23,7 @@
 
 namespace whence::inline v1::sys {
 
-// A file of /proc/self/task/TID/; -1 where it cannot be opened.
+// Opens a file of /proc/self/task/TID/; -1 if it cannot be opened.
 inline int open_task_file(::pid_t tid, const char* name) noexcept {
   char path[64] = "/proc/self/task/";
   std::size_t at = std::strlen(path);
@@ -36,7 +36,7 @@ inline int open_task_file(::pid_t tid, const char* name) noexcept {
   return ::open(path, O_RDONLY | O_CLOEXEC);
 }
 
-// Reads it into `text`, ended by a zero byte; false where it cannot be.
+// Reads it into `text`, ended by a zero byte; false if it cannot be read.
 template <std::size_t Size>
 bool read_task_file(::pid_t tid, const char* name, char (&text)[Size]) noexcept {
   const errno_guard keep;
@@ -50,16 +50,16 @@ bool read_task_file(::pid_t tid, const char* name, char (&text)[Size]) noexcept 
 
 struct task_stat {
   // R running or ready, S sleeping, D waiting for a disk or the like, T stopped, t traced, Z ended;
-  // 0 where it cannot be had.
+  // 0 if the kernel does not tell.
   char letter = '\0';
-  char name[16]{};  // that the kernel knows it by
+  char name[16]{};  // the kernel's name of the thread
 };
 
 inline task_stat read_stat(::pid_t tid) noexcept {
   task_stat result;
   char text[512];
   if (!read_task_file(tid, "stat", text)) return result;
-  // "4711 (a name) S ...", and the name may hold anything.
+  // The text is "4711 (a name) S ...", and the name may contain any byte.
   const char* const name = std::strchr(text, '(');
   const char* const end = std::strrchr(text, ')');
   if (name == nullptr || end == nullptr || end[1] != ' ') return result;
@@ -69,10 +69,10 @@ inline task_stat read_stat(::pid_t tid) noexcept {
   return result;
 }
 
-// hidden: it sleeps, and the kernel does not tell where.
+// hidden: the thread sleeps, and the kernel does not tell where.
 enum class task_state : unsigned char { gone, running, sleeping, hidden };
 
-// What every process may know of every thread.
+// What every process may learn about every thread.
 inline task_state state_by_stat(::pid_t tid) noexcept {
   const char letter = read_stat(tid).letter;
   if (letter == '\0') return task_state::gone;
@@ -81,7 +81,7 @@ inline task_state state_by_stat(::pid_t tid) noexcept {
 
 struct sleeping_task {
   task_state state = task_state::gone;
-  std::int64_t number = -1;  // of the system call; -1: none
+  std::int64_t number = -1;  // of the system call; -1 outside of system calls
   std::uintptr_t arguments[6]{};
   std::uintptr_t sp = 0, pc = 0;
 };
@@ -114,7 +114,7 @@ inline sleeping_task read_syscall(::pid_t tid) noexcept {
     }
     values[count++] = v;
   }
-  // A first thread that has ended while others go on has no stack.
+  // The first thread has no stack if it has ended while others go on.
   if (count != (none ? 2 : 8) || values[count - 2] == 0) return result;
   result.state = task_state::sleeping;
   result.number = none ? -1 : number;
@@ -124,15 +124,15 @@ inline sleeping_task read_syscall(::pid_t tid) noexcept {
   return result;
 }
 
-// What follows `head` in /proc/self/task/TID/status, which may be long: a line of it holds all
-// groups of the user. False where it is not there.
+// What follows `head` in /proc/self/task/TID/status, which may be long: one of its lines holds all
+// groups of the user. False if `head` is missing.
 template <std::size_t Size>
 bool read_status_line(::pid_t tid, const char* head, char (&value)[Size]) noexcept {
   const errno_guard keep;
   const int file = open_task_file(tid, "status");
   if (file < 0) return false;
   char text[512];
-  std::size_t matched = 0, taken = 0;  // of head, of value
+  std::size_t matched = 0, taken = 0;  // bytes of head, bytes of value
   ssize_t n = 0;
   while (taken < Size && (n = ::read(file, text, sizeof text)) > 0) {
     for (ssize_t i = 0; i < n && taken < Size; ++i) {
@@ -147,9 +147,9 @@ bool read_status_line(::pid_t tid, const char* head, char (&value)[Size]) noexce
   return taken == Size;
 }
 
-// Whether a thread blocks a signal.
+// True if a thread blocks a signal.
 inline bool blocks_signal(::pid_t tid, int signal) noexcept {
-  // 16 hexadecimal digits, bit 0 is signal 1.
+  // The mask is 16 hexadecimal digits; bit 0 is signal 1.
   char digits[16];
   if (!read_status_line(tid, "\nSigBlk:\t", digits)) return false;
   const int bit = signal - 1;
@@ -158,12 +158,12 @@ inline bool blocks_signal(::pid_t tid, int signal) noexcept {
   return (value >> bit % 4 & 1) != 0;
 }
 
-// When the thread last was on a processor, in nanoseconds of the scheduler's clock; -1 where the
-// kernel does not tell (CONFIG_SCHED_DEBUG). The difference of two threads is true to a tick.
+// When the thread last was on a processor, in nanoseconds of the scheduler's clock; -1 if the
+// kernel does not tell (CONFIG_SCHED_DEBUG). A difference between two threads is exact to a tick.
 inline std::int64_t last_run_ns(::pid_t tid) noexcept {
   char text[512];
   if (!read_task_file(tid, "sched", text)) return -1;
-  // "se.exec_start   :   50084260.185710", in milliseconds
+  // The line is "se.exec_start   :   50084260.185710", in milliseconds.
   const char* c = std::strstr(text, "se.exec_start");
   c = c == nullptr ? nullptr : std::strchr(c, ':');
   if (c == nullptr) return -1;

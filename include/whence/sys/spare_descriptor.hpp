@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One descriptor that is kept for the moment when the process has none left, which is when people
-// ask for a profile: it is closed to open a file, and taken again once the file is closed.
+// One descriptor that is kept for the moment when the process has none left, which is when a
+// profile is needed most: it is closed to open a file, and taken again once the file is closed.
 //
 // It is an empty file without a name. A program may close descriptors that it did not open, and the
-// number may then be another file's: so it is closed only if it is still that file.
-// Its number is not one of the lowest, which programs rely on getting.
+// number may then belong to another file: so it is closed only if it is still that file. Its number
+// is not one of the lowest, which programs rely on getting.
 //
 // Thread-safe. Keeps errno. Not for signal handlers.
 #ifndef WHENCE_SYS_SPARE_DESCRIPTOR_HPP
@@ -25,7 +25,7 @@ namespace whence::inline v1::sys {
 
 class spare_descriptor {
  public:
-  // Takes one, if there is none and the process has one to give.
+  // Opens the spare descriptor, if it is missing and the process may open another.
   void refill() noexcept {
     const errno_guard keep;
     const no_cancel uncancelled;
@@ -35,7 +35,7 @@ class spare_descriptor {
     number_.store(before, std::memory_order_release);
   }
 
-  // True: the process has one descriptor more than before.
+  // Returns true if the process has one more free descriptor than before.
   bool spend() noexcept {
     const errno_guard keep;
     const no_cancel uncancelled;
@@ -50,7 +50,7 @@ class spare_descriptor {
  private:
   static constexpr int least_number = 10;
   static constexpr int none = -1;
-  // By another thread; in a child of fork perhaps for good, which is then without a spare one.
+  // Another thread uses it; a child of fork may find it so for ever, and then has no spare one.
   static constexpr int taken = -2;
 
   int take() noexcept { return number_.exchange(taken, std::memory_order_acquire); }
@@ -68,7 +68,7 @@ class spare_descriptor {
     if (number >= 0) {
       ::close(low);
     } else {
-      number = low;  // there is no other
+      number = low;  // every higher number is taken
     }
     struct ::stat it {};
     if (::fstat(number, &it) == 0) {
@@ -81,7 +81,7 @@ class spare_descriptor {
   }
 
   std::atomic<int> number_{none};
-  dev_t device_ = 0;  // guarded by number_ being taken
+  dev_t device_ = 0;  // guarded by number_ being busy
   ino_t inode_ = 0;
 };
 

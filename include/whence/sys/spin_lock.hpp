@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A lock for a handful of instructions: taking it is one atomic exchange, releasing it one store.
-// Whoever finds it held looks again for a while, then sleeps a little between looks, so that a
+// A lock for a handful of instructions: taking it is one atomic exchange, releasing it one store. A
+// thread that finds it held spins for a while, then sleeps a little between attempts, so that a
 // holder that lost its processor gets one back whatever the priorities.
 //
-// Not std::mutex, because these locks live in a constant-initialized root, must be put right in a
+// Not std::mutex, because these locks live in a constant-initialized root, must be reset in a
 // forked child, and would cost every recording header the lines of <mutex>. Keeps errno. Not for
 // signal handlers.
 #ifndef WHENCE_SYS_SPIN_LOCK_HPP

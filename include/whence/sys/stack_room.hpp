@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether a handler may go on: a signal's frame alone takes 3 to 12 KiB of the stack it interrupts
-// (AVX-512, AMX), and what is left of a small one may be less than a walk needs. Of an alternate
-// stack the kernel tells the size; below every other thread's but the main one's lies a page that
-// cannot be read. Signal-safe. Some 0.1 us.
+// Tells whether a handler may go on: a signal's frame alone takes 3 to 12 KiB of the stack it
+// interrupts (AVX-512, AMX), and the rest of a small one may be less than a walk needs. The kernel
+// tells the size of an alternate stack; below every other stack but the main thread's lies a page
+// that cannot be read. Signal-safe. Some 0.1 us.
 #ifndef WHENCE_SYS_STACK_ROOM_HPP
 #define WHENCE_SYS_STACK_ROOM_HPP
 
@@ -16,8 +16,8 @@
 
 namespace whence::inline v1::sys {
 
-// Whether a page lies below the caller's frame, or comes there when it is needed, as on the first
-// stack: `is_main` tells that it may be that one. (A fibre's it may be, too.)
+// True if a page lies below the caller's frame, or the kernel adds it when it is needed, as on the
+// first stack: `is_main` tells that the stack may be that one. (It may be a fibre's, too.)
 // `alternate`: ucontext_t::uc_stack.
 [[gnu::always_inline]] inline bool has_stack_room(bool is_main, const stack_t& alternate) noexcept {
   constexpr std::uintptr_t usual_bytes = std::uintptr_t{8} << 20;

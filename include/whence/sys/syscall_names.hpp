@@ -8,7 +8,8 @@
 
 #include <cstdint>
 
-// Lists, and not a line for each: every program that includes us reads the lines.
+// These are lists, not a line each, because every program that includes this library reads the
+// lines.
 // clang-format off
 #define WHENCE_SYSCALLS(F) \
   F(accept) F(accept4) F(clock_nanosleep) F(close) F(connect) F(epoll_pwait) F(fallocate) \
@@ -28,7 +29,7 @@
 
 namespace whence::inline v1::sys {
 
-// nullptr for one that is not known to sleep.
+// nullptr for a system call that is not known to sleep.
 constexpr const char* syscall_name(std::int64_t number) noexcept {
   switch (number) {
 #define WHENCE_SYSCALL(name) \

@@ -17,7 +17,7 @@
 
 namespace whence::inline v1::sys {
 
-// Calls visit(tid) for each thread. False where they cannot be listed.
+// Calls visit(tid) for each thread. False if they cannot be listed.
 template <class Visit>
 bool for_each_task(Visit visit) noexcept {
   const errno_guard keep;
@@ -45,7 +45,7 @@ bool for_each_task(Visit visit) noexcept {
 }
 
 // The number of the newest thread or process of the machine (of the container): while it stays the
-// same, there is no new thread. -1 where it cannot be had. Some 3 us.
+// same, there is no new thread. -1 if the kernel does not tell. Some 3 us.
 inline std::int64_t newest_task() noexcept {
   const errno_guard keep;
   const int file = ::open("/proc/loadavg", O_RDONLY | O_CLOEXEC);

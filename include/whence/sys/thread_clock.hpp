@@ -20,14 +20,14 @@ inline ::clockid_t thread_clock(::pid_t tid) noexcept {
                                   scheduler_sum);
 }
 
-// -1 where there is no such thread any more.
+// -1 if the thread has ended.
 inline std::int64_t thread_cpu_ns(::pid_t tid) noexcept {
   ::timespec t{};
   if (::clock_gettime(thread_clock(tid), &t) != 0) return -1;
   return std::int64_t{t.tv_sec} * 1'000'000'000 + t.tv_nsec;
 }
 
-// How many ticks a second the kernel looks at CPU-time timers: they expire no more often.
+// How often per second the kernel checks CPU-time timers: they do not expire more often.
 inline std::int64_t ticks_per_second() noexcept {
   ::timespec t{};
   // The coarse clock moves with the tick.

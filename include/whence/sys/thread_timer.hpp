@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A timer on the CPU clock of one thread, which any thread may make, and which signals that thread
-// alone, carrying a pointer. By system calls, because glibc hides the kernel's number of a timer,
-// by which a handler knows it again.
+// alone, carrying a pointer. It uses system calls, because glibc hides the kernel's number of a
+// timer, by which a handler recognizes it.
 //
-// The kernel looks at such timers at its tick, while the thread runs, and sends the signal on its
-// way out of the kernel: so it never ends a sleeping system call (since Linux 5.9).
-// Signal-safe. Keeps errno.
+// The kernel checks such timers at its tick, while the thread runs, and sends the signal on its way
+// out of the kernel: so it never ends a sleeping system call (since Linux 5.9). Signal-safe. Keeps
+// errno.
 #ifndef WHENCE_SYS_THREAD_TIMER_HPP
 #define WHENCE_SYS_THREAD_TIMER_HPP
 
@@ -41,8 +41,8 @@ inline long affordable_timers(int part) noexcept {
   return limit < 0 ? LONG_MAX : limit / part;
 }
 
-// no_timer where there is none to be had (`starved`: RLIMIT_SIGPENDING, a sandbox), or no such
-// thread any more.
+// Returns no_timer if the kernel refuses one (`starved`: RLIMIT_SIGPENDING, a sandbox), or if the
+// thread has ended.
 inline int make_thread_timer(::pid_t tid, int signal, void* carried, bool& starved) noexcept {
   const errno_guard keep;
   ::sigevent event{};
@@ -56,7 +56,7 @@ inline int make_thread_timer(::pid_t tid, int signal, void* carried, bool& starv
   return no_timer;
 }
 
-// First after `first_ns` of the thread's CPU time, then every `period_ns`; 0: only once.
+// Fires first after `first_ns` of the thread's CPU time, then every `period_ns`; 0: only once.
 inline void arm_timer(int id, std::int64_t first_ns, std::int64_t period_ns) noexcept {
   const errno_guard keep;
   const auto time = [](std::int64_t ns) {

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An atomic word: what recording pages need of std::atomic<T>, by the compiler's builtins. <atomic>
-// itself is 24 000 lines in C++20, half of what <mutex>, <memory> and <thread> cost together, and a
-// recording page is in every file of a program.
+// An atomic word: what recording pages need of std::atomic<T>, made of the compiler's builtins.
+// <atomic> itself is 24 000 lines in C++20, half of what <mutex>, <memory> and <thread> cost
+// together, and a recording page is in every file of a program.
 //
 // T: an integer, bool, enumeration or pointer of at most 8 bytes. An order is one of those below,
-// or a std::memory_order where <atomic> is included anyway: both have the builtins' numbers.
+// or a std::memory_order if <atomic> is included anyway: both have the builtins' numbers.
 // Signal-safe. Lock-free.
 #ifndef WHENCE_SYS_WORD_HPP
 #define WHENCE_SYS_WORD_HPP
@@ -27,7 +27,7 @@ enum order : int {
 
 template <class T>
 class word {
-  // Of a pointer, too, the size is meant.
+  // The size of T itself is meant, even if T is a pointer.
   static constexpr auto bytes = sizeof(T);  // NOLINT(bugprone-sizeof-expression)
   static_assert(bytes <= 8 && __atomic_always_lock_free(bytes, nullptr));
 
@@ -49,7 +49,7 @@ class word {
   [[gnu::always_inline]] T exchange(T value, Order o = seq_cst) noexcept {
     return __atomic_exchange_n(&value_, value, static_cast<int>(o));
   }
-  // As std's: `expected` becomes what was there if that was something else, read relaxed.
+  // Works as std's: on failure `expected` becomes the value that was there, read relaxed.
   template <class Order = order>
   [[gnu::always_inline]] bool compare_exchange_strong(T& expected, T desired,
                                                       Order o = seq_cst) noexcept {
@@ -63,7 +63,7 @@ class word {
                                        __ATOMIC_RELAXED);
   }
 
-  // Of integers.
+  // Requires: T is an integer.
   template <class Order = order>
   [[gnu::always_inline]] T fetch_add(T value, Order o = seq_cst) noexcept {
     return __atomic_fetch_add(&value_, value, static_cast<int>(o));

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// write(2) to the last byte: short writes are continued, interrupted ones repeated, and where a
-// non-blocking descriptor is full it waits. Never allocates, never throws.
+// Calls write(2) up to the last byte: short writes are continued, interrupted ones repeated, and it
+// waits if a non-blocking descriptor is full. Never allocates, never throws.
 #ifndef WHENCE_SYS_WRITE_ALL_HPP
 #define WHENCE_SYS_WRITE_ALL_HPP
 
@@ -14,7 +14,7 @@
 
 namespace whence::inline v1::sys {
 
-// 0, or the errno of the write that failed. A cancellation point, hence not noexcept.
+// Returns 0, or the errno of the write that failed. It is a cancellation point, hence not noexcept.
 inline int write_all(int fd, std::span<const std::byte> bytes) {
   while (!bytes.empty()) {
     const ssize_t n = ::write(fd, bytes.data(), bytes.size());

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The machine: each folder has the same files with the same names in them. config.hpp refuses
-// others.
+// Selects the machine: each machine's folder has the same files with the same names in them.
+// config.hpp refuses other machines.
 #ifndef WHENCE_UNWIND_ARCH_HPP
 #define WHENCE_UNWIND_ARCH_HPP
 

@@ -5,8 +5,8 @@
 //
 //   encoding byte:  | 1 indirect | 3 relative to | 4 format |        0xff: no pointer at all
 //
-// Invariant: never reads outside its bytes. Past their end every number is 0 and ok() is false for
-// good, so a reader checks once, at its end. Signal-safe. Never allocates.
+// Invariant: never reads outside its bytes. Past their end every number is 0 and ok() stays false,
+// so a reader checks once, at its end. Signal-safe. Never allocates.
 #ifndef WHENCE_UNWIND_BYTE_CURSOR_HPP
 #define WHENCE_UNWIND_BYTE_CURSOR_HPP
 
@@ -100,7 +100,8 @@ class byte_cursor {
 
   void skip(std::uint64_t size) noexcept { take(size); }
 
-  // 0 with ok() false for an encoding that does not exist. An indirect pointer is not followed.
+  // Returns 0, and ok() is false, if the encoding does not exist. An indirect pointer is not
+  // followed.
   std::uintptr_t pointer(std::uint8_t how, std::uintptr_t data = 0) noexcept {
     if (how == encoding::omitted) return 0;
     const std::uintptr_t self = address();

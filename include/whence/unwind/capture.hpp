@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One function takes the calling thread's stack, one the stack a signal interrupted. Both walk by
-// call-frame information, so the program needs no frame pointers; some nanoseconds a frame.
+// One function takes the calling thread's stack, one the stack that a signal interrupted. Both walk
+// by call-frame information, so the program needs no frame pointers; some nanoseconds a frame.
 //
-// How the frames between a recording function of ours and the user's call are left out: the trace
-// begins at the frame whose return address is `caller`, then drops `skip` more. It holds however
-// the compiler inlines or tail-calls our functions, because only one of them, never inlined, asks
-// for its own return address.
+// The frames between a recording function of this library and the user's call are left out: the
+// trace begins at the frame whose return address is `caller`, then drops `skip` more. This holds
+// however the compiler inlines or tail-calls those functions, because only one of them, never
+// inlined, asks for its own return address.
 //
 // Signal-safe. Lock-free. Never allocates from the heap. Keeps errno. Stack: 2 KiB, and 1 KiB more
-// for the few walks that go by the DWARF itself.
+// for the few walks that use the DWARF itself.
 #ifndef WHENCE_UNWIND_CAPTURE_HPP
 #define WHENCE_UNWIND_CAPTURE_HPP
 
@@ -29,7 +29,7 @@
 
 namespace whence::inline v1::unwind {
 
-// Frames of ours that may lie above the instrument that asked for its return address.
+// How many frames of this library may lie above the instrument that asked for its return address.
 inline constexpr int most_own_frames = 8;
 
 // Fills the trace from the frame in hand. Requires: capacity > 0.
@@ -57,7 +57,7 @@ template <class Walk>
   const bool found =
       w.climb_while([&](std::uintptr_t ra) { return ra != caller && own++ < most_own_frames; });
   if (own > most_own_frames || (!found && !w.needs_exact())) {
-    // `caller` is no frame's: better some of ours than none.
+    // No frame returns to `caller`: a trace with our frames is better than an empty one.
     skip = 0;
     if (!w.restart()) return w.end();
   } else if (!found) {
@@ -110,7 +110,8 @@ template <class Walk>
   return end;
 }
 
-// Apart, so that its registers take no room on the stack of those that do not need it.
+// It is a function apart, so that its registers take no room on the stack of walks that do not need
+// it.
 [[gnu::noinline, gnu::cold]] inline walk_end capture_context_exactly(unwinder& u, trace& t,
                                                                      const ucontext_t& c) noexcept {
   all_registers leaf;

@@ -7,9 +7,9 @@
 //   ...
 //
 // `Registers` says which registers are of interest: as many slots as it has, and which slot a DWARF
-// number has (-1: none, its rules are passed over). Two for the fast rules, all for the exact walk.
+// number has (-1: no slot, its rules are skipped). The fast rules use two, the exact walk all.
 //
-// Signal-safe. Never allocates. Time: the length of the program.
+// Signal-safe. Never allocates. Time: linear in the length of the program.
 #ifndef WHENCE_UNWIND_CFA_PROGRAM_HPP
 #define WHENCE_UNWIND_CFA_PROGRAM_HPP
 
@@ -22,19 +22,19 @@
 namespace whence::inline v1::unwind {
 
 enum class place : unsigned char {
-  unspecified,    // the program says nothing: as it is
-  undefined,      // lost; of the RA: there is no caller
+  unspecified,    // the program says nothing: unchanged
+  undefined,      // lost; if it is the RA: there is no caller
   same,           // as it is
   at_cfa,         // in memory at CFA + value
   cfa_plus,       // it is CFA + value
   in_register,    // in register number `value`
-  at_expression,  // in memory where the expression says
-  by_expression,  // it is what the expression says
+  at_expression,  // in memory at the expression's value
+  by_expression,  // it is the expression's value
 };
 
 struct register_rule {
   place where = place::unspecified;
-  std::int32_t value = 0;  // bytes, or a register; of an expression: how far it is from `origin`
+  std::int32_t value = 0;  // bytes, a register, or an expression's distance from `origin`
 };
 
 template <class Registers>
@@ -53,7 +53,7 @@ class cfa_program {
   explicit cfa_program(const fde& f) noexcept
       : origin_(f.program.position()), common_(f.common), start_(f.start) {}
 
-  // False where the program is damaged or says what nobody here understands.
+  // False if the program is damaged or uses what is not supported here.
   bool run(const fde& f, std::uintptr_t address, row_type& row) noexcept {
     wanted_ = address;
     location_ = start_;
@@ -63,7 +63,7 @@ class cfa_program {
     return execute(f.program, row, &initial);
   }
 
-  // An expression of the row: its bytes, whose bounds were checked when they were first met.
+  // The bytes of an expression of the row; their bounds were checked when they were first read.
   byte_cursor expression(std::int64_t distance) const noexcept {
     const std::byte* const at = origin_ + distance;
     byte_cursor length(at, 10, 0);
@@ -191,7 +191,7 @@ class cfa_program {
           break;  // AARCH64_negate_ra_state: a signed RA is stripped wherever it is read
         case 0x2e:
           c.uleb();
-          break;      // GNU_args_size: of use to exceptions alone
+          break;      // GNU_args_size: only exceptions use it
         case 0x2f: {  // GNU_negative_offset_extended
           const std::uint64_t r = c.uleb();
           set(row, r, place::at_cfa, factored(0 - c.uleb()));
@@ -218,7 +218,7 @@ class cfa_program {
     return static_cast<std::int64_t>(units * static_cast<std::uint64_t>(common_.data_alignment));
   }
 
-  // From origin_ to an expression, whose bytes are passed over.
+  // The distance from origin_ to an expression, whose bytes are skipped.
   std::int64_t distance(byte_cursor& c) noexcept {
     const auto away =
         reinterpret_cast<std::intptr_t>(c.position()) - reinterpret_cast<std::intptr_t>(origin_);

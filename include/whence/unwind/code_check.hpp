@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the code before an address says of it: a return address follows a call. The bytes are copied
-// by the kernel, since the address may be anything. Signal-safe. Some 1 us.
+// What the code before an address tells about it: a return address follows a call. The bytes are
+// copied by the kernel, since the address may be anything. Signal-safe. Some 1 us.
 #ifndef WHENCE_UNWIND_CODE_CHECK_HPP
 #define WHENCE_UNWIND_CODE_CHECK_HPP
 
@@ -19,7 +19,7 @@ inline call_site site_before(std::uintptr_t ra) noexcept {
   return call_before(before, ra);
 }
 
-// Whether the call before `ra` is a direct one to `function`, or to a stub that jumps there.
+// True if the call before `ra` is a direct one to `function`, or to a stub that jumps there.
 inline bool calls(std::uintptr_t ra, std::uintptr_t function) noexcept {
   const std::uintptr_t target = site_before(ra).target;
   if (target == 0 || target == function) return target != 0;
@@ -31,7 +31,7 @@ inline bool calls(std::uintptr_t ra, std::uintptr_t function) noexcept {
          destination == function;
 }
 
-// Whether the call before `ra` is one to `function` or an indirect one, which may be.
+// True if the call before `ra` is one to `function`, or an indirect one, which may be.
 inline bool may_call(std::uintptr_t ra, std::uintptr_t function) noexcept {
   const call_site site = site_before(ra);
   return site.is_call && (site.target == 0 || calls(ra, function));
@@ -41,7 +41,7 @@ inline bool follows_call(std::uintptr_t ra) noexcept {
   return site_before(ra).is_call;
 }
 
-// Whether a signal handler returned to `address` ends its signal there.
+// True if a signal handler that returns to `address` ends its signal there.
 inline bool ends_signal(std::uintptr_t address) noexcept {
   unsigned char code[signal_return_bytes];
   return sys::copy_memory(code, address, sizeof code) && is_signal_return(code);

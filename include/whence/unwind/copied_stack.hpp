@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The stack of another thread, copied piece by piece as a walk climbs. The kernel copies: a stack
-// that goes away meanwhile is an error, not a fault. What was read may be of different moments;
-// whoever asks for the walk finds out whether the thread has run.
+// that is unmapped meanwhile is an error, not a fault. The pieces may be of different moments; the
+// caller of the walk finds out whether the thread has run.
 //
 //   sp ─> | copied | copied | not yet ...                    `room` bytes at most
 //
-// Interface as stack_memory. Never allocates. Some 2 us for each piece of 16 KiB.
+// The interface is stack_memory's. Never allocates. Some 2 us for each piece of 16 KiB.
 #ifndef WHENCE_UNWIND_COPIED_STACK_HPP
 #define WHENCE_UNWIND_COPIED_STACK_HPP
 
@@ -48,7 +48,7 @@ class copied_stack {
   view now() const noexcept { return {begin_, end_, room_}; }
 
   static constexpr bool is_own() noexcept { return false; }
-  // On a thread's own stack, which is the only one to be trusted here, no frame returns to 0.
+  // No frame of a thread's own stack, the only one that is trusted here, returns to 0.
   static constexpr walk_end end_of_null_return() noexcept { return walk_end::not_code; }
 
   std::uintptr_t end() const noexcept { return end_; }
@@ -56,7 +56,8 @@ class copied_stack {
   static constexpr bool can_read(std::uintptr_t) noexcept { return false; }
   std::uintptr_t load(std::uintptr_t address) const noexcept { return now().load(address); }
 
-  // To where a signal was taken: another stack, or further up on this one. What was copied is gone.
+  // Moves to where a signal was taken: another stack, or further up on this one. The copy is
+  // dropped.
   void move_to(std::uintptr_t sp) noexcept {
     moved_ = true;
     begin_ = end_ = sp;
@@ -64,7 +65,7 @@ class copied_stack {
   }
   bool has_moved() const noexcept { return moved_; }
 
-  // Copies on, whole pages at a time, until [begin, to) is there.
+  // Goes on copying, whole pages at a time, until [begin, to) is copied.
   bool reach(std::uintptr_t to) noexcept {
     while (end_ < to) {
       const std::uintptr_t next = (end_ + piece) & ~(sys::page_bytes - 1);
@@ -84,15 +85,15 @@ class copied_stack {
     return fixed_fp(f, lookup, sp);
   }
 
-  // Where the return address of a function's call can be at the lowest: what it keeps for itself
-  // above sp holds old words, which are no calls.
+  // The lowest place that the return address of a function's call can have: what the function keeps
+  // for itself above sp holds old words, which are not calls.
   static std::uintptr_t first_return(std::uintptr_t sp, std::uintptr_t function) noexcept {
     unsigned char code[longest_prologue];
     const bool known = sys::copy_memory(code, function, sizeof code);
     return known ? sp + least_room_below_fp(code) : sp;
   }
 
-  // Which functions were left by their call alone, and from where.
+  // The functions that were left by their call alone, and from where.
   struct recovery {
     std::uintptr_t function, sp;
   };

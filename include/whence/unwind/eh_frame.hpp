@@ -8,13 +8,13 @@
 //   CIE
 //                  | length, 4 | back to CIE, 4 | function | size | ... | CFA program | FDE
 //
-// Everything is read through `Memory`, which says whether it could be:
+// Everything is read through `Memory`, which tells whether it could be:
 //
 //   const std::byte* view(std::uintptr_t address, std::size_t size, view_slot)      nullptr: no
 //
 // A view lasts until the next one of the same slot.
 //
-// Signal-safe if Memory is. Never allocates. Time: the logarithm of the table.
+// Signal-safe if Memory is. Never allocates. Time: logarithmic in the size of the table.
 #ifndef WHENCE_UNWIND_EH_FRAME_HPP
 #define WHENCE_UNWIND_EH_FRAME_HPP
 
@@ -27,7 +27,7 @@ namespace whence::inline v1::unwind {
 
 // Where a module's call-frame information is: the search table, and the memory it may lie in.
 struct frame_section {
-  std::uintptr_t header = 0;  // .eh_frame_hdr; 0: none
+  std::uintptr_t header = 0;  // .eh_frame_hdr; 0: missing
   std::uintptr_t begin = 0;
   std::uintptr_t end = 0;
 
@@ -38,7 +38,7 @@ struct frame_section {
 
 enum class view_slot : unsigned char { number, common_entry, function_entry };
 
-// Memory that cannot go away: it is read in place.
+// Memory that cannot be unmapped: it is read in place.
 struct memory_in_place {
   static const std::byte* view(std::uintptr_t address, std::size_t, view_slot) noexcept {
     return reinterpret_cast<const std::byte*>(address);
@@ -79,14 +79,14 @@ class eh_frame {
                                                            : lookup_result::no_entry;
   }
 
-  // The entry at `address`; false where that is a CIE, or damaged.
+  // The entry at `address`; false if that is a CIE or is damaged.
   bool read(std::uintptr_t address, fde& f) noexcept {
     byte_cursor c = entry(address, view_slot::function_entry);
     const std::uintptr_t field = c.address();
     const auto back = c.fixed<std::uint32_t>();
     if (!c.ok() || back == 0 || !read_cie(field - back, f.common)) return false;
     f.start = c.pointer(f.common.pointers);
-    // A size has the format of a pointer, but is relative to nothing.
+    // A size has the format of a pointer, but is not relative.
     f.limit = f.start + c.pointer(f.common.pointers & encoding::format_bits);
     if (f.common.has_augmentation) c.skip(c.uleb());
     f.program = c;
@@ -96,9 +96,9 @@ class eh_frame {
  private:
   static constexpr std::size_t header_size = 4;
 
-  // The last entry of the table that begins at or before `address`; 0: none.
+  // The last entry of the table that begins at or before `address`; 0: not found.
   std::uintptr_t search(std::uintptr_t address) noexcept {
-    // Two pointers of at most 10 bytes; less is left where the section ends.
+    // They are two pointers of at most 10 bytes; less is left if the section ends.
     std::size_t size = header_size + 20;
     if (section_.header == 0 || !section_.holds(section_.header, header_size)) return 0;
     size = size < section_.end - section_.header ? size : section_.end - section_.header;
@@ -119,7 +119,7 @@ class eh_frame {
       case encoding::to_data | encoding::signed_8:
         return bisect<std::int64_t>(header.address(), count, address);
       default:
-        return 0;  // no linker writes another one
+        return 0;  // no linker writes another format
     }
   }
 
@@ -165,7 +165,7 @@ class eh_frame {
     return true;
   }
 
-  // An entry, from the field after its length on.
+  // Reads an entry, from the field after its length on.
   byte_cursor entry(std::uintptr_t address, view_slot slot) noexcept {
     std::uint32_t length = 0;
     if (!section_.holds(address, sizeof length) || !load(address, length)) return {};
@@ -222,7 +222,7 @@ class eh_frame {
         case 'G':
           break;
         default:
-          return letters.ok();  // the length lets unknown data be passed over
+          return letters.ok();  // the length lets a reader skip unknown data
       }
     }
     return data.ok() && letters.ok();

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The walk by the DWARF itself, with all registers and every expression: for the few stacks that
-// hold a frame no rule describes (a CFA kept in rbx, in the lazy binder; a prologue that realigns
-// the stack). It begins at the leaf again, because the rules let the other registers go.
+// hold a frame which no rule describes (a CFA kept in rbx, in the lazy binder; a prologue that
+// realigns the stack). It begins at the leaf again, because the rules drop the other registers.
 //
-// Same invariant and interface as walk. Some 0.2 us a frame. Signal-safe. Never allocates.
+// It has walk's invariant and interface. Some 0.2 us a frame. Signal-safe. Never allocates.
 #ifndef WHENCE_UNWIND_EXACT_WALK_HPP
 #define WHENCE_UNWIND_EXACT_WALK_HPP
 
@@ -177,10 +177,11 @@ class exact_walk {
     if (!climb_row(row, program, cfa)) return finish(walk_end::outside_stack);
     const std::uintptr_t ra = now_.value[ra_slot];
     now_.value[all_registers::pc] = ra;
-    // A frame that says where sp was can be on another stack.
+    // A frame that tells where sp was may be on another stack.
     const bool moved = row.registers[all_registers::sp].where != place::unspecified;
     if (moved) {
-      // Such a frame need not rise: without an end to them, damaged stacks go round in circles.
+      // Such a frame need not rise: without a limit on them, a damaged stack would be walked in
+      // circles.
       if (++moves_ > most_moves) return finish(walk_end::damaged);
       stack_.move_to(sp());
     }
@@ -195,12 +196,12 @@ class exact_walk {
     return true;
   }
 
-  // The caller's registers from those of the frame in hand.
+  // Computes the caller's registers from those of the frame in hand.
   bool climb_row(const row_type& row, const cfa_program<all_registers>& program,
                  value cfa) noexcept {
     const bool signal = entry_.common.signal_frame;
     const bool sp_follows = row.registers[all_registers::sp].where == place::unspecified;
-    // Only a leaf whose RA is in a register need not have made a frame.
+    // Only a leaf whose RA is in a register may have made no frame.
     const register_rule& ra = row.registers[all_registers::slot(entry_.common.return_column)];
     const bool may_be_empty = ra.where == place::unspecified || ra.where == place::same;
     if (!signal && sp_follows && (cfa < sp() || (cfa == sp() && !may_be_empty))) return false;
@@ -234,7 +235,7 @@ class exact_walk {
           break;
         case place::at_expression:
           ok = expression(*this).evaluate(program.expression(rule.value), v, &cfa);
-          // GCC says of a realigned frame that fp is saved at fp even after it was popped.
+          // GCC says that a realigned frame saves fp at fp, even after it was popped.
           if (ok && !signal && i == all_registers::fp && (v < sp() - red_zone || v >= cfa)) {
             v = now_.value[i];
           } else {
@@ -261,7 +262,7 @@ class exact_walk {
     }
   }
 
-  // A frame that made a call has no RA in a register any more.
+  // A frame that made a call no longer has its RA in a register.
   void forget_link() noexcept {
     if (all_registers::lr == all_registers::pc) return;
     now_.value[all_registers::lr] = 0;

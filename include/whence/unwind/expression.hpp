@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Evaluates a DWARF expression (DWARF 5 section 2.5) on a small stack. What a value is, `Machine`
-// decides: a number where all registers are known, a formula where a rule is made that has to hold
-// whatever they are.
+// Evaluates a DWARF expression (DWARF 5 section 2.5) on a small stack. `Machine` decides what a
+// value is: a number if all registers are known, or a formula, for a rule that has to hold whatever
+// the registers are.
 //
 //   typename Machine::value
 //   value constant(std::uint64_t)
@@ -38,7 +38,7 @@ inline constexpr std::uint8_t less = 0x2d;
 inline constexpr std::uint8_t not_equal = 0x2e;
 }  // namespace op
 
-// a op b on numbers; false for an operator that is not among the above.
+// Computes a op b on numbers; false for an operator that is not among the above.
 inline bool compute(std::uint8_t which, std::uint64_t& a, std::uint64_t b) noexcept {
   const auto x = static_cast<std::int64_t>(a);
   const auto y = static_cast<std::int64_t>(b);
@@ -97,7 +97,7 @@ class expression {
 
   explicit expression(Machine& machine) noexcept : machine_(machine) {}
 
-  // `pushed`: on the stack at the start, where not nullptr (a register's expression gets the CFA).
+  // `pushed`: on the stack at the start, if not nullptr (a register's expression gets the CFA).
   bool evaluate(byte_cursor c, value& result, const value* pushed = nullptr) noexcept {
     depth_ = 0;
     if (pushed != nullptr && !push(*pushed)) return false;

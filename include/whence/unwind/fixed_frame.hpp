@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The frame pointer of a frame whose registers are not known, from its stack pointer and the code
-// of its function: for walks of other threads' stacks, and so apart from arch.hpp, which every
+// of its function: for walks of other threads' stacks, hence apart from arch.hpp, which every
 // recording includes.
 #ifndef WHENCE_UNWIND_FIXED_FRAME_HPP
 #define WHENCE_UNWIND_FIXED_FRAME_HPP
@@ -21,7 +21,7 @@
 
 namespace whence::inline v1::unwind {
 
-// 0 where it cannot be told. `lookup`: an address within the call that the frame is in.
+// 0 if it is not certain. `lookup`: an address within the call that the frame is in.
 inline std::uintptr_t fixed_fp(const fde& f, std::uintptr_t lookup, std::uintptr_t sp) noexcept {
 #if defined(__x86_64__)
   constexpr std::size_t longest_function = 8 * 1024;

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The modules that stay as long as the process: the executable, what it needs, what that needs, and
-// the vDSO. Found once, under the loader's lock; never changed afterwards, so that a walk reads
-// them and their call-frame information without any care. What was loaded by dlopen, and what was
-// preloaded, is none of them: see plugins.hpp.
+// the vDSO. They are found once, under the loader's lock, and never change, so a walk reads them
+// and their call-frame information without precautions. Modules that dlopen loaded, or that were
+// preloaded, are not among them: see plugins.hpp.
 //
 // open(): not for signal handlers, thread-safe. All else: signal-safe, lock-free.
 #ifndef WHENCE_UNWIND_LASTING_MODULES_HPP
@@ -29,7 +29,7 @@ class lasting_modules {
  public:
   constexpr explicit lasting_modules(sys::arena& arena) noexcept : arena_(arena) {}
 
-  // False where the kernel gives no memory. Opening twice does nothing.
+  // False if the kernel gives no memory. Opening twice does nothing.
   bool open() noexcept {
     if (list_.load(std::memory_order_acquire) != nullptr) return true;
     std::size_t loaded = 0;
@@ -41,7 +41,8 @@ class lasting_modules {
     if (memory == nullptr) return false;
     list* const found = ::new (memory) list;
 
-    // Dependencies follow what needs them in the loader's list, so a second round finds few.
+    // A dependency follows the module that needs it in the loader's list, so a second round finds
+    // few.
     name_set needed;
     for (std::size_t before = loaded; before != found->size && found->size < loaded;) {
       before = found->size;
@@ -59,20 +60,21 @@ class lasting_modules {
         return found->size == loaded;
       });
     }
-    // Release: whoever sees the list sees its modules. Of two threads the first one's is used.
+    // Release: a thread that sees the list sees its modules. If two threads made one, the first is
+    // used.
     const list* expected = nullptr;
     list_.compare_exchange_strong(expected, found, std::memory_order_release,
                                   std::memory_order_relaxed);
     return true;
   }
 
-  // nullptr where the address is in none of them. Requires: open.
+  // nullptr if the address is in no such module. Requires: open.
   const module* find(std::uintptr_t address) const noexcept {
     return list_.load(std::memory_order_acquire)->find(address);
   }
 
  private:
-  // By address; the modules follow.
+  // Sorted by address; the modules follow.
   struct list {
     std::size_t size = 0;
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A word somewhere above sp, for the steps that are not the common one. Signal-safe.
+// Reads a word somewhere above sp, for the less common steps. Signal-safe.
 #ifndef WHENCE_UNWIND_LOAD_ABOVE_HPP
 #define WHENCE_UNWIND_LOAD_ABOVE_HPP
 
@@ -8,7 +8,7 @@
 
 namespace whence::inline v1::unwind {
 
-// False where it is below sp or may not be read. `Stack` as stack_memory.
+// False if it is below sp or may not be read. `Stack` is like stack_memory.
 template <class Stack>
 bool load_above(std::uintptr_t sp, std::uintptr_t address, Stack& stack,
                 std::uintptr_t& value) noexcept {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From an address to its rule, by the call-frame information of the module that holds it.
+// Makes the rule of an address from the call-frame information of the module that holds it.
 // Signal-safe if Memory is (eh_frame.hpp). Never allocates.
 #ifndef WHENCE_UNWIND_MAKE_RULE_HPP
 #define WHENCE_UNWIND_MAKE_RULE_HPP
@@ -14,8 +14,8 @@
 
 namespace whence::inline v1::unwind {
 
-// `linked` for code without an entry, `exact` for an entry that fits no rule or is damaged; no rule
-// for what is not code.
+// Returns `linked` for code without an entry, `exact` for an entry that fits no rule or is damaged,
+// no rule for what is not code.
 template <class Memory>
 rule make_rule(const module& m, std::uintptr_t lookup, Memory& memory) noexcept {
   fde f;

@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The last deep stack of a thread, so that a next one walks its new frames only. Kept are each
-// frame's registers, and where its caller's RA and fp were read:
+// The last deep stack of a thread, so that the next walk covers its new frames only. A memo keeps
+// each frame's registers, and where its caller's RA and fp were read:
 //
 //   frame k:  | pc | fp | end - sp | where RA of k+1 is | where fp of k+1 is, or 0 |
 //
 // A frame with the same pc, sp and fp as frame k has the same rule; if the two words still hold
-// what they held, its caller is frame k+1, and so on. So every word a walk would read is read, at
-// addresses that are known beforehand: the loads need not wait for each other, which is what makes
-// a walk slow. Nothing is believed that was not read.
+// what they held, its caller is frame k+1, and so on. So every word that a walk would read is read,
+// at addresses that are known beforehand: the loads do not wait for each other, which is what makes
+// a walk slow. Only words that were read are trusted.
 //
-// It only pays where stacks are not shallow, and alike, so it is tried by those alone, and after
-// each time it was of no use it rests twice as long as before, after each good one half as long. A
-// few memos serve all threads; a taken one is done without.
+// A memo pays only if stacks are deep and alike, so only deep ones try it. After each useless try
+// it rests twice as long as before, after each useful one half as long. A few memos serve all
+// threads; a walk does without a busy one.
 //
-// Signal-safe: a memo is tried for, never waited for. 16 KiB.
+// Signal-safe: no walk waits for a memo. 16 KiB.
 #ifndef WHENCE_UNWIND_MEMO_HPP
 #define WHENCE_UNWIND_MEMO_HPP
 
@@ -39,14 +39,14 @@ class memo {
  public:
   static constexpr std::size_t capacity = 120;
 
-  // True: a stack of this thread may be here, and the memo is the caller's until leave().
+  // True if a stack of this thread may be here; the memo is then the caller's until leave().
   bool enter() noexcept {
     return active_.load(std::memory_order_relaxed) &&
            !busy_.exchange(true, std::memory_order_acquire);
   }
   void leave() noexcept { busy_.store(false, std::memory_order_release); }
 
-  // A deep stack was taken without the memo.
+  // Notes that a deep stack was taken without the memo.
   void saw_deep_stack() noexcept {
     if (busy_.exchange(true, std::memory_order_acquire)) return;
     if (rest_ > 0) {
@@ -90,7 +90,7 @@ class memos {
 
   constexpr explicit memos(sys::arena& arena) noexcept : arena_(arena) {}
 
-  // False where the kernel gives no memory. Thread-safe; opening twice does nothing.
+  // False if the kernel gives no memory. Thread-safe; opening twice does nothing.
   bool open() noexcept {
     if (memos_.load(std::memory_order_acquire) != nullptr) return true;
     void* const memory = arena_.allocate_always(bytes);

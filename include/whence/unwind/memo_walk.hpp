@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A walk that follows a memo of an earlier stack where it can, and brings the memo up to date. It
-// begins by rules; once it has a frame in hand that the memo has too, it goes from one frame of the
-// memo to the next as long as their words are the same, and on by rules from there.
+// A walk that follows a memo of an earlier stack if it can, and brings the memo up to date. It
+// begins with rules; once the frame in hand is also in the memo, it goes from one frame of the memo
+// to the next as long as their words are the same, and goes on with rules from there.
 //
-// Interface as walk. Signal-safe. Never allocates.
+// The interface is walk's. Signal-safe. Never allocates.
 #ifndef WHENCE_UNWIND_MEMO_WALK_HPP
 #define WHENCE_UNWIND_MEMO_WALK_HPP
 
@@ -30,7 +30,7 @@ class memo_walk {
 
   bool start() noexcept { return walk_.start(); }
 
-  // Without the memo.
+  // Walks without the memo.
   bool restart() noexcept {
     following_ = searching_ = recording_ = false;
     memo_.size = 0;
@@ -52,7 +52,7 @@ class memo_walk {
           if (plain_code_address(load_word(memo_.end - f->ra_at)) != f[1].pc) break;
           if (f->fp_at != 0 && load_word(memo_.end - f->fp_at) != f[1].fp) break;
         }
-        // From here on by rules; visited, it is left at once.
+        // Goes on with rules from here; this frame was visited, so the walk leaves it at once.
         reused_ = static_cast<std::size_t>(f - memo_.frames) - first_reused_ + 1;
         memo_.size = static_cast<std::size_t>(f - memo_.frames);
         following_ = false;
@@ -70,8 +70,8 @@ class memo_walk {
   bool met_plugin() const noexcept { return walk_.met_plugin(); }
   bool needs_exact() const noexcept { return walk_.needs_exact(); }
 
-  // Whether there was a stack, and whether what was saved was worth what it cost: a new frame costs
-  // what two reused ones save, the memo itself what nine do.
+  // Tells whether there was a stack, and whether the memo saved more than it cost: a new frame
+  // costs what two reused ones save, the memo itself what nine save.
   bool had_stack() const noexcept { return had_ > 0; }
   bool useful() const noexcept { return reused_ > 2 * fresh_ + 9; }
 
@@ -82,8 +82,8 @@ class memo_walk {
     return static_cast<std::uint32_t>(memo_.end - address);
   }
 
-  // Climbs from the frame in hand by its rule, and takes note of it; then looks whether the memo
-  // has the caller.
+  // Climbs from the frame in hand by its rule, and records it; then looks for the caller in the
+  // memo.
   bool climb_one() noexcept {
     const registers from = walk_.in_hand();
     const rule q = walk_.lasting_rule();
@@ -96,7 +96,7 @@ class memo_walk {
       f.fp_at = saves_fp(q) ? below_end(saved_fp(q, to.sp)) : 0;
     }
     if (recording_) {
-      // What the last one was left by is not asked.
+      // How the last frame was left does not matter.
       memo_.frames[memo_.size++] = f;
       recording_ = notable && memo_.size < memo::capacity;
       return climbed;
@@ -116,7 +116,7 @@ class memo_walk {
     return true;
   }
 
-  // The frames so far take the place of those above the one that is known.
+  // The frames so far replace those above the known one.
   void follow() noexcept {
     if (memo_.size - searched_ + fresh_ > memo::capacity)
       memo_.size = memo::capacity - fresh_ + searched_;

@@ -15,8 +15,8 @@ namespace whence::inline v1::unwind {
 
 // A module in memory. Ranges are half-open.
 struct module {
-  std::uintptr_t start = 0, end = 0;            // of all its segments
-  std::uintptr_t code_start = 0, code_end = 0;  // of its executable ones
+  std::uintptr_t start = 0, end = 0;            // all its segments
+  std::uintptr_t code_start = 0, code_end = 0;  // its executable segments
   frame_section frames;
 
   bool holds_code(std::uintptr_t address) const noexcept {

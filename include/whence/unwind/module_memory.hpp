@@ -2,8 +2,8 @@
 //
 // How the memory of a module that could be unloaded is read. A synchronous capture reads it in
 // place (memory_in_place): each of its return addresses is genuine, and a module whose code is on a
-// stack stays. From a signal, code without true call-frame information can lead a walk astray, to a
-// module that is going at this very moment: there the kernel copies, and says so where it is gone.
+// stack stays. In a signal, code with wrong call-frame information can mislead a walk to a module
+// that is being unloaded: there the kernel copies, and reports memory that is unmapped.
 #ifndef WHENCE_UNWIND_MODULE_MEMORY_HPP
 #define WHENCE_UNWIND_MODULE_MEMORY_HPP
 
@@ -16,9 +16,9 @@
 
 namespace whence::inline v1::unwind {
 
-// For the entries of functions with many exits, which would take too much of a handler's stack: one
-// in some thousand is longer than 512 bytes, and the longest seen is 1040.
-inline constexpr int long_entries = 4;  // as many handlers at once can look at one
+// Room for the entries of functions with many exits, which would take too much of a handler's
+// stack: about one in a thousand is longer than 512 bytes, and the longest seen has 1040.
+inline constexpr int long_entries = 4;  // so many handlers can read one at a time
 [[gnu::visibility("hidden")]] inline constinit std::atomic<bool> long_taken[long_entries]{};
 [[gnu::visibility("hidden")]] inline constinit std::byte long_entry[long_entries][4096]{};
 
@@ -30,7 +30,7 @@ class copied_memory {
     if (long_ >= 0) long_taken[long_].store(false, std::memory_order_release);
   }
 
-  // nullptr also for what is longer than any entry seen in practice.
+  // nullptr also for an entry longer than any seen in practice.
   const std::byte* view(std::uintptr_t address, std::size_t size, view_slot slot) noexcept {
     switch (slot) {
       case view_slot::number:
@@ -56,7 +56,7 @@ class copied_memory {
   std::byte numbers_[64];
   std::byte common_[64];
   std::byte function_[512];
-  int long_ = -1;  // the long entry that is ours
+  int long_ = -1;  // the long entry that this object holds
 };
 
 }  // namespace whence::inline v1::unwind

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which modules a module needs, and by which names it is needed itself: what its dynamic section
-// says (gABI, "Dynamic Section"). Read under the loader's lock. Not for signal handlers.
+// The names of the modules that a module needs, and its own names for those that need it, from its
+// dynamic section (gABI, "Dynamic Section"). Read under the loader's lock. Not for signal handlers.
 #ifndef WHENCE_UNWIND_NEEDED_NAMES_HPP
 #define WHENCE_UNWIND_NEEDED_NAMES_HPP
 
@@ -65,7 +65,7 @@ class dynamic_names {
       }
     }
     each(DT_STRTAB, [&](std::uintptr_t value) {
-      // glibc turns it into an address, but not where the section is read-only.
+      // glibc turns it into an address, unless the section is read-only.
       strings_ =
           reinterpret_cast<const char*>(value < info.dlpi_addr ? value + info.dlpi_addr : value);
     });
@@ -76,7 +76,7 @@ class dynamic_names {
     each(DT_NEEDED, [&](std::uintptr_t offset) { names.insert(strings_ + offset); });
   }
 
-  // By DT_SONAME, or by the last part of the path it was loaded from.
+  // The module is known by DT_SONAME, or by the last part of the path it was loaded from.
   bool is_in(const name_set& names, const char* path) const noexcept {
     bool found = false;
     if (strings_ != nullptr) {

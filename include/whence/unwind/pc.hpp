@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A code address that knows what it is. A return address may be the first byte of the next line, or
-// of the next function where the callee never returns, so what is looked up for it is the byte
-// before: inside the call. An instruction pointer is looked up as it is. Only lookup() subtracts.
+// of the next function if the callee never returns, so the byte before is looked up, which is
+// inside the call. An instruction pointer is looked up as it is. Only lookup() subtracts.
 #ifndef WHENCE_UNWIND_PC_HPP
 #define WHENCE_UNWIND_PC_HPP
 
@@ -21,8 +21,8 @@ class pc {
   // The address to find functions, lines and unwind rules by.
   constexpr std::uintptr_t lookup() const noexcept { return address_ - back_; }
 
-  // The return address with the same lookup(): how an interrupted instruction is written down
-  // between return addresses.
+  // The return address with the same lookup(): the form of an interrupted instruction among return
+  // addresses.
   constexpr std::uintptr_t as_return_address() const noexcept { return lookup() + 1; }
 
   friend constexpr bool operator==(pc, pc) = default;

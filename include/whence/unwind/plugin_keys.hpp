@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Before a stack is kept, its addresses in plugins become keys (plugins.hpp): another library may
-// lie at the same addresses by the time somebody asks for names, but no other one has those keys.
+// lie at the same addresses by the time a reader asks for names, but no other one has those keys.
 //
-// Costs nothing if the stack went through no plugin. Signal-safe. Never allocates.
+// Cost: nothing if the stack went through no plugin. Signal-safe. Never allocates.
 #ifndef WHENCE_UNWIND_PLUGIN_KEYS_HPP
 #define WHENCE_UNWIND_PLUGIN_KEYS_HPP
 
@@ -23,7 +23,7 @@ template <class Memory>
   plugin current;
   for (std::size_t i = 0; i < t.depth; ++i) {
     const std::uintptr_t address = t.pcs[i];
-    if (address < sys::page_bytes) continue;  // a frame of ours
+    if (address < sys::page_bytes) continue;  // a pseudo-frame
     const std::uintptr_t lookup = i == 0 && t.leaf_is_ip ? address : address - 1;
     if (u.is_in_plugin(lookup, memory, current) && current.keys != 0) {
       t.pcs[i] = current.key_of(address);
@@ -31,7 +31,7 @@ template <class Memory>
   }
 }
 
-// `Memory`: as the stack was walked with.
+// `Memory`: the one that the stack was walked with.
 template <class Memory>
 [[gnu::always_inline]] inline void use_keys(unwinder& u, trace& t) noexcept {
   if (t.has_plugins) [[unlikely]]

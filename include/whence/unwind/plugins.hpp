@@ -1,16 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The modules that may go: what dlopen loaded. Another library can come to lie at the same address
-// later, with the same link_map even, so their rules are not filed under addresses but under a
-// range of keys that belongs to one build of one library, told by its build-id, for good:
+// The modules that may be unloaded: those that dlopen loaded. Another library can come to lie at
+// the same address later, with the same link_map even, so their rules are not filed under addresses
+// but under a range of keys that belongs to one build of one library, told by its build-id, for
+// good:
 //
-//   key = address - start + keys      with `keys` from a part of the address space nobody maps
+//   key = address - start + keys      with `keys` from an unmapped part of the address space
 //
-// Which module holds an address now, the loader says (_dl_find_object: glibc 2.35, lock-free, for
+// The loader tells which module holds an address now (_dl_find_object: glibc 2.35, lock-free, for
 // handlers too). A module without a build-id has no keys: its rules are made anew each time.
 //
 // Stacks are kept with keys for addresses (plugin_keys.hpp), so records are never removed: they
-// keep name and build-id of what was unloaded.
+// keep the names and build-ids of unloaded modules.
 //
 // Signal-safe. Lock-free. Never allocates from the heap.
 #ifndef WHENCE_UNWIND_PLUGINS_HPP
@@ -37,11 +38,11 @@ struct plugin {
   static constexpr std::size_t longest_id = 32;
 
   module where;
-  std::uintptr_t bias = 0;        // from the file's addresses to the process's
+  std::uintptr_t bias = 0;        // the process's addresses less the file's
   std::uint64_t keys = 0;         // 0: its rules are not kept
-  std::uint32_t id_offset = 0;    // of the build-id, from where.start
-  std::uint32_t id_bytes = 0;     // 0: it has none
-  std::uint64_t code_offset = 0;  // in the file, of where.code_start
+  std::uint32_t id_offset = 0;    // the build-id, from where.start
+  std::uint32_t id_bytes = 0;     // 0: no build-id
+  std::uint64_t code_offset = 0;  // where.code_start in the file
   unsigned char id[longest_id]{};
 
   bool holds(std::uintptr_t address) const noexcept {
@@ -56,16 +57,16 @@ struct plugin_record {
   static constexpr std::size_t longest_path = 512;
 
   plugin it;
-  char path[longest_path];  // as the loader knows it; empty where that is longer
+  char path[longest_path];  // as the loader knows it; empty if too long
   const plugin_record* before = nullptr;
 };
 
 class plugins {
  public:
-  // Builds of a plugin that is built and loaded again and again count as many.
+  // Each build of a plugin that is rebuilt and loaded again counts as one more.
   static constexpr std::uint32_t capacity = 8192;
 
-  // Keys are code addresses to whoever looks at them; these are none.
+  // Readers treat keys as code addresses; no code is mapped in this range.
   static constexpr std::uint64_t first_key = std::uint64_t{0x1000} << 32;
   static constexpr std::uint64_t key_limit = std::uint64_t{0x2000} << 32;
   static constexpr bool is_plugin_key(std::uint64_t key) noexcept {
@@ -74,8 +75,8 @@ class plugins {
 
   constexpr explicit plugins(sys::arena& arena) noexcept : arena_(arena) {}
 
-  // Fills `found` with the module that holds `address` now; false where none does. Its memory is
-  // read through `memory`. The record is kept where there is room.
+  // Fills `found` with the module that holds `address` now; false if no module does. Its memory is
+  // read through `memory`. The record is kept if there is room.
   template <class Memory>
   bool find(std::uintptr_t address, Memory& memory, plugin& found) noexcept {
     dl_find_object object;
@@ -88,7 +89,7 @@ class plugins {
       return was.start == start && was.end == end && was.frames.header == header &&
              has_id(known->it, memory);
     };
-    // The last one that was found at such a place is mostly the one.
+    // It is mostly the module that was last found at such a place.
     std::atomic<const plugin_record*>& recent = recent_[start / sys::page_bytes % recent_places];
     const plugin_record* known = recent.load(std::memory_order_acquire);
     if (known == nullptr || !is_it(known)) {
@@ -109,8 +110,8 @@ class plugins {
     return true;
   }
 
-  // Calls visit(const plugin_record&) for every module a stack has gone through, gone or not; the
-  // newest first.
+  // Calls visit(const plugin_record&) for every module that a stack has gone through, loaded or
+  // not; the newest first.
   template <class Visit>
   void for_each(Visit visit) const {
     for (const plugin_record* r = newest_.load(std::memory_order_acquire); r != nullptr;
@@ -137,8 +138,7 @@ class plugins {
     return bytes != nullptr && std::memcmp(bytes, p.id, p.id_bytes) == 0;
   }
 
-  // Only the first page is looked at: it is there whatever else is, and linkers put the notes
-  // there.
+  // Only the first page is read: it is always mapped, and linkers put the notes there.
   template <class Memory>
   static void read_file_header(plugin& p, Memory& memory) noexcept {
     ElfW(Ehdr) file;
@@ -151,7 +151,7 @@ class plugins {
     for (std::size_t i = 0; i < file.e_phnum; ++i) {
       ElfW(Phdr) segment;
       if (!read(p.where.start + file.e_phoff + i * sizeof segment, segment, memory)) return;
-      // Offsets from the start: the first segment is loaded there, with its page.
+      // The offsets are from the start: the first segment is loaded there, with its page.
       if (segment.p_type == PT_LOAD && first == ~std::uintptr_t{0}) {
         first = segment.p_vaddr & ~(sys::page_bytes - 1);
         p.bias = p.where.start - first;
@@ -214,7 +214,7 @@ class plugins {
     read_path(*record, map, memory);
     size_.fetch_add(1, std::memory_order_relaxed);
     record->before = newest_.load(std::memory_order_relaxed);
-    // Release: whoever finds the record finds it whole.
+    // Release: a thread that finds the record finds it whole.
     while (!newest_.compare_exchange_weak(record->before, record, std::memory_order_release,
                                           std::memory_order_relaxed)) {
     }
@@ -226,7 +226,7 @@ class plugins {
     const char* name = nullptr;
     const auto field = reinterpret_cast<std::uintptr_t>(map) + offsetof(link_map, l_name);
     if (map == nullptr || !read(field, name, memory)) return;
-    // Byte by byte: what follows the name is not ours to read.
+    // Reads byte by byte, because what follows the name may be unreadable.
     for (std::size_t i = 0; i + 1 < plugin_record::longest_path; ++i) {
       if (!read(reinterpret_cast<std::uintptr_t>(name) + i, record.path[i], memory)) break;
       if (record.path[i] == '\0') return;

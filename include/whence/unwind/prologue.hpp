@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a function's first instructions say of its frame: for walks that know no frame pointer, and
-// so apart from arch.hpp, which every recording includes.
+// What a function's first instructions tell about its frame: for walks that know no frame pointer,
+// hence apart from arch.hpp, which every recording includes.
 #ifndef WHENCE_UNWIND_PROLOGUE_HPP
 #define WHENCE_UNWIND_PROLOGUE_HPP
 

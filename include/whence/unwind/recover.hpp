@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Finds the caller of a frame whose call-frame information leads nowhere: libc's big-number
-// assembly pushes registers and does not say so; while an exception is installed, saved registers
-// are already those of the handler's frame. What is certain nevertheless: somewhere above sp is a
-// return address behind a call whose target is exactly the start of the frame's function, or a stub
-// that jumps there. The first such word is taken, never one behind an indirect call, which stale
-// words satisfy too.
+// Finds the caller of a frame whose call-frame information leads nowhere: the big-number assembly
+// of libc pushes registers without saying so; while an exception is installed, saved registers are
+// already those of the handler's frame. One fact remains: somewhere above sp is a return address
+// behind a call whose target is exactly the start of the frame's function, or a stub that jumps
+// there. The first such word is taken, never one behind an indirect call, which stale words satisfy
+// too.
 //
-// Signal-safe. Never allocates. Time: a rule lookup for each word looked at.
+// Signal-safe. Never allocates. Time: a rule lookup for each word that is read.
 #ifndef WHENCE_UNWIND_RECOVER_HPP
 #define WHENCE_UNWIND_RECOVER_HPP
 
@@ -22,15 +22,15 @@ namespace whence::inline v1::unwind {
 
 inline constexpr int recovery_frames = 32;
 
-// `start`: of the frame's function; `own`: the frame's rule. rule_of(ra) yields the rule behind a
-// return address where call-frame information covers it. False: no caller was found, r is
-// unchanged.
+// `start`: where the frame's function begins; `own`: the frame's rule. rule_of(ra) yields the rule
+// behind a return address if call-frame information covers it. Returns false, with r unchanged, if
+// no caller was found.
 template <class Stack, class RuleOf>
 bool recover_caller(registers& r, std::uintptr_t start, rule own, Stack& stack,
                     RuleOf rule_of) noexcept {
   constexpr std::uintptr_t word = sizeof(std::uintptr_t);
   const std::uintptr_t sp = r.sp;
-  // Whether the caller's fp is the one it had: only with that one every frame up to the root is
+  // True if the caller's fp is the one it had: only with that fp every frame up to the root is
   // code.
   const auto leads_on = [&](registers caller, rule q) {
     for (int i = 0; i < recovery_frames && q.is_frame(); ++i) {
@@ -50,7 +50,7 @@ bool recover_caller(registers& r, std::uintptr_t start, rule own, Stack& stack,
     registers caller = caller_of(own, r, at, ra, stack);
     r = caller;
     if constexpr (!Stack::takes_likely) return true;
-    // Or it is among what the function pushed.
+    // Otherwise it is among what the function pushed.
     for (std::uintptr_t pushed = sp; !leads_on(caller, q) && pushed < at; pushed += word) {
       caller.fp = stack.load(pushed);
       if (leads_on(caller, q)) r = caller;

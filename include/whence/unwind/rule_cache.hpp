@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a code address to its rule: one word a slot, read and written whole, so that no lock is
-// needed and no reader ever sees half of an entry.
+// Maps a code address to its rule: a slot is one word, read and written whole, so it needs no lock
+// and no reader ever sees half of an entry.
 //
 //   slot:    | rule, 32 | key / 2^15, 32 |      at index key mod 2^15
 //
-// Index and upper bits together are the key: a hit is exact. What a slot loses to another
+// Index and upper bits together are the key: a hit is exact. An entry that a slot loses to another
 // address goes to a second, smaller cache of pairs, whose halves prove each other:
 //
 //   victim:  | key ^ spread(rule), 64 | rule, 64 |
@@ -32,12 +32,12 @@ class rule_cache {
 
   constexpr explicit rule_cache(sys::arena& arena) noexcept : arena_(arena) {}
 
-  // False where the kernel gives no memory. Thread-safe; opening twice does nothing.
+  // False if the kernel gives no memory. Thread-safe; opening twice does nothing.
   bool open() noexcept {
     if (slots_.load(std::memory_order_acquire) != nullptr) return true;
     slot* const opened = static_cast<slot*>(arena_.allocate_always(bytes));
     slot* expected = nullptr;
-    // Of two threads the first one's is used. The kernel's zeros are a cache without rules.
+    // If two threads made one, the first is used. The kernel's zeros are a cache without rules.
     if (opened != nullptr) slots_.compare_exchange_strong(expected, opened);
     return opened != nullptr || expected != nullptr;
   }
@@ -49,10 +49,10 @@ class rule_cache {
    public:
     explicit reader(const slot* slots) noexcept : slots_(slots) {}
 
-    // No rule where the address is not in its slot.
+    // Returns no rule if the address is not in its slot.
     [[gnu::always_inline]] rule find(std::uint64_t key) const noexcept {
       const std::uint64_t found = slots_[index(key)].load(std::memory_order_relaxed);
-      // A branch, since the next step is to begin before the comparison is done.
+      // This is a branch, so that the next step begins before the comparison is done.
       if (static_cast<std::uint32_t>(found) != key >> index_bits) [[unlikely]]
         return {};
       return rule::from_word(found);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The search table of an executable whose linker made none: g++ -static leaves .eh_frame_hdr out,
-// and with it the only way from the loaded program to .eh_frame. Its section header, which is in
-// the file alone, is the other one.
+// The search table of an executable whose linker did not make one: g++ -static leaves .eh_frame_hdr
+// out, the only way from the loaded program to .eh_frame. The other way is the section header,
+// which only the file has.
 //
 // Not for signal handlers; may change errno. Some 3 ms for the 5000 functions of a small static
 // program, once.
@@ -24,7 +24,7 @@
 
 namespace whence::inline v1::unwind {
 
-// The section of the executable's file. False: there is none, or no such file.
+// The section of the executable's file. False if the section or the file is missing.
 inline bool find_section(const char* name, ElfW(Shdr) & found) noexcept {
   std::FILE* const file = std::fopen("/proc/thread-self/exe", "re");
   if (file == nullptr) return false;
@@ -49,7 +49,7 @@ inline bool find_section(const char* name, ElfW(Shdr) & found) noexcept {
 
 class search_table {
  public:
-  // Nothing where the executable has no .eh_frame, or there is no memory.
+  // Empty if the executable has no .eh_frame or memory is exhausted.
   static frame_section make(std::uintptr_t load_bias, sys::arena& arena) noexcept {
     ElfW(Shdr) section;
     if (!find_section(".eh_frame", section) || section.sh_addr == 0) return {};
@@ -75,7 +75,8 @@ class search_table {
   }
 
  private:
-  // As linkers lay it out, but with 8 bytes each: the arena is far from a program that is not PIE.
+  // The layout is the linkers', but with 8 bytes each: the arena is far from a program that is not
+  // PIE.
   struct [[gnu::packed]] header {
     std::uint8_t version = 1;
     std::uint8_t encodings[3] = {encoding::absolute, encoding::absolute,
@@ -83,7 +84,7 @@ class search_table {
     std::uint64_t frames, count;
   };
   struct [[gnu::packed]] row {
-    std::int64_t function, entry;  // from the header on
+    std::int64_t function, entry;  // relative to the header
   };
 
   template <class Use>
@@ -98,7 +99,7 @@ class search_table {
     }
   }
 
-  // Shell's, in place.
+  // Shellsort, in place.
   static void sort(row* rows, std::uint64_t count) noexcept {
     for (std::uint64_t gap = count / 2; gap > 0; gap /= 2) {
       for (std::uint64_t i = gap; i < count; ++i) {

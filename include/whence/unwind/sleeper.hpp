@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The stack of another thread, which sleeps in the kernel, from its stack pointer and the place of
-// its system call, which the kernel tells (sys/sleeping.hpp). Its frame pointer the kernel does not
-// tell:
+// its system call, which the kernel tells (sys/sleeping.hpp). The kernel does not tell its frame
+// pointer:
 //
 //   libc's wrappers and most optimized code need none; a frame that saved it gives it back;
 //   a frame that needs it before is left by its call: the first word above that returns behind a
 //   direct call of just this function (recover.hpp).
 //
-// Old stacks leave such words behind in frames that do not use all of their room. So a stack counts
+// Old stacks leave such words behind in frames that do not use all their room. So a stack counts
 // only if it ends at a root, and if every other word that could have been taken is the return
 // address of one of its own frames, as in a recursion; a wrong stack is worse than none.
 //
@@ -47,7 +47,7 @@ class sleeper_walk {
         walk_(u, without_fp(pc, sp), pc::instruction(pc),
               copied_stack(sp, room.stack, sizeof room.stack)) {}
 
-  // Fills `t` from the leaf on with what is certain. True: that is all of the stack.
+  // Fills `t` from the leaf on with the frames that are certain. True if they are all of the stack.
   bool fill(trace& t) noexcept {
     t.leaf_is_ip = true;
     if (!walk_.start()) {
@@ -66,7 +66,7 @@ class sleeper_walk {
       t.truncated = goes_on;
       return true;
     }
-    // What came before the first frame that was left by its call alone needed no more than rules.
+    // The frames before the first that was left by its call alone needed only rules.
     const copied_stack& stack = walk_.stack();
     while (stack.recoveries > 0 && t.depth > 1 &&
            (stack.has_moved() || room_.frames[t.depth - 1] > stack.recovery_of[0].sp)) {
@@ -97,7 +97,7 @@ class sleeper_walk {
     return true;
   }
 
-  // Whether each word that returns behind a call of the function belongs to a frame.
+  // True if each word that returns behind a call of the function belongs to a frame.
   bool is_certain(const copied_stack::recovery& r, std::size_t depth) noexcept {
     const copied_stack& stack = walk_.stack();
     const std::uintptr_t root = room_.frames[depth - 1];
@@ -113,12 +113,12 @@ class sleeper_walk {
     return true;
   }
 
-  // Whether frame `above`, the first that begins above `at`, was returned to by the word there.
+  // True if the word at `at` returns to frame `above`, the first that begins above it.
   bool is_return_of(std::size_t above, std::uintptr_t at) const noexcept {
     return above > 0 && room_.frames[above] - at <= longest_record && room_.frames[above - 1] <= at;
   }
 
-  // Whether a module has code there.
+  // True if a module has code there.
   bool is_code(std::uintptr_t ra) noexcept {
     return ra > sys::page_bytes &&
            (unwinder_.lasting().find(ra - 1) != nullptr || plugin_.holds(ra - 1) ||
@@ -126,7 +126,7 @@ class sleeper_walk {
   }
 
   static constexpr std::uintptr_t word = sizeof(std::uintptr_t);
-  // On x86-64 the word just below; on AArch64 it may be with the other saved registers.
+  // It is the word just below on x86-64; on AArch64 it may be with the other saved registers.
   static constexpr std::uintptr_t longest_record = return_address_is_pushed ? word : 16 * word;
 
   unwinder& unwinder_;

@@ -25,8 +25,8 @@
 
 namespace whence::inline v1::unwind {
 
-// A word of the stack. By hand, so that no sanitizer looks into it: a walk reads what other
-// functions consider theirs.
+// A word of the stack. It is loaded by hand, so that no sanitizer checks it: a walk reads what
+// belongs to other functions.
 [[gnu::always_inline]] inline std::uintptr_t load_word(std::uintptr_t address) noexcept {
   using word [[gnu::may_alias]] = std::uintptr_t;
   std::uintptr_t value;
@@ -34,8 +34,8 @@ namespace whence::inline v1::unwind {
   return value;
 }
 
-// A handler may see it half written: the begin is written first, so what it sees then is a part of
-// what can be read.
+// A handler may see it half written: the begin is written first, so the range it sees then is
+// readable.
 struct known_stack {
   std::uintptr_t begin, bytes;          // readable, and the thread's own
   std::uintptr_t not_begin, not_bytes;  // looked at, and not the thread's own: only saves time
@@ -51,7 +51,7 @@ WHENCE_THREAD_LOCAL known_stack this_stack{};
 
 class stack_memory {
  public:
-  // The stack as the common step of a walk sees it: what is beyond its end is for the slow one.
+  // The stack as the common step of a walk sees it: the slow step handles what is beyond its end.
   struct view {
     std::uintptr_t limit;
     std::uintptr_t end() const noexcept { return limit; }
@@ -61,7 +61,7 @@ class stack_memory {
   };
   [[gnu::always_inline]] view now() const noexcept { return {end_}; }
 
-  // A frame whose own registers do not lead on may be left by what the stack makes likely.
+  // A frame whose registers lead nowhere may be left by a likely word of the stack.
   static constexpr bool takes_likely = true;
   static constexpr std::uintptr_t recovery_words = 256;
   static std::uintptr_t first_return(std::uintptr_t sp, std::uintptr_t) noexcept { return sp; }
@@ -69,25 +69,25 @@ class stack_memory {
 
   [[gnu::always_inline]] explicit stack_memory(std::uintptr_t sp) noexcept { move_to(sp); }
 
-  // Whether it is the thread's own.
+  // True if it is the thread's own.
   bool is_own() const noexcept { return own_; }
 
-  // What it means that a frame returns to 0: whoever makes a stack by hand may begin it so. glibc
-  // says otherwise where a thread's own one begins, so there the word was overwritten.
+  // What it means that a frame returns to 0: code that makes a stack by hand may begin it so. glibc
+  // begins a thread's own stack otherwise, so there the word was overwritten.
   walk_end end_of_null_return() const noexcept {
     return is_own() ? walk_end::not_code : walk_end::root;
   }
 
-  // Readable is what lies between sp and here.
+  // The bytes from sp to here can be read.
   std::uintptr_t end() const noexcept { return end_; }
 
-  // Whether `address` is known to be of the thread's own stack: no code, whatever the bytes before
-  // it look like.
+  // True if `address` is known to be on the thread's own stack: not code, whatever the bytes before
+  // it are.
   bool holds(std::uintptr_t address) const noexcept {
     return own_ && address - this_stack.begin < this_stack.bytes;
   }
 
-  // Whether the word at `address` can be read, which need not be above sp.
+  // True if the word at `address`, which need not be above sp, can be read.
   [[gnu::noinline, gnu::cold]] static bool can_read(std::uintptr_t address) noexcept {
     return sys::is_readable(address);
   }
@@ -95,7 +95,7 @@ class stack_memory {
   // Requires: reached, or can_read.
   std::uintptr_t load(std::uintptr_t address) const noexcept { return load_word(address); }
 
-  // For the stack that holds `sp`.
+  // Prepares to read the stack that holds `sp`.
   [[gnu::always_inline]] void move_to(std::uintptr_t sp) noexcept {
     const std::uintptr_t begin = this_stack.begin;
     const std::uintptr_t bytes = this_stack.bytes;
@@ -107,7 +107,7 @@ class stack_memory {
     }
   }
 
-  // Tries to make [end(), to) readable; how a frame beyond the end is met.
+  // Tries to make [end(), to) readable; called when a frame is beyond the end.
   [[gnu::noinline, gnu::cold]] bool reach(std::uintptr_t to) noexcept {
     if (own_ || to < end_ || to - end_ > largest_frame) return false;
     while (end_ < to) {
@@ -130,7 +130,7 @@ class stack_memory {
     const std::uintptr_t page = page_of(sp);
     if (sp - known.not_begin >= known.not_bytes) {
       const std::uintptr_t own_end = upper_end();
-      // What is known already need not be asked about again.
+      // Bytes known to be readable are not asked about again.
       const bool grew = known.begin + known.bytes == own_end && known.bytes != 0;
       const std::uintptr_t ask_to = grew ? known.begin : own_end;
       std::uintptr_t at = page;

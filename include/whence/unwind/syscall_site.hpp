@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the code in front of an interrupted instruction says of system calls. The bytes are copied
-// by the kernel, since the address may be anything. Signal-safe. Some 1 us.
+// What the code in front of an interrupted instruction tells about system calls. The bytes are
+// copied by the kernel, since the address may be anything. Signal-safe. Some 1 us.
 #ifndef WHENCE_UNWIND_SYSCALL_SITE_HPP
 #define WHENCE_UNWIND_SYSCALL_SITE_HPP
 
@@ -16,15 +16,15 @@
 
 namespace whence::inline v1::unwind {
 
-// Whether a signal that came at `pc` found its thread in a system call: behind the instruction, or
-// in front of it where the call is made once more.
+// True if a signal at `pc` found its thread in a system call: behind the instruction, or in front
+// of it if the call is restarted.
 inline bool in_syscall(std::uintptr_t pc) noexcept {
   unsigned char code[2 * syscall_bytes];
   return pc >= sys::page_bytes && sys::copy_memory(code, pc - syscall_bytes, sizeof code) &&
          (is_syscall(code) || is_syscall(code + syscall_bytes));
 }
 
-// Whether a thread at `pc` has just returned from the system call that sets its signal mask.
+// True if a thread at `pc` has just returned from the system call that sets its signal mask.
 inline bool after_signal_mask_call(std::uintptr_t pc) noexcept {
   unsigned char before[signal_mask_call_bytes];
   return pc >= sys::page_bytes && sys::copy_memory(before, pc - sizeof before, sizeof before) &&

@@ -16,7 +16,7 @@ struct trace {
   std::size_t capacity;
   std::size_t depth = 0;
   bool truncated = false;    // the stack goes on towards its root
-  bool leaf_is_ip = false;   // pcs[0] is where a signal interrupted
+  bool leaf_is_ip = false;   // pcs[0] is an interrupted instruction
   bool has_plugins = false;  // some addresses are in modules that may be unloaded
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// All that walks share: the rules found so far, the modules, the counts. One a process.
+// What all walks share: the rules found so far, the modules, the counts. A process has one.
 //
 // A rule that is not in the cache is made from the call-frame information of its one function, at
 // the moment it is needed: nothing is prepared, and nothing grows with the size of the program.
@@ -14,6 +14,7 @@
 
 #include <whence/sys/arena.hpp>
 #include <whence/sys/safe_read.hpp>
+#include <whence/sys/syscall_filter.hpp>
 #include <whence/unwind/arch.hpp>
 #include <whence/unwind/cfa_program.hpp>
 #include <whence/unwind/eh_frame.hpp>
@@ -31,9 +32,10 @@ class unwinder {
   constexpr explicit unwinder(sys::arena& arena) noexcept
       : rules_(arena), lasting_(arena), plugins_(arena), memos_(arena) {}
 
-  // False where the kernel gives no memory. Comes before every walk; opening twice does nothing.
+  // False if the kernel gives no memory. Called before every walk; opening twice does nothing.
   bool open() noexcept {
     sys::look_for_valgrind();
+    sys::look_for_filter();
     return rules_.open() && lasting_.open() && memos_.open();
   }
 
@@ -45,8 +47,8 @@ class unwinder {
   walk_counts& counts() noexcept { return counts_; }
   const walk_counts& counts() const noexcept { return counts_; }
 
-  // The rule of the code at `lookup`: `linked` where a module has none for its code, none where no
-  // module has such code. `current`: the plugin of the last call in this walk.
+  // The rule of the code at `lookup`: `linked` if the module has no rule for its code, an empty one
+  // if no module has such code. `current`: the plugin of the last call in this walk.
   template <class Memory>
   rule rule_for(std::uintptr_t lookup, Memory& memory, plugin& current) noexcept {
     const std::uint64_t key = rule_key(lookup + 1);
@@ -72,7 +74,7 @@ class unwinder {
     return r;
   }
 
-  // Whether a module has that code which may be unloaded: `current` then.
+  // True if that code is in a module that may be unloaded: then `current` is the module.
   template <class Memory>
   bool is_in_plugin(std::uintptr_t lookup, Memory& memory, plugin& current) noexcept {
     if (rules_.read().find(rule_key(lookup + 1)).is_frame() || lasting_.find(lookup) != nullptr) {
@@ -81,7 +83,7 @@ class unwinder {
     return current.holds(lookup) || plugins_.find(lookup, memory, current);
   }
 
-  // The entry of the function that holds `lookup`, for the exact walk. True: it has one.
+  // Finds the entry of the function that holds `lookup`, for the exact walk. True if it has one.
   template <class Memory>
   lookup_result entry_for(std::uintptr_t lookup, Memory& memory, plugin& current,
                           fde& found) noexcept {

@@ -21,7 +21,7 @@
 
 namespace whence::inline v1::unwind {
 
-// `Memory`: how plugins are read (module_memory.hpp). `Stack`: the calling thread's, or a copy of
+// `Memory` reads plugins (module_memory.hpp). `Stack` is the calling thread's, or a copy of
 // another's (copied_stack.hpp).
 template <class Memory, class Stack = stack_memory>
 class walk {
@@ -32,20 +32,20 @@ class walk {
   walk(unwinder& u, const registers& r, pc at, const Stack& stack) noexcept
       : unwinder_(u), r_(r), leaf_(r), leaf_at_(at), stack_(stack) {}
 
-  // Takes the leaf in hand. False: needs_exact().
+  // Takes the leaf in hand. If false, see needs_exact().
   [[gnu::always_inline]] bool start() noexcept {
     rule_ = unwinder_.rules().read().find(rule_key(leaf_at_.as_return_address()));
     return rule_.is_frame() || settle(leaf_at_);
   }
 
-  // The same once more, from anywhere.
+  // Does the same once more, at any time.
   bool restart() noexcept {
     r_ = leaf_;
     return start();
   }
 
   // Calls visit(return address) for the frame in hand, as long as it returns true, and climbs. The
-  // leaf's instruction is given as it is. False: there are no more frames, end() says why.
+  // leaf's instruction is given as it is. False if there are no more frames; end() tells why.
   template <class Visit>
   [[gnu::always_inline]] bool climb_while(Visit visit) noexcept {
     registers r = r_;
@@ -77,7 +77,7 @@ class walk {
     return true;
   }
 
-  // One frame further; false: as climb_while.
+  // Climbs one frame; false as in climb_while.
   bool step() noexcept {
     bool here = true;
     return climb_while([&here](std::uintptr_t) {
@@ -92,7 +92,7 @@ class walk {
   // The rule of the frame in hand if it holds for that address as long as the process lives.
   rule lasting_rule() const noexcept { return unwinder_.rules().read().find(rule_key(r_.pc)); }
 
-  // Takes a frame in hand that returns to r.pc. False: as climb_while.
+  // Takes a frame in hand that returns to r.pc. False as in climb_while.
   bool take(const registers& r) noexcept {
     r_ = r;
     rule_ = lasting_rule();
@@ -101,13 +101,14 @@ class walk {
 
   const Stack& stack() const noexcept { return stack_; }
 
-  // Of the thread's own stack; 0 on any other.
+  // The end of the thread's own stack; 0 on any other stack.
   std::uintptr_t own_stack_end() const noexcept { return stack_.is_own() ? stack_.end() : 0; }
 
   walk_end end() const noexcept { return end_; }
-  // Some frame so far is in a module that may be unloaded.
+  // True if a frame so far is in a module that may be unloaded.
   bool met_plugin() const noexcept { return plugin_.where.end != 0; }
-  // The walk met a frame that only the exact walk can climb, and has to be made again by it.
+  // True if the walk met a frame that only the exact walk can climb: that one begins at the leaf
+  // again.
   bool needs_exact() const noexcept { return needs_exact_; }
 
  private:
@@ -139,7 +140,7 @@ class walk {
     return settle(pc::return_address(r_.pc));
   }
 
-  // Finds the rule of the frame at `p`, whose registers are r_, and whether it is code at all.
+  // Finds the rule of the frame at `p`, whose registers are r_; false if it is not code.
   [[gnu::noinline, gnu::cold]] bool settle(pc p) noexcept {
     r_.pc = plain_code_address(p.address());
     if (r_.pc == 0) return recover_from_leaf(stack_.end_of_null_return());
@@ -164,7 +165,7 @@ class walk {
       return true;
     }
     if (!stack_.holds(at.address()) && follows_call(at.address())) {
-      // The first of a chain of frame records has none before it: 0, both ABIs say.
+      // The first of a chain of frame records holds 0 as its predecessor, as both ABIs say.
       rule_ = rule::of(r_.fp == 0 ? rule_kind::outermost : rule_kind::linked);
       return true;
     }
@@ -173,7 +174,7 @@ class walk {
       return true;
     }
     if (starts_function(at.address())) {
-      // Nobody called it: a context's start. It is shown as itself, not as what is before it.
+      // It was not called: it starts a context. It is shown as itself, not as the byte before.
       r_.pc = pc::instruction(at.address()).as_return_address();
       rule_ = rule::of(rule_kind::outermost);
       return true;
@@ -192,21 +193,21 @@ class walk {
            f.start == address;
   }
 
-  // A function without call-frame information that has not made a frame: as PLT stubs of some
+  // A function without call-frame information that has not made a frame, such as PLT stubs of some
   // linkers, and small functions in assembly.
   bool returns_from_leaf() noexcept {
     registers r = r_;
     return climb(leaf_rule, r, stack_) && covering(r.pc) && follows_call(r.pc);
   }
 
-  // The rule behind a return address where call-frame information covers it.
+  // The rule behind a return address if call-frame information covers it.
   rule covering(std::uintptr_t ra) noexcept {
     if (ra == 0) return {};
     const rule r = unwinder_.rule_for(ra - 1, memory_, plugin_);
     return r.kind() == rule_kind::linked ? rule{} : r;
   }
 
-  // After the step from r_ went wrong: finds its caller in another way.
+  // Finds the caller in another way after the step from r_ went wrong.
   bool recover(const registers& from, pc at, walk_end end) noexcept {
     registers r = from;
     fde f;
@@ -226,8 +227,8 @@ class walk {
     return true;
   }
 
-  // By the frame pointer that the function must have there. Sure, if a call of it returns to what
-  // is above.
+  // Uses the frame pointer that the function must have there. It is right if a call of the function
+  // returns to the word above it.
   bool climb_fixed_frame(const registers& from, pc at, const fde& f) noexcept {
     registers r = from;
     r.fp = Stack::fp_of(f, at.lookup(), from.sp);
@@ -242,8 +243,8 @@ class walk {
     return true;
   }
 
-  // The same where the step itself was possible, but did not lead to code: only of the leaf it is
-  // known what it was made from.
+  // The same if the step itself was possible, but did not lead to code: only the leaf's original
+  // registers are known.
   bool recover_from_leaf(walk_end end) noexcept {
     registers r = leaf_;
     const rule q = unwinder_.rule_for(leaf_at_.lookup(), memory_, plugin_);

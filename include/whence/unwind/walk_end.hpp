@@ -12,11 +12,11 @@
 namespace whence::inline v1::unwind {
 
 enum class walk_end : unsigned char {
-  root,           // the outermost frame: of main's caller, of a thread, of a context
+  root,           // the outermost frame: main's caller, the start of a thread or context
   enough,         // as many frames as there was room for
   outside_stack,  // the next frame would not lie on the stack
-  not_code,       // the return address is none
-  damaged,        // call-frame information that contradicts itself, or that nobody here understands
+  not_code,       // the return address is not code
+  damaged,        // call-frame information that contradicts itself or is not supported
 };
 inline constexpr int walk_end_count = 5;
 
@@ -40,7 +40,7 @@ class walk_counts {
   std::int64_t of(walk_end end) const noexcept {
     return ends_[static_cast<int>(end)].load(std::memory_order_relaxed);
   }
-  // How often no rule was at hand, and call-frame information was read.
+  // How often the cache had no rule, so call-frame information was read.
   std::int64_t misses() const noexcept { return misses_.load(std::memory_order_relaxed); }
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What instructions say of the addresses around them (Arm Architecture Reference Manual for
-// A-profile, C6.2): whether one is a return address, which a call goes before.
+// What instructions tell about the addresses around them (Arm Architecture Reference Manual for
+// A-profile, C6.2): whether one is a return address, which follows a call.
 #ifndef WHENCE_UNWIND_AARCH64_CALL_SITE_HPP
 #define WHENCE_UNWIND_AARCH64_CALL_SITE_HPP
 
@@ -16,7 +16,7 @@ inline constexpr std::uintptr_t longest_call = 4;
 
 struct call_site {
   bool is_call = false;
-  std::uintptr_t target = 0;  // of a direct call; 0: indirect, or no call
+  std::uintptr_t target = 0;  // a direct call's target; 0: indirect, or no call
 };
 
 inline std::uint32_t instruction_at(const unsigned char* code) noexcept {
@@ -47,7 +47,7 @@ inline call_site call_before(const unsigned char* before, std::uintptr_t ra) noe
 // A stub of the procedure linkage table: bti c or nothing, then adrp x16, page; ldr x17, [x16, n].
 inline constexpr std::uintptr_t longest_stub = 12;
 
-// Where the stub at `address` finds its destination; 0: it is no stub.
+// Where the stub at `address` finds its destination; 0 if it is not a stub.
 inline std::uintptr_t slot_of_stub(const unsigned char* stub, std::uintptr_t address) noexcept {
   constexpr std::uint32_t bti_c = 0xd503245f;
   const std::uintptr_t at = instruction_at(stub) == bti_c ? 4 : 0;
@@ -60,7 +60,7 @@ inline std::uintptr_t slot_of_stub(const unsigned char* stub, std::uintptr_t add
          std::uintptr_t{8} * (ldr >> 10 & 0xfff);
 }
 
-// What a signal handler returns to: mov x8, 139 (rt_sigreturn); svc 0. Not every vDSO has
+// A signal handler returns to this code: mov x8, 139 (rt_sigreturn); svc 0. Not every vDSO has
 // call-frame information for it, and emulators have no vDSO.
 inline constexpr std::uintptr_t signal_return_bytes = 8;
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a row of call-frame information to a rule. Nearly every row is one; what is not (a CFA that
-// depends on the length of vectors, a CFA in x9 while a prologue probes the stack) is left to the
-// exact walk, expressions with it.
+// Makes a rule of a row of call-frame information. Nearly every row fits one; the others (a CFA
+// that depends on the length of vectors, a CFA in x9 while a prologue probes the stack) are left to
+// the exact walk, as are expressions.
 #ifndef WHENCE_UNWIND_AARCH64_MAKE_RULE_HPP
 #define WHENCE_UNWIND_AARCH64_MAKE_RULE_HPP
 
@@ -49,8 +49,8 @@ class rule_maker {
   }
 
  private:
-  // The kernel's vDSO says of its code for this no more than where the handler's frame record is;
-  // it also has a NOP before it, so that there is something to look up. Any of the three it can be.
+  // For its code here the kernel's vDSO tells only where the handler's frame record is; it also has
+  // a NOP before it, so that a lookup finds something. The address can be any of the three.
   static bool returns_from_signal(std::uintptr_t lookup) noexcept {
     unsigned char code[signal_return_bytes];
     const std::uintptr_t nop = lookup & ~std::uintptr_t{3};

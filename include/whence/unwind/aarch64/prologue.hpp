@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How far below its saved frame pointer a function's stack pointer is at least. On AArch64 the
-// frame record is at the lower end of the frame, just above what the function gets later: no bound.
+// frame record is at the lower end of the frame, just above what the function allocates later, so
+// there is no bound.
 #ifndef WHENCE_UNWIND_AARCH64_PROLOGUE_HPP
 #define WHENCE_UNWIND_AARCH64_PROLOGUE_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The registers a walk on AArch64 carries from frame to frame, where they come from, and their
+// The registers that a walk on AArch64 carries from frame to frame, where they come from, and their
 // DWARF numbers (DWARF for the Arm 64-bit Architecture, section 4.1).
 #ifndef WHENCE_UNWIND_AARCH64_REGISTERS_HPP
 #define WHENCE_UNWIND_AARCH64_REGISTERS_HPP
@@ -26,15 +26,15 @@ inline constexpr unsigned return_address = 30;  // x30, the link register
 inline constexpr unsigned stack_pointer = 31;
 }  // namespace dwarf
 
-// Of a frame of the walk: where it executes, and the registers it has there.
+// The place where a frame of the walk executes, and its registers there.
 struct registers {
   std::uintptr_t pc;
   std::uintptr_t sp;
   std::uintptr_t fp;
-  std::uintptr_t lr = 0;  // of a leaf; 0 in every other frame, whose calls have changed it
+  std::uintptr_t lr = 0;  // a leaf's; 0 in every other frame, whose calls have changed it
 };
 
-// What the rules speak of.
+// The registers that rules use.
 struct rule_registers {
   static constexpr int count = 2;
   static constexpr int fp = 0;
@@ -44,8 +44,8 @@ struct rule_registers {
   }
 };
 
-// What call-frame information speaks of, for the exact walk: what a call keeps, and x9-x13, in
-// which prologues keep the CFA while they probe a large frame.
+// The registers of call-frame information that the exact walk uses: those that a call keeps, and
+// x9-x13, in which prologues keep the CFA while they probe a large frame.
 //
 //   slot:  0-4 x9-x13    5-15 x19-x29    16 x30    17 sp    18 pc
 struct all_registers {
@@ -65,7 +65,7 @@ struct all_registers {
   std::uintptr_t value[count];
 };
 
-// What the rules need of all registers.
+// The part of all registers that the rules need.
 inline registers rule_part(const all_registers& all) noexcept {
   return {all.value[all_registers::pc], all.value[all_registers::sp], all.value[all_registers::fp],
           all.value[all_registers::lr]};
@@ -85,8 +85,8 @@ inline void interrupted(const ucontext_t& c, all_registers& all) noexcept {
   all.value[all_registers::pc] = c.uc_mcontext.pc;
 }
 
-// Of the function this is inlined into: its caller's sp is nowhere to be had, since a frame record
-// can lie anywhere in its frame. Yields where it goes on.
+// Takes the registers of the function this is inlined into, and returns where it goes on. Its
+// caller's sp is not known, because a frame record can lie anywhere in its frame.
 [[gnu::always_inline]] inline pc here(registers& r) noexcept {
   static_assert(sizeof(registers) == 32);
   asm volatile(
@@ -100,7 +100,7 @@ inline void interrupted(const ucontext_t& c, all_registers& all) noexcept {
   return pc::return_address(r.pc);
 }
 
-// Of the function this is inlined into; only what a call keeps is true.
+// Takes those of the function this is inlined into; only what a call keeps is valid.
 [[gnu::always_inline]] inline void here(all_registers& all) noexcept {
   for (std::uintptr_t& v : all.value) v = 0;
   asm volatile(
@@ -118,13 +118,13 @@ inline void interrupted(const ucontext_t& c, all_registers& all) noexcept {
       : "x9", "x10", "memory");
 }
 
-// glibc puts it between the stack of a thread and the thread pointer, which is as readable an end.
+// glibc puts it between a thread's stack and the thread pointer, which is as good a readable end.
 inline std::uintptr_t thread_control_block() noexcept {
   return reinterpret_cast<std::uintptr_t>(__builtin_thread_pointer());
 }
 
-// A return address without what pointer authentication put into its upper bits. XPACLRI, which
-// knows how many those are; a machine without authentication takes it for a NOP.
+// A return address without what pointer authentication put into its upper bits. XPACLRI knows how
+// many bits those are; a machine without authentication takes it for a NOP.
 [[gnu::always_inline]] inline std::uintptr_t plain_code_address(std::uintptr_t address) noexcept {
   asm("mov x30, %0\n\t"
       "hint 7\n\t"
@@ -135,9 +135,9 @@ inline std::uintptr_t thread_control_block() noexcept {
   return address;
 }
 
-// What the rule cache tells addresses apart by: the instruction that is looked up, without the two
-// bits that are 0 in all of them, so that 49 bits of address fit. Of the return address, since a
-// walk has that at hand.
+// What the rule cache distinguishes addresses by: the instruction that is looked up, without the
+// two bits that are always 0, so that 49 bits of address fit. It takes the return address, because
+// a walk has that at hand.
 constexpr std::uint64_t rule_key(std::uintptr_t return_address) noexcept {
   return (return_address - 1) >> 2;
 }

@@ -16,7 +16,7 @@
 //   frame:  | n, 14 | m, 15 | saves fp, 1 | 1 | from fp, 1 |     m = 2^15-1: RA = lr
 //   others: | 0, 27 | kind, 3 | 0 | 0 |
 //
-// A frame rule exists only where what it reads is not below sp: there is no red zone. 0 is no rule.
+// A frame rule never reads below sp, because there is no red zone. 0 means: no rule.
 #ifndef WHENCE_UNWIND_AARCH64_RULE_HPP
 #define WHENCE_UNWIND_AARCH64_RULE_HPP
 
@@ -48,14 +48,14 @@ class rule {
   constexpr std::uint64_t word() const noexcept { return word_; }
   static constexpr std::uint64_t bits = std::uint64_t{0xffffffff} << 32;
 
-  // `ra_below`: the RA is at CFA - ra_below; `saves_fp`: and fp just below it.
+  // `ra_below`: the RA is at CFA - ra_below; `saves_fp`: fp is just below it.
   static constexpr rule frame(bool from_fp, std::int64_t cfa_offset, std::int64_t ra_below,
                               bool saves_fp) noexcept {
     const bool fits = is_cfa_offset(cfa_offset) && ra_below >= 8 && ra_below % 8 == 0 &&
                       ra_below + (saves_fp ? 8 : 0) <= cfa_offset;
     return fits ? rule(from_fp, cfa_offset, ra_below, saves_fp) : of(rule_kind::exact);
   }
-  // Of a function whose RA is in lr.
+  // The rule of a function whose RA is in lr.
   static constexpr rule leaf(std::int64_t cfa_offset) noexcept {
     return is_cfa_offset(cfa_offset) ? rule(false, cfa_offset, in_lr, false) : of(rule_kind::exact);
   }
@@ -69,7 +69,7 @@ class rule {
     return is_frame() ? rule_kind::frame : static_cast<rule_kind>(word_ >> 34 & 7);
   }
 
-  // Of a frame rule.
+  // The parts of a frame rule.
   constexpr bool from_fp() const noexcept { return (word_ & fp_bit) != 0; }
   constexpr bool ra_is_in_lr() const noexcept { return ra_below() == in_lr; }
   constexpr std::uintptr_t cfa_offset() const noexcept { return (word_ >> 50) * 16; }
@@ -106,8 +106,8 @@ constexpr bool saves_fp(rule q) noexcept {
   return q.lowest() != q.ra_below();
 }
 
-// Where a frame rule that led to `cfa` found the RA, and fp where it saves that. What was in lr has
-// no place, and its frame is a leaf, which no other stack has.
+// Where a frame rule that led to `cfa` found the RA, and fp if it saves that. An RA in lr has no
+// place; its frame is a leaf, which no other stack has.
 constexpr std::uintptr_t saved_ra(rule q, std::uintptr_t cfa) noexcept {
   return q.ra_is_in_lr() ? cfa : cfa - q.ra_below();
 }
@@ -115,7 +115,7 @@ constexpr std::uintptr_t saved_fp(rule q, std::uintptr_t cfa) noexcept {
   return cfa - q.lowest();
 }
 
-// Of a function that has not made a frame.
+// The rule of a function that has not made a frame.
 inline constexpr rule leaf_rule = rule::leaf(0);
 
 template <class Stack>
@@ -126,12 +126,12 @@ template <class Stack>
   return true;
 }
 
-// Climbs by a frame rule; false where that would leave the stack. `Stack` as stack_memory.
+// Climbs by a frame rule; false if that would leave the stack. `Stack` is like stack_memory.
 template <class Stack>
 [[gnu::always_inline]] inline bool climb(rule q, registers& r, Stack& stack) noexcept {
   const std::uintptr_t base = q.from_fp() ? r.fp : r.sp;
   const std::uintptr_t cfa = base + q.cfa_offset();
-  // Modulo 2^64: a base below sp rises too little, or by more than there is room.
+  // Computed modulo 2^64: a base below sp rises too little, or by more than there is room.
   const std::uintptr_t rise = cfa - r.sp;
   if (rise < q.lowest()) [[unlikely]]
     return q.ra_is_in_lr() && climb_by_lr(q, r, stack);
@@ -145,13 +145,13 @@ template <class Stack>
   return true;
 }
 
-// Where the kernel saved x0, x1, ... x30, sp, pc, from the sp at which a handler returns: behind
-// the siginfo_t, in the ucontext_t.
+// Where the kernel saved x0, x1, ... x30, sp, pc, from the sp at which a handler returns: they are
+// behind the siginfo_t, in the ucontext_t.
 inline constexpr std::uintptr_t saved_by_kernel = 128 + offsetof(ucontext_t, uc_mcontext.regs);
 static_assert(offsetof(mcontext_t, sp) == offsetof(mcontext_t, regs) + std::size_t{31} * 8);
 static_assert(offsetof(mcontext_t, pc) == offsetof(mcontext_t, regs) + std::size_t{32} * 8);
 
-// All that a signal interrupted, from the frame of its handler's caller.
+// Reads all interrupted registers from the frame of the signal handler's caller.
 template <class Stack>
 bool interrupted(const registers& r, Stack& stack, all_registers& all) noexcept {
   // The kernel's order is DWARF's.
@@ -186,17 +186,17 @@ bool climb_rare(rule q, registers& r, Stack& stack) noexcept {
   return true;
 }
 
-// After a linked step, sp may be higher than it is said to be. A frame that has a frame record
-// tells where it is by that. `q`: the rule of the frame in hand, a return address.
+// After a linked step, the true sp may be higher than r.sp. A frame record tells where its frame
+// is. `q`: the rule of the frame in hand, a return address.
 inline void correct_sp(rule q, registers& r) noexcept {
   if (!q.is_frame() || q.from_fp() || !saves_fp(q) || q.ra_is_in_lr()) return;
   const std::uintptr_t sp = r.fp + q.lowest() - q.cfa_offset();
-  // Were it not above what is known to be below it, fp would not be that of a record.
+  // If it is not above the known lower bound, fp does not point to a frame record.
   if (sp > r.sp && sp <= r.fp) r.sp = sp;
 }
 
-// The caller's registers if `ra`, its return address, is what was saved at `at`. `own`: the rule of
-// the function, r its registers.
+// The caller's registers if `ra`, its return address, is what was saved at `at`. `own` is the
+// function's rule, `r` its registers.
 template <class Stack>
 registers caller_of(rule own, const registers& r, std::uintptr_t at, std::uintptr_t ra,
                     Stack& stack) noexcept {

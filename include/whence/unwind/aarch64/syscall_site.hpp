@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether bytes of code are a system call.
+// Tells whether bytes of code are a system call.
 #ifndef WHENCE_UNWIND_AARCH64_SYSCALL_SITE_HPP
 #define WHENCE_UNWIND_AARCH64_SYSCALL_SITE_HPP
 

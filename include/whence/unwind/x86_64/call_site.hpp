@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Whether the bytes before an address are a call instruction, so that it can be a return address
-// (Intel SDM volume 2A, CALL: E8 rel32, FF /2).
+// Tells whether the bytes before an address are a call instruction, so that it can be a return
+// address (Intel SDM volume 2A, CALL: E8 rel32, FF /2).
 #ifndef WHENCE_UNWIND_X86_64_CALL_SITE_HPP
 #define WHENCE_UNWIND_X86_64_CALL_SITE_HPP
 
@@ -14,7 +14,7 @@ inline constexpr std::uintptr_t longest_call = 7;
 
 struct call_site {
   bool is_call = false;
-  std::uintptr_t target = 0;  // of a direct call; 0: indirect, or no call
+  std::uintptr_t target = 0;  // a direct call's target; 0: indirect, or no call
 };
 
 // `before`: the longest_call bytes in front of `ra`.
@@ -25,14 +25,14 @@ inline call_site call_before(const unsigned char* before, std::uintptr_t ra) noe
     std::memcpy(&distance, before + longest_call - 4, sizeof distance);
     return {true, ra + static_cast<std::uintptr_t>(std::intptr_t{distance})};
   }
-  // FF, then ModRM with 2 in its middle field; what follows depends on mod and r/m.
+  // The code is FF, then ModRM with 2 in its middle field; what follows depends on mod and r/m.
   const auto indirect = [&at](std::uintptr_t length, unsigned mod, bool sib) {
     const unsigned modrm = at(length - 1);
     if (at(length) != 0xff || (modrm >> 3 & 7) != 2 || modrm >> 6 != mod) return false;
     return mod == 3 || ((modrm & 7) == 4) == sib;
   };
   const bool relative_to_rip = at(6) == 0xff && at(5) == 0x15;
-  // call *address or call *%fs:address: a SIB byte without a base.
+  // This is call *address or call *%fs:address: a SIB byte without a base.
   const bool absolute = indirect(7, 0, true) && (at(5) & 7) == 5;
   const bool found = absolute || indirect(2, 3, false) || indirect(2, 0, false) ||
                      indirect(3, 1, false) || indirect(3, 0, true) || indirect(4, 1, true) ||
@@ -44,7 +44,7 @@ inline call_site call_before(const unsigned char* before, std::uintptr_t ra) noe
 // prefix of MPX.
 inline constexpr std::uintptr_t longest_stub = 11;
 
-// Where the stub at `address` finds its destination; 0: it is no stub.
+// Where the stub at `address` finds its destination; 0 if it is not a stub.
 inline std::uintptr_t slot_of_stub(const unsigned char* stub, std::uintptr_t address) noexcept {
   constexpr unsigned char endbr64[] = {0xf3, 0x0f, 0x1e, 0xfa};
   std::uintptr_t at = std::memcmp(stub, endbr64, sizeof endbr64) == 0 ? sizeof endbr64 : 0;
@@ -55,7 +55,7 @@ inline std::uintptr_t slot_of_stub(const unsigned char* stub, std::uintptr_t add
   return address + at + 6 + static_cast<std::uintptr_t>(std::intptr_t{distance});
 }
 
-// What a signal handler returns to: mov $15, %rax (rt_sigreturn); syscall. Not every libc has
+// A signal handler returns to this code: mov $15, %rax (rt_sigreturn); syscall. Not every libc has
 // call-frame information for it.
 inline constexpr std::uintptr_t signal_return_bytes = 9;
 

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The frame pointer of a function from its stack pointer alone, where the code shows that the two
-// keep their distance from the prologue to the epilogue:
+// The frame pointer of a function from its stack pointer alone, if the code shows that the two keep
+// their distance from the prologue to the epilogue:
 //
 //   push %rbp   mov %rsp,%rbp   push ...   sub $n,%rsp        distance = saved registers + n
 //
 // and no other instruction moves rsp: none of the byte sequences below is anywhere in the function,
-// be it within an instruction. Where one is (alloca, a realigned stack, arguments that are pushed
-// and popped), there is no answer. (Intel SDM volume 2: 48 83|81 /0 /4 /5, 29, 2B, 89, 8B, 8D.)
+// not even within an instruction. If one is (alloca, a realigned stack, arguments that are pushed
+// and popped), the answer is unknown. (Intel SDM volume 2: 48 83|81 /0 /4 /5, 29, 2B, 89, 8B, 8D.)
 #ifndef WHENCE_UNWIND_X86_64_FIXED_FRAME_HPP
 #define WHENCE_UNWIND_X86_64_FIXED_FRAME_HPP
 
@@ -31,7 +31,7 @@ class stack_pointer_moves {
     for (std::size_t i = 0; i + 7 <= code.size(); ++i) look_at(code.data() + i);
   }
 
-  // Bytes that the prologue takes for locals; -1 where rsp may move later.
+  // How many bytes the prologue takes for locals; -1 if rsp may move later.
   std::int64_t locals() const noexcept {
     const bool steady = has_frame_ && !moves_ && takes_ <= 1;
     const bool gives_back = takes_ == 1 ? gives_ == taken_ : pads_ && gives_ == padding_;
@@ -39,7 +39,7 @@ class stack_pointer_moves {
   }
 
  private:
-  // clang's way to take 8 bytes: after the registers, push %rax.
+  // clang takes 8 bytes by push %rax after the registers.
   static bool ends_in_padding(std::span<const unsigned char> code) noexcept {
     for (std::size_t i = 0; i + 1 < code.size(); ++i) {
       if (code[i] == 0x50) return true;
@@ -76,7 +76,7 @@ class stack_pointer_moves {
         case 5:  // sub
           go_down(n);
           break;
-        case 0:  // add; add $-128 is a byte's work, sub $128 is not
+        case 0:  // add; add $-128 has a one-byte operand, sub $128 has not
           go_down(-std::int64_t{n});
           break;
         case 7:  // cmp
@@ -106,9 +106,9 @@ class stack_pointer_moves {
   std::int64_t gives_ = 0;
 };
 
-// How far the frame pointer is above the stack pointer in all of the function's body; -1 where it
-// cannot be told. `lowest_saved`: offset from the CFA of the lowest register that the prologue
-// pushed. At a call both are multiples of 16 (System V ABI 3.2.2), whatever was pushed for that.
+// How far the frame pointer is above the stack pointer in all of the function's body; -1 if that is
+// not certain. `lowest_saved`: offset from the CFA of the lowest register that the prologue pushed.
+// At a call both are multiples of 16 (System V ABI 3.2.2), whatever was pushed to make it so.
 inline std::int64_t fixed_distance(std::span<const unsigned char> code,
                                    std::int64_t lowest_saved) noexcept {
   constexpr std::int64_t fp_below_cfa = 16;

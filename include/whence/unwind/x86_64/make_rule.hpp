@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a row of call-frame information to a rule. Expressions are evaluated as formulas of sp and
-// fp; the pc is known, so that a PLT stub's (8 or 16 bytes, by where in the stub it is) is a plain
-// offset.
+// Makes a rule of a row of call-frame information. Expressions are evaluated as formulas of sp and
+// fp; the pc is known, so the formula of a PLT stub (8 or 16 bytes, depending on the place in the
+// stub) is a plain offset.
 #ifndef WHENCE_UNWIND_X86_64_MAKE_RULE_HPP
 #define WHENCE_UNWIND_X86_64_MAKE_RULE_HPP
 
@@ -16,7 +16,7 @@
 
 namespace whence::inline v1::unwind {
 
-// base + offset, or, loaded, *(base + inner) + offset.
+// Stands for base + offset or, if loaded, *(base + inner) + offset.
 struct formula {
   enum : unsigned char { number, sp, fp } base = number;
   bool loaded = false;
@@ -113,7 +113,7 @@ class rule_maker {
     formula at;
     if (fp.where == place::at_expression && cfa.base == formula::sp && !cfa.loaded &&
         formula_of(fp.value, at) && at.is(formula::fp, 0)) {
-      // GCC forgets to say that a realigned frame has popped fp, where only the return is left.
+      // GCC does not say that a realigned frame has popped fp when only the return is left.
     } else if (fp.where == place::at_cfa && fp.value % 8 == 0 && fp.value < -8) {
       slot = -std::int64_t{fp.value} / 8;
     } else if (fp.where != place::unspecified && fp.where != place::same) {

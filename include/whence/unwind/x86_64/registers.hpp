@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The registers a walk on x86-64 carries from frame to frame, where they come from, and their DWARF
-// numbers (System V ABI, AMD64 supplement, figure 3.36).
+// The registers that a walk on x86-64 carries from frame to frame, where they come from, and their
+// DWARF numbers (System V ABI, AMD64 supplement, figure 3.36).
 #ifndef WHENCE_UNWIND_X86_64_REGISTERS_HPP
 #define WHENCE_UNWIND_X86_64_REGISTERS_HPP
 
@@ -24,14 +24,14 @@ inline constexpr unsigned stack_pointer = 7;  // rsp
 inline constexpr unsigned return_address = 16;
 }  // namespace dwarf
 
-// Of a frame of the walk: where it executes, and the registers it has there.
+// The place where a frame of the walk executes, and its registers there.
 struct registers {
   std::uintptr_t pc;
   std::uintptr_t sp;
   std::uintptr_t fp;
 };
 
-// What the rules speak of.
+// The registers that rules use.
 struct rule_registers {
   static constexpr int count = 2;
   static constexpr int fp = 0;
@@ -41,14 +41,14 @@ struct rule_registers {
   }
 };
 
-// Everything, by DWARF number: for the exact walk.
+// All registers by DWARF number, for the exact walk.
 struct all_registers {
   static constexpr int count = 17;
   static constexpr int slot(std::uint64_t number) noexcept {
     return number < count ? static_cast<int>(number) : -1;
   }
   static constexpr int pc = dwarf::return_address;
-  static constexpr int lr = pc;  // there is none
+  static constexpr int lr = pc;  // x86-64 has no lr
   static constexpr int sp = dwarf::stack_pointer;
   static constexpr int fp = dwarf::frame_pointer;
   // The ABI lets a call change these, so a caller's are lost unless saved.
@@ -59,12 +59,12 @@ struct all_registers {
   std::uintptr_t value[count];
 };
 
-// Greg of each DWARF number: rax rdx rcx rbx rsi rdi rbp rsp r8-r15 rip.
+// The greg of each DWARF number: rax rdx rcx rbx rsi rdi rbp rsp r8-r15 rip.
 inline constexpr int greg_of[all_registers::count] = {
     REG_RAX, REG_RDX, REG_RCX, REG_RBX, REG_RSI, REG_RDI, REG_RBP, REG_RSP, REG_R8,
     REG_R9,  REG_R10, REG_R11, REG_R12, REG_R13, REG_R14, REG_R15, REG_RIP};
 
-// What the rules need of all registers.
+// The part of all registers that the rules need.
 inline registers rule_part(const all_registers& all) noexcept {
   return {all.value[all_registers::pc], all.value[all_registers::sp], all.value[all_registers::fp]};
 }
@@ -81,8 +81,8 @@ inline void interrupted(const ucontext_t& c, all_registers& all) noexcept {
   }
 }
 
-// Of the caller of the function this is inlined into: that one has a frame pointer then, which
-// saves the walk a lookup. Yields where the caller goes on.
+// Takes the registers of the caller of the function this is inlined into, and returns where the
+// caller goes on. That function then keeps a frame pointer, which saves the walk a lookup.
 [[gnu::always_inline]] inline pc here(registers& r) noexcept {
   const auto* const frame = static_cast<const std::uintptr_t*>(__builtin_frame_address(0));
   r.fp = frame[0];
@@ -91,7 +91,7 @@ inline void interrupted(const ucontext_t& c, all_registers& all) noexcept {
   return pc::return_address(r.pc);
 }
 
-// Of the function this is inlined into; only what a call keeps is true.
+// Takes those of the function this is inlined into; only what a call keeps is valid.
 [[gnu::always_inline]] inline void here(all_registers& all) noexcept {
   for (std::uintptr_t& v : all.value) v = 0;
   asm volatile(
@@ -115,13 +115,13 @@ inline std::uintptr_t thread_control_block() noexcept {
   return tcb;
 }
 
-// A return address without what the machine put into its upper bits: nothing here.
+// A return address without what the machine put into its upper bits; on x86-64 that is nothing.
 [[gnu::always_inline]] inline std::uintptr_t plain_code_address(std::uintptr_t address) noexcept {
   return address;
 }
 
-// What the rule cache tells addresses apart by: 47 bits, all that user space has. Of the return
-// address, since a walk has that at hand.
+// What the rule cache distinguishes addresses by: 47 bits, all that user space has. It takes the
+// return address, because a walk has that at hand.
 constexpr std::uint64_t rule_key(std::uintptr_t return_address) noexcept {
   return return_address;
 }

@@ -15,8 +15,8 @@
 //   frame:  | n, 16 | m, 14 | 1 | from fp, 1 |          m = 1: fp = fp
 //   others: | n, 14 (signed) | m, 13 | kind, 3 | 0 | 0 |
 //
-// What a rule reads is above sp, but for an fp that was just popped: in an epilogue it is still
-// said to be saved, in what is the red zone now. 0 is no rule.
+// A rule reads above sp, except an fp that was just popped: in an epilogue it is still described as
+// saved, in what is now the red zone. 0 means: no rule.
 #ifndef WHENCE_UNWIND_X86_64_RULE_HPP
 #define WHENCE_UNWIND_X86_64_RULE_HPP
 
@@ -48,7 +48,7 @@ class rule {
   constexpr std::uint64_t word() const noexcept { return word_; }
   static constexpr std::uint64_t bits = std::uint64_t{0xffffffff} << 32;
 
-  // `fp_slot`: m.
+  // `fp_slot` is m.
   static constexpr rule frame(bool from_fp, std::int64_t cfa_offset,
                               std::int64_t fp_slot) noexcept {
     const bool fits = cfa_offset >= 8 && cfa_offset % 8 == 0 && cfa_offset < (8 << 16) &&
@@ -99,7 +99,7 @@ constexpr bool saves_fp(rule q) noexcept {
   return q.fp_offset() != 8 * rule::unchanged_fp;
 }
 
-// Where a frame rule that led to `cfa` found the RA, and fp where it saves that.
+// Where a frame rule that led to `cfa` found the RA, and fp if it saves that.
 constexpr std::uintptr_t saved_ra(rule, std::uintptr_t cfa) noexcept {
   return cfa - 8;
 }
@@ -107,15 +107,15 @@ constexpr std::uintptr_t saved_fp(rule q, std::uintptr_t cfa) noexcept {
   return cfa - q.fp_offset();
 }
 
-// Of a function that has not made a frame.
+// The rule of a function that has not made a frame.
 inline constexpr rule leaf_rule = rule::frame(false, 8, rule::unchanged_fp);
 
-// Climbs by a frame rule; false where that would leave the stack. `Stack` as stack_memory.
+// Climbs by a frame rule; false if that would leave the stack. `Stack` is like stack_memory.
 template <class Stack>
 [[gnu::always_inline]] inline bool climb(rule q, registers& r, Stack& stack) noexcept {
   const std::uintptr_t base = q.from_fp() ? r.fp : r.sp;
   const std::uintptr_t cfa = base + q.cfa_offset();
-  // Modulo 2^64: a base below sp rises too little, or by more than there is room.
+  // Computed modulo 2^64: a base below sp rises too little, or by more than there is room.
   const std::uintptr_t rise = cfa - r.sp;
   if (rise < q.fp_offset()) [[unlikely]] {
     const std::uintptr_t below = q.fp_offset() - rise;
@@ -130,7 +130,7 @@ template <class Stack>
   return true;
 }
 
-// All that a signal interrupted, from the frame of its handler's caller.
+// Reads all interrupted registers from the frame of the signal handler's caller.
 template <class Stack>
 bool interrupted(const registers& r, Stack& stack, all_registers& all) noexcept {
   const std::uintptr_t gregs = r.sp + offsetof(ucontext_t, uc_mcontext.gregs);
@@ -179,11 +179,11 @@ bool climb_rare(rule q, registers& r, Stack& stack) noexcept {
   return true;
 }
 
-// After a linked step: sp is right already.
+// After a linked step, sp is right already.
 inline void correct_sp(rule, registers&) noexcept {}
 
-// The caller's registers if `ra`, its return address, is what was saved at `at`. `own`: the rule of
-// the function, r its registers.
+// The caller's registers if `ra`, its return address, is what was saved at `at`. `own` is the
+// function's rule, `r` its registers.
 template <class Stack>
 registers caller_of(rule own, const registers& r, std::uintptr_t at, std::uintptr_t ra,
                     Stack& stack) noexcept {
