@@ -101,7 +101,7 @@ task coroutine_outer(gate& g) {
   co_await coroutine_middle(g);
 }
 task coroutine_named(gate& g) {
-  received = co_await tracked_await(g, "coroutine_gate");
+  received = co_await tracked_await("coroutine_gate", g);
 }
 
 task coroutine_reader(gate& g) {
@@ -250,7 +250,7 @@ TEST_CASE("a wait can have a name, in a coroutine of anybody's") {
     };
   };
   static gate g;
-  const auto coroutine_of_others = []() -> plain { co_await tracked_await(g, "coroutine_gate"); };
+  const auto coroutine_of_others = []() -> plain { co_await tracked_await("coroutine_gate", g); };
   const auto waits = [] {
     std::int64_t count = 0;
     for (const profile_row& row : lookup("block")->snapshot().rows) {
@@ -488,7 +488,7 @@ TEST_CASE("every kind of awaitable is awaited as without us") {
   const auto all = [&]() -> task {
     seen += co_await refuses{};
     seen += co_await by_member{};
-    seen += co_await tracked_await(by_member{}, "x");
+    seen += co_await tracked_await("x", by_member{});
     fixed f;
     int& value = co_await f;
     value = 6;
@@ -519,7 +519,7 @@ TEST_CASE("with null_registry there is nothing of it") {
   static_assert(std::is_empty_v<basic_tracked_promise<null_registry>>);
   gate g;
   const auto plain = [](gate& at) -> basic_task<null_registry> {
-    received = co_await tracked_await<null_registry>(at, "x");
+    received = co_await tracked_await<null_registry>("x", at);
   };
   const std::size_t before = lookup("goroutine")->count();
   basic_task<null_registry> t = plain(g);
