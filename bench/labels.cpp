@@ -43,7 +43,7 @@ BENCHMARK(a_set_over_others);
 void carried_labels(benchmark::State& state) {
   const whence::labels set{{"handler", handler}, {"tenant", tenant}};
   for (auto _ : state) {
-    const whence::scoped_labels_of scope(set);
+    const whence::scoped_labels_only scope(set);
     benchmark::DoNotOptimize(&scope);
   }
 }

@@ -107,7 +107,7 @@ own_line<absl_mutex> abseil;
 void record(recording r) {
   whence::set_block_profile_rate(r == recording::none ? 0 : 1);
   whence::set_mutex_profile_fraction(r == recording::none ? 0 : 1);
-  whence::set_mutex_hold_rate(r == recording::none ? 0 : 1000);
+  whence::set_mutex_hold_profile_rate(r == recording::none ? 0 : 1000);
 }
 
 std::int64_t waits() {

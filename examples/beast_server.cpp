@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// /debug/pprof/ in an event loop of one thread, by Boost.Beast: windows of many seconds hold up
-// nobody, and one whose client goes away ends at once.
+// /debug/pprof/ in an event loop of one thread, by Boost.Beast: windows of many seconds block no
+// other client, and a window whose client goes away ends at once.
 //   beast_server [PORT [SECONDS]]      default: 6061, until it is interrupted
 //   go tool pprof http://127.0.0.1:6061/debug/pprof/heap
 #include <boost/asio/io_context.hpp>

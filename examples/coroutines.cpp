@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Coroutines in `goroutine`: a generator and asynchronous tasks on a small executor, looked at
-// while they are suspended. No thread's stack shows any of them.
+// Coroutines in `goroutine`: a generator and asynchronous tasks on a small executor, dumped while
+// they are suspended. No thread's stack shows any of them.
 //
 //   $ ./coroutines            the dump, and coroutines.pb.gz, block.pb.gz
 //   $ go tool pprof -traces coroutines.pb.gz
@@ -28,7 +28,7 @@ class executor {
   void resume_at(steady_clock::time_point when, std::coroutine_handle<> coroutine) {
     due_.push({when, coroutine});
   }
-  // Until `end`, or until nothing is to be done any more.
+  // Returns at `end`, or when no work is left.
   void run(steady_clock::time_point end) {
     while (!due_.empty() && due_.top().when <= end) {
       const item next = due_.top();
@@ -110,7 +110,7 @@ class [[nodiscard]] task {
   std::coroutine_handle<promise_type> own_;
 };
 
-// A sequence, made one by one as it is asked for.
+// A sequence whose values are made one by one, when they are asked for.
 class numbers {
  public:
   struct promise_type : whence::tracked_promise {
@@ -148,7 +148,7 @@ numbers tickets() {
 }
 
 task fetch(int key) {
-  co_await whence::tracked_await(sleep{std::chrono::milliseconds(300)}, "redis");
+  co_await whence::tracked_await("redis", sleep{std::chrono::milliseconds(300)});
   co_return 2 * key;
 }
 

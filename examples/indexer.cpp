@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // An inverted index (word -> the files it is in) over every text file below a directory, built in
-// memory by several threads, which then says whence its memory came and leaves profiles of it:
+// memory by several threads, which then shows where its memory came from and leaves profiles of it:
 //   indexer [DIRECTORY [FOLDER]]      default: /usr/include, profiles to the current folder
 //   go tool pprof -top -inuse_space heap.pb.gz
 //   go tool pprof -top -alloc_space -base heap.1.pb.gz heap.pb.gz       the second half alone
 //   go tool pprof -traces files.pb.gz                                   files open at half time
-//   indexer DIRECTORY FOLDER PORT     again and again, served, until it is interrupted
+//   indexer DIRECTORY FOLDER PORT     again and again, with a server, until it is interrupted
 //   go tool pprof http://127.0.0.1:PORT/debug/pprof/profile?seconds=5   or a browser, at .../ui
 #include <unistd.h>
 
@@ -44,14 +44,14 @@ using words = std::unordered_map<string, postings, std::hash<std::string_view>, 
 using open_files = whence::custom_profile<"indexer.files">;
 using index_shards = whence::custom_profile<"indexer.shards">;
 
-// A part of the index with its own lock: mutex.pb.gz says how seldom threads wait for one another.
+// A part of the index with its own lock: mutex.pb.gz shows how seldom threads wait for one another.
 struct shard {
   whence::tracked<index_shards> entry;
   whence::tracked_mutex<> lock{"shard"};
   words index;
 };
 
-// An open file: as long as it lives, one entry in the profile indexer.files.
+// An open file. While it lives, it is one entry in the profile indexer.files.
 struct source_file {
   std::ifstream file;
   whence::tracked<open_files> entry;
@@ -121,7 +121,7 @@ struct indexer {
 
 static indexer it;
 
-// Builds the index, and says what came of it.
+// Builds the index, and prints the result.
 static void run() {
   it.next = it.files = it.binary = it.unreadable = it.bytes = 0;
   const auto begin = std::chrono::steady_clock::now();
@@ -152,7 +152,7 @@ int main(int argc, char** argv) {
     std::printf("http://127.0.0.1:%d/debug/pprof/ui\n", profiles->port());
   }
   std::error_code error;
-  // Links to directories are not followed, so a loop of them is none.
+  // Links to directories are not followed, so a loop of links does no harm.
   fs::recursive_directory_iterator entry(root, fs::directory_options::skip_permission_denied,
                                          error);
   for (; !error && entry != fs::end(entry); entry.increment(error)) {

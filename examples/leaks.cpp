@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hunting leaks: a server that forgets some of its threads and sessions, looked at twice. What the
-// second look has and the first has not is what leaked between them, by the stack that made it.
+// Hunting leaks: a server that forgets some of its threads and sessions, profiled twice. What the
+// second profile has and the first has not leaked between them, by the stack that made it.
 //
 //   $ ./leaks
 //   $ go tool pprof -top -base threads.1.pb.gz threads.2.pb.gz
@@ -25,7 +25,7 @@ struct session {
   std::string user;
 };
 
-std::vector<std::shared_ptr<session>> known;  // and never erased
+std::vector<std::shared_ptr<session>> known;  // never erased
 whence::tracked_mutex<> never_unlocked{"never_unlocked"};
 
 void watch_upload() {
@@ -33,7 +33,7 @@ void watch_upload() {
 }
 
 void upload() {
-  // Nobody ends it.
+  // Nothing ever ends it.
   whence::tracked_thread watcher(whence::thread_name{"watcher"}, watch_upload);
   watcher.detach();
 }

@@ -32,7 +32,7 @@ template <class T>
 using list = std::vector<T, whence::tracking_allocator<T>>;
 using text = std::basic_string<char, std::char_traits<char>, whence::tracking_allocator<char>>;
 
-// A pool of workers. A task has the labels of whoever posted it.
+// A pool of workers. A task has the labels of the code that posted it.
 class pool {
  public:
   explicit pool(unsigned workers) {
@@ -50,7 +50,7 @@ class pool {
     {
       const std::scoped_lock hold(lock_);
       tasks_.push_back([mine = whence::current_labels(), task = std::move(task)] {
-        const whence::scoped_labels_of scope(mine);
+        const whence::scoped_labels_only scope(mine);
         task();
       });
     }

@@ -277,7 +277,7 @@ TEST_CASE("a block of a released arena is not taken for a later block") {
   for (int round = 0; round < 50; ++round) {
     {
       std::pmr::monotonic_buffer_resource arena;
-      tracking_resource<own> tracked_arena(&arena);
+      basic_tracking_resource<own> tracked_arena(&arena);
       for (int i = 0; i < 20; ++i) (void)tracked_arena.allocate(100'000, 8);  // never deallocated
     }
     std::vector<page, tracking_allocator<page, own>> pages(20);
@@ -290,7 +290,7 @@ TEST_CASE("a request that cannot succeed does not change the sampling of others"
   using own = registry<"allocator.impossible">;
   const heap_rate off(0);
   tracking_allocator<char, own> a;
-  tracking_resource<own> r;
+  basic_tracking_resource<own> r;
   for (int i = 0; i < 10; ++i) {
     CHECK_THROWS_AS(use(a.allocate(std::size_t{1} << 62)), std::bad_alloc);
     CHECK_THROWS_AS(use(r.allocate((std::size_t{1} << 63) + (std::size_t{1} << 41))),

@@ -101,7 +101,7 @@ task coroutine_outer(gate& g) {
   co_await coroutine_middle(g);
 }
 task coroutine_named(gate& g) {
-  received = co_await tracked_await(g, "coroutine_gate");
+  received = co_await tracked_await("coroutine_gate", g);
 }
 
 task coroutine_reader(gate& g) {
@@ -250,7 +250,7 @@ TEST_CASE("a wait can have a name, in any library's coroutine") {
     };
   };
   static gate g;
-  const auto coroutine_of_others = []() -> plain { co_await tracked_await(g, "coroutine_gate"); };
+  const auto coroutine_of_others = []() -> plain { co_await tracked_await("coroutine_gate", g); };
   const auto waits = [] {
     std::int64_t count = 0;
     for (const profile_row& row : lookup("block")->snapshot().rows) {
@@ -487,7 +487,7 @@ TEST_CASE("every kind of awaitable behaves as without the library") {
   const auto all = [&]() -> task {
     seen += co_await refuses{};
     seen += co_await by_member{};
-    seen += co_await tracked_await(by_member{}, "x");
+    seen += co_await tracked_await("x", by_member{});
     fixed f;
     int& value = co_await f;
     value = 6;
@@ -518,7 +518,7 @@ TEST_CASE("null_registry removes all of it") {
   static_assert(std::is_empty_v<basic_tracked_promise<null_registry>>);
   gate g;
   const auto plain = [](gate& at) -> basic_task<null_registry> {
-    received = co_await tracked_await<null_registry>(at, "x");
+    received = co_await tracked_await<null_registry>("x", at);
   };
   const std::size_t before = lookup("goroutine")->count();
   basic_task<null_registry> t = plain(g);

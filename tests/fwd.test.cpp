@@ -21,7 +21,7 @@ struct shop {
   whence::tracked_barrier<>* round = nullptr;
   whence::tracked_thread* worker = nullptr;
   whence::tracked_jthread* joining = nullptr;
-  whence::tracking_resource<>* resource = nullptr;
+  whence::tracking_resource* resource = nullptr;
   whence::tracking_allocator<int>* allocator = nullptr;
   whence::tracking_allocator<int, whence::named_registry<"shop">>* storage = nullptr;
   whence::tracked<whence::custom_profile<"shop.orders">>* order = nullptr;

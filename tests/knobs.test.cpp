@@ -32,10 +32,10 @@ TEST_CASE("the knobs of waits return what was set, clamped to their ranges") {
   CHECK(set_mutex_profile_fraction(INT32_MIN) == 1'000'000);
   CHECK(set_mutex_profile_fraction(0) == 1'000'000);
   CHECK(set_mutex_profile_fraction(fraction) == 0);
-  const std::int64_t hold = set_mutex_hold_rate(INT64_MAX);
+  const std::int64_t hold = set_mutex_hold_profile_rate(INT64_MAX);
   CHECK(hold == 1000);
-  CHECK(set_mutex_hold_rate(-1) == 1'000'000);
-  CHECK(set_mutex_hold_rate(hold) == 0);
+  CHECK(set_mutex_hold_profile_rate(-1) == 1'000'000);
+  CHECK(set_mutex_hold_profile_rate(hold) == 0);
 }
 
 // The output of a program that is started with the given environment.
@@ -51,7 +51,7 @@ int main() {
               s.stack_depth.load(), s.budget.limit());
   std::printf("%lld %d %lld\n", static_cast<long long>(whence::set_block_profile_rate(1)),
               whence::set_mutex_profile_fraction(-1),
-              static_cast<long long>(whence::set_mutex_hold_rate(1)));
+              static_cast<long long>(whence::set_mutex_hold_profile_rate(1)));
 }
 )");
   shop.run(workshop::compiler() + " -std=c++20 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBDW=0 -I '" +

@@ -39,7 +39,7 @@ std::string now() {
 
 static_assert(std::is_trivially_copyable_v<labels> && sizeof(labels) == 4);
 static_assert(std::is_empty_v<basic_scoped_labels<false>> &&
-              std::is_empty_v<basic_scoped_labels_of<false>>);
+              std::is_empty_v<basic_scoped_labels_only<false>>);
 static_assert(!std::is_copy_constructible_v<scoped_labels> &&
               !std::is_move_constructible_v<scoped_labels>);
 
@@ -147,9 +147,9 @@ TEST_CASE("scopes nest, merge, and restore the labels, also after an exception")
     }
     CHECK(now() == "handler=/a tenant=acme ");
     {
-      const scoped_labels_of other(labels{{"task", "7"}});
+      const scoped_labels_only other(labels{{"task", "7"}});
       CHECK(now() == "task=7 ");
-      const scoped_labels_of none{labels{}};
+      const scoped_labels_only none{labels{}};
       CHECK(now().empty());
     }
     CHECK(now() == "handler=/a tenant=acme ");
@@ -171,7 +171,7 @@ TEST_CASE("labels are a thread's own, and can be carried to another") {
   std::thread([&] {
     fresh = now();
     {
-      const scoped_labels_of scope(carried);
+      const scoped_labels_only scope(carried);
       taken = now();
     }
     after = now();
@@ -221,7 +221,7 @@ TEST_CASE("samples of memory, waits, holds and custom profiles carry the current
   using r = prefixed_registry<"labels.all">;
   const scoped_labels scope{{"handler", "/all"}};
   tracked_mutex<std::mutex, r> m{"orders"};
-  tracked_counting_semaphore<1, r> nothing(0, "slots");
+  basic_tracked_counting_semaphore<1, r> nothing("slots", 0);
   std::vector<int, tracking_allocator<int, r>> memory(1000);
   {
     const std::lock_guard hold(m);

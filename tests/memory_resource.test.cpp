@@ -55,7 +55,7 @@ TEST_CASE(
   using own = prefixed_registry<"resource.exact">;
   const heap_rate every(1);
   strict_resource upstream;
-  tracking_resource<own> tracked_memory(&upstream);
+  basic_tracking_resource<own> tracked_memory(&upstream);
   {
     std::pmr::vector<std::pmr::string> v(&tracked_memory);
     v.reserve(10);
@@ -73,7 +73,7 @@ TEST_CASE(
 TEST_CASE("upstream gets back what it gave, at every alignment and rate") {
   using own = prefixed_registry<"resource.strict">;
   strict_resource upstream;
-  tracking_resource<own> tracked_memory(&upstream);
+  basic_tracking_resource<own> tracked_memory(&upstream);
   for (const std::int64_t rate : {std::int64_t{0}, std::int64_t{1}, std::int64_t{64 * 1024}}) {
     const heap_rate r(rate);
     for (std::size_t alignment = 1; alignment <= 16384; alignment *= 2) {
@@ -93,9 +93,9 @@ TEST_CASE("upstream gets back what it gave, at every alignment and rate") {
 TEST_CASE("allocations that upstream refuses are not recorded") {
   using own = prefixed_registry<"resource.refused">;
   const heap_rate every(1);
-  tracking_resource<own> tracked_memory(std::pmr::null_memory_resource());
+  basic_tracking_resource<own> tracked_memory(std::pmr::null_memory_resource());
   CHECK_THROWS_AS((void)tracked_memory.allocate(8), std::bad_alloc);
-  tracking_resource<own> over_default;
+  basic_tracking_resource<own> over_default;
   if (!sanitized) {
     CHECK_THROWS_AS((void)over_default.allocate(std::numeric_limits<std::size_t>::max() / 2),
                     std::bad_alloc);
@@ -106,7 +106,7 @@ TEST_CASE("allocations that upstream refuses are not recorded") {
 TEST_CASE("with null_registry it forwards") {
   const heap_rate every(1);
   const std::int64_t before = totals_of(*lookup("heap")).objects;
-  tracking_resource<null_registry> plain;
+  basic_tracking_resource<null_registry> plain;
   plain.deallocate(plain.allocate(64), 64);
   CHECK(totals_of(*lookup("heap")).objects == before);
   CHECK(plain.upstream_resource() == std::pmr::get_default_resource());

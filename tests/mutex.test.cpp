@@ -231,12 +231,12 @@ TEST_CASE("a new hold rate reaches a lock that was not timed within its next 100
     }
   };
   use(10);
-  set_mutex_hold_rate(1);
+  set_mutex_hold_profile_rate(1);
   use(1000 + 50);
   const auto timed = waits_of(r::mutex_hold()).count;
   CHECK(timed >= 50);
   CHECK(timed <= 60);
-  set_mutex_hold_rate(0);
+  set_mutex_hold_profile_rate(0);
   use(1);
   CHECK(waits_of(r::mutex_hold()).count == timed + 1);  // drawn before
   use(5000);
@@ -468,7 +468,7 @@ TEST_CASE("whence::mutex records like every lock, and excludes") {
   CHECK(waits_of(r::mutex_hold()).count == 4);
 
   // Invariant: no addition under the lock is lost.
-  set_mutex_hold_rate(7);
+  set_mutex_hold_profile_rate(7);
   int number = 0;
   std::vector<std::thread> threads;
   for (int t = 0; t < 4; ++t) {
@@ -508,7 +508,7 @@ TEST_CASE("a run-time name is copied, and the profile has it after its text is g
   const wait_rates every(1);
   using r = own<"mutex.named">;
   auto text = std::make_unique<std::string>("a name of some length, on the heap");
-  tracked_mutex<std::mutex, r> m{text->c_str()};
+  tracked_mutex<std::mutex, r> m{*text};
   text->assign(text->size(), 'x');
   text.reset();
   hold_up(m, r::block(), 1, 1, [&m] { std::lock_guard hold(m); });
@@ -516,12 +516,9 @@ TEST_CASE("a run-time name is copied, and the profile has it after its text is g
   for (const profile_row& row : r::block().snapshot().rows) {
     CHECK(label_of(row, "lock") == "a name of some length, on the heap");
   }
-  tracked_mutex<std::mutex, r> unnamed{nullptr};
   tracked_mutex<std::mutex, r> empty{""};
-  unnamed.lock();
-  empty.lock();
-  empty.unlock();
-  unnamed.unlock();
+  hold_up(empty, r::block(), 1, 2, [&empty] { std::lock_guard hold(empty); });
+  CHECK(r::block().count() == 2);
 }
 
 TEST_CASE("a lock can be named by the line that makes it") {

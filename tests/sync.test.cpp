@@ -9,6 +9,7 @@
 #include <semaphore>
 #include <stdexcept>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <type_traits>
 #include <vector>
@@ -31,16 +32,17 @@ using whence_tests::waits_of;
 
 namespace {
 
-static_assert(sizeof(tracked_counting_semaphore<5, null_registry>) ==
+static_assert(sizeof(basic_tracked_counting_semaphore<5, null_registry>) ==
               sizeof(std::counting_semaphore<5>));
 static_assert(sizeof(basic_tracked_latch<null_registry>) == sizeof(std::latch));
-static_assert(sizeof(tracked_future<int, null_registry>) == sizeof(std::future<int>));
-static_assert(sizeof(tracked_shared_future<int, null_registry>) == sizeof(std::shared_future<int>));
+static_assert(sizeof(basic_tracked_future<int, null_registry>) == sizeof(std::future<int>));
+static_assert(sizeof(basic_tracked_shared_future<int, null_registry>) ==
+              sizeof(std::shared_future<int>));
 static_assert(std::is_empty_v<basic_blocking_scope<null_registry>>);
 static_assert(tracked_counting_semaphore<7>::max() == std::counting_semaphore<7>::max());
 
 // std's type can do it: GCC 12's semaphore cannot.
-constinit tracked_latch latch_at_compile_time(1, "constant");
+constinit tracked_latch latch_at_compile_time{"constant", 1};
 constinit basic_tracked_latch<null_registry> null_at_compile_time(1);
 
 // The time waited for `name`, all rows of its label together.
@@ -57,7 +59,7 @@ std::int64_t waited(const profile& block, const std::string& name) {
 TEST_CASE("semaphores: an available permit is no wait") {
   const wait_rates every(1);
   using r = own<"sync.semaphore">;
-  tracked_counting_semaphore<5, r> s(2, "slots");
+  basic_tracked_counting_semaphore<5, r> s("slots", 2);
   s.acquire();
   CHECK(s.try_acquire_for(10s));
   CHECK_FALSE(s.try_acquire());
@@ -87,7 +89,7 @@ TEST_CASE("constants are ready before any code runs") {
 TEST_CASE("a latch: a late thread does not wait") {
   const wait_rates every(1);
   using r = own<"sync.latch">;
-  basic_tracked_latch<r> l(2, "start");
+  basic_tracked_latch<r> l("start", 2);
   std::thread waiter([&l] { l.arrive_and_wait(); });
   whence_tests::wait_until_waiting(r::block(), 1);
   sleep_ms(5);
@@ -107,7 +109,7 @@ TEST_CASE("a barrier: early threads wait, a thread that drops out completes with
     sleep_ms(20);
     ++completed;
   };
-  tracked_barrier<decltype(complete), r> b(2, complete, "round");
+  basic_tracked_barrier<decltype(complete), r> b("round", 2, complete);
   std::thread early([&b] { b.arrive_and_wait(); });
   whence_tests::wait_until_waiting(r::block(), 1);
   sleep_ms(5);
@@ -116,7 +118,7 @@ TEST_CASE("a barrier: early threads wait, a thread that drops out completes with
   CHECK(completed == 1);
   CHECK(waits_of(r::block()).count == 1);
   CHECK(waited(r::block(), "round") >= 5 * ms);
-  tracked_barrier<instruments::no_completion, r> alone(1, "alone");
+  basic_tracked_barrier<instruments::no_completion, r> alone("alone", 1);
   alone.wait(alone.arrive());
   CHECK(waited(r::block(), "alone") < 5'000 * ms);
 }
@@ -124,7 +126,7 @@ TEST_CASE("a barrier: early threads wait, a thread that drops out completes with
 TEST_CASE("futures: waiting for a value, an exception, a time-out; a deferred one is no wait") {
   const wait_rates every(1);
   using r = own<"sync.future">;
-  const auto asked = [](auto f) { return tracked_future<int, r>(std::move(f)); };
+  const auto asked = [](auto f) { return basic_tracked_future<int, r>(std::move(f)); };
   std::promise<void> asked_for;
   auto value = asked(std::async(std::launch::async, [&asked_for] {
     asked_for.get_future().wait();
@@ -154,7 +156,7 @@ TEST_CASE("futures: waiting for a value, an exception, a time-out; a deferred on
   CHECK(waits_of(r::block()).count == 2);
 
   std::promise<int> later;
-  tracked_shared_future<int, r> shared = asked(later.get_future()).share();
+  basic_tracked_shared_future<int, r> shared = asked(later.get_future()).share();
   std::thread waiter([copy = shared] { CHECK(copy.get() == 7); });
   whence_tests::wait_until_waiting(r::block(), 3);
   later.set_value(7);
@@ -170,12 +172,63 @@ TEST_CASE("futures: waiting for a value, an exception, a time-out; a deferred on
   int n = 5;
   std::promise<int&> reference;
   reference.set_value(n);
-  tracked_future by_reference = reference.get_future();
+  basic_tracked_future by_reference = reference.get_future();
   CHECK(&by_reference.get() == &n);
   std::promise<void> nothing;
   nothing.set_value();
-  tracked_future done = nothing.get_future();
+  basic_tracked_future done = nothing.get_future();
   done.get();
+}
+
+TEST_CASE("a name may be text made at run time, and is copied; the arguments follow it") {
+  const wait_rates every(1);
+  using r = own<"sync.names">;
+  const auto made = [](const char* kind) { return std::string(kind) + " of shard 7"; };
+  basic_tracked_counting_semaphore<1, r> s(made("semaphore"), 0);
+  CHECK_FALSE(s.try_acquire_for(2ms));
+  CHECK(waited(r::block(), "semaphore of shard 7") >= 2 * ms);
+
+  basic_tracked_barrier<instruments::no_completion, r> b(made("barrier"), 1);
+  b.arrive_and_wait();
+  CHECK(waited(r::block(), "barrier of shard 7") > 0);
+
+  // A part of a text has no zero at its end.
+  std::string both = "latchsuffix";
+  basic_tracked_latch<r> l(std::string_view(both).substr(0, 5), 1);
+  both.assign(both.size(), '?');
+  std::thread waiter([&l] { l.wait(); });
+  whence_tests::wait_until_waiting(r::block(), 3);
+  l.count_down();
+  waiter.join();
+  CHECK(waited(r::block(), "latch") > 0);
+  { const basic_blocking_scope<r> scope(made("scope")); }
+  CHECK(waited(r::block(), "scope of shard 7") > 0);
+}
+
+TEST_CASE("a future has a name too, which moves, is shared and is copied with it") {
+  const wait_rates every(1);
+  using r = own<"sync.named_future">;
+  std::promise<int> promise;
+  basic_tracked_future<int, r> first{std::string("answer"), promise.get_future()};
+  CHECK(first.wait_for(2ms) == std::future_status::timeout);
+  basic_tracked_future<int, r> moved = std::move(first);
+  CHECK(moved.wait_for(2ms) == std::future_status::timeout);
+  basic_tracked_shared_future<int, r> shared = moved.share();
+  CHECK_FALSE(moved.valid());
+  const auto copy = shared;
+  CHECK(copy.wait_for(2ms) == std::future_status::timeout);
+  CHECK(waits_of(r::block()).count == 3);
+  CHECK(waited(r::block(), "answer") >= 6 * ms);
+
+  std::promise<int> other;
+  const basic_tracked_shared_future<int, r> named{"shared", other.get_future()};
+  CHECK(named.wait_for(2ms) == std::future_status::timeout);
+  CHECK(waited(r::block(), "shared") >= 2 * ms);
+
+  std::promise<int> unseen;
+  const basic_tracked_shared_future<int, null_registry> plain{"unseen", unseen.get_future()};
+  unseen.set_value(8);
+  CHECK(plain.get() == 8);
 }
 
 TEST_CASE("a blocking_scope is one wait, locks inside add no other") {

@@ -30,11 +30,11 @@ class wait_rates {
   explicit wait_rates(std::int64_t block_ns, int mutex_fraction = 1, std::int64_t hold = 0)
       : block_(whence::set_block_profile_rate(block_ns)),
         fraction_(whence::set_mutex_profile_fraction(mutex_fraction)),
-        hold_(whence::set_mutex_hold_rate(hold)) {}
+        hold_(whence::set_mutex_hold_profile_rate(hold)) {}
   ~wait_rates() {
     whence::set_block_profile_rate(block_);
     whence::set_mutex_profile_fraction(fraction_);
-    whence::set_mutex_hold_rate(hold_);
+    whence::set_mutex_hold_profile_rate(hold_);
   }
   wait_rates(const wait_rates&) = delete;
   wait_rates& operator=(const wait_rates&) = delete;

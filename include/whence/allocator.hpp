@@ -7,20 +7,20 @@
 //   std::map<K, V, std::less<>, whence::tracking_allocator<std::pair<const K, V>, storage>> m;
 //
 // It is a sample: set_heap_profile_rate (<whence/knobs.hpp>) says how dense, and the profile is
-// scaled to the whole. The label `type` says what T is. It meets the allocator requirements,
-// rebinds, and propagates and compares as Upstream does. In constant evaluation, and with
-// null_registry always, it is Upstream itself.
+// scaled to the whole. The label `type` says what T is. The allocator meets the allocator
+// requirements, rebinds, and propagates and compares as Upstream does. In constant evaluation it
+// forwards to Upstream; with null_registry, tracking_allocator is Upstream itself.
 //
-// Thread-safe: blocks may be freed by any thread, after the one that allocated them has ended.
-// Cost: 7 instructions for an allocation and its deallocation that are not sampled (x86-64). A
-// sampled block costs its stack, a map entry, and up to 4 KiB: it is asked for larger and handed
-// out at a page boundary, which is how its deallocation is told from all others.
+// Thread-safe: blocks may be freed by any thread, even after the thread that allocated them has
+// ended. Cost: 7 instructions for an allocation and its deallocation that are not sampled (x86-64).
+// A sampled block costs its stack, a map entry, and up to 4 KiB: it is asked for larger and handed
+// out at a page boundary, so that its deallocation can be told from all others.
 //
-// That is done over std::allocator alone, since it takes an Upstream that may be asked for more
-// than its container needs, and that gets memory back through deallocate and in no other way (an
-// arena that is released whole does not). One of your own that keeps to both says so by
+// Only blocks of std::allocator are aligned this way, because Upstream must allow to be asked for
+// more than its container needs, and must get all memory back through deallocate (an arena that is
+// released as a whole does not). An allocator of your own that allows both says so by
 //   template <class T> inline constexpr bool whence::may_overallocate<my_allocator<T>> = true;
-// Over every other, each deallocation looks into a filter instead: about 2 ns.
+// Over every other Upstream, each deallocation looks into a filter instead, which takes about 2 ns.
 #ifndef WHENCE_ALLOCATOR_HPP
 #define WHENCE_ALLOCATOR_HPP
 
@@ -47,10 +47,8 @@ inline constexpr bool may_overallocate = false;
 template <class T>
 inline constexpr bool may_overallocate<std::allocator<T>> = true;
 
-namespace instruments {
-
 template <class T, profile_registry R, class Upstream>
-class tracking_allocator {
+class basic_tracking_allocator {
   using traits = std::allocator_traits<Upstream>;
   static_assert(std::is_same_v<typename traits::value_type, T>,
                 "tracking_allocator<T, R, Upstream>: Upstream must allocate T");
@@ -72,22 +70,24 @@ class tracking_allocator {
 
   template <class U>
   struct rebind {
-    using other = tracking_allocator<U, R, typename traits::template rebind_alloc<U>>;
+    using other = basic_tracking_allocator<U, R, typename traits::template rebind_alloc<U>>;
   };
 
-  constexpr tracking_allocator() noexcept(
+  constexpr basic_tracking_allocator() noexcept(
       std::is_nothrow_default_constructible_v<Upstream>) requires
       std::is_default_constructible_v<Upstream>
   = default;
-  constexpr tracking_allocator(const Upstream& upstream) noexcept : upstream_(upstream) {}
+  constexpr basic_tracking_allocator(const Upstream& upstream) noexcept : upstream_(upstream) {}
   template <class U, class OtherUpstream>
   requires std::is_constructible_v<Upstream, const OtherUpstream&>
-  constexpr tracking_allocator(const tracking_allocator<U, R, OtherUpstream>& other) noexcept
+  constexpr basic_tracking_allocator(
+      const basic_tracking_allocator<U, R, OtherUpstream>& other) noexcept
       : upstream_(other.upstream()) {}
 
   // Throws: what Upstream throws; nothing is recorded then.
   [[nodiscard]] constexpr pointer allocate(size_type n) {
-    if (!std::is_constant_evaluated() && n <= largest && countdown(n * sizeof(T))) [[unlikely]] {
+    if (!std::is_constant_evaluated() && n <= largest && instruments::countdown(n * sizeof(T)))
+        [[unlikely]] {
       const pointer p = allocate_sampled(n);
       sys::keep_frame();
       return p;
@@ -95,12 +95,13 @@ class tracking_allocator {
     return traits::allocate(upstream_, n);
   }
 
-  // C++23's allocate_at_least, where Upstream has one.
+  // C++23's allocate_at_least, if Upstream has it.
   [[nodiscard]] constexpr auto allocate_at_least(size_type n) requires requires(Upstream& u) {
     u.allocate_at_least(n);
   }
   {
-    if (!std::is_constant_evaluated() && n <= largest && countdown(n * sizeof(T))) [[unlikely]] {
+    if (!std::is_constant_evaluated() && n <= largest && instruments::countdown(n * sizeof(T)))
+        [[unlikely]] {
       const auto got = allocate_at_least_sampled(n);
       sys::keep_frame();
       return got;
@@ -109,8 +110,8 @@ class tracking_allocator {
   }
 
   constexpr void deallocate(pointer p, size_type n) noexcept {
-    if (!std::is_constant_evaluated() && (!taggable || may_be_sampled(std::to_address(p))))
-        [[unlikely]] {
+    if (!std::is_constant_evaluated() &&
+        (!taggable || instruments::may_be_sampled(std::to_address(p)))) [[unlikely]] {
       return deallocate_sampled(p, n);
     }
     traits::deallocate(upstream_, p, n);
@@ -129,15 +130,16 @@ class tracking_allocator {
   requires requires(Upstream& u, U* p) { u.destroy(p); }
   constexpr void destroy(U* p) { upstream_.destroy(p); }
 
-  constexpr tracking_allocator select_on_container_copy_construction() const {
-    return tracking_allocator(traits::select_on_container_copy_construction(upstream_));
+  constexpr basic_tracking_allocator select_on_container_copy_construction() const {
+    return basic_tracking_allocator(traits::select_on_container_copy_construction(upstream_));
   }
 
   constexpr const Upstream& upstream() const noexcept { return upstream_; }
 
   template <class U, class OtherUpstream>
-  friend constexpr bool operator==(const tracking_allocator& a,
-                                   const tracking_allocator<U, R, OtherUpstream>& b) noexcept {
+  friend constexpr bool operator==(
+      const basic_tracking_allocator& a,
+      const basic_tracking_allocator<U, R, OtherUpstream>& b) noexcept {
     if constexpr (is_always_equal::value) {
       return true;
     } else {
@@ -150,36 +152,37 @@ class tracking_allocator {
   static constexpr bool taggable = may_overallocate<Upstream> && std::is_same_v<pointer, T*> &&
                                    sizeof(T) <= core::tag_alignment &&
                                    alignof(T) <= core::tag_alignment;
-  // Objects more than asked for, so that a page boundary lies in the block.
+  // The objects asked for in addition, so that a page boundary lies in the block.
   static constexpr size_type slack = (core::tag_alignment + sizeof(T) - 1) / sizeof(T);
 
   // Hidden, because the countdown that led here is this module's (countdown.hpp).
   [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] pointer allocate_sampled(size_type n) {
-    const std::int64_t rate = due(n * sizeof(T));
+    const std::int64_t rate = instruments::due(n * sizeof(T));
     const void* const caller = __builtin_return_address(0);
     if (rate != 0 && tags_at(rate)) {
       if constexpr (taggable) {
-        const auto block = try_tag<T>([&] { return traits::allocate(upstream_, n + slack); });
+        const auto block =
+            instruments::try_tag<T>([&] { return traits::allocate(upstream_, n + slack); });
         if (recorded(block, n, rate, caller)) return block.it;
         if (block.it != nullptr) traits::deallocate(upstream_, block.upstreams(), n + slack);
       }
     }
     const pointer p = traits::allocate(upstream_, n);
     if (rate != 0 && !tags_at(rate)) {
-      record_block<R>(std::to_address(p), n * sizeof(T), rate, untagged, caller,
-                      type_text<T>::it.text);
+      instruments::record_block<R>(std::to_address(p), n * sizeof(T), rate, instruments::untagged,
+                                   caller, instruments::type_text<T>::it.text);
     }
     return p;
   }
 
   [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] auto allocate_at_least_sampled(
       size_type n) {
-    const std::int64_t rate = due(n * sizeof(T));
+    const std::int64_t rate = instruments::due(n * sizeof(T));
     const void* const caller = __builtin_return_address(0);
     if (rate != 0 && tags_at(rate)) {
       if constexpr (taggable) {
         auto got = decltype(upstream_.allocate_at_least(n)){};
-        const auto block = try_tag<T>([&] {
+        const auto block = instruments::try_tag<T>([&] {
           got = upstream_.allocate_at_least(n + slack);
           return got.ptr;
         });
@@ -193,28 +196,31 @@ class tracking_allocator {
     }
     const auto got = upstream_.allocate_at_least(n);
     if (rate != 0 && !tags_at(rate)) {
-      record_block<R>(std::to_address(got.ptr), n * sizeof(T), rate, untagged, caller,
-                      type_text<T>::it.text);
+      instruments::record_block<R>(std::to_address(got.ptr), n * sizeof(T), rate,
+                                   instruments::untagged, caller,
+                                   instruments::type_text<T>::it.text);
     }
     return got;
   }
 
-  // Whether a block sampled at `rate` must be tagged for its deallocation to see it.
+  // True if a block sampled at `rate` must be tagged for its deallocation to recognize it.
   static constexpr bool tags_at(std::int64_t rate) noexcept {
     return taggable && rate >= core::smallest_tagging_rate;
   }
 
-  static bool recorded(const tagged_block<T>& block, size_type n, std::int64_t rate,
+  static bool recorded(const instruments::tagged_block<T>& block, size_type n, std::int64_t rate,
                        const void* caller) noexcept {
-    return block.it != nullptr && record_block<R>(block.it, n * sizeof(T), rate, block.shift,
-                                                  caller, type_text<T>::it.text);
+    return block.it != nullptr &&
+           instruments::record_block<R>(block.it, n * sizeof(T), rate, block.shift, caller,
+                                        instruments::type_text<T>::it.text);
   }
 
   [[gnu::noinline, gnu::cold]] void deallocate_sampled(pointer p, size_type n) noexcept {
-    const ended_block ended = end_block<R>(std::to_address(p), n * sizeof(T));
+    const instruments::ended_block ended =
+        instruments::end_block<R>(std::to_address(p), n * sizeof(T));
     if constexpr (taggable) {
-      if (ended.shift != untagged) {
-        const tagged_block<T> block{p, ended.shift};
+      if (ended.shift != instruments::untagged) {
+        const instruments::tagged_block<T> block{p, ended.shift};
         return traits::deallocate(upstream_, block.upstreams(), n + slack);
       }
     }
@@ -223,8 +229,6 @@ class tracking_allocator {
 
   [[no_unique_address]] Upstream upstream_{};
 };
-
-}  // namespace instruments
 
 }  // namespace whence::inline v1
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// /debug/pprof/ for servers by Boost.Beast: requests and responses translated, nothing else, since
-// such a server's loop is its own.
+// /debug/pprof/ for servers by Boost.Beast. It only translates requests and responses, because the
+// event loop of such a server is the program's own.
 //
 //   blocking     auto r = whence::beast::handle(request, options, peer);
 //                boost::beast::http::write(socket, r);
@@ -10,11 +10,12 @@
 //                timer.expires_after(it.delay());
 //                timer.async_wait(... { r = whence::beast::finish(it, request); async_write(r) });
 //
-// begin and finish write the profile in the calling thread: post them to a worker where that takes
-// longer than the loop may stop, in a program of many stacks or a large executable.
+// begin and finish write the profile in the calling thread. If that takes longer than the loop may
+// stop (a program of many stacks, a large executable), post them to a worker.
 //
-// peer: the client's address, socket.remote_endpoint().address().to_string(); without it everyone
-// is answered. examples/beast_server.cpp is a whole one, which also sees clients go away.
+// peer: the client's address, socket.remote_endpoint().address().to_string(). Without it, requests
+// are answered wherever they come from. examples/beast_server.cpp is a complete server, which also
+// notices that a client has gone.
 //
 // Thread-safe; not for signal handlers.
 #ifndef WHENCE_BEAST_HPP
@@ -39,7 +40,7 @@ namespace whence::inline v1::beast {
 
 using response = boost::beast::http::response<boost::beast::http::string_body>;
 
-// Body: string_body, or one without content, such as empty_body, where POST is not served.
+// Body: string_body, or a body without content, such as empty_body, if POST is not served.
 template <class Body, class Fields>
 http::request to_request(const boost::beast::http::request<Body, Fields>& asked,
                          std::string_view peer) {
@@ -56,7 +57,7 @@ http::request to_request(const boost::beast::http::request<Body, Fields>& asked,
   return r;
 }
 
-// To HEAD, the headers that GET would have, but for the length of a window.
+// A HEAD request gets the headers that GET would get, except for the length of a window.
 template <class Body, class Fields>
 response to_response(http::response from, const boost::beast::http::request<Body, Fields>& asked) {
   response r(static_cast<boost::beast::http::status>(from.status), asked.version());
@@ -71,7 +72,7 @@ response to_response(http::response from, const boost::beast::http::request<Body
   return r;
 }
 
-// As http::begin; `asked` may go when it returns.
+// Works as http::begin; `asked` may be destroyed when it returns.
 template <class Body, class Fields>
 http::operation begin(const boost::beast::http::request<Body, Fields>& asked,
                       const http::options& o = {}, std::string_view peer = {}) {
@@ -83,7 +84,7 @@ response finish(http::operation& it, const boost::beast::http::request<Body, Fie
   return to_response(it.finish(), asked);
 }
 
-// As http::handle; a window holds the calling thread.
+// Works as http::handle; a window holds the calling thread.
 template <class Body, class Fields>
 response handle(const boost::beast::http::request<Body, Fields>& asked, const http::options& o = {},
                 std::string_view peer = {}) {

@@ -7,11 +7,11 @@
 //   std::unique_lock hold(m);                             // of a tracked_mutex, or any other lock
 //   ready.wait(hold, [&] { return !queue.empty(); });
 //
-// Taking the lock back is no part of it: where that waits, it is the lock's own event. A wait that
-// goes on when the profile is read is counted as far as it has gone. Nothing is charged to whoever
-// notifies. Cost: as std::condition_variable_any, and two clock readings and a stack for a wait.
-// With null_registry it is std::condition_variable_any.
-// Thread-safe as std::condition_variable_any is; not for signal handlers.
+// Taking the lock back is not part of the wait: if that blocks, it is an event of the lock. A wait
+// that goes on when the profile is read is counted as far as it has gone. The thread that notifies
+// is charged nothing. Cost: as std::condition_variable_any, and two clock readings and a stack for
+// a wait. With null_registry it is std::condition_variable_any. Thread-safe as
+// std::condition_variable_any is; not for signal handlers.
 #ifndef WHENCE_CONDITION_VARIABLE_HPP
 #define WHENCE_CONDITION_VARIABLE_HPP
 
@@ -19,6 +19,7 @@
 
 #include <condition_variable>
 #include <stop_token>
+#include <string_view>
 #include <utility>
 
 #include <whence/instruments/relocking.hpp>
@@ -34,7 +35,7 @@ template <profile_registry R>
 class basic_tracked_condition_variable {
  public:
   basic_tracked_condition_variable() = default;
-  explicit basic_tracked_condition_variable(const char* name) : name_(name) {}
+  explicit basic_tracked_condition_variable(std::string_view name) : name_(name) {}
   basic_tracked_condition_variable(const basic_tracked_condition_variable&) = delete;
   basic_tracked_condition_variable& operator=(const basic_tracked_condition_variable&) = delete;
 
@@ -106,7 +107,7 @@ class basic_tracked_condition_variable {
   }
 
  private:
-  // `sleep` waits with the lock it is given. The stack of its waits begins at the caller.
+  // `sleep` waits with the lock it is given. The stack of the wait begins at the caller of slept.
   template <class Lock, class Sleep>
   [[gnu::noinline]] auto slept(Lock& lock, Sleep sleep) {
     instruments::relocking<Lock> l(lock, R::block(), name_.labels(), __builtin_return_address(0));
@@ -122,7 +123,7 @@ requires(!R::enabled) class basic_tracked_condition_variable<R>
     : public std::condition_variable_any {
  public:
   basic_tracked_condition_variable() = default;
-  explicit basic_tracked_condition_variable(const char*) {}
+  explicit basic_tracked_condition_variable(std::string_view) {}
 };
 
 }  // namespace whence::inline v1

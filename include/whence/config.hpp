@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the library needs, and every macro a program may set, read here and nowhere else, and turned
-// into a constant. Each constant chooses an alias (default_registry, default_gzip, ...), never the
-// body or the members of something that keeps its name.
+// What the library needs, and every macro that a program may set. All macros are read in this file
+// only, and each becomes a constant. A constant chooses an alias (default_registry, default_gzip,
+// ...), never the body or the members of something that keeps its name.
 //
 //   WHENCE_DISABLE              the instruments become what they wrap; nothing is recorded
 //   WHENCE_WITH_ZLIB            1: gzip the profiles with zlib (link -lz)
@@ -14,8 +14,8 @@
 #ifndef WHENCE_CONFIG_HPP
 #define WHENCE_CONFIG_HPP
 
-// Every public page includes this file before any other, so that what is missing is the first line
-// that a compiler prints, and not some consequence of it.
+// Every public page includes this file before any other, so that the first line a compiler prints
+// says what is missing, and not what follows from it.
 #ifndef __linux__
 #error "whence needs Linux"
 #elif !defined(__LP64__) || __BYTE_ORDER__ != __ORDER_LITTLE_ENDIAN__ || \
@@ -36,8 +36,8 @@
 #endif
 #endif
 
-// Compilers go on after #error, and print hundreds of lines more. At a file that does not exist
-// they stop.
+// Compilers go on after #error, and print hundreds of lines more. An include of a file that does
+// not exist makes them stop.
 #ifndef WHENCE_HAS_WHAT_IT_NEEDS
 #include <nothing, since whence cannot be compiled here: see the error above>
 #endif
@@ -54,7 +54,7 @@
 #define WHENCE_WITH_LIBDW 0
 #endif
 
-// Whether a recording page leaves in a module what its recorder is found by.
+// True if a recording page leaves in a module the note by which its recorder is found.
 #ifdef WHENCE_DISABLE
 #define WHENCE_RECORDS 0
 #else
@@ -84,7 +84,7 @@ inline constexpr bool compiled = false;
 inline constexpr bool with_zlib = WHENCE_WITH_ZLIB != 0;
 inline constexpr bool with_libdw = WHENCE_WITH_LIBDW != 0;
 
-// One word for all of them: what translation units of one module are compared by.
+// All settings in one word, by which the translation units of one module are compared.
 inline constexpr unsigned disabled_bit = 1;
 inline constexpr unsigned settings_word = (disabled ? disabled_bit : 0U) | (with_zlib ? 2U : 0U) |
                                           (with_libdw ? 4U : 0U) | (compiled ? 8U : 0U);
@@ -101,8 +101,8 @@ inline constexpr unsigned layout_bits = disabled_bit;
 // come from the same unit. If not, the second group of the first unit that differs is kept without
 // the label it refers to, and bfd, gold and lld report the label, whose name tells why.
 //
-// In link-time optimization these lines of several units meet in one assembly, hence the
-// conditions. The exception is Clang's ThinLTO with lld, which keeps every group:
+// The conditions are for link-time optimization, which puts these lines of several units into one
+// assembly. The exception is Clang's ThinLTO with lld, which keeps every group:
 // profile/settings.hpp then reports the difference at run time. Cost: 4 bytes a module.
 #ifdef WHENCE_DISABLE
 #define WHENCE_LABEL "whence_error_WHENCE_DISABLE_is_not_defined_in_other_translation_units"
@@ -119,7 +119,7 @@ asm(".ifdef " WHENCE_OTHER "\n"
     ".pushsection .rodata." WHENCE_LABEL ",\"aG\",@progbits,whence_disable,comdat\n"
     WHENCE_LABEL ":\n"
     ".popsection\n"
-    // R: kept by --gc-sections.
+    // The flag R keeps the section in spite of --gc-sections.
     ".pushsection .rodata." WHENCE_LABEL ",\"aGR\",@progbits," WHENCE_LABEL ",comdat\n"
     ".long " WHENCE_LABEL " - .\n"
     ".popsection\n"

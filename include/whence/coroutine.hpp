@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Coroutines that are known: one that is suspended shows in `goroutine` as a thread does, with its
-// logical stack, which is on no thread's stack: where it is suspended, the coroutines that await it
-// one by one, and the stack that made the first of them.
+// Tracked coroutines: one that is suspended shows in `goroutine` as a thread does. No thread has it
+// on its stack, so it shows with its logical stack: the line at which it is suspended, the
+// coroutines that await it one by one, and the stack that made the first of them.
 //
 //   struct task::promise_type : whence::tracked_promise { ... };
 //
-//   // in task's awaiter: who awaits whom
+//   // in task's awaiter: says which coroutine awaits this one
 //   auto await_suspend(std::coroutine_handle<P> caller) {
 //     own.promise().awaited_by(caller);
 //     own.promise().continuation = caller;
@@ -14,7 +14,7 @@
 //   }
 //
 //   co_await socket.read();                                  // a wait in `block`, while it lasts
-//   co_await whence::tracked_await(socket.read(), "redis");  // with the label wait=redis
+//   co_await whence::tracked_await("redis", socket.read());  // with the label wait=redis
 //
 //   goroutine 4194305 [waiting, 1.2 seconds, coroutine] {handler: "/search"}:
 //   shop::fetch(...)
@@ -24,15 +24,17 @@
 //   created by shop::serve(...)
 //   	/src/shop.cpp:80 +0x22
 //
-// How it is suspended: `waiting` for what it awaits; `not started`; `idle`, as a generator that has
-// yielded. The profile `coroutine` counts the living ones by the stack that made them.
+// The state is `waiting` if it waits for what it awaits, `not started`, or `idle`, as a generator
+// that has yielded. The profile `coroutine` counts the living coroutines by the stack that made
+// them.
 //
-// tracked_await needs no promise of ours, and then knows neither who awaits the coroutine nor who
-// made it. Labels are the thread's: take them along with scoped_labels_of (labels.hpp).
+// tracked_await needs no tracked promise, and then knows neither which coroutine awaits this one
+// nor what made it. Labels belong to the thread: take them along with scoped_labels_only
+// (labels.hpp).
 //
 // Thread-safe as coroutines are. Never throws, never allocates from the heap. Cost: 128 bytes and a
-// stack for a coroutine, a stack and two clock readings for a wait; what is ready costs nothing.
-// With null_registry all of it is nothing.
+// stack for a coroutine, a stack and two clock readings for a wait; an awaitable that is ready
+// costs nothing. With null_registry nothing is recorded, and nothing of this is paid.
 #ifndef WHENCE_COROUTINE_HPP
 #define WHENCE_COROUTINE_HPP
 
@@ -41,6 +43,7 @@
 #include <concepts>
 #include <coroutine>
 #include <cstdint>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -56,7 +59,7 @@ namespace whence::inline v1 {
 
 namespace instruments {
 
-// What is known of a coroutine through its promise.
+// What a promise knows of its coroutine.
 class promise_life {
  public:
   const coroutine_life& life() const noexcept { return life_; }
@@ -65,12 +68,12 @@ class promise_life {
   coroutine_life life_;
 };
 
-// Something that is a coroutine itself: waiting for it is no wait of its own.
+// An awaitable that is a tracked coroutine itself: to wait for it is not a wait of its own.
 template <class A>
 concept tracked_task =
     std::derived_from<typename std::remove_cvref_t<A>::promise_type, promise_life>;
 
-// What co_await makes of an awaitable. (C++20, [expr.await] 3.2)
+// Returns the awaiter that co_await makes of an awaitable. (C++20, [expr.await] 3.2)
 template <class A>
 decltype(auto) awaiter_of(A&& a) {
   if constexpr (requires { std::forward<A>(a).operator co_await(); }) {
@@ -84,30 +87,31 @@ decltype(auto) awaiter_of(A&& a) {
 
 }  // namespace instruments
 
-// Awaits an A, an object or a reference, and notes meanwhile that the coroutine is suspended.
+// Awaits an A, which is an object or a reference, and records that the coroutine is suspended until
+// then.
 template <class A, profile_registry R>
-class tracked_awaitable {
+class basic_tracked_awaitable {
  public:
-  // `how`: waiting is a wait in R::block().
+  // `how`: core::suspended::waiting is recorded as a wait in R::block().
   template <class B>
-  tracked_awaitable(B&& awaitable, core::suspended how, std::uint32_t labels = 0)
+  basic_tracked_awaitable(B&& awaitable, core::suspended how, std::uint32_t labels = 0)
       : awaitable_(std::forward<B>(awaitable)),
         awaiter_(instruments::awaiter_of(static_cast<A&&>(awaitable_))),
         labels_(labels),
         how_(how) {}
-  tracked_awaitable(const tracked_awaitable&) = delete;
-  tracked_awaitable& operator=(const tracked_awaitable&) = delete;
+  basic_tracked_awaitable(const basic_tracked_awaitable&) = delete;
+  basic_tracked_awaitable& operator=(const basic_tracked_awaitable&) = delete;
 
   bool await_ready() { return static_cast<bool>(awaiter_.await_ready()); }
 
-  // Not inlined: it returns to where the coroutine is suspended. And never void, since a call in
-  // tail position would return elsewhere.
+  // Not inlined, because its return address is the line at which the coroutine is suspended. It
+  // never returns void, because a call in tail position would return elsewhere.
   template <class Promise>
   [[gnu::noinline]] auto await_suspend(std::coroutine_handle<Promise> coroutine) {
     begin(coroutine, reinterpret_cast<std::uintptr_t>(__builtin_return_address(0)));
     unless_left left{&suspension_};
     using result = decltype(awaiter_.await_suspend(coroutine));
-    // Once the coroutine can be resumed, this may be gone.
+    // This object may be destroyed as soon as the coroutine can be resumed.
     if constexpr (std::is_void_v<result>) {
       awaiter_.await_suspend(coroutine);
       left.suspension = nullptr;
@@ -151,23 +155,23 @@ class tracked_awaitable {
 
   A awaitable_;
   decltype(instruments::awaiter_of(std::declval<A>())) awaiter_;
-  instruments::coroutine_life life_;  // where the promise has none
+  instruments::coroutine_life life_;  // if the promise has none
   instruments::suspension suspension_;
   std::uint32_t labels_;
   core::suspended how_;
 };
 
-// With nothing to note. Not the awaitable itself, because g++ 12 awaits a copy of what a function
-// returns by reference.
+// The variant that records nothing. It is not the awaitable itself, because g++ 12 awaits a copy of
+// what a function returns by reference.
 template <class A, profile_registry R>
-requires(!R::enabled) class tracked_awaitable<A, R> {
+requires(!R::enabled) class basic_tracked_awaitable<A, R> {
  public:
   template <class B>
-  explicit tracked_awaitable(B&& awaitable, core::suspended = {}, std::uint32_t = 0)
+  explicit basic_tracked_awaitable(B&& awaitable, core::suspended = {}, std::uint32_t = 0)
       : awaitable_(std::forward<B>(awaitable)),
         awaiter_(instruments::awaiter_of(static_cast<A&&>(awaitable_))) {}
-  tracked_awaitable(const tracked_awaitable&) = delete;
-  tracked_awaitable& operator=(const tracked_awaitable&) = delete;
+  basic_tracked_awaitable(const basic_tracked_awaitable&) = delete;
+  basic_tracked_awaitable& operator=(const basic_tracked_awaitable&) = delete;
 
   bool await_ready() { return static_cast<bool>(awaiter_.await_ready()); }
   template <class Promise>
@@ -181,46 +185,52 @@ requires(!R::enabled) class tracked_awaitable<A, R> {
   decltype(instruments::awaiter_of(std::declval<A>())) awaiter_;
 };
 
-// What tracked_await makes: an A, an object or a reference, to be awaited by a name.
+// What tracked_await returns: an A, an object or a reference, and the labels of its wait.
 template <class A, profile_registry R>
 struct [[nodiscard]] named_awaitable {
   A awaitable;
   std::uint32_t labels;
 
-  tracked_awaitable<A&&, R> operator co_await() && {
-    return tracked_awaitable<A&&, R>(std::forward<A>(awaitable), core::suspended::waiting, labels);
+  basic_tracked_awaitable<A&&, R> operator co_await() && {
+    return basic_tracked_awaitable<A&&, R>(std::forward<A>(awaitable), core::suspended::waiting,
+                                           labels);
   }
 };
 
-// The awaitable, as a wait with the label wait=`name`. An object is moved in, and awaited there.
+// The awaitable, as a wait with the label wait=`name` if it has a name, whose text is copied. An
+// object is moved in, and awaited there.
 template <profile_registry R = default_registry, class A>
-[[nodiscard]] named_awaitable<A, R> tracked_await(A&& awaitable, const char* name = nullptr) {
+[[nodiscard]] named_awaitable<A, R> tracked_await(A&& awaitable) {
+  return {std::forward<A>(awaitable), 0};
+}
+template <profile_registry R = default_registry, class A>
+[[nodiscard]] named_awaitable<A, R> tracked_await(std::string_view name, A&& awaitable) {
   std::uint32_t labels = 0;
   if constexpr (R::enabled) labels = instruments::wait_name<"wait">(name).labels();
   return {std::forward<A>(awaitable), labels};
 }
 
-// A base of promise_type. One that has an await_transform of its own returns
-// awaited(what it makes of the awaitable).
+// A base of promise_type. A promise that has an await_transform of its own returns awaited(x) from
+// it, x being what it makes of the awaitable.
 template <profile_registry R>
 class basic_tracked_promise : public instruments::promise_life {
  public:
-  // Not inlined: it returns into the coroutine's function.
+  // Not inlined, because it must return into the coroutine's function.
   [[gnu::noinline]] basic_tracked_promise() noexcept {
     life_.begin(&basic_custom_profile<"coroutine", true>::get(), __builtin_return_address(0));
     sys::keep_frame();
   }
 
   template <class A>
-  static tracked_awaitable<A, R> awaited(A&& awaitable) {
+  static basic_tracked_awaitable<A, R> awaited(A&& awaitable) {
     return {std::forward<A>(awaitable), core::suspended::waiting};
   }
   template <class A>
-  tracked_awaitable<A&&, R> await_transform(A&& awaitable) {
+  basic_tracked_awaitable<A&&, R> await_transform(A&& awaitable) {
     return {std::forward<A>(awaitable), core::suspended::waiting};
   }
   template <class A, profile_registry S>
-  tracked_awaitable<A&&, S> await_transform(named_awaitable<A, S>&& named) {
+  basic_tracked_awaitable<A&&, S> await_transform(named_awaitable<A, S>&& named) {
     return std::move(named).operator co_await();
   }
 
@@ -228,16 +238,16 @@ class basic_tracked_promise : public instruments::promise_life {
   //   auto initial_suspend() noexcept { return at_start(std::suspend_always{}); }
   //   auto yield_value(int v) noexcept { value = v; return idle(std::suspend_always{}); }
   template <class A>
-  static tracked_awaitable<A, R> at_start(A awaitable) noexcept {
+  static basic_tracked_awaitable<A, R> at_start(A awaitable) noexcept {
     return {std::move(awaitable), core::suspended::at_start};
   }
   template <class A>
-  static tracked_awaitable<A, R> idle(A awaitable) noexcept {
+  static basic_tracked_awaitable<A, R> idle(A awaitable) noexcept {
     return {std::move(awaitable), core::suspended::idly};
   }
 
-  // This coroutine is awaited by that one from now on. Any handle; one without a promise of ours
-  // is nobody that is known.
+  // The coroutine of `caller` awaits this one from now on. Any handle will do; without a tracked
+  // promise the awaiting coroutine is not known.
   template <class Promise>
   void awaited_by(std::coroutine_handle<Promise> caller) noexcept {
     if constexpr (std::derived_from<Promise, instruments::promise_life>) {
@@ -251,8 +261,8 @@ template <profile_registry R>
 requires(!R::enabled) class basic_tracked_promise<R> {
  public:
   template <class A>
-  static tracked_awaitable<A, R> awaited(A&& awaitable) {
-    return tracked_awaitable<A, R>(std::forward<A>(awaitable));
+  static basic_tracked_awaitable<A, R> awaited(A&& awaitable) {
+    return basic_tracked_awaitable<A, R>(std::forward<A>(awaitable));
   }
   template <class A>
   static A at_start(A awaitable) noexcept {

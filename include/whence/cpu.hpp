@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// CPU profiles: where the process spends its processor time, all threads together, user and system
-// time alike.
+// CPU profiles: the functions in which the process spends its processor time, all threads together,
+// user and system time alike.
 //
 //   if (auto error = whence::start_cpu_profile("cpu.pb.gz")) ...      // as Go's StartCPUProfile
 //   work();
@@ -14,24 +14,26 @@
 //   $ go tool pprof -top cpu.pb.gz
 //
 // Each thread is interrupted by SIGPROF after every 1/hz of its CPU time, and its stack is counted
-// with that time. Threads that sleep are never interrupted. The sum is the process's CPU time: what
-// no sample explains (threads too short to be seen, page faults above the kernel's tick rate) is
-// one row `[unsampled]`, what the sampler's own thread took one row `[profiler]`.
+// with that time. Threads that sleep are never interrupted. The sum is the process's CPU time: time
+// that no sample explains (threads too short to be seen, page faults above the kernel's tick rate)
+// is the row `[unsampled]`, and the time of the sampler's own thread is the row `[profiler]`.
 //
 //   samples/count     stacks taken
 //   cpu/nanoseconds   the time they stand for
 //
-// SIGPROF is shared with the program: signals that are not ours go to the handler it had, and a
-// program that installs one during a session takes the samples away, which the profile then says.
-// One that puts SIG_DFL there is killed by the next sample, and one that waits for SIGPROF in
-// sigwait is given ours. Handlers run on a thread's alternate stack where it has one, which then
-// needs room for what the kernel puts there (sysconf(_SC_MINSIGSTKSZ)) and 4 KiB: with less, any
-// such signal kills. A child of fork has no session; those it inherited count nothing.
+// SIGPROF is shared with the program: signals that are not the library's go to the handler that the
+// program had. A program that installs a handler during a session takes the samples away, and the
+// profile says so. A program that sets SIG_DFL is killed by the next sample, and one that waits for
+// SIGPROF in sigwait receives the library's signals. Handlers run on a thread's alternate stack if
+// it has one, which then needs room for what the kernel puts there (sysconf(_SC_MINSIGSTKSZ)) and 4
+// KiB; with less, any such signal kills. A child of fork has no session; those it inherited count
+// nothing.
 //
-// Where a thread can have no timer (RLIMIT_SIGPENDING), the process's ITIMER_PROF serves it, and
-// the profile says so. That one the kernel gives to whoever takes signals, so a sleep may end with
-// EINTR, and it outlives exec: stop before it. Above the kernel's tick rate, stop also before an
-// exec with SIGPROF blocked: a signal that is pending then is the new program's.
+// If a thread cannot have a timer (RLIMIT_SIGPENDING), the process's ITIMER_PROF serves it, and the
+// profile says so. The kernel delivers that signal to any thread that does not block it, so a sleep
+// may end with EINTR, and the timer outlives exec: stop before it. Above the kernel's tick rate,
+// stop also before an exec with SIGPROF blocked: a signal that is pending then is delivered to the
+// new program.
 //
 // Thread-safe; not for signal handlers. Cost while a session runs: below 1 % at 100 Hz; above the
 // kernel's tick rate (250 Hz, mostly) some 20 us a sample in virtual machines.
@@ -61,42 +63,42 @@ struct cpu_options {
   int hz = 100;  // samples for each second of a thread's CPU time, 1 to 10000
 };
 
-// The CPU time from its construction to stop(), or to the moment it is asked. Its member
-// functions: one thread at a time.
+// A window of time, from construction to stop(), or to the moment at which it is read. Its member
+// functions are for one thread at a time.
 class cpu_session {
  public:
-  // Where the system gives no thread or handler, there are no samples, and error() says why.
+  // If the system refuses a thread or a handler, there are no samples, and error() says why.
   // Throws: std::invalid_argument for an hz out of range; std::bad_alloc.
   explicit cpu_session(cpu_options options = {});
   ~cpu_session();
   cpu_session(const cpu_session&) = delete;
   cpu_session& operator=(const cpu_session&) = delete;
 
-  // Whether sampling could begin.
+  // The reason for which sampling could not begin, or no error.
   std::error_code error() const noexcept;
 
-  // Ends the window; what was counted until now stays. The second time it does nothing.
-  // Throws: std::bad_alloc.
+  // Ends the window; what was counted until now stays. A second call does nothing. Throws:
+  // std::bad_alloc.
   void stop();
 
-  // The window, as far as it goes. Throws: std::bad_alloc.
+  // What the window has counted so far. Throws: std::bad_alloc.
   profile_snapshot snapshot() const;
 
-  // Writes the window, as far as it goes, as gzip-compressed profile.proto with symbols. The error
-  // of the write, or error().
+  // Writes what the window has counted so far as gzip-compressed profile.proto with symbols.
+  // Returns the error of the write, or error().
   [[nodiscard]] std::error_code write_to(sink out, write_options options = {}) const;
 
  private:
   const std::unique_ptr<samplers::session<samplers::cpu_sampler>> it_;
 };
 
-// Begins a CPU profile of the process, which stop_cpu_profile writes to `out`.
-// Returns errc::already_profiling where one runs, which goes on undisturbed; the system's error
-// where sampling cannot begin. Throws: as cpu_session. (Go: pprof.StartCPUProfile)
+// Begins a CPU profile of the process, which stop_cpu_profile writes to `out`. Returns
+// errc::already_profiling if one runs, which goes on undisturbed, or the system's error if sampling
+// cannot begin. Throws: as cpu_session. (Go: pprof.StartCPUProfile)
 [[nodiscard]] std::error_code start_cpu_profile(sink out, cpu_options options = {});
 
-// Ends the profile that start_cpu_profile began, and returns once it is written, with the write's
-// error; success where none runs. (Go: pprof.StopCPUProfile)
+// Ends the profile that start_cpu_profile began. It returns when the profile is written, with the
+// error of the write, or success if no profile runs. (Go: pprof.StopCPUProfile)
 std::error_code stop_cpu_profile();
 
 }  // namespace whence::inline v1

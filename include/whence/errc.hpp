@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The errors that are this library's own; all others are the system's (std::errc).
+// The errors of this library. All other errors are the system's (std::errc).
 #ifndef WHENCE_ERRC_HPP
 #define WHENCE_ERRC_HPP
 
@@ -13,14 +13,14 @@
 namespace whence::inline v1 {
 
 enum class errc {
-  already_profiling = 1,  // start_cpu_profile: the process writes one already
+  already_profiling = 1,  // start_cpu_profile: a CPU profile is running already
 };
 
 namespace core {
 class own_category final : public std::error_category {
  public:
   const char* name() const noexcept override { return "whence"; }
-  // Go's words, which clients show. (runtime/pprof, StartCPUProfile)
+  // These are Go's words, which clients show. (runtime/pprof, StartCPUProfile)
   std::string message(int value) const override {
     return value == static_cast<int>(errc::already_profiling) ? "cpu profiling already in use"
                                                               : "unknown error";

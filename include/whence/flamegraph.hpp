@@ -4,8 +4,9 @@
 //
 //   if (auto error = whence::write_flamegraph("heap.html", whence::lookup("heap")->snapshot())) ...
 //
-// Click or Enter zooms in, Escape out; / searches. The page is also what /debug/pprof/ui serves.
-// Not in whence.hpp, because of its size. Thread-safe; not for signal handlers.
+// Click or Enter zooms in, Escape zooms out, / searches. The page is also what /debug/pprof/ui
+// serves. whence.hpp does not include it, because of its size. Thread-safe; not for signal
+// handlers.
 #ifndef WHENCE_FLAMEGRAPH_HPP
 #define WHENCE_FLAMEGRAPH_HPP
 
@@ -18,7 +19,7 @@
 
 namespace whence::inline v1 {
 
-// Writes the snapshot with the page that shows it. The write's error is returned.
+// Writes the page that shows the snapshot. Returns the error of the write.
 [[nodiscard]] std::error_code write_flamegraph(sink out, const profile_snapshot& snapshot);
 
 }  // namespace whence::inline v1

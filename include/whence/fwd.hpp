@@ -2,8 +2,8 @@
 //
 // Forward declarations of every public class and template, for headers that name them by reference
 // or pointer. The default of tracked_mutex is std::mutex, which only the standard library may
-// declare: <mutex> is nearly all of what this file costs. Headers that do without tracked_mutex<>
-// include names.hpp instead.
+// declare: including <mutex> is nearly all that this file costs. Headers that do not name
+// tracked_mutex<> include names.hpp instead.
 #ifndef WHENCE_FWD_HPP
 #define WHENCE_FWD_HPP
 

@@ -4,42 +4,42 @@
 //
 //   auto r = whence::http::handle({.method = "GET", .target = "/debug/pprof/heap"});
 //
-// and for event loops, which no window of thirty seconds may hold up (what they do between is work
-// of the calling thread, though: see operation::delay):
+// and for event loops, which a window of thirty seconds must not block (begin and finish still work
+// in the calling thread: see operation::delay):
 //
 //   whence::http::operation it = whence::http::begin(request);
-//   ... after it.delay() ...                            // a timer of the loop's
-//   whence::http::response r = it.finish();             // or destroy it: the client has gone
+//   ... after it.delay() ...                            // a timer of the loop
+//   whence::http::response r = it.finish();             // or destroy it, if the client has gone
 //
 //   $ go tool pprof http://127.0.0.1:6060/debug/pprof/heap
 //   $ go tool pprof http://127.0.0.1:6060/debug/pprof/profile?seconds=10
 //
 // Below options.prefix:
 //
-//                        what there is, with counts, rates and open windows; ?format=json
+//                        an index with counts, rates and open windows; ?format=json
 //   ui                   flame graphs in the browser
 //   heap, block, NAME    that profile; ?seconds=N: what happened in N seconds from now on
 //   profile              CPU time of ?seconds=N (30), ?hz=H (100); several at once
 //   wall                 wall-clock time of all threads, ?seconds=N (30), ?hz=H (99); also fgprof
 //                        beside the prefix
-//   delta_NAME           what was added since it was asked for last; where NAME only grows
+//   delta_NAME           what was added since the last request for it, if NAME only grows
 //   goroutine?debug=2    every thread, readable
 //   symbol               names of addresses, by GET or POST, also below every folder
 //   cmdline              the arguments, each ended by NUL but the last
 //
-// The same answers at /pprof/heap and the like, where gperftools and brpc have them, if the prefix
-// is or ends with /debug/pprof/.
+// /pprof/heap and the like, the paths of gperftools and brpc, get the same answers if the prefix is
+// or ends with /debug/pprof/.
 //
-// Every profile takes the parameters of http/view.hpp. Who is answered is told in http/access.hpp.
-// Errors are text with X-Go-Pprof, as `go tool pprof` wants them:
+// Every profile takes the parameters of http/view.hpp. http/access.hpp tells which requests are
+// allowed. Errors are text with X-Go-Pprof, as `go tool pprof` wants them:
 //
 //   400 a parameter   401, 403 not allowed   404 no such profile   405 method   413, 414 too long
 //   (of whence::server also 400, 411, 413, 415, 431: http/session.hpp)
 //   500 the system, or an answer above options.max_answer   503 too many windows: Retry-After
 //
-// Thread-safe: any number of requests at once, and options.max_windows windows. Nothing that was
-// asked is ever in an answer's body; of the headers, the redirect of the prefix without its last
-// slash repeats the query, as long as it is plain text.
+// Thread-safe: any number of requests at once, and options.max_windows windows. Responses never
+// echo request data in their body; of the headers, only the redirect of the prefix without its last
+// slash repeats the query, if it is plain text.
 #ifndef WHENCE_HTTP_HPP
 #define WHENCE_HTTP_HPP
 
@@ -54,12 +54,11 @@ namespace whence::inline v1::http {
 // Throws: std::invalid_argument for a prefix that does not begin and end with a slash.
 void check(const options& o);
 
-// Begins to answer. Requires: what `asked` views lives until this returns.
-// Throws: as check.
+// Begins to answer. Requires: what `asked` refers to lives until this returns. Throws: as check.
 operation begin(const request& asked, const options& o = {});
 
-// Answers, HEAD with content_length and without a body; a window holds the calling thread as long
-// as it is, or until the client has gone. Requires and throws: as begin.
+// Answers a request; HEAD gets content_length and no body. A window holds the calling thread until
+// it is over or the client has gone. Requires and throws: as begin.
 response handle(const request& asked, const options& o = {});
 
 }  // namespace whence::inline v1::http

@@ -1,26 +1,27 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// /debug/pprof/ on a server of the program's by cpp-httplib:
+// /debug/pprof/ on a server that the program runs with cpp-httplib:
 //
 //   httplib::Server mine;
 //   whence::mount(mine);                        // answers this machine alone: http::options
 //
-// A program without a server of its own takes whence::server, of <whence/server.hpp>.
+// A program without a server of its own uses whence::server, of <whence/server.hpp>.
 //
-// Include it with the macros the library was built with (Debian: pkg-config --cflags cpp-httplib).
-// A window's answer begins with its headers and ends, after its seconds, with the profile; where
-// the client goes away meanwhile, the window ends within a tenth of a second. To HTTP/1.0 the
-// headers come when it is over.
+// Include it with the macros that cpp-httplib was built with (Debian: pkg-config --cflags
+// cpp-httplib). The response to a window begins with its headers and ends, after its seconds, with
+// the profile. If the client goes away before, the window ends within a tenth of a second. A client
+// of HTTP/1.0 gets the headers when the window is over.
 //
-// A window holds one of the server's threads, of which it has 8 mostly: options.max_windows says
-// how many at most, and httplib::Server::stop() waits for them. That of whence::server has its own.
+// A window holds one of the server's threads, of which there are 8 by default: options.max_windows
+// limits them, and httplib::Server::stop() waits for them. whence::server has threads of its own
+// for windows.
 //
-// What is the server's own stays as the program has set it: how long a body or a head may be, how
+// The settings of the server stay as the program made them: how long a body or a head may be, how
 // long it waits for them, and 404 for what is not below the prefix or is longer than 256 letters.
 // (httplib finds routes by std::regex, which takes half a kilobyte of stack for each letter it
-// matches: a path without end would be one for the stack.)
+// matches, so an unlimited path would overflow the stack.)
 //
-// mount: before the server listens, by one thread at a time. The routes are thread-safe.
+// Call mount before the server listens, in one thread at a time. The routes are thread-safe.
 #ifndef WHENCE_HTTPLIB_HPP
 #define WHENCE_HTTPLIB_HPP
 
@@ -46,7 +47,7 @@ namespace whence::inline v1 {
 
 namespace http {
 
-// Everything but the body. httplib takes the type apart.
+// Sets everything but the body, because httplib takes the content type apart from it.
 inline std::string give_headers(const response& from, httplib::Response& to) {
   std::string type;
   to.status = from.status;
@@ -60,7 +61,8 @@ inline std::string give_headers(const response& from, httplib::Response& to) {
   return type;
 }
 
-// Sends the profile when the window is over. False: the client has gone, or there is none to send.
+// Sends the profile when the window is over. False if the client has gone, or the profile could not
+// be made.
 inline bool send_window(operation& it, std::chrono::steady_clock::time_point end,
                         httplib::DataSink& to) {
   constexpr std::chrono::milliseconds look_again{50};
@@ -80,7 +82,7 @@ inline void give_whole(const response& r, bool is_head, httplib::Response& to) {
   if (!is_head) {
     to.set_content(r.body, type);
   } else if (r.content_length && *r.content_length > 0) {
-    // Never called: but httplib tells the length.
+    // It is never called, but httplib takes the length from it.
     to.set_content_provider(*r.content_length, type,
                             [](std::size_t, std::size_t, httplib::DataSink&) { return false; });
   } else if (!r.content_length) {
@@ -91,7 +93,8 @@ inline void give_whole(const response& r, bool is_head, httplib::Response& to) {
 }
 
 inline void answer(const httplib::Request& asked, httplib::Response& to, const options& o) {
-  // A part of a profile is none. The handler's request is const for its writer's sake alone.
+  // Requests for a range get the whole profile, since a part of it cannot be read. httplib passes
+  // the request as const only to prevent mistakes of handlers.
   const_cast<httplib::Request&>(asked).ranges.clear();
   const std::string authorization = asked.get_header_value("Authorization");
   const std::string host = asked.get_header_value("Host");
@@ -116,7 +119,7 @@ inline void answer(const httplib::Request& asked, httplib::Response& to, const o
   give_whole(it->finish(), asked.method == "HEAD", to);
 }
 
-// A pattern that matches nothing but the text.
+// A pattern that matches only the text.
 inline std::string escaped_for_regex(std::string_view text) {
   std::string result;
   for (const char c : text) {
@@ -148,7 +151,7 @@ inline void mount(httplib::Server& on, http::options o = {}) {
   };
   for (const std::string& pattern : patterns) {
     on.Get(pattern, handler);
-    // Answered 405, but for POST to symbol.
+    // These are answered 405, except for POST to symbol.
     on.Post(pattern, handler);
     on.Put(pattern, handler);
     on.Patch(pattern, handler);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a running program may set. Each is thread-safe, and takes effect at once, if nothing else is
-// said, in every thread and in every plugin that shares the process's profiles. As long as no
+// What a running program may set. Each function is thread-safe and takes effect at once, unless it
+// says otherwise, in every thread and in every plugin that shares the process's profiles. If no
 // module of the process reads profiles, nothing is set, and the value at the start is returned. Not
 // for signal handlers.
 #ifndef WHENCE_KNOBS_HPP
@@ -41,9 +41,9 @@ inline int set_mutex_profile_fraction(int n) noexcept {
 
 // One in `n` locks has the time it is held recorded in `mutex_hold`, on average, and counts n
 // times: 1 times all, 0 or less none; nothing is sparser than one in a million. Returns the
-// previous n. It reaches a lock that has been used when it would have been sampled next at the old
-// n, after its next 1000 locks where that was 0. What is recorded does not change.
-inline std::int64_t set_mutex_hold_rate(std::int64_t n) noexcept {
+// previous n. A lock that has been used takes the new n when it would have been sampled next at the
+// old n, or after its next 1000 locks if the old n was 0. What is recorded does not change.
+inline std::int64_t set_mutex_hold_profile_rate(std::int64_t n) noexcept {
   return instruments::set(instruments::knob::hold_rate, n);
 }
 
@@ -56,7 +56,7 @@ inline void set_max_stack_depth(int frames) noexcept {
 // The number of bytes all tables together may take: 256 MiB at the start. Beyond it events are
 // counted on one [overflow] stack a profile, and the profiles' comments say how many.
 inline void set_memory_limit(std::size_t bytes) noexcept {
-  // No process has more, and the table takes signed values.
+  // No process has more memory, and the table takes signed values.
   constexpr std::size_t most = static_cast<std::size_t>(-1) >> 1;
   instruments::set(instruments::knob::memory_limit,
                    static_cast<std::int64_t>(bytes < most ? bytes : most));

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Labels: what a thread is working for, said once and shown on every sample it causes meanwhile:
-// CPU time, waits, memory, entries of custom profiles.
+// Labels say what a thread is working for. They are set once, and show on every sample that the
+// thread causes meanwhile: CPU time, waits, memory, entries of custom profiles.
 //
 //   void handle(const request& r) {
 //     whence::scoped_labels scope{{"handler", r.path}, {"tenant", r.tenant_id}};
 //     ...
-//     whence::scoped_labels inner{"phase", "parse"};   // one needs no more braces
+//     whence::scoped_labels inner{"phase", "parse"};   // a single label
 //   }
 //
 //   $ go tool pprof -tags cpu.pb.gz
@@ -14,18 +14,18 @@
 //
 // A value is a text or an integer, which shows as its decimal digits.
 //
-// They nest: an inner scope adds to what is in force and puts it back when it ends, by an exception
-// too. A task that another thread goes on with takes them along:
+// Scopes nest: an inner scope adds to the labels in force, and its end puts them back, after an
+// exception too. A task that continues on another thread takes them along:
 //
-//   pool.post([mine = whence::current_labels()] { whence::scoped_labels_of scope(mine); ... });
+//   pool.post([mine = whence::current_labels()] { whence::scoped_labels_only scope(mine); ... });
 //
-// A coroutine does the same around each of its resumptions: a scope must not be open while it is
-// suspended, since it belongs to the thread.
+// A coroutine does the same around each of its resumptions: a scope must not be open while a
+// coroutine is suspended, since it belongs to the thread.
 //
-// Sets are kept for the life of the process, 61439 different ones at most; the samples of those
-// beyond carry labels=[overflow]. So label by what there is a bounded number of (a handler, a
-// tenant), not by request number. Thread-safe; not for signal handlers. Never throws but where it
-// says so. Cost: some 10 ns for a set seen before. (Go: runtime/pprof, Labels and Do)
+// Sets are kept for the life of the process, 61439 different ones at most; the samples of further
+// sets carry labels=[overflow]. So use values of which there is a bounded number (a handler, a
+// tenant), not request numbers. Thread-safe; not for signal handlers. Functions throw only if they
+// say so. Cost: some 10 ns for a set seen before. (Go: runtime/pprof, Labels and Do)
 #ifndef WHENCE_LABELS_HPP
 #define WHENCE_LABELS_HPP
 
@@ -48,13 +48,13 @@ namespace whence::inline v1 {
 using stack::label;
 using stack::label_value;
 
-// An immutable set of labels, sorted by key. A number: copying it copies nothing else.
+// An immutable set of labels, sorted by key. It is a number, so copying it copies nothing else.
 class labels {
  public:
   using list = std::initializer_list<stack::label_pair>;
 
   labels() noexcept = default;
-  // Of two values for one key the later is taken. The texts are copied.
+  // If a key has two values, the later one is taken. The texts are copied.
   // Throws: std::length_error for more than 64 labels.
   labels(list pairs) : id_(intern(pairs)) {}
   labels(std::string_view key, label_value value) : labels({{key, value}}) {}
@@ -64,7 +64,7 @@ class labels {
   const label* begin() const noexcept { return all().begin(); }
   const label* end() const noexcept { return all().end(); }
 
-  // The value of `key`; empty if there is none.
+  // The value of `key`; empty if the set lacks it.
   std::string_view operator[](std::string_view key) const noexcept {
     for (const label& l : *this) {
       if (l.key == key) return l.value;
@@ -72,7 +72,7 @@ class labels {
     return {};
   }
 
-  // These and `more`, whose values win. (Go: pprof.WithLabels)
+  // These labels and `more`, whose values win. (Go: pprof.WithLabels)
   labels with(labels more) const noexcept {
     if (id_ == 0) return more;
     if (more.id_ == 0) return *this;
@@ -108,7 +108,7 @@ inline labels current_labels() noexcept {
 
 namespace instruments {
 
-// Puts a set in force on the calling thread, and the one before back when it goes.
+// Puts a set in force on the calling thread, and the previous one back at its end.
 class label_scope {
  public:
   enum class mode : bool { alone, over_current };
@@ -149,19 +149,19 @@ class [[nodiscard]] basic_scoped_labels {
   instruments::label_scope scope_;
 };
 
-// While it lives, the calling thread has these labels and no others: to go on with a task where
-// another thread, or another time, left it.
+// While it lives, the calling thread has these labels and no others. It continues a task that
+// another thread began, or that was interrupted.
 template <bool Enabled>
-class [[nodiscard]] basic_scoped_labels_of {
+class [[nodiscard]] basic_scoped_labels_only {
  public:
-  [[nodiscard]] explicit basic_scoped_labels_of(labels l) noexcept
+  [[nodiscard]] explicit basic_scoped_labels_only(labels l) noexcept
       : scope_(l, instruments::label_scope::mode::alone) {}
 
  private:
   instruments::label_scope scope_;
 };
 
-// The same that do nothing.
+// The variants that do nothing.
 template <>
 class [[maybe_unused, nodiscard]] basic_scoped_labels<false> {
  public:
@@ -172,11 +172,11 @@ class [[maybe_unused, nodiscard]] basic_scoped_labels<false> {
   basic_scoped_labels& operator=(const basic_scoped_labels&) = delete;
 };
 template <>
-class [[maybe_unused, nodiscard]] basic_scoped_labels_of<false> {
+class [[maybe_unused, nodiscard]] basic_scoped_labels_only<false> {
  public:
-  [[nodiscard]] explicit basic_scoped_labels_of(labels) noexcept {}
-  basic_scoped_labels_of(const basic_scoped_labels_of&) = delete;
-  basic_scoped_labels_of& operator=(const basic_scoped_labels_of&) = delete;
+  [[nodiscard]] explicit basic_scoped_labels_only(labels) noexcept {}
+  basic_scoped_labels_only(const basic_scoped_labels_only&) = delete;
+  basic_scoped_labels_only& operator=(const basic_scoped_labels_only&) = delete;
 };
 
 // Calls f() with these labels over those in force. (Go: pprof.Do)

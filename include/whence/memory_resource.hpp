@@ -3,11 +3,11 @@
 // tracking_resource: a std::pmr::memory_resource whose memory shows in the profiles `heap` and
 // `allocs`, over any other.
 //
-//   whence::tracking_resource<> tracked;                 // over std::pmr::get_default_resource()
+//   whence::tracking_resource tracked;                   // over std::pmr::get_default_resource()
 //   std::pmr::vector<int> v(&tracked);
 //
-// Everything said of tracking_allocator holds. Thread-safe where upstream is. With null_registry it
-// only forwards. Throws: what upstream throws; nothing is recorded then.
+// What <whence/allocator.hpp> says of sampling and cost holds here too. Thread-safe if upstream is.
+// With null_registry it only forwards. Throws: what upstream throws; nothing is recorded then.
 #ifndef WHENCE_MEMORY_RESOURCE_HPP
 #define WHENCE_MEMORY_RESOURCE_HPP
 
@@ -28,10 +28,10 @@
 namespace whence::inline v1 {
 
 template <profile_registry R>
-class tracking_resource : public std::pmr::memory_resource {
+class basic_tracking_resource : public std::pmr::memory_resource {
  public:
-  tracking_resource() noexcept : tracking_resource(std::pmr::get_default_resource()) {}
-  explicit tracking_resource(std::pmr::memory_resource* upstream) noexcept
+  basic_tracking_resource() noexcept : basic_tracking_resource(std::pmr::get_default_resource()) {}
+  explicit basic_tracking_resource(std::pmr::memory_resource* upstream) noexcept
       : upstream_(upstream), overallocates_(upstream == std::pmr::new_delete_resource()) {}
 
   std::pmr::memory_resource* upstream_resource() const noexcept { return upstream_; }
@@ -65,7 +65,8 @@ class tracking_resource : public std::pmr::memory_resource {
   using block = instruments::tagged_block<std::byte>;
   static constexpr std::size_t slack = core::tag_alignment;
 
-  // As whence::may_overallocate: any other resource may be one that is released whole.
+  // Only new_delete_resource is known to allow larger requests, as whence::may_overallocate says of
+  // allocators: any other resource may be one that is released as a whole.
   bool taggable(std::size_t alignment) const noexcept {
     return overallocates_ && alignment <= core::tag_alignment;
   }

@@ -1,30 +1,32 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// tracked_mutex: a mutex that tells who waited for it and who made them wait.
+// tracked_mutex: a mutex that shows which calls waited for it, and which made them wait.
 //
 //   whence::tracked_mutex<> m;                                  // a std::mutex
-//   whence::mutex fast{"queue"};                                // our own, the fastest
+//   whence::mutex fast{"queue"};                                // the library's own, the fastest
 //   whence::tracked_mutex<std::shared_mutex> table{"orders"};   // with the label lock=orders
 //   whence::tracked_mutex<> here{whence::this_line()};          // with the label lock=cache.cpp:12
 //   std::scoped_lock hold(m, table);
 //
 // block       contentions and delay, at the lock call that waited. A wait that goes on when the
 //             profile is read is counted as far as it has gone. (A lock that is free again within
-//             half a microsecond is taken without sleeping, and that is no wait.)
-// mutex       the same delays, at the unlock call of whoever held the lock meanwhile: what to
-//             shorten. Label `delay`: the power of two at or below the delay, in nanoseconds.
+//             half a microsecond is taken without sleeping, and that is not a wait.)
+// mutex       the same delays, at the unlock call of the thread that held the lock meanwhile: the
+//             code to shorten. Label `delay`: the power of two at or below it, in nanoseconds.
 // mutex_hold  a sample of how long the lock was held, at the unlock call (exclusive holds only).
 //
-// set_block_profile_rate, set_mutex_profile_fraction and set_mutex_hold_rate (<whence/knobs.hpp>)
-// say how much is recorded. It offers what M has, and behaves as M does: lock, try_lock and unlock,
-// the timed, the shared and the shared-timed members; M's exceptions pass through, and leave no
-// event. M is any BasicLockable; where it has no try_lock_shared, readers' waits are not seen.
+// set_block_profile_rate, set_mutex_profile_fraction and set_mutex_hold_profile_rate
+// (<whence/knobs.hpp>) say how much is recorded. The class offers what M offers, and behaves as M
+// does: lock, try_lock and unlock, the timed, the shared and the shared-timed members. M's
+// exceptions pass through, and leave no event. M is any BasicLockable; if it has no
+// try_lock_shared, waits of readers are not seen.
 //
-// Cost, x86-64: 9 instructions a lock and unlock that nobody waits for; the first of a lock draws a
-// random number, 10 ns more. A wait costs a stack, which is taken before the thread sleeps, two
-// clock readings and the counting, which come with the lock in hand: 40 ns. An unlock that somebody
-// waits for costs one clock reading while the lock is held, and a stack after that. 56 bytes. With
-// null_registry it has M's size and machine code.
+// Cost, x86-64: 9 instructions for a lock and unlock without contention; the first lock of an
+// object draws a random number, which takes 10 ns more. A wait costs a stack, which is taken before
+// the thread sleeps, and two clock readings and the counting, which happen while the lock is held:
+// 40 ns. An unlock with waiters costs one clock reading while the lock is held, and a stack after
+// that. A tracked_mutex is 72 bytes larger than a std::mutex. With null_registry it has M's size
+// and machine code.
 //
 // Thread-safe as M is; not for signal handlers.
 #ifndef WHENCE_MUTEX_HPP
@@ -37,6 +39,7 @@
 
 #include <concepts>
 #include <mutex>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -52,7 +55,7 @@
 
 namespace whence::inline v1 {
 
-// Whether a thread may lock an M that it has locked already. Say so for one of your own by
+// True if a thread may lock an M that it has locked already. Say so for a mutex of your own by
 //   template <> inline constexpr bool whence::is_recursive<my_mutex> = true;
 template <class M>
 inline constexpr bool is_recursive = false;
@@ -63,14 +66,15 @@ inline constexpr bool is_recursive<std::recursive_timed_mutex> = true;
 
 namespace instruments {
 
-// glibc locks a pthread_mutex_t without an atomic instruction while there is one thread; it does
-// not do so for an attempt.
+// glibc locks a pthread_mutex_t without an atomic instruction while there is one thread; an attempt
+// to lock always takes one.
 template <class M>
 concept pthread_lockable = requires(M& m) {
   { m.native_handle() } -> std::same_as<::pthread_mutex_t*>;
 };
 
-// Knows by itself whether somebody waits, and tells looking from sleeping (sys::futex_mutex).
+// A lock that knows by itself whether threads wait, and distinguishes looking from sleeping
+// (sys::futex_mutex).
 template <class M>
 concept knows_waiters = requires(M& m) {
   { m.try_unlock() } -> std::same_as<bool>;
@@ -79,11 +83,11 @@ concept knows_waiters = requires(M& m) {
   m.mark();
 };
 
-// What a compiler shows of an attempt to have a tracked_mutex where only a std::mutex will do, as
-// std::unique_lock<std::mutex> and with it std::condition_variable.
+// A compiler prints this name if a tracked_mutex is given to code that takes only a std::mutex,
+// such as std::unique_lock<std::mutex> and with it std::condition_variable.
 struct use_tracked_condition_variable_and_unique_lock_of_tracked_mutex;
 
-// The standard's Lockable, beyond BasicLockable.
+// The requirements that the standard's Lockable adds to BasicLockable.
 template <class M>
 concept lockable = requires(M& m) {
   { m.try_lock() } -> std::convertible_to<bool>;
@@ -95,10 +99,10 @@ template <class M, profile_registry R>
 class tracked_mutex {
  public:
   tracked_mutex() = default;
-  // A lock with a name; `arguments` are M's.
+  // A lock with a name, which is copied if it is given at run time; `arguments` are M's.
   template <class... Arguments>
   requires std::is_constructible_v<M, Arguments...>
-  explicit constexpr tracked_mutex(const char* name, Arguments&&... arguments)
+  explicit constexpr tracked_mutex(std::string_view name, Arguments&&... arguments)
       : m_(std::forward<Arguments>(arguments)...), watch_(name) {}
   tracked_mutex(const tracked_mutex&) = delete;
   tracked_mutex& operator=(const tracked_mutex&) = delete;
@@ -238,9 +242,10 @@ class tracked_mutex {
   auto native_handle() requires requires(M& m) { m.native_handle(); }
   { return m_.native_handle(); }
 
-  // M itself, for calls that take nothing else. What locks or unlocks M directly is not recorded:
-  // its waits are no events, and no delay is charged to its unlock. A lock of this object should
-  // end in an unlock of this object, since a hold that is timed lasts until then.
+  // M itself, for calls that take nothing else. Locks and unlocks of M that do not go through this
+  // object are not recorded: their waits are no events, and no delay is charged to their unlocks. A
+  // lock of this object should end in an unlock of this object, since a hold that is timed lasts
+  // until then.
   M& underlying() noexcept { return m_; }
   const M& underlying() const noexcept { return m_; }
 
@@ -251,7 +256,7 @@ class tracked_mutex {
   operator Standard&() = delete;
 
  private:
-  // Whether it has to be guessed if somebody has the lock, because M cannot be tried.
+  // True if M cannot be tried: then it has to be guessed whether the lock is taken.
   static constexpr bool guesses = R::enabled && !instruments::lockable<M>;
   static constexpr bool shared_lockable = requires(M & m) {
     { m.try_lock_shared() } -> std::convertible_to<bool>;
@@ -277,8 +282,9 @@ class tracked_mutex {
     }
   }
 
-  // The rare ways, which take nothing but `this` along, so that the frequent ones keep nothing
-  // else. Their own frames do not show: stacks begin at their callers, which say sys::keep_frame.
+  // The slow paths. They take only `this` along, so that the fast paths keep nothing else in
+  // registers. Their own frames do not show: stacks begin at their callers, which call
+  // sys::keep_frame.
   [[gnu::noinline, gnu::cold]] void begin_hold() noexcept {
     const bool timed = watch_.begin_hold();
     if constexpr (instruments::knows_waiters<M>) {
@@ -295,7 +301,7 @@ class tracked_mutex {
     return m_.try_lock_shared() || watch_.take_late(__builtin_return_address(0), take, MayGiveUp);
   }
 
-  // Takes the lock if it is free within half a microsecond. Looking is no waiting: Go does not
+  // Takes the lock if it is free within half a microsecond. Looking is not waiting: Go does not
   // count it either, and it is shorter than going to sleep.
   bool free_in_a_moment() {
     if constexpr (instruments::knows_waiters<M>) {
@@ -326,7 +332,7 @@ class tracked_mutex {
   // False for the inner unlocks of a recursive lock.
   bool unlocks_for_good() noexcept {
     if constexpr (is_recursive<M> && R::enabled) {
-      // Zero: the unlock of a lock that is not held, which M is to deal with.
+      // If it is zero, the lock is not held, and M handles the mistake.
       if (depth_ > 0 && --depth_ > 0) return false;
     }
     if constexpr (guesses) held_.store(false, sys::relaxed);
@@ -342,18 +348,18 @@ class tracked_mutex {
       watch_;
   [[no_unique_address]] std::conditional_t<is_recursive<M> && R::enabled, unsigned, no_depth>
       depth_{};
-  // A lock that cannot be tried: whether somebody has it, more or less.
+  // Approximately whether the lock is taken, if it cannot be tried.
   [[no_unique_address]] std::conditional_t<guesses, sys::word<bool>, not_held> held_{};
 };
 
-// M's own, with a name that nobody sees. (Of a final M, the one above.)
+// M itself, with a name that is not used. (A final M takes the class above.)
 template <class M, profile_registry R>
 requires(!R::enabled && !std::is_final_v<M>) class tracked_mutex<M, R> : public M {
  public:
   tracked_mutex() = default;
   template <class... Arguments>
   requires std::is_constructible_v<M, Arguments...>
-  explicit constexpr tracked_mutex(const char*, Arguments&&... arguments)
+  explicit constexpr tracked_mutex(std::string_view, Arguments&&... arguments)
       : M(std::forward<Arguments>(arguments)...) {}
 
   M& underlying() noexcept { return *this; }

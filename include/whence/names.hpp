@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The names of the public interface, and the default arguments of its templates, which stand
-// nowhere else. For headers that name the library's types by reference or pointer: 0.02 s to
-// include. tracked_mutex<> is missing from it, whose default is std::mutex: see fwd.hpp.
+// The names of the public interface, and the default arguments of its templates, which are written
+// here only. It is for headers that name the library's types by reference or pointer, and takes
+// 0.02 s to include. It lacks tracked_mutex<>, whose default is std::mutex: see fwd.hpp.
 #ifndef WHENCE_NAMES_HPP
 #define WHENCE_NAMES_HPP
 
@@ -17,18 +17,18 @@ namespace whence::inline v1 {
 
 // ---- profiles
 
-// How a profile names its functions. brief: as pprof shows C++ by default, shop::prices, the
+// How a profile names its functions. brief: as pprof shows C++ by default, shop::prices, with the
 // mangled name beside it; templates: with template arguments; full: with parameters and results
 // too; mangled: as the linker knows them.
 enum class name_style { brief, templates, full, mangled };
 
-// What a profile says of its addresses. automatic: all that is known, and of a module without
-// symbols that nothing is, beside names of module and offset; deferred: of such a module no names
-// at all, for those who add them later to what has none; all: as if everything were known; none:
-// addresses alone.
+// What a profile says of its addresses. automatic: all that is known, and for a module without
+// symbols the names of module and offset and the statement that nothing is known; deferred: no
+// names at all for such a module, for servers that add names only to what has none; all: as if
+// everything were known; none: addresses only.
 enum class symbol_mode { automatic, deferred, all, none };
 
-// How a profile is written. Complete, because it is a default argument.
+// How a profile is written. It is complete here, because it is a default argument.
 struct write_options {
   name_style names = name_style::brief;
   symbol_mode symbols = symbol_mode::automatic;
@@ -71,7 +71,7 @@ struct null_registry {
   static constexpr bool enabled = false;
 };
 
-// Complete, because constraints look into it. The functions are defined in registry.hpp.
+// It is complete here, because constraints look into it. registry.hpp defines the functions.
 struct predefined_registry {
   static constexpr bool enabled = true;
   static profile& heap() noexcept;
@@ -100,7 +100,7 @@ using named_registry =
 
 // ---- entries of custom profiles (tracked.hpp)
 
-// Complete, because the default of `tracked` looks into it.
+// It is complete here, because a default argument of `tracked` looks into it.
 template <fixed_string Name, bool Enabled>
 struct basic_custom_profile {
   static constexpr bool enabled = Enabled;
@@ -116,17 +116,17 @@ class tracked;
 
 // ---- memory (allocator.hpp, memory_resource.hpp)
 
-namespace instruments {
 template <class T, profile_registry R, class Upstream>
-class tracking_allocator;
-}  // namespace instruments
+class basic_tracking_allocator;
 
+// Upstream itself if the registry records nothing.
 template <class T, profile_registry R = default_registry, class Upstream = std::allocator<T>>
 using tracking_allocator =
-    std::conditional_t<R::enabled, instruments::tracking_allocator<T, R, Upstream>, Upstream>;
+    std::conditional_t<R::enabled, basic_tracking_allocator<T, R, Upstream>, Upstream>;
 
 template <profile_registry R = default_registry>
-class tracking_resource;
+class basic_tracking_resource;
+using tracking_resource = basic_tracking_resource<>;
 
 // ---- locks (mutex.hpp, condition_variable.hpp)
 
@@ -137,8 +137,8 @@ class futex_mutex;
 template <class M, profile_registry R>
 class tracked_mutex;
 
-// A mutex of our own, faster than std::mutex with nothing recorded (sys/futex_mutex.hpp). In a
-// process of one thread, std::mutex is faster, because glibc leaves the atomic instructions out.
+// The library's own mutex, faster than std::mutex if nothing is recorded (sys/futex_mutex.hpp). In
+// a process of one thread, std::mutex is faster, because glibc leaves the atomic instructions out.
 template <profile_registry R = default_registry>
 using basic_mutex = tracked_mutex<sys::futex_mutex, R>;
 using mutex = basic_mutex<>;
@@ -155,7 +155,9 @@ struct no_completion;
 
 // The greatest count that a semaphore of libstdc++ can have.
 template <std::ptrdiff_t Max = 0x7fffffff, profile_registry R = default_registry>
-class tracked_counting_semaphore;
+class basic_tracked_counting_semaphore;
+template <std::ptrdiff_t Max = 0x7fffffff>
+using tracked_counting_semaphore = basic_tracked_counting_semaphore<Max>;
 using tracked_binary_semaphore = tracked_counting_semaphore<1>;
 
 template <profile_registry R = default_registry>
@@ -163,12 +165,20 @@ class basic_tracked_latch;
 using tracked_latch = basic_tracked_latch<>;
 
 template <class Completion = instruments::no_completion, profile_registry R = default_registry>
-class tracked_barrier;
+class basic_tracked_barrier;
+template <class Completion = instruments::no_completion>
+using tracked_barrier = basic_tracked_barrier<Completion>;
 
+template <class Future, profile_registry R>
+class basic_future_waits;
 template <class T, profile_registry R = default_registry>
-class tracked_future;
+class basic_tracked_future;
+template <class T>
+using tracked_future = basic_tracked_future<T>;
 template <class T, profile_registry R = default_registry>
-class tracked_shared_future;
+class basic_tracked_shared_future;
+template <class T>
+using tracked_shared_future = basic_tracked_shared_future<T>;
 
 template <profile_registry R = default_registry>
 class basic_blocking_scope;
@@ -178,7 +188,7 @@ using blocking_scope = basic_blocking_scope<>;
 
 struct thread_name;
 
-// Over std::jthread if it joins, else over std::thread.
+// It wraps std::jthread if it joins, else std::thread.
 template <bool Joins, profile_registry R>
 class basic_tracked_thread;
 using tracked_thread = basic_tracked_thread<false, default_registry>;
@@ -190,14 +200,16 @@ class labels;
 template <bool Enabled>
 class basic_scoped_labels;
 template <bool Enabled>
-class basic_scoped_labels_of;
+class basic_scoped_labels_only;
 using scoped_labels = basic_scoped_labels<!config::disabled>;
-using scoped_labels_of = basic_scoped_labels_of<!config::disabled>;
+using scoped_labels_only = basic_scoped_labels_only<!config::disabled>;
 
 // ---- coroutines (coroutine.hpp)
 
 template <class A, profile_registry R = default_registry>
-class tracked_awaitable;
+class basic_tracked_awaitable;
+template <class A>
+using tracked_awaitable = basic_tracked_awaitable<A>;
 template <class A, profile_registry R>
 struct named_awaitable;
 template <profile_registry R>

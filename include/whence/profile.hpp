@@ -8,7 +8,7 @@
 //
 //   $ go tool pprof -top heap.pb.gz
 //
-// Predefined (whence::lookup gives nullptr for a name there is none of):
+// Predefined:
 //   allocs        a sampling of all past memory allocations
 //   block         stack traces that led to blocking on synchronization primitives
 //   goroutine     stack traces of all current threads; also as "thread"
@@ -37,22 +37,22 @@
 
 namespace whence::inline v1 {
 
-// The profile of that name; nullptr where there is none.
+// The profile of that name; nullptr if no profile has it.
 profile* lookup(std::string_view name) noexcept;
 
 // Every profile, sorted by name.
 std::vector<profile*> profiles();
 
-// A custom profile, which lives as long as the process.
-// Throws: std::invalid_argument where the name is empty or in use; std::bad_alloc.
+// Makes a custom profile, which lives as long as the process.
+// Throws: std::invalid_argument if the name is empty or in use; std::bad_alloc.
 profile& new_profile(std::string name, std::string description = {});
 
 // Writes `heap` as debug 0 does. (Go: pprof.WriteHeapProfile)
 [[nodiscard]] std::error_code write_heap_profile(sink out);
 
-// Writes the `most` functions with the most of the snapshot's first sample type; the program's own
-// first: containers, and what only allocates or unlocks, count for who called them. The write's
-// error is returned.
+// Writes a table of the `most` functions that have the most of the snapshot's first sample type.
+// The program's own functions come first: containers, and functions that only allocate or unlock,
+// count for their callers. Returns the error of the write.
 [[nodiscard]] std::error_code write_top(sink out, const profile_snapshot& snapshot,
                                         std::size_t most = 10);
 

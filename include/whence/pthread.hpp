@@ -1,12 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Included in one source file of a program: every thread that it or a library starts is known as a
-// tracked_thread is: where it was made, and with which labels (<whence/thread.hpp>).
+// Include this in one source file of a program. Every thread that the program or a library starts
+// is then known as a tracked_thread is, with the stack that made it and the labels in force there
+// (<whence/thread.hpp>).
 //
 // C11's thrd_create does not go through it.
 //
-// It defines pthread_create, which the dynamic linker then takes for everybody's, and calls libc's.
-// Not for a program that is linked statically, nor with a sanitizer, which does the same.
+// It defines pthread_create, which the dynamic linker then takes for all modules, and calls libc's.
+// It is not for a program that is linked statically, nor with a sanitizer, which does the same.
 // Thread-safe; not for signal handlers.
 #ifndef WHENCE_PTHREAD_HPP
 #define WHENCE_PTHREAD_HPP

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Every page that records, for the many files of a program: they compile hardly slower than with
-// the std types. What reads the profiles (<whence/whence.hpp>, <whence/server.hpp>, ...) is for the
-// one file that does; if no module of the process has such a file, nothing is recorded, and a
-// program runs all the same.
+// the std types. The pages that read profiles (<whence/whence.hpp>, <whence/server.hpp>, ...) are
+// for the one file that reads. If no module of the process has such a file, nothing is recorded,
+// and the program runs all the same.
 #ifndef WHENCE_RECORDING_HPP
 #define WHENCE_RECORDING_HPP
 

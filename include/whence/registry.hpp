@@ -6,12 +6,12 @@
 //   whence::tracking_allocator<int, whence::named_registry<"storage">>  -> storage.heap, ...
 //   whence::tracking_allocator<int, whence::null_registry>              is std::allocator<int>
 //
-// default_registry   the predefined profiles; null_registry where WHENCE_DISABLE is defined.
-// named_registry     its own profiles under a prefix, made when first used. Price: as default.
+// default_registry   the predefined profiles; null_registry if WHENCE_DISABLE is defined.
+// named_registry     profiles of its own under a prefix, made on first use. Cost: as default.
 // null_registry      records nothing: an instrument is what it wraps, in size and machine code.
 //
-// A registry of your own is any type that meets `profile_registry` (names.hpp). One that also has
-// mutex_hold() gets a sample of how long its locks are held.
+// A registry of your own is any type that meets `profile_registry` (names.hpp). If it also has
+// mutex_hold(), it gets a sample of how long its locks are held.
 #ifndef WHENCE_REGISTRY_HPP
 #define WHENCE_REGISTRY_HPP
 

@@ -1,23 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// /debug/pprof/ by a ready server, which needs nothing but this library:
+// /debug/pprof/ by a complete server, which needs only this library:
 //
 //   const whence::server profiles;              // 127.0.0.1:6060, as long as it lives
 //   if (profiles.error()) ...                   // the port is taken
 //
 //   $ go tool pprof http://127.0.0.1:6060/debug/pprof/heap
 //
-// HTTP/1.1 and 1.0. One thread gathers requests, others, made when they are needed, answer: as many
-// as windows may be open, and 16. They are in no profile. A window is answered when it is over;
-// where the client goes away meanwhile, it ends within a tenth of a second.
+// It speaks HTTP/1.1 and 1.0. One thread receives requests, and others, made when they are needed,
+// answer: as many as windows may be open, and 16. No profile shows these threads. A window is
+// answered when it is over; if the client goes away before, it ends within a tenth of a second.
 //
-// Not by a library, because what stands in a program's memory must be bounded before anybody is
-// known to be allowed: cpp-httplib 0.11 reads heads and bodies without end first (one request of
-// 0.6 MB made 1.4 GB of it), and a client that sends a byte a second holds a thread, and the
-// program's exit. Here: 64 KiB of head, options.max_body of body, 256 connections, seconds for
-// each. (http/waiting_room.hpp, http/session.hpp, http/connection.hpp)
+// It does not use an HTTP library, because the memory that a client can take must be bounded before
+// the client is known to be allowed. cpp-httplib 0.11 first reads heads and bodies of any size (one
+// request of 0.6 MB took 1.4 GB), and a client that sends a byte a second holds a thread, and the
+// program's exit. The bounds here: 64 KiB of head, options.max_body of body, 256 connections,
+// seconds for each. (http/waiting_room.hpp, http/session.hpp, http/connection.hpp)
 //
-// Its member functions: one thread at a time. Not for signal handlers.
+// Its member functions are for one thread at a time. Not for signal handlers.
 #ifndef WHENCE_SERVER_HPP
 #define WHENCE_SERVER_HPP
 
@@ -35,23 +35,23 @@ namespace whence::inline v1 {
 
 class server {
  public:
-  // Port 0: any that is free. What the system refuses is error()'s to tell.
-  // Throws: std::invalid_argument for a host that is not this machine alone without
-  // options.allow_remote, for a port that is none, and as http::check.
+  // Port 0 takes any port that is free. error() returns what the system refused. Throws:
+  // std::invalid_argument for a host that is not this machine alone without options.allow_remote,
+  // for a port out of range, and as http::check.
   explicit server(std::string host = "127.0.0.1", int port = 6060, http::options o = {});
   ~server();
   server(const server&) = delete;
   server& operator=(const server&) = delete;
 
-  // Whether it serves.
+  // The reason for which it does not serve, or no error.
   std::error_code error() const noexcept { return error_; }
 
-  // -1: it could not be bound.
+  // The port it listens on; -1 if it could not be bound.
   int port() const noexcept { return port_; }
 
-  // Closes the port, ends all windows, and answers what is under way; a client that does not take
-  // its answer is let go after 2 seconds, one that has not asked at once. The second time it does
-  // nothing; in a child of fork it only closes what it inherited.
+  // Closes the port, ends all windows, and answers the requests that have begun. A client that does
+  // not take its response is disconnected after 2 seconds, an idle client at once. A second call
+  // does nothing; in a child of fork it only closes what the child inherited.
   void stop();
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bodies of every page that reads, for a program that compiles them once: with
-// -DWHENCE_COMPILED for each of its files, one of which includes this. CMake's whence::compiled
+// The bodies of every page that reads, for a program that compiles them once: give
+// -DWHENCE_COMPILED to each of its files, and include this in one of them. CMake's whence::compiled
 // does both.
 #ifndef WHENCE_SRC_HPP
 #define WHENCE_SRC_HPP

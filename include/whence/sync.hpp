@@ -1,18 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What else threads wait for: semaphores, latches, barriers, futures, and by blocking_scope
-// anything. Each wait shows in the profile `block`, at the call that waited; one that goes on when
-// the profile is read is counted as far as it has gone.
+// Other things that threads wait for: semaphores, latches, barriers and futures, and with
+// blocking_scope any call. Each wait shows in the profile `block`, at the call that waited; a wait
+// that goes on when the profile is read is counted as far as it has gone.
 //
-//   whence::tracked_counting_semaphore<8> slots(8, "slots");     // with the label wait=slots
-//   whence::tracked_latch started(4);
-//   whence::tracked_barrier round(4);
-//   whence::tracked_future answer = std::async(ask);             // answer.get() may wait
-//   { whence::blocking_scope reply("redis");  read(socket, ...); }
+//   whence::tracked_counting_semaphore<8> slots{"slots", 8};     // with the label wait=slots
+//   whence::tracked_latch started{"start", 4};
+//   whence::tracked_barrier<> round{"round " + std::to_string(n), 4};
+//   whence::tracked_future<int> answer{"answer", std::async(ask)};   // answer.get() may wait
+//   { whence::blocking_scope reply{"redis"};  read(socket, ...); }
 //
-// They offer what std's do. What is to be had at once is no wait and costs what it costs with std;
-// a wait costs two clock readings and a stack. With null_registry they are std's.
-// Thread-safe as those are; not for signal handlers.
+// The name comes first and may be left out; its text is copied. The classes offer what std's offer.
+// An alias template's arguments are deduced by g++, and not by clang++ 14; those of the class
+// template are deduced by both:
+//   whence::basic_tracked_barrier round{"round", 4, complete};
+//
+// A call that need not wait costs what it costs with std and is no event; a wait costs two clock
+// readings and a stack. With null_registry the classes are std's. Thread-safe as those are; not for
+// signal handlers.
 #ifndef WHENCE_SYNC_HPP
 #define WHENCE_SYNC_HPP
 
@@ -20,9 +25,11 @@
 
 #include <barrier>
 #include <cstddef>
+#include <cstdint>
 #include <future>
 #include <latch>
 #include <semaphore>
+#include <string_view>
 #include <type_traits>
 #include <utility>
 
@@ -36,12 +43,12 @@
 namespace whence::inline v1 {
 
 // ---- semaphores
-// ------------------------------------------------------------------------------------
 
 template <std::ptrdiff_t Max, profile_registry R>
-class tracked_counting_semaphore {
+class basic_tracked_counting_semaphore {
  public:
-  constexpr explicit tracked_counting_semaphore(std::ptrdiff_t desired, const char* name = nullptr)
+  constexpr explicit basic_tracked_counting_semaphore(std::ptrdiff_t desired) : s_(desired) {}
+  constexpr basic_tracked_counting_semaphore(std::string_view name, std::ptrdiff_t desired)
       : s_(desired), name_(name) {}
 
   static constexpr std::ptrdiff_t max() noexcept { return std::counting_semaphore<Max>::max(); }
@@ -86,20 +93,22 @@ class tracked_counting_semaphore {
 };
 
 template <std::ptrdiff_t Max, profile_registry R>
-requires(!R::enabled) class tracked_counting_semaphore<Max, R>
+requires(!R::enabled) class basic_tracked_counting_semaphore<Max, R>
     : public std::counting_semaphore<Max> {
  public:
-  constexpr explicit tracked_counting_semaphore(std::ptrdiff_t desired, const char* = nullptr)
+  constexpr explicit basic_tracked_counting_semaphore(std::ptrdiff_t desired)
+      : std::counting_semaphore<Max>(desired) {}
+  constexpr basic_tracked_counting_semaphore(std::string_view, std::ptrdiff_t desired)
       : std::counting_semaphore<Max>(desired) {}
 };
 
 // ---- latches and barriers
-// --------------------------------------------------------------------------
 
 template <profile_registry R>
 class basic_tracked_latch {
  public:
-  constexpr explicit basic_tracked_latch(std::ptrdiff_t expected, const char* name = nullptr)
+  constexpr explicit basic_tracked_latch(std::ptrdiff_t expected) : l_(expected) {}
+  constexpr basic_tracked_latch(std::string_view name, std::ptrdiff_t expected)
       : l_(expected), name_(name) {}
 
   static constexpr std::ptrdiff_t max() noexcept { return std::latch::max(); }
@@ -127,8 +136,8 @@ class basic_tracked_latch {
 template <profile_registry R>
 requires(!R::enabled) class basic_tracked_latch<R> : public std::latch {
  public:
-  constexpr explicit basic_tracked_latch(std::ptrdiff_t expected, const char* = nullptr)
-      : std::latch(expected) {}
+  constexpr explicit basic_tracked_latch(std::ptrdiff_t expected) : std::latch(expected) {}
+  constexpr basic_tracked_latch(std::string_view, std::ptrdiff_t expected) : std::latch(expected) {}
 };
 
 namespace instruments {
@@ -137,21 +146,21 @@ struct no_completion {
 };
 }  // namespace instruments
 
-// std::barrier cannot be asked whether a phase is over, so the last to arrive counts as a wait too,
-// of no length to speak of.
+// std::barrier cannot be asked whether a phase is over, so the last thread to arrive counts as a
+// wait too, of negligible length.
 template <class Completion, profile_registry R>
-class tracked_barrier {
+class basic_tracked_barrier {
   using barrier = std::barrier<Completion>;
 
  public:
   using arrival_token = typename barrier::arrival_token;
 
-  constexpr explicit tracked_barrier(std::ptrdiff_t expected, Completion completion = Completion(),
-                                     const char* name = nullptr)
+  constexpr explicit basic_tracked_barrier(std::ptrdiff_t expected,
+                                           Completion completion = Completion())
+      : b_(expected, std::move(completion)) {}
+  constexpr basic_tracked_barrier(std::string_view name, std::ptrdiff_t expected,
+                                  Completion completion = Completion())
       : b_(expected, std::move(completion)), name_(name) {}
-  tracked_barrier(std::ptrdiff_t expected,
-                  const char* name) requires std::is_default_constructible_v<Completion>
-      : tracked_barrier(expected, Completion(), name) {}
 
   static constexpr std::ptrdiff_t max() noexcept { return barrier::max(); }
 
@@ -172,28 +181,25 @@ class tracked_barrier {
 };
 
 template <class Completion, profile_registry R>
-requires(!R::enabled) class tracked_barrier<Completion, R> : public std::barrier<Completion> {
+requires(!R::enabled) class basic_tracked_barrier<Completion, R> : public std::barrier<Completion> {
  public:
-  constexpr explicit tracked_barrier(std::ptrdiff_t expected, Completion completion = Completion(),
-                                     const char* = nullptr)
+  constexpr explicit basic_tracked_barrier(std::ptrdiff_t expected,
+                                           Completion completion = Completion())
       : std::barrier<Completion>(expected, std::move(completion)) {}
-  tracked_barrier(std::ptrdiff_t expected,
-                  const char*) requires std::is_default_constructible_v<Completion>
-      : std::barrier<Completion>(expected, Completion()) {}
+  constexpr basic_tracked_barrier(std::string_view, std::ptrdiff_t expected,
+                                  Completion completion = Completion())
+      : std::barrier<Completion>(expected, std::move(completion)) {}
 };
 
 // ---- futures
-// ---------------------------------------------------------------------------------------
 
-namespace instruments {
-
-// Future: std::future<T> or std::shared_future<T>.
+// The waiting functions of both futures. Future: std::future<T> or std::shared_future<T>.
 template <class Future, profile_registry R>
-class future_watch {
+class basic_future_waits {
  public:
-  future_watch() noexcept = default;
-  // Implicit, so that it stands where the std one stood.
-  future_watch(Future future) noexcept : future_(std::move(future)) {}
+  basic_future_waits() noexcept = default;
+  explicit basic_future_waits(Future future, std::uint32_t labels = 0) noexcept
+      : future_(std::move(future)), labels_(labels) {}
 
   [[nodiscard]] bool valid() const noexcept { return future_.valid(); }
 
@@ -207,12 +213,12 @@ class future_watch {
     return future_.get();
   }
 
-  // A deferred function runs in here, which is no wait.
+  // A deferred function runs in here, and that is not a wait.
   void wait() const {
     if (future_.wait_for(std::chrono::seconds(0)) != std::future_status::timeout) {
       return future_.wait();
     }
-    waited(R::block(), {}, [this] {
+    instruments::waited(R::block(), labels_, [this] {
       future_.wait();
       return true;
     });
@@ -221,77 +227,110 @@ class future_watch {
   template <class Duration>
   std::future_status wait_for(const Duration& d) const {
     const std::future_status now = future_.wait_for(std::chrono::seconds(0));
-    if (now != std::future_status::timeout || is_over(d)) return now;
-    const std::future_status later = waited(R::block(), {}, [&] { return future_.wait_for(d); });
+    if (now != std::future_status::timeout || instruments::is_over(d)) return now;
+    const std::future_status later =
+        instruments::waited(R::block(), labels_, [&] { return future_.wait_for(d); });
     sys::keep_frame();
     return later;
   }
   template <class Time>
   std::future_status wait_until(const Time& t) const {
     const std::future_status now = future_.wait_for(std::chrono::seconds(0));
-    if (now != std::future_status::timeout || is_over(t)) return now;
-    const std::future_status later = waited(R::block(), {}, [&] { return future_.wait_until(t); });
+    if (now != std::future_status::timeout || instruments::is_over(t)) return now;
+    const std::future_status later =
+        instruments::waited(R::block(), labels_, [&] { return future_.wait_until(t); });
     sys::keep_frame();
     return later;
   }
 
  protected:
+  static std::uint32_t labels_of(std::string_view name) noexcept {
+    return instruments::wait_name<"wait">(name).labels();
+  }
+
   Future future_;
+  std::uint32_t labels_ = 0;  // of the name; it is a number because futures are moved and copied
 };
 
-}  // namespace instruments
-
+// Takes the place of the std::shared_future it is made from; it may have a name.
 template <class T, profile_registry R>
-class tracked_shared_future
-    : public std::conditional_t<R::enabled, instruments::future_watch<std::shared_future<T>, R>,
-                                std::shared_future<T>> {
-  using base = std::conditional_t<R::enabled, instruments::future_watch<std::shared_future<T>, R>,
-                                  std::shared_future<T>>;
+class basic_tracked_shared_future : public basic_future_waits<std::shared_future<T>, R> {
+  using base = basic_future_waits<std::shared_future<T>, R>;
 
  public:
-  tracked_shared_future() noexcept = default;
-  tracked_shared_future(std::shared_future<T> future) noexcept : base(std::move(future)) {}
-  tracked_shared_future(std::future<T>&& future) noexcept
-      : base(std::shared_future<T>(std::move(future))) {}
+  basic_tracked_shared_future() noexcept = default;
+  basic_tracked_shared_future(std::shared_future<T> future) noexcept : base(std::move(future)) {}
+  basic_tracked_shared_future(std::future<T>&& future) noexcept : base(future.share()) {}
+  basic_tracked_shared_future(std::string_view name, std::shared_future<T> future) noexcept
+      : base(std::move(future), base::labels_of(name)) {}
+  basic_tracked_shared_future(std::string_view name, std::future<T>&& future) noexcept
+      : base(future.share(), base::labels_of(name)) {}
+
+ private:
+  template <class, profile_registry>
+  friend class basic_tracked_future;
+  basic_tracked_shared_future(std::shared_future<T> future, std::uint32_t labels) noexcept
+      : base(std::move(future), labels) {}
 };
 
 template <class T, profile_registry R>
-class tracked_future
-    : public std::conditional_t<R::enabled, instruments::future_watch<std::future<T>, R>,
-                                std::future<T>> {
-  using base =
-      std::conditional_t<R::enabled, instruments::future_watch<std::future<T>, R>, std::future<T>>;
+requires(!R::enabled) class basic_tracked_shared_future<T, R> : public std::shared_future<T> {
+ public:
+  basic_tracked_shared_future() noexcept = default;
+  basic_tracked_shared_future(std::shared_future<T> future) noexcept
+      : std::shared_future<T>(std::move(future)) {}
+  basic_tracked_shared_future(std::future<T>&& future) noexcept
+      : std::shared_future<T>(std::move(future)) {}
+  basic_tracked_shared_future(std::string_view, std::shared_future<T> future) noexcept
+      : std::shared_future<T>(std::move(future)) {}
+  basic_tracked_shared_future(std::string_view, std::future<T>&& future) noexcept
+      : std::shared_future<T>(std::move(future)) {}
+};
+
+template <class T, profile_registry R>
+class basic_tracked_future : public basic_future_waits<std::future<T>, R> {
+  using base = basic_future_waits<std::future<T>, R>;
 
  public:
-  tracked_future() noexcept = default;
-  tracked_future(std::future<T> future) noexcept : base(std::move(future)) {}
+  basic_tracked_future() noexcept = default;
+  basic_tracked_future(std::future<T> future) noexcept : base(std::move(future)) {}
+  basic_tracked_future(std::string_view name, std::future<T> future) noexcept
+      : base(std::move(future), base::labels_of(name)) {}
 
-  tracked_shared_future<T, R> share() noexcept {
-    if constexpr (R::enabled) {
-      return this->future_.share();
-    } else {
-      return base::share();
-    }
+  // The shared future keeps the name.
+  basic_tracked_shared_future<T, R> share() noexcept {
+    return {this->future_.share(), this->labels_};
   }
 };
 
-// ---- anything else
-// ---------------------------------------------------------------------------------
+template <class T, profile_registry R>
+requires(!R::enabled) class basic_tracked_future<T, R> : public std::future<T> {
+ public:
+  basic_tracked_future() noexcept = default;
+  basic_tracked_future(std::future<T> future) noexcept : std::future<T>(std::move(future)) {}
+  basic_tracked_future(std::string_view, std::future<T> future) noexcept
+      : std::future<T>(std::move(future)) {}
 
-// While it lives, its thread waits: what runs inside is one wait in `block`, and waits of the
+  basic_tracked_shared_future<T, R> share() noexcept { return std::future<T>::share(); }
+};
+
+// ---- anything else
+
+// While it lives, its thread waits: everything inside is one wait in `block`, and waits of the
 // thread within it are not recorded again. Hence it must not be open while a coroutine is
-// suspended, when its thread does something else.
+// suspended, because the thread then does something else.
 template <profile_registry R>
 class [[nodiscard]] basic_blocking_scope {
  public:
-  [[nodiscard]] basic_blocking_scope() noexcept : wait_(begin(nullptr)) {}
-  [[nodiscard]] explicit basic_blocking_scope(const char* name) noexcept : wait_(begin(name)) {}
+  [[nodiscard]] basic_blocking_scope() noexcept : wait_(begin({})) {}
+  [[nodiscard]] explicit basic_blocking_scope(std::string_view name) noexcept
+      : wait_(begin(name)) {}
   ~basic_blocking_scope() { wait_.end(); }
   basic_blocking_scope(const basic_blocking_scope&) = delete;
   basic_blocking_scope& operator=(const basic_blocking_scope&) = delete;
 
  private:
-  [[gnu::noinline]] static instruments::wait begin(const char* name) noexcept {
+  [[gnu::noinline]] static instruments::wait begin(std::string_view name) noexcept {
     return {R::block(), instruments::wait_name<"wait">(name).labels(), __builtin_return_address(0)};
   }
 
@@ -303,7 +342,7 @@ requires(!R::enabled) class [[maybe_unused, nodiscard]] basic_blocking_scope<R> 
  public:
   [[nodiscard]] constexpr basic_blocking_scope() noexcept {
   }  // NOLINT(modernize-use-equals-default)
-  [[nodiscard]] constexpr explicit basic_blocking_scope(const char*) noexcept {}
+  [[nodiscard]] constexpr explicit basic_blocking_scope(std::string_view) noexcept {}
   basic_blocking_scope(const basic_blocking_scope&) = delete;
   basic_blocking_scope& operator=(const basic_blocking_scope&) = delete;
 };

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads that are known: where they were made, what they are called, for whom they work.
+// Tracked threads: they show the stack that made them, their name, and the labels they work for.
 //
 //   whence::tracked_jthread worker(whence::thread_name{"worker 3"}, [] { serve(); });
 //
@@ -8,9 +8,10 @@
 //   goroutine?debug=2                               ... [poll, 3 minutes, thread "worker 3"] ...
 //                                                   created by shop::start
 //
-// tracked_thread and tracked_jthread are std::thread and std::jthread with that, and with the
-// labels in force where they are made. join() is a wait in `block`. Threads that something else
-// makes: <whence/pthread.hpp>. A start costs 1 us more, a thread's life nothing.
+// tracked_thread and tracked_jthread are std::thread and std::jthread that know this, and inherit
+// the labels in force at the call that makes them. join() is a wait in `block`.
+// <whence/pthread.hpp> tracks the threads that other code makes. A start costs 1 us more, a running
+// thread nothing. Thread-safe as those are; not for signal handlers.
 #ifndef WHENCE_THREAD_HPP
 #define WHENCE_THREAD_HPP
 
@@ -35,7 +36,8 @@
 namespace whence::inline v1 {
 
 // Names the calling thread: in `goroutine`, as the label `thread` of its samples (over the labels
-// in force, so best where the thread begins), and, its first 15 bytes, to the system. Thread-safe.
+// in force, so call it at the begin of the thread), and to the system by its first 15 bytes.
+// Thread-safe.
 template <bool Enabled = !config::disabled>
 void set_thread_name(std::string_view name) noexcept {
   if constexpr (Enabled) {
@@ -55,7 +57,8 @@ namespace instruments {
 template <bool Joins>
 using std_thread = std::conditional_t<Joins, std::jthread, std::thread>;
 
-// What a new thread runs. Constrained, because std::jthread asks whether it takes a stop_token.
+// The function of a new thread. It is constrained, because std::jthread asks whether it takes a
+// stop_token.
 template <class F>
 struct adopted {
   birth b;
@@ -65,12 +68,12 @@ struct adopted {
   requires std::invocable<F, Arguments...>
   void operator()(Arguments&&... arguments) && {
     b.adopt();
-    // std::invoke, without the ten thousand lines of <functional>.
+    // This is std::invoke, without the ten thousand lines of <functional>.
     std::apply(std::move(f), std::forward_as_tuple(std::forward<Arguments>(arguments)...));
   }
 };
 
-// Takes a birth back unless its thread has started.
+// Cancels a birth unless its thread has started.
 class start_guard {
  public:
   explicit start_guard(birth& b) noexcept : birth_(&b) {}
@@ -105,7 +108,7 @@ class basic_tracked_thread {
   using native_handle_type = typename thread::native_handle_type;
 
   basic_tracked_thread() noexcept = default;
-  // Throws: as the standard one's.
+  // Throws: as the standard thread does.
   template <class F, class... Arguments>
   requires(!std::same_as<std::remove_cvref_t<F>, basic_tracked_thread> &&
            !std::same_as<std::remove_cvref_t<F>, thread_name>)
@@ -123,7 +126,7 @@ class basic_tracked_thread {
   friend void swap(basic_tracked_thread& a, basic_tracked_thread& b) noexcept { a.swap(b); }
 
   [[nodiscard]] bool joinable() const noexcept { return thread_.joinable(); }
-  // Throws: as the standard one's.
+  // Throws: as the standard thread does.
   void join() {
     instruments::waited(R::block(), 0, [this] {
       thread_.join();
@@ -153,7 +156,7 @@ class basic_tracked_thread {
   thread thread_;
 };
 
-// With nothing recorded: the standard one, and a name that nobody sees.
+// If nothing is recorded: the standard thread, and a name that is not used.
 template <bool Joins, profile_registry R>
 requires(!R::enabled) class basic_tracked_thread<Joins, R> : public instruments::std_thread<Joins> {
   using thread = instruments::std_thread<Joins>;

@@ -6,10 +6,10 @@
 //   class session {
 //     whence::tracked<sessions> entry_;     // as a member, or as a local variable
 //   };
-//   sessions::get().count();                // how many live now
+//   sessions::get().count();                // the number that live now
 //
-// A copy is one more entry, at the stack of the copy; a move moves the entry. An owner whose
-// constructor throws leaves none behind. Thread-safe: it may end on another thread. Never throws,
+// A copy is one more entry, at the stack of the copy; a move moves the entry. If the constructor of
+// the owner throws, the entry ends. Thread-safe: an entry may end on another thread. Never throws,
 // never allocates from the heap. Cost: one stack to begin, one atomic subtraction to end, 8 bytes.
 // With WHENCE_DISABLE it is an empty class.
 #ifndef WHENCE_TRACKED_HPP
@@ -51,7 +51,7 @@ class tracked {
   ~tracked() = default;
 
  private:
-  // A copy of one that has been moved from has no entry either.
+  // A copy of a moved-from object has no entry either.
   [[gnu::always_inline]] void copy(const tracked& other) noexcept {
     if (other.entry_.begun()) {
       entry_.begin(Profile::get());
@@ -63,8 +63,8 @@ class tracked {
   instruments::entry entry_;
 };
 
-// A disabled program is not warned that its local entries are unused: clang heeds the attribute,
-// GCC a constructor that is not defaulted.
+// A disabled program must not be warned that its local entries are unused: clang heeds the
+// attribute, GCC a constructor that is not defaulted.
 template <class Profile>
 class [[maybe_unused]] tracked<Profile, false> {
  public:

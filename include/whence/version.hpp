@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The version, once. CMake reads the three numbers from here.
+// The version, in the only place that has it: CMake reads the three numbers from here.
 #ifndef WHENCE_VERSION_HPP
 #define WHENCE_VERSION_HPP
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The whole toolkit, but for servers.
+// The whole toolkit, except the servers and the pages that need another library.
 #ifndef WHENCE_WHENCE_HPP
 #define WHENCE_WHENCE_HPP
 

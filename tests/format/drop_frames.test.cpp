@@ -71,7 +71,7 @@ const std::vector<std::string> growth{
     "operator new",
     "std::__new_allocator::allocate",
     "std::allocator_traits::allocate",
-    "whence::instruments::tracking_allocator::allocate",
+    "whence::basic_tracking_allocator::allocate",
     "std::allocator_traits::allocate",
     "std::_Vector_base::_M_allocate",
     "std::vector::_M_realloc_insert",
@@ -267,7 +267,7 @@ TEST_CASE("folded and write_top drop the frames, and JSON says which they are") 
   sink to(json);
   REQUIRE_FALSE(format::json_writer().write(to, snapshot));
   CHECK(json.find("\"name\":\"pvalloc\"") != std::string::npos);
-  CHECK(json.find("\"drop_frames\":\"whence::(v1::)?instruments::tracking_allocator(") !=
+  CHECK(json.find("\"drop_frames\":\"whence::(v1::)?basic_tracking_allocator(") !=
         std::string::npos);
   CHECK(json.find("\"hide_frames\":\"^(std|") != std::string::npos);
   std::string other;

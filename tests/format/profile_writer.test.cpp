@@ -264,6 +264,48 @@ TEST_CASE("the first error of the sink is returned, even an early one") {
   }
 }
 
+// Code that is another module's by the time the profile is finished.
+struct changing_code : tools::code {
+  const symbols::location& resolve(std::uintptr_t pc) {
+    return changed && *changed ? other.resolve(pc) : tools::code::resolve(pc);
+  }
+  const bool* changed = nullptr;
+  tools::code other{};
+};
+
+TEST_CASE("frames apart: a sample has as many locations as there are, whatever is known of them") {
+  const addresses stack{0x400010, 0x400020};
+  const auto written = [&stack](changing_code code, symbol_mode mode, bool& changed) {
+    std::string bytes;
+    sink out([&bytes](std::span<const std::byte> part) {
+      bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+      return std::error_code{};
+    });
+    format::basic_profile_writer<format::stored, changing_code> writer(
+        out, header_of(core::kind::custom, "x"), std::move(code), {.symbols = mode},
+        format::inlined_frames::apart);
+    writer.add(row_of(stack, 5));
+    changed = true;
+    CHECK_FALSE(writer.finish());
+    return bytes;
+  };
+  bool changed = false;
+  changing_code code{app()};
+  const std::string bare = written(code, symbol_mode::none, changed);
+  const std::string sample = blocks(decoded(bare), "sample").at(0);
+  CHECK(tools::count(sample, "location_id: ") == 2);
+
+  // The first address has two frames, then one.
+  changed = false;
+  code.changed = &changed;
+  code.other = app();
+  code.other.entries[0x40000f] = {{{"plugin", "plugin", "", 0}}, 0x400000};
+  const std::string text = raw(written(code, symbol_mode::automatic, changed));
+  CHECK(tools::contains(text, "          5: 1 2 3 \n"));
+  CHECK(tools::contains(text, "1: 0x40000f M=1 plugin"));
+  CHECK(tools::contains(text, "3: 0x40001f M=1 main"));
+}
+
 TEST_CASE("this program's own code has names, and its file is the first mapping") {
   const whence_tests::workshop here;
   // An address inside a function that only the symbol tables know, not the dynamic linker.

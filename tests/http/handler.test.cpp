@@ -10,6 +10,7 @@
 #include <atomic>
 #include <chrono>
 #include <cstdint>
+#include <fstream>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -267,6 +268,34 @@ TEST_CASE("symbol names addresses, also below a folder and by POST") {
                       .body = std::string((1 << 20) + 1, '0')}),
               413, "the request is too long");
   check_error(get("/debug/pprof/" + std::string(9000, 'a')), 414, "the request is too long");
+}
+
+TEST_CASE("symbol keeps nothing of what it is asked, and answers in any order") {
+  const auto address = reinterpret_cast<std::uintptr_t>(&whence::set_memory_limit);
+  const auto text = [](std::uintptr_t a) { return "0x" + whence::sys::to_hex(a); };
+  const std::string both = text(address + 1) + "+" + text(address) + "+" + text(address);
+  std::string body = get("/debug/pprof/symbol?" + both).body;
+  for (const std::string& one : {text(address) + " ", text(address + 1) + " "}) {
+    CHECK(has(body, one + "_ZN6whence2v116set_memory_limitEm\n"));
+  }
+  if (sanitized) return;
+  const auto resident = [] {
+    std::ifstream status("/proc/self/status");
+    for (std::string line; std::getline(status, line);) {
+      if (line.starts_with("RssAnon:")) return std::stol(line.substr(8));
+    }
+    return 0L;
+  };
+  const auto ask = [&](std::uintptr_t from) {
+    std::string many;
+    for (std::uintptr_t a = from; many.size() < 900'000; a += 4096) many += text(a) + "+";
+    CHECK(handle({.method = "POST", .target = "/debug/pprof/symbol", .body = many}).status == 200);
+  };
+  constexpr std::uintptr_t step = std::uintptr_t{1} << 30;
+  ask(step);
+  const long before = resident();
+  for (std::uintptr_t i = 2; i < 5; ++i) ask(i * step);
+  CHECK(resident() < before + 8192);
 }
 
 TEST_CASE("cmdline can be off") {

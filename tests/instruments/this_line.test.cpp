@@ -10,7 +10,7 @@ using namespace whence;
 
 TEST_CASE("a line is named by the last part of its file's path and its number") {
   const auto shown = [](const char* file, int line) {
-    return std::string(static_cast<const char*>(this_line(file, line)));
+    return std::string(static_cast<std::string_view>(this_line(file, line)));
   };
   CHECK(shown("/home/me/src/cache.cpp", 12) == "cache.cpp:12");
   CHECK(shown("cache.cpp", 1) == "cache.cpp:1");
@@ -24,6 +24,6 @@ TEST_CASE("a line is named by the last part of its file's path and its number") 
 }
 
 TEST_CASE("without arguments it is the line of the call") {
-  const std::string line = static_cast<const char*>(this_line());
+  const std::string line(static_cast<std::string_view>(this_line()));
   CHECK(line == "this_line.test.cpp:" + std::to_string(__LINE__ - 1));
 }

@@ -79,7 +79,7 @@ int main(int argc, char** argv) {
   recurse(30);
   whence::profile& values = whence::new_profile("app.values");
   for (std::uint64_t i = 0; i < 3; ++i) values.add(i);
-  whence::set_mutex_hold_rate(1);
+  whence::set_mutex_hold_profile_rate(1);
   whence::tracked_mutex<> plain, orders{"orders"};
   whence::tracked_mutex<std::recursive_timed_mutex> odd{"a \"b\"\n\tc"};
   contend(plain);

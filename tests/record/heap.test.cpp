@@ -53,7 +53,7 @@ TEST_CASE("a row has the allocated type: elements, nodes, but not for a resource
   const heap_rate every(1);
   const std::vector<heap_test::order, tracking_allocator<heap_test::order, own>> v(3);
   const std::list<heap_test::line, tracking_allocator<heap_test::line, own>> l(1);
-  tracking_resource<own> resource;
+  basic_tracking_resource<own> resource;
   std::pmr::vector<char> bytes(100, &resource);
   const std::multiset<std::string> expected{"", "heap_test::order",
                                             "std::_List_node<heap_test::line>"};

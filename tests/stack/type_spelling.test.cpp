@@ -36,13 +36,14 @@ TEST_CASE("a name has one spelling, from any compiler") {
 }
 
 TEST_CASE("allocators and default arguments of containers are left out of a name") {
-  CHECK(spelling_of("std::__detail::_Hash_node<std::pair<const std::__cxx11::basic_string<char, "
-                    "std::char_traits<char>, tracking_allocator<char, whence::predefined_registry, "
-                    "std::allocator<char> > >, std::vector<int, tracking_allocator<int, "
-                    "whence::predefined_registry, std::allocator<int> > > >, true>") ==
+  CHECK(spelling_of(
+            "std::__detail::_Hash_node<std::pair<const std::__cxx11::basic_string<char, "
+            "std::char_traits<char>, basic_tracking_allocator<char, whence::predefined_registry, "
+            "std::allocator<char> > >, std::vector<int, basic_tracking_allocator<int, "
+            "whence::predefined_registry, std::allocator<int> > > >, true>") ==
         "std::__detail::_Hash_node<std::pair<const std::string, std::vector<int>>, true>");
   CHECK(spelling_of("std::basic_string<char, std::char_traits<char>, "
-                    "whence::instruments::tracking_allocator<char, whence::predefined_registry, "
+                    "whence::basic_tracking_allocator<char, whence::predefined_registry, "
                     "std::allocator<char>>>") == "std::string");
   CHECK(spelling_of("std::map<int, a::b, std::less<int>, a::allocator<int>>") ==
         "std::map<int, a::b, a::allocator<int>>");

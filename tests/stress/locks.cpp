@@ -132,7 +132,7 @@ int main(int argc, char** argv) {
   ::alarm(seconds + 120);
   whence::set_block_profile_rate(1);
   whence::set_mutex_profile_fraction(1);
-  whence::set_mutex_hold_rate(1);
+  whence::set_mutex_hold_profile_rate(1);
 
   std::vector<std::thread> threads;
   for (part& p : parts) {

@@ -69,7 +69,7 @@ void knobs(random_numbers& random) {
   block_rate = new_block_rate;
 
   const std::int64_t new_hold_rate = rates[random.below(std::size(rates))];
-  const std::int64_t old_hold_rate = whence::set_mutex_hold_rate(new_hold_rate);
+  const std::int64_t old_hold_rate = whence::set_mutex_hold_profile_rate(new_hold_rate);
   MUST(hold_rate < 0 || old_hold_rate == hold_rate);
   hold_rate = new_hold_rate;
 
@@ -116,7 +116,7 @@ int child(private_locks& locks) {
   ::alarm(60);
   whence::set_block_profile_rate(1);
   whence::set_mutex_profile_fraction(1);
-  whence::set_mutex_hold_rate(1);
+  whence::set_mutex_hold_profile_rate(1);
   if (!locks.all_work()) return 2;
   if (sanitized) return 0;
   const totals before = total("block");

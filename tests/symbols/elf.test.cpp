@@ -1,8 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <elf.h>
+#include <link.h>
 
+#include <chrono>
 #include <cstddef>
 #include <cstdint>
+#include <cstring>
 #include <fstream>
 #include <iterator>
 #include <random>
@@ -166,4 +170,49 @@ TEST_CASE(
   }
   CHECK(symbols::demangle("_Znonsense") == "_Znonsense");
   CHECK(symbols::demangle("") == "");
+}
+
+TEST_CASE("thousands of labels at one place, and names that never end, take no time") {
+  const workshop shop;
+  shop.write("p.s",
+             ".text\n.globl main\nmain: ret\n.altmacro\n.macro label n\n.type l\\n, @function\n"
+             "l\\n:\n.endm\n.set i, 0\n.rept 100000\nlabel %i\n.set i, i+1\n.endr\nnop\n"
+             "next: nop\n.size next, 1\n.type next, @function\n"
+             ".section .note.GNU-stack,\"\",@progbits\n");
+  shop.run(workshop::compiler() + " -c p.s -o p");
+  const symbols::file_source file(shop.path("p").c_str());
+  const symbols::elf header(file);
+  const auto sort_start = std::chrono::steady_clock::now();
+  symbols::symbol_table table;
+  table.add(file, header);
+  table.sort();
+  CHECK(table.find(1).start == 1);
+  CHECK(table.find(1).end == 2);
+  CHECK(table.find(2).name == "next");
+  CHECK(std::chrono::steady_clock::now() - sort_start < std::chrono::seconds(2));
+
+  // A table of names without an end, which all sections' names are in.
+  constexpr std::size_t sections = 100'000;
+  constexpr std::size_t names = std::size_t{8} << 20;
+  std::vector<std::byte> bytes(sizeof(ElfW(Ehdr)) + sections * sizeof(ElfW(Shdr)) + names,
+                               std::byte{'a'});
+  ElfW(Ehdr) ehdr{};
+  std::memcpy(ehdr.e_ident, ELFMAG, SELFMAG);
+  ehdr.e_ident[EI_CLASS] = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+  ehdr.e_ident[EI_DATA] = ELFDATA2LSB;
+  ehdr.e_shoff = sizeof ehdr;
+  ehdr.e_shentsize = sizeof(ElfW(Shdr));
+  ehdr.e_shstrndx = 1;
+  std::memcpy(bytes.data(), &ehdr, sizeof ehdr);
+  std::vector<ElfW(Shdr)> headers(sections);
+  headers[0].sh_size = sections;
+  headers[1].sh_offset = bytes.size() - names;
+  headers[1].sh_size = names;
+  std::memcpy(bytes.data() + sizeof ehdr, headers.data(), sections * sizeof(ElfW(Shdr)));
+  const symbols::memory_source memory(bytes);
+  const symbols::elf endless(memory);
+  CHECK(endless.sections().size() == sections);
+  const auto find_start = std::chrono::steady_clock::now();
+  CHECK(endless.find(".symtab") == nullptr);
+  CHECK(std::chrono::steady_clock::now() - find_start < std::chrono::seconds(2));
 }

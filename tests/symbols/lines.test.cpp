@@ -3,6 +3,7 @@
 
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <sys/resource.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -283,4 +284,101 @@ TEST_CASE("memory and descriptors are released after reading") {
   for (int i = 0; i < 2; ++i) CHECK(read() > 100);
   CHECK(resident_anonymous() < before + 2048);
   CHECK(descriptors() == open_before);
+}
+
+TEST_CASE("a row of a file that no line table can have is in no file") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  shop.write("program.s", R"(
+  .text
+  .globl main
+  .type main, @function
+main:
+  ret
+.Lend:
+  .size main, .-main
+  .section .debug_abbrev,"",@progbits
+  .byte 1, 0x11, 0, 0x11, 1, 0x12, 7, 0x10, 0x17, 0, 0, 0
+  .section .debug_info,"",@progbits
+  .long 2f-1f
+1: .value 4
+  .long .debug_abbrev
+  .byte 8, 1
+  .quad main
+  .quad .Lend-main
+  .long .debug_line
+2:
+  .section .debug_line,"",@progbits
+  .long 2f-1f
+1: .value 4
+  .long 4f-3f
+3: .byte 1, 1, 1, -5, 14, 13
+  .byte 0, 1, 1, 1, 1, 0, 0, 0, 1, 0, 0, 1
+  .byte 0
+  .asciz "a.cpp"
+  .byte 0, 0, 0, 0
+4: .byte 0, 9, 2
+  .quad main
+  .byte 4
+  .uleb128 2000000
+  .byte 1, 2
+  .uleb128 .Lend-main
+  .byte 0, 1, 1
+2:
+  .section .note.GNU-stack,"",@progbits
+)");
+  shop.run(workshop::compiler() + " program.s -o program");
+  const function f = find_function(shop, "program", "main");
+  const opened file(shop.path("program"));
+  symbols::debug_lines lines(file.get(), -1, shop.path("program"));
+  const auto frames = lines.find(f.start);
+  REQUIRE(frames.size() == 1);
+  CHECK(frames[0].file.empty());
+  CHECK(frames[0].line == 1);
+}
+
+TEST_CASE("what was not found for want of a descriptor may be found another time") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  shop.write("program.cpp", two_lambdas);
+  shop.run(workshop::compiler() +
+           " -std=c++20 -O2 -g -gsplit-dwarf -c program.cpp -o program.o && " +
+           workshop::compiler() + " program.o -o program");
+  const function f = find_function(shop, "program", "main");
+  const opened file(shop.path("program"));
+  symbols::debug_lines lines(file.get(), -1, shop.path("program"));
+  CHECK_FALSE(lines.may_pass());
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  (void)lines.find(f.start);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(lines.may_pass());
+  symbols::debug_lines again(file.get(), -1, shop.path("program"));
+  CHECK(again.find(f.start).back().function == "main");
+  CHECK_FALSE(again.may_pass());
+}
+
+TEST_CASE("a supplement that DWARF 5 names is taken only if it is the one") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  build(shop, "int main() { return 0; }\n", "-O0 -g");
+  // | version 5 | a supplement itself | name | length of the id | id |
+  const auto link = [&shop](const std::string& to, bool is_one, char id) {
+    const std::string name = is_one ? "" : "other";
+    std::string bytes("\5\0", 2);
+    bytes += is_one ? '\1' : '\0';
+    bytes += name + '\0' + '\4' + std::string(4, id);
+    shop.write("link", bytes);
+    shop.run("objcopy --add-section .debug_sup=link program " + to);
+  };
+  link("module", false, 'A');
+  for (const char id : {'A', 'B'}) {
+    link("other", true, id);
+    const opened file(shop.path("module"));
+    const symbols::debug_lines lines(file.get(), -1, shop.path("module"));
+    CHECK((lines.missing().find("supplement") == std::string_view::npos) == (id == 'A'));
+  }
 }

@@ -2,7 +2,9 @@
 #include <whence/config.hpp>
 
 #include <doctest/doctest.h>
+#include <sys/resource.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdlib>
 #include <cstring>
@@ -51,13 +53,25 @@ TEST_CASE("packed symbols of a stripped program are found") {
       std::stoull(shop.run("nm program | sed -n 's/ t _ZL6hiddeni//p'"), nullptr, 16);
   const symbols::file_source source(shop.path("packed").c_str());
   std::string why;
-  const auto plain = symbols::minidebuginfo::unpack(source, symbols::elf(source), why);
+  int error = 0;
+  const auto plain = symbols::minidebuginfo::unpack(source, symbols::elf(source), why, error);
   CHECK(why.empty());
+  CHECK(error == 0);
   CHECK(name_in(plain, address) == "_ZL6hiddeni");
 
   const symbols::file_source other(shop.path("stripped").c_str());
-  CHECK(symbols::minidebuginfo::unpack(other, symbols::elf(other), why).empty());
+  CHECK(symbols::minidebuginfo::unpack(other, symbols::elf(other), why, error).empty());
   CHECK(why.empty());
+
+  rlimit before{};
+  REQUIRE(::getrlimit(RLIMIT_NOFILE, &before) == 0);
+  rlimit none = before;
+  none.rlim_cur = 0;
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  const auto nothing = symbols::minidebuginfo::unpack(source, symbols::elf(source), why, error);
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(nothing.empty());
+  CHECK(error == EMFILE);
 }
 
 TEST_CASE("damaged packed symbols are refused, for damage in any place") {
@@ -77,7 +91,8 @@ TEST_CASE("damaged packed symbols are refused, for damage in any place") {
     const auto* const bytes = reinterpret_cast<const std::byte*>(damaged.data());
     const symbols::memory_source source({bytes, damaged.size()});
     std::string why;
-    const auto plain = symbols::minidebuginfo::unpack(source, symbols::elf(source), why);
+    int error = 0;
+    const auto plain = symbols::minidebuginfo::unpack(source, symbols::elf(source), why, error);
     CAPTURE(i);
     CHECK(plain.empty() == !why.empty());
   }

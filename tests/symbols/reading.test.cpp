@@ -183,6 +183,27 @@ TEST_CASE("a hundred loaded and unloaded libraries leave nothing behind, and all
 }
 
 // A child that inherited the files of a reading would keep them for good.
+TEST_CASE("notes say what was missing when addresses were looked up") {
+  if (!config::with_libdw) return;
+  const workshop shop;
+  shop.write("p.cpp", "extern \"C\" int in_plugin() { return 1; }\n");
+  shop.run(workshop::compiler() + " -g -gsplit-dwarf -fPIC -c p.cpp -o p.o && " +
+           workshop::compiler() + " -shared p.o -o p.so && rm -f *.dwo");
+  void* const library = ::dlopen(shop.path("p.so").c_str(), RTLD_NOW);
+  REQUIRE(library != nullptr);
+  symbols::symbolizer names;
+  {
+    const symbols::symbolizer::reading open(names);
+    CHECK(names.resolve(reinterpret_cast<std::uintptr_t>(::dlsym(library, "in_plugin")))
+              .frames.back()
+              .name == "in_plugin");
+    std::string said;
+    for (const std::string& note : names.notes()) said += note + '\n';
+    CHECK(said.find(".dwo") != said.npos);
+  }
+  ::dlclose(library);
+}
+
 TEST_CASE("a child of fork inherits no reading of its parent, and finds names itself") {
   if (sanitized) return;  // its runtime's own locks do not survive such a fork
   symbols::symbolizer& names = symbols::symbolizer::instance();

@@ -31,7 +31,7 @@ struct stacks {
   unwind::trace rules{s.by_rules.data(), s.capacity};
   unwind::registers r{};
   const unwind::pc at = unwind::here(r);
-  unwind::walk<unwind::memory_in_place> w(u, r, at);
+  unwind::walk<unwind::trusted_memory> w(u, r, at);
   const auto from = reinterpret_cast<std::uintptr_t>(__builtin_return_address(0));
   const unwind::walk_end rules_end = unwind::fill_from(w, rules, from, 0);
 

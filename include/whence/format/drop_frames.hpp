@@ -38,8 +38,8 @@ struct dropped_names {
 };
 
 inline constexpr dropped_names dropped_of_memory[] = {
-    {"whence::instruments::tracking_allocator::", "allocate|allocate_at_least"},
-    {"whence::tracking_resource::", "do_allocate"},
+    {"whence::basic_tracking_allocator::", "allocate|allocate_at_least"},
+    {"whence::basic_tracking_resource::", "do_allocate"},
     {"",
      "operator new|operator new[]|malloc|calloc|realloc|reallocarray|aligned_alloc|posix_memalign|"
      "memalign|valloc|pvalloc"},

@@ -10,32 +10,14 @@
 #include <span>
 #include <vector>
 
-#include <whence/format/address_index.hpp>
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
-#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
-
-// Looks up all addresses of a snapshot in ascending order: then each module is read once, in
-// whatever order the rows need them. Throws: std::bad_alloc.
-template <class Code>
-void look_up_in_order(Code& code, const profile_snapshot& snapshot) {
-  address_index addresses;
-  for (const profile_row& row : snapshot.rows) {
-    for (std::size_t i = 0; i < row.stack.size(); ++i) {
-      const std::uintptr_t address = lookup_address(row, i);
-      if (!core::is_pseudo(address)) addresses.id(address);
-    }
-  }
-  std::vector<std::uintptr_t> sorted = addresses.addresses();
-  sys::sort(sorted, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
-  for (const std::uintptr_t address : sorted) (void)code.resolve(address);
-}
 
 // Calls visit(const symbols::frame&, bool inlined) at least once.
 template <class Visit>

@@ -30,6 +30,9 @@ class process_code {
     return names_.resolve(lookup_pc);
   }
 
+  // See symbolizer.
+  std::string function_at(std::uintptr_t pc) const { return names_.function_at(pc); }
+
   // The address to write for one of a stack: where its code is now, if it is loaded.
   std::uintptr_t place_of(std::uintptr_t address) const { return names_.place_of(address); }
 

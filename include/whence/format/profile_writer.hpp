@@ -182,7 +182,7 @@ class basic_profile_writer {
     if (inlined_ != inlined_frames::apart) return ids_.push_back(id);
     if (id > first_ids_.size()) {
       first_ids_.push_back(next_id_);
-      next_id_ += static_cast<std::uint32_t>(frames_of(address).size());
+      next_id_ += static_cast<std::uint32_t>(sys::most<std::size_t>(frames_of(address).size(), 1));
     }
     const std::uint32_t first = first_ids_[id - 1];
     const std::uint32_t end = id < first_ids_.size() ? first_ids_[id] : next_id_;
@@ -225,13 +225,20 @@ class basic_profile_writer {
     for (std::size_t n = 0; n < places.size(); ++n) {
       const std::uint64_t mapping = mappings.id(places[n]);
       const std::span<const symbols::frame> frames = frames_of(addresses_.addresses()[n]);
-      const std::size_t step =
-          inlined_ == inlined_frames::apart ? 1 : sys::most<std::size_t>(frames.size(), 1);
-      for (std::size_t i = 0; i == 0 || i < frames.size(); i += step) {
-        write_location(++id, mapping, places[n],
-                       known.is_deferred(mapping, frames)
-                           ? std::span<const symbols::frame>{}
-                           : frames.subspan(i, sys::least(step, frames.size() - i)));
+      const auto write = [&](std::span<const symbols::frame> shown) {
+        write_location(
+            ++id, mapping, places[n],
+            known.is_deferred(mapping, frames) ? std::span<const symbols::frame>{} : shown);
+      };
+      if (inlined_ == inlined_frames::together) {
+        write(frames);
+        continue;
+      }
+      // As many as samples already have: a module that was loaded since may have changed them.
+      const std::uint32_t end = n + 1 < first_ids_.size() ? first_ids_[n + 1] : next_id_;
+      const std::uint32_t count = end - first_ids_[n];
+      for (std::size_t i = 0; i < count; ++i) {
+        write(frames.subspan(sys::least(i, frames.size()), i < frames.size() ? 1 : 0));
       }
     }
   }
@@ -363,11 +370,32 @@ class basic_profile_writer {
 
 using profile_writer = basic_profile_writer<>;
 
-// Writes a whole snapshot and finishes the sink.
+// Looks all addresses of a snapshot up, by address: then each module is read once, however the rows
+// go back and forth between them. Throws: std::bad_alloc.
+template <class Code>
+void look_up_in_order(Code& code, const profile_snapshot& snapshot) {
+  address_index addresses;
+  for (const profile_row& row : snapshot.rows) {
+    for (std::size_t i = 0; i < row.stack.size(); ++i) {
+      const std::uintptr_t address = lookup_address(row, i);
+      if (!core::is_pseudo(address)) addresses.id(address);
+    }
+  }
+  std::vector<std::uintptr_t> sorted = addresses.addresses();
+  sys::sort(sorted, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
+  for (const std::uintptr_t address : sorted) (void)code.resolve(address);
+}
+
+// Writes a whole snapshot and finishes the sink. Throws: std::bad_alloc.
 [[nodiscard]] inline std::error_code write_proto(
     sink& out, const profile_snapshot& snapshot, write_options options = {},
     inlined_frames inlined = inlined_frames::together) {
-  profile_writer writer(out, snapshot.header, {}, options, inlined);
+  const process_code code;
+  // Else the writer does it, when it has all rows.
+  if (inlined == inlined_frames::apart && options.symbols != symbol_mode::none) {
+    look_up_in_order(code, snapshot);
+  }
+  profile_writer writer(out, snapshot.header, code, options, inlined);
   for (const profile_row& row : snapshot.rows) writer.add(row);
   return writer.finish();
 }

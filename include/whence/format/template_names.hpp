@@ -6,30 +6,45 @@
 #ifndef WHENCE_FORMAT_TEMPLATE_NAMES_HPP
 #define WHENCE_FORMAT_TEMPLATE_NAMES_HPP
 
+#include <cstdint>
 #include <string>
 #include <string_view>
-#include <unordered_map>
+#include <utility>
+#include <vector>
 
 #include <whence/symbols/function_name.hpp>
 #include <whence/symbols/symbolizer.hpp>
+#include <whence/sys/flat_index.hpp>
+#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::format {
 
 class template_names {
  public:
-  // Empty if it equals the short name. Valid as long as this object. Throws: std::bad_alloc.
+  // Empty if it equals the short name. Valid until the next call. Throws: std::bad_alloc.
   std::string_view of(const symbols::frame& f) {
     // The symbolizer's texts are unique and stay, so their addresses identify functions.
-    const auto [known, is_new] = names_.try_emplace(f.system_name.data());
-    if (is_new) {
-      known->second = symbols::name_of(f.system_name, name_style::templates);
-      if (known->second.size() <= f.name.size()) known->second.clear();
+    const char* const place = f.system_name.data();
+    const std::uint64_t hash = sys::spread(reinterpret_cast<std::uintptr_t>(place));
+    std::uint32_t at = index_.find(hash, [&](std::uint32_t i) { return all_[i].place == place; });
+    if (at == sys::flat_index::none) {
+      at = static_cast<std::uint32_t>(all_.size());
+      std::string name = symbols::name_of(f.system_name, name_style::templates);
+      if (name.size() <= f.name.size()) name.clear();
+      all_.push_back({place, std::move(name)});
+      index_.insert(hash, at);
     }
-    return known->second;
+    return all_[at].name;
   }
 
  private:
-  std::unordered_map<const char*, std::string> names_;
+  struct known {
+    const char* place;
+    std::string name;
+  };
+
+  std::vector<known> all_;
+  sys::flat_index index_;
 };
 
 }  // namespace whence::inline v1::format

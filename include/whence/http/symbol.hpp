@@ -18,12 +18,13 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <whence/format/process_code.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/profile/pseudo_frames.hpp>
-#include <whence/symbols/function_name.hpp>
 #include <whence/symbols/symbolizer.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::http {
 
@@ -44,26 +45,29 @@ inline std::uintptr_t to_address(std::string_view text) {
 // The function that holds the address, not one inlined into it: the client expects one name.
 inline std::string name_of(const format::process_code& code, std::uintptr_t address) {
   if (core::is_pseudo(address)) return core::pseudo_name(address);
-  const symbols::frame& function = code.resolve(address).frames.back();
-  // [module+0x123] and [unknown] are placeholders, not names.
-  if (symbols::is_placeholder(function.name)) return {};
-  // The symbol of a C function's clone has a suffix that pprof does not know.
-  const bool is_mangled = function.system_name.starts_with("_Z");
-  return format::clean(is_mangled ? function.system_name : function.name);
+  return format::clean(code.function_at(address));
 }
 
-// Returns nullopt if the text would be longer than `most`.
+// Returns nullopt if the text would be longer than `most`. The addresses are looked up in ascending
+// order, so that each module is read once.
 inline std::optional<std::string> names_of(std::string_view addresses, std::size_t most) {
-  const format::process_code code;
-  std::string text = "num_symbols: 1\n";
-  while (!addresses.empty() && text.size() <= most) {
+  std::vector<std::uintptr_t> asked;
+  while (!addresses.empty()) {
     const std::string_view one = addresses.substr(0, addresses.find('+'));
     addresses.remove_prefix(one.size() < addresses.size() ? one.size() + 1 : one.size());
-    const std::uintptr_t address = to_address(one);
-    const std::string name = address == 0 ? std::string{} : name_of(code, address);
-    if (!name.empty()) format::append(text, format::hex{address}, " ", name, "\n");
+    if (const std::uintptr_t address = to_address(one); address != 0) asked.push_back(address);
   }
-  return text.size() <= most ? std::optional(std::move(text)) : std::nullopt;
+  sys::sort(asked, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
+  const format::process_code code;
+  std::string text = "num_symbols: 1\n";
+  std::string name;
+  std::uintptr_t before = 0;
+  for (const std::uintptr_t address : asked) {
+    if (std::exchange(before, address) != address) name = name_of(code, address);
+    if (!name.empty()) format::append(text, format::hex{address}, " ", name, "\n");
+    if (text.size() > most) return std::nullopt;
+  }
+  return text;
 }
 
 }  // namespace whence::inline v1::http

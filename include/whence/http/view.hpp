@@ -96,7 +96,6 @@ class view {
     return "invalid value for \"sample_type\" - the profile has no such type";
   }
 
-  form shown_as() const noexcept { return form_; }
   long debug() const noexcept { return debug_; }
   bool has_labels() const noexcept { return !labels_.empty(); }
   core::below_zero negative() const noexcept { return negative_; }

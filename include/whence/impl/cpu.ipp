@@ -49,7 +49,8 @@ WHENCE_FUNCTION std::error_code cpu_session::write_to(sink out, write_options op
 
 namespace samplers {
 
-// What start_cpu_profile began. By a function, because another module may be the one to stop it.
+// The profile that start_cpu_profile began. A function pointer ends it, because another module may
+// be the one that stops it.
 struct running_profile {
   running_profile(sink to, cpu_options options) : out(std::move(to)), session(options) {}
 

@@ -30,7 +30,7 @@ namespace whence::inline v1::http {
 
 WHENCE_FUNCTION window_slot::window_slot(int most) {
   std::atomic<int>& open = of_process<std::atomic<int>>();
-  // One that is refused must not take the last place, not even for a moment.
+  // A window that is refused must not take the last place, not even for a moment.
   int now = open.load();
   while (now < most && open_ == nullptr) {
     if (open.compare_exchange_weak(now, now + 1)) open_ = &open;
@@ -65,7 +65,7 @@ WHENCE_FUNCTION void operation::drop_body() {
 
 WHENCE_FUNCTION response operation::finish() {
   if (window_ == nullptr) return std::move(ready_);
-  const window_slot over(std::move(slot_));  // the client may take its time
+  const window_slot over(std::move(slot_));  // a slow client must not hold the place
   response result;
   const std::error_code error = sys::as_error([&] {
     result = window_->finish();

@@ -81,7 +81,7 @@ WHENCE_FUNCTION profile& new_profile(std::string name, std::string description) 
 
 namespace core {
 
-// And coroutines. 0 of these where there is no memory.
+// Counts threads and coroutines. If there is no memory, coroutines count as 0.
 inline std::size_t count_threads() noexcept {
   std::size_t coroutines = 0;
   const process_state* const s = root.load(std::memory_order_acquire);
@@ -109,7 +109,7 @@ WHENCE_FUNCTION std::size_t profile::count() const noexcept {
 
 namespace core {
 
-// As profile.proto, whatever has buckets.
+// Writes a profile that has buckets as profile.proto.
 inline std::error_code write_rows(process_state& s, const profile& p, sink& out,
                                   write_options options = {}) {
   format::profile_writer writer(out, header_of(p, s), {}, options);
@@ -117,7 +117,7 @@ inline std::error_code write_rows(process_state& s, const profile& p, sink& out,
   return writer.finish();
 }
 
-// Of `goroutine`. Throws: std::bad_alloc.
+// The stacks that `goroutine` shows. Throws: std::bad_alloc.
 inline thread_dump dump_threads(process_state& s, const profile& p, const void* caller,
                                 samplers::thread_dumper::detail how) {
   samplers::thread_dumper* const dumper = samplers::thread_dumper::get(s);
@@ -150,7 +150,7 @@ inline std::error_code write_threads(process_state& s, const profile& p, sink& o
   switch (core::insert_value(*s, value, b)) {
     case core::insertion::done:
       return;
-    case core::insertion::full:  // remove could never find it, so it does not stay
+    case core::insertion::full:  // remove could never find it, so it is taken back
       b->add(core::live_counter, -1);
       s->losses.count(stack::loss::untracked_live);
       return;
@@ -171,7 +171,7 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
   return true;
 }
 
-// Not inlined: the calling thread's own stack in `goroutine` begins at the caller.
+// Not inlined, because the calling thread's own stack in `goroutine` begins at the caller.
 [[gnu::noinline]] WHENCE_FUNCTION profile_snapshot profile::snapshot() const {
   profile_snapshot result;
   core::process_state* const s = core::state();
@@ -201,8 +201,8 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
                    : core::write_rows(*s, *this, out, options);
 }
 
-// Not by write_to, so that a program that writes nothing else has neither the dumper of threads nor
-// the writers of text.
+// It does not call write_to, so that a program that writes nothing else contains neither the dumper
+// of threads nor the writers of text.
 WHENCE_FUNCTION std::error_code write_heap_profile(sink out) {
   core::process_state* const s = core::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bodies of server.hpp: its parts, and who hands a request to whom.
+// The bodies of server.hpp: its parts, and the way of a request through them.
 #ifndef WHENCE_IMPL_SERVER_IPP
 #define WHENCE_IMPL_SERVER_IPP
 
@@ -51,7 +51,7 @@ struct server::parts {
 
   std::error_code error() const noexcept { return socket.error() ? socket.error() : room.error(); }
 
-  // 0, or the system's error.
+  // Returns 0, or the system's error.
   int start() noexcept {
     const auto gather = [](void* self) {
       const http::own_thread_scope ours;
@@ -62,7 +62,7 @@ struct server::parts {
 
   void hand_over(http::waiting_room::guest g) {
     pool.submit([this, g = std::move(g)]() mutable {
-      // Where there is no memory, the client is let go.
+      // If there is no memory, the client is disconnected.
       (void)sys::as_error([&] {
         http::session(*g, options, room.is_ending()).serve();
         if (g->at() != http::connection::stage::closed) room.take_back(std::move(g));
@@ -106,7 +106,7 @@ WHENCE_FUNCTION void server::stop() {
   if (process_ != ::getpid()) {
     parts_->socket.close();
     parts_->room.close_inherited();
-    (void)parts_.release();  // its threads are the parent's
+    (void)parts_.release();  // its threads belong to the parent
     return;
   }
   parts_.reset();

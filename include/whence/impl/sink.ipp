@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The bodies of format/sink.hpp: where bytes go, and how each of these says that they did not.
+// The bodies of format/sink.hpp: the destinations of bytes, and how each of them reports a failure.
 #ifndef WHENCE_IMPL_SINK_IPP
 #define WHENCE_IMPL_SINK_IPP
 
@@ -29,7 +29,7 @@ namespace format {
 class stream_target final : public target {
  public:
   explicit stream_target(std::ostream& out) : out_(out) {}
-  // good(), not fail(): a stream at its end of file writes nothing and need not say so.
+  // It asks good(), not fail(): a stream at its end of file writes nothing and need not say so.
   std::error_code write(std::span<const std::byte> bytes) override {
     if (out_.good()) {
       out_.write(reinterpret_cast<const char*>(bytes.data()),
@@ -61,7 +61,7 @@ class string_target final : public target {
   std::string& out_;
 };
 
-// An interrupted write is returned here: stdio then has dropped what it had buffered.
+// An interrupted write is returned from here, because stdio has then dropped its buffer.
 class stdio_target final : public target {
  public:
   explicit stdio_target(std::FILE* out) : out_(out) {}
@@ -118,7 +118,7 @@ WHENCE_FUNCTION sink::sink(fd out) : target_(new format::fd_target(out.number)) 
 WHENCE_FUNCTION sink::sink(const char* path)
     : target_(new format::file_target(path == nullptr ? "" : path)) {}
 
-// A template, but a private one, which no other file calls.
+// The template may be defined here, because it is private and no other file calls it.
 template <class F>
 std::error_code sink::run(F&& f) {
   if (!error_ && target_ == nullptr) {

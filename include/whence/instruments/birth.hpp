@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a thread takes along from the one that makes it: the stack of its creation, which counts in
+// What a thread inherits from the thread that makes it: the stack of its creation, which counts in
 // `threadcreate` while the thread lives, the labels in force there, and a name.
 //
 //   creating thread:   birth b(profile, name, caller);   start it;   b.cancel() if it did not start
 //   new thread:        b.adopt();                        its end takes it out of the profile
 //
-// A few words, to be copied like one. Thread-safe; not for signal handlers.
+// It consists of a few words, and is copied as one. Thread-safe; not for signal handlers.
 #ifndef WHENCE_INSTRUMENTS_BIRTH_HPP
 #define WHENCE_INSTRUMENTS_BIRTH_HPP
 
@@ -39,7 +39,7 @@ struct system_name {
 struct birth_words {
   void* created = nullptr;  // a bucket of threadcreate
   std::uint32_t labels = 0;
-  std::uint32_t name = 0;  // a set of the label `thread` alone; 0: none
+  std::uint32_t name = 0;  // a set of the label `thread` alone; 0: no name
 };
 
 class birth {
@@ -54,7 +54,7 @@ class birth {
     if (const recorder* const r = recorder_here()) r->cancel_birth(words_);
   }
 
-  // In the new thread.
+  // The new thread calls this.
   void adopt() noexcept {
     name_.give_to_this_thread();
     if (const recorder* const r = recorder_here()) r->adopt_birth(words_);

@@ -2,16 +2,16 @@
 //
 // Decides which allocations are sampled: a Poisson process over the bytes allocated, so that an
 // allocation of S bytes is sampled with probability 1 - exp(-S/R), R the mean number of bytes
-// between samples, whatever came before it. (Go: runtime/malloc.go, fastexprand; tcmalloc:
-// sampler.h.)
+// between samples, independent of all allocations before it. (Go: runtime/malloc.go, fastexprand;
+// tcmalloc: sampler.h.)
 //
 //   a thread draws             D = floor(-R ln(U)),  U uniform in (0, 1]       record/draw.hpp
 //   and samples an allocation  when the bytes since the draw exceed D;  then it draws again.
 //
 // The countdown is one thread-local word, constant-initialized and trivial, so that reaching it
-// costs nothing; zero at first, which is below every floor: the first allocation of a thread makes
-// its first draw. Cost of an allocation that is not sampled: 4 instructions (x86-64). A lock counts
-// its holds by itself (lock_watch.hpp).
+// costs nothing. It begins at zero, which is below every floor, so the first allocation of a thread
+// makes its first draw. Cost of an allocation that is not sampled: 4 instructions (x86-64). A lock
+// counts its holds by itself (lock_watch.hpp).
 #ifndef WHENCE_INSTRUMENTS_COUNTDOWN_HPP
 #define WHENCE_INSTRUMENTS_COUNTDOWN_HPP
 
@@ -32,16 +32,17 @@ struct heap_sampler {
 };
 WHENCE_THREAD_LOCAL heap_sampler own_heap_sampler{};
 
-// True: ask `due` whether this allocation is sampled.
+// If it is true, `due` decides whether this allocation is sampled.
 [[gnu::always_inline]] inline bool countdown(std::size_t bytes) noexcept {
   own_heap_sampler.remaining -= static_cast<std::int64_t>(bytes);
-  // Keeps load, subtraction and store one instruction: the comparison reads the result again.
+  // The fence keeps load, subtraction and store one instruction: the comparison reads the result
+  // again.
   sys::compiler_fence();
   return own_heap_sampler.remaining < here.hot.floor.load(sys::relaxed);
 }
 
-// Of an allocation already counted down: the rate it is sampled at, or 0. Hidden: the countdown is
-// this module's.
+// Returns the rate at which an allocation that is already counted down is sampled, or 0. It is
+// hidden, because the countdown is this module's.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline std::int64_t due(
     std::size_t bytes) noexcept {
   if (const recorder* const r = recorder_here()) return r->due(own_heap_sampler, bytes);

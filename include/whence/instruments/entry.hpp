@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One entry in a custom profile that knows the counter it is counted by: what RAII entries are made
-// of. Its end is one atomic subtraction, with no map to look in.
+// One entry in a custom profile that remembers the counter in which it is counted. RAII entries are
+// made of it. Its end is one atomic subtraction, without a search in a map.
 //
 // Thread-safe: an entry may end on another thread. Never allocates from the heap, never throws.
 #ifndef WHENCE_INSTRUMENTS_ENTRY_HPP
@@ -29,15 +29,15 @@ class entry {
   }
   ~entry() { end(); }
 
-  // Ends the entry if it has begun, and begins one at the stack of the caller. An event that is
-  // lost leaves it without one.
+  // Ends the entry if it has begun, and begins one at the stack of the caller. If the event is
+  // lost, there is no entry.
   [[gnu::noinline]] void begin(profile& p) noexcept {
     end();
     const recorder* const r = recorder_here();
     if (r != nullptr) counted_ = r->begin_entry(p, __builtin_return_address(0));
   }
 
-  // Release: a reader that sees the end counted sees the begin counted too.
+  // The order is release, so that a reader that sees the end counted sees the begin counted too.
   void end() noexcept {
     if (counted_ != nullptr) counted_->fetch_sub(1, sys::release);
     counted_ = nullptr;

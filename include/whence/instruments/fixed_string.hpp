@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What can be done with a string that is a template argument.
+// Operations on a string that is a template argument.
 #ifndef WHENCE_INSTRUMENTS_FIXED_STRING_HPP
 #define WHENCE_INSTRUMENTS_FIXED_STRING_HPP
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every allocator of ours does with a sampled block: count it at its stack, remember it by
-// address, and count its end there too (record/heap.hpp).
+// The work of every tracking allocator on a sampled block: it counts the block at its stack,
+// remembers it by address, and counts its end at the same stack (record/heap.hpp).
 //
-// A free finds out that its block is sampled by alignment, if the block could be aligned to a page
-// (a tagged block, see tag.hpp), then by a filter, then by the live map, which decides.
+// A free finds out that its block is sampled first by alignment, if the block could be aligned to a
+// page (a tagged block, see tag.hpp), then by a filter, then by the live map, which decides.
 #ifndef WHENCE_INSTRUMENTS_HEAP_HPP
 #define WHENCE_INSTRUMENTS_HEAP_HPP
 
@@ -17,7 +17,8 @@
 
 namespace whence::inline v1::instruments {
 
-// Where a sampled block lies in what upstream gave: `shift` bytes in, or as it is.
+// The offset of a sampled block in the memory from upstream is `shift` bytes, or this value if the
+// block was not moved.
 inline constexpr std::uint16_t untagged = 0xffff;
 
 struct ended_block {
@@ -32,9 +33,10 @@ template <class R>
   return r == nullptr ? ended_block{} : r->end_block(R::heap(), block, bytes);
 }
 
-// Records a block sampled at `rate`. False: its end cannot be seen, so it must not be handed out
-// shifted. `type`: the name of what it is for, read only during the call; nullptr: not known.
-// Requires: `due` returned the rate; `caller` as for the recorder.
+// Records a block sampled at `rate`. If it returns false, the end of the block cannot be seen, so
+// the block must not be handed out shifted. `type` names the type that the block is for, and is
+// read only during the call; nullptr if the type is not known. Requires: `due` returned the rate;
+// `caller` as for the recorder.
 template <class R>
 [[gnu::noinline, gnu::cold]] bool record_block(const void* block, std::size_t bytes,
                                                std::int64_t rate, std::uint16_t shift,
@@ -43,7 +45,7 @@ template <class R>
   return r != nullptr && r->record_block(R::heap(), block, bytes, rate, shift, caller, type);
 }
 
-// True: ask `end_block`. Cost of a free that is not sampled: 3 instructions (x86-64).
+// If it is true, `end_block` decides. Cost of a free that is not sampled: 3 instructions (x86-64).
 [[gnu::always_inline]] inline bool may_be_sampled(const void* block) noexcept {
   return (reinterpret_cast<std::uintptr_t>(block) & here.hot.free_mask.load(sys::relaxed)) == 0;
 }

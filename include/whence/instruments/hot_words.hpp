@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The words that fast paths read: one set in each executable or plugin that includes this library,
+// The words that fast paths read. Each executable or plugin that includes this library has one set,
 // so that they are reached without an indirection.
 //
 //   allocate    remaining -= bytes;  if (remaining < floor)          the slow path
@@ -8,11 +8,11 @@
 //
 // A thread's countdown is `floor` plus the bytes that are left. A new rate raises the floor by more
 // than any countdown holds (`epoch`), which sends every thread to its slow path at its next
-// allocation: that is how a change of rate takes effect at once without touching other threads.
+// allocation. So a change of rate takes effect at once, without touching other threads.
 //
-// free_mask is zero until the module has looked for a recorder: every deallocation then goes the
-// slow way. After that it is `tagged_only` as long as every sampled block is aligned to a page, and
-// `look_at_all` from the first moment one may not be.
+// free_mask is zero until the module has looked for a recorder: every deallocation then takes the
+// slow path. After that it is `tagged_only` as long as every sampled block is aligned to a page,
+// and `look_at_all` from the first moment a sampled block may not be.
 #ifndef WHENCE_INSTRUMENTS_HOT_WORDS_HPP
 #define WHENCE_INSTRUMENTS_HOT_WORDS_HPP
 
@@ -26,7 +26,7 @@ namespace whence::inline v1::core {
 inline constexpr std::size_t tag_alignment = 4096;
 // Aligning a sampled block costs a page: at this rate, a sixteenth of the memory allocated.
 inline constexpr std::int64_t smallest_tagging_rate = 64 * 1024;
-// More is not counted, as no such request succeeds: the countdown must not wrap.
+// Larger requests are not counted, because none of them succeeds and the countdown must not wrap.
 inline constexpr std::size_t largest_counted = std::size_t{1} << 46;
 inline constexpr std::int64_t epoch = std::int64_t{1} << 40;  // caps a countdown at 1 TiB
 

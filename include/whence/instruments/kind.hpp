@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kinds of profiles, as far as recording pages tell them apart. What each is made of:
-// profile/kinds.hpp.
+// The kinds of profiles, as far as recording pages distinguish them. profile/kinds.hpp says what
+// each consists of.
 #ifndef WHENCE_INSTRUMENTS_KIND_HPP
 #define WHENCE_INSTRUMENTS_KIND_HPP
 
@@ -22,14 +22,14 @@ enum class kind : unsigned char {
 
 inline constexpr int kind_count = 10;
 
-// The names that programs look them up by. Those of cpu and wall are for sessions alone; a custom
-// profile has a name of its own.
+// The names by which programs look them up. The names of cpu and wall are for sessions alone; a
+// custom profile has a name of its own.
 inline constexpr const char* kind_names[kind_count] = {
     "allocs",     "block",        "goroutine", "heap", "mutex",
     "mutex_hold", "threadcreate", "cpu",       "wall", ""};
 
-// Whether a custom profile may not have this name: it is empty, a predefined one's, or "thread", by
-// which `goroutine` is found too.
+// True if a custom profile may not have this name, because it is empty, is the name of a predefined
+// profile, or is "thread", by which `goroutine` is found too.
 constexpr bool is_predefined(const char* name) noexcept {
   const auto equal = [name](const char* other) {
     int i = 0;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a running program may set, and what each is at the start.
+// The settings that a running program may change, and their values at the start.
 #ifndef WHENCE_INSTRUMENTS_KNOB_HPP
 #define WHENCE_INSTRUMENTS_KNOB_HPP
 
@@ -27,7 +27,7 @@ constexpr std::int64_t default_of(knob k) noexcept {
   return knob_defaults[static_cast<int>(k)];
 }
 
-// The value before. If no module of the process reads, nothing is set.
+// Returns the value before. If no module of the process reads, nothing is set.
 inline std::int64_t set(knob k, std::int64_t value) noexcept {
   const recorder* const r = recorder_here();
   return r == nullptr ? default_of(k) : r->set(k, value);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A label, what a program may say as its value, and the labels of a set as they are read.
+// A label, the values that a program may give it, and the labels of a set as they are read.
 #ifndef WHENCE_INSTRUMENTS_LABEL_HPP
 #define WHENCE_INSTRUMENTS_LABEL_HPP
 
@@ -19,8 +19,8 @@ struct label {
   friend bool operator==(const label&, const label&) = default;
 };
 
-// An integer that is meant as a number. A character or a truth value has other names than its
-// number.
+// An integer type whose values are numbers. Characters and truth values are excluded, because their
+// values mean something else.
 template <class T>
 concept label_number = std::is_integral_v<T> && !std::same_as<T, bool> && !std::same_as<T, char> &&
                        !std::same_as<T, wchar_t> && !std::same_as<T, char8_t> &&
@@ -42,7 +42,7 @@ class label_value {
       : size_(n < 0 ? 0 - static_cast<std::uint64_t>(n) : static_cast<std::uint64_t>(n)),
         kind_(n < 0 ? kind::below_zero : kind::number) {}
 
-  // A number is written to `room`.
+  // If it is a number, its digits are written to `room`.
   std::string_view text(digits& room) const noexcept {
     if (kind_ == kind::text) return {text_, size_};
     std::size_t at = sizeof room;

@@ -1,22 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What stands beside a lock and sees who waits for it, who makes others wait, and for how long it
-// is held. It takes and releases the lock through the functions it is given, whatever kind of lock
-// that is and however it is shared.
+// The part beside a lock that sees which threads wait for it, which thread makes them wait, and for
+// how long it is held. It takes and releases the lock through the functions it is given, whatever
+// kind of lock that is and however it is shared.
 //
 //   taken at once    count down to the next hold that is timed         2 instructions
 //   taken late       one wait (wait.hpp), in the lock's queue          `block`, at the taker
 //   released         if others waited: charge, release, then record    `mutex`, at the release
 //                    if the hold is timed: the same                    `mutex_hold`, there too
 //
-// The stack of a release is taken after it, so that the lock is never held a moment longer for it;
-// by then the lock may be gone, and nothing of this object is touched. Never throws of its own.
-// `caller` is as the recorder wants it.
+// The stack of a release is taken after it, so that the lock is never held a moment longer for it.
+// The lock may be destroyed by then, and nothing of this object is touched. It throws only what the
+// given functions throw. `caller` is as the recorder wants it.
 #ifndef WHENCE_INSTRUMENTS_LOCK_WATCH_HPP
 #define WHENCE_INSTRUMENTS_LOCK_WATCH_HPP
 
 #include <concepts>
 #include <cstdint>
+#include <string_view>
 
 #include <whence/instruments/lock_words.hpp>
 #include <whence/instruments/recorder.hpp>
@@ -30,12 +31,12 @@ template <class R>
 class lock_watch {
  public:
   constexpr lock_watch() noexcept = default;
-  constexpr explicit lock_watch(const char* name) noexcept : words_(name) {}
+  constexpr explicit lock_watch(std::string_view name) noexcept : words_(name) {}
 
-  // True if this hold may be one to time. Requires: the caller holds the lock, alone. The count is
-  // the lock's own, because one of the thread's, in another cache line, costs 2 ns more between the
-  // atomic instructions of a lock and its unlock; and it is compared with nothing but zero, so that
-  // a new rate reaches a lock when its count has run out.
+  // True if this hold may have to be timed. Requires: the caller holds the lock, alone. The count
+  // belongs to the lock, because a count of the thread, in another cache line, costs 2 ns more
+  // between the atomic instructions of a lock and its unlock. It is compared only with zero, so
+  // that a new rate reaches a lock when its count has run out.
   [[gnu::always_inline]] bool hold_is_due() noexcept {
     if constexpr (times_holds) {
       return --words_.holds_left < 0;
@@ -44,18 +45,18 @@ class lock_watch {
     }
   }
 
-  // Draws anew, and times this hold if it is one to time: true if it is. Requires: as above.
+  // Draws anew, and times this hold if its turn has come: true if so. Requires: as above.
   bool begin_hold() noexcept {
     if (const recorder* const r = recorder_here()) return r->begin_hold(words_);
     words_.holds_left = lock_words::look_again;
     return false;
   }
 
-  // Requires: the caller holds the lock. Inlined, so that what is noted is the taker's.
+  // Requires: the caller holds the lock. Inlined, so that pc and sp are the taker's.
   [[gnu::always_inline]] void note_holder() noexcept { words_.holder.note(); }
 
-  // Takes the lock, which another thread holds. `take` returns false if it gave up, which it does
-  // only if it `may_give_up`.
+  // Takes the lock, which another thread holds. `take` returns false if it gave up, which it may do
+  // only if `may_give_up` is true.
   template <class Take>
   bool take_late(const void* caller, Take take, bool may_give_up) {
     wait w(R::block(), 0, caller, &words_, may_give_up);
@@ -87,10 +88,10 @@ class lock_watch {
   lock_words words_;
 };
 
-// The same for a registry that records nothing.
+// The variant for a registry that records nothing.
 struct no_watch {
   constexpr no_watch() noexcept = default;
-  constexpr explicit no_watch(const char*) noexcept {}
+  constexpr explicit no_watch(std::string_view) noexcept {}
   static constexpr bool hold_is_due() noexcept { return false; }
   static constexpr void note_holder() noexcept {}
   static constexpr bool begin_hold() noexcept { return false; }

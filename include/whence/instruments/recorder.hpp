@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The seam between what records and what reads. A file that records compiles its fast paths and,
-// behind them, calls through one table of functions; what the table points to (record/) comes into
+// The seam between recording and reading code. A file that records compiles its fast paths and,
+// behind them, calls through one table of functions. The functions of the table (record/) come into
 // the process with the file that reads profiles.
 //
 //   a recording file                         the module that reads, first in the process
@@ -9,10 +9,10 @@
 //   here.used, or nothing yet  ───────────>  recorder::due, record_block, begin_wait, ...
 //
 // Each module has a module_link, found by a note (sys/elf_note.hpp). The module that has the code
-// and comes first in link-map order serves them all, and stays loaded for good: when it is ready,
-// it writes its table and the hot words into every link; a module that is loaded later reads them
-// from another's link, before its other constructors run. If no module of the process reads,
-// nothing is recorded: a slow path then costs a call and three loads.
+// and comes first in link-map order serves all modules, and stays loaded for good. When it is
+// ready, it writes its table and the hot words into every link; a module that is loaded later reads
+// them from another module's link, before its other constructors run. If no module of the process
+// reads, nothing is recorded: a slow path then costs a call and three loads.
 #ifndef WHENCE_INSTRUMENTS_RECORDER_HPP
 #define WHENCE_INSTRUMENTS_RECORDER_HPP
 
@@ -31,9 +31,9 @@
 #include <whence/sys/elf_note.hpp>
 #include <whence/sys/word.hpp>
 
-// Bumped whenever the layout of module_link, of recorder, or of anything that they hand over
-// changes, and with every change of process_state: modules that disagree do not share.
-#define WHENCE_LAYOUT 13
+// Raised whenever the layout of module_link, of recorder, or of anything that they hand over
+// changes, and with every change of process_state: modules with different numbers do not share.
+#define WHENCE_LAYOUT 14
 
 namespace whence::inline v1 {
 
@@ -57,13 +57,15 @@ struct birth_words;
 struct thread_words;
 enum class knob : int;
 
-// All are thread-safe and allocate nothing from the heap; none is for signal handlers. `caller`, as
-// unwind::capture: the return address of a function still active, at whose caller the stack begins.
+// All functions are thread-safe and allocate nothing from the heap; none of them may be called in a
+// signal handler. `caller` is as for unwind::capture: the return address of a function still
+// active, at whose caller the stack begins.
 struct recorder {
-  // What the module that has the table does before its other code runs (profile/attach.hpp).
+  // Called in the module that has the table, before its other code runs (profile/attach.hpp).
   void (*prepare)() noexcept;
 
-  // Profiles by kind and by name, made if there is none: always one, to be recorded into.
+  // Profiles by kind and by name, made if they do not exist. There is always a result to record
+  // into.
   profile& (*predefined)(core::kind) noexcept;
   profile& (*find_or_make)(const char* name, core::kind, profile* shown) noexcept;
 
@@ -73,11 +75,12 @@ struct recorder {
                        std::uint16_t shift, const void* caller, const char* type) noexcept;
   ended_block (*end_block)(profile& heap, const void* block, std::size_t bytes) noexcept;
 
-  // Entries of custom profiles: where one is counted; nullptr if the event is lost.
+  // Entries of custom profiles: the counter of the entry; nullptr if the event is lost.
   sys::word<std::int64_t>* (*begin_entry)(profile&, const void* caller) noexcept;
 
-  // Waits (record/wait.hpp). A wait that has begun is ended once, by one of the other two.
-  std::uint32_t (*name_wait)(const char* key, const char* name) noexcept;
+  // Waits (record/wait.hpp). A wait that has begun is ended once, by end_wait or by abandon_wait. A
+  // name is copied.
+  std::uint32_t (*name_wait)(const char* key, const char* name, std::size_t size) noexcept;
   void (*begin_wait)(wait_room&, profile& block, std::uint32_t labels, const void* caller,
                      lock_words*, bool may_give_up) noexcept;
   void (*end_wait)(wait_room&, bool gained) noexcept;
@@ -95,13 +98,14 @@ struct recorder {
   void (*cancel_birth)(birth_words&) noexcept;
   void (*adopt_birth)(birth_words&) noexcept;
   void (*name_thread)(const char* name, std::size_t length) noexcept;
-  thread_words* (*this_thread)(bool make) noexcept;  // nullptr: it has none, or no memory for one
-  // `pairs`: of std::string_view. Throws: std::length_error.
+  thread_words* (*this_thread)(bool make) noexcept;  // nullptr: it has no record
+  // `pairs`: an array of stack::label_pair. Throws: std::length_error.
   std::uint32_t (*intern_labels)(const void* pairs, std::size_t count);
   std::uint32_t (*merge_labels)(std::uint32_t below, std::uint32_t above) noexcept;
   stack::label_list (*labels_of)(std::uint32_t) noexcept;
 
-  // Coroutines (record/suspension.hpp). `counted`, `block`: nullptr, or where they are counted.
+  // Coroutines (record/suspension.hpp). `counted` and `block`: the profiles in which they are
+  // counted, or nullptr.
   core::coroutine_record* (*begin_coroutine)(profile* counted, const void* caller) noexcept;
   void (*end_coroutine)(core::coroutine_record&) noexcept;
   void (*suspend)(core::coroutine_record&, std::uintptr_t pc, core::suspended, profile* block,
@@ -109,7 +113,7 @@ struct recorder {
   void (*resume)(core::coroutine_record&, bool suspended) noexcept;
   void (*await)(core::coroutine_record& callee, core::coroutine_record& caller) noexcept;
 
-  // Settings (record/knobs.hpp): the value before.
+  // Settings (record/knobs.hpp); returns the value before.
   std::int64_t (*set)(knob, std::int64_t) noexcept;
 };
 
@@ -126,25 +130,26 @@ struct module_link {
   core::hot_words hot;
   sys::word<const recorder*> used{nullptr};        // the table of the process
   sys::word<void (*)() noexcept> attach{nullptr};  // if this module has the code: gets it ready
-  // Pulls the bodies out of their archive if they are compiled once, even for a program or plugin
-  // of recording files alone.
+  // The reference pulls the bodies out of their archive if they are compiled once, even for a
+  // program or plugin that consists of recording files.
   const recorder* const pulled = config::compiled ? &core::recording : nullptr;
   sys::word<const recorder*> own{nullptr};  // this module's table, whether or not it is used
   sys::word<bool> looked{false};            // in other modules' links
 };
 
-// Each module's own: hidden, as is every function that is about it, because the dynamic linker may
-// choose another module's copy of any that is not. The assembler name is what the note refers to.
+// Each module has its own. It is hidden, as is every function that works on it, because the dynamic
+// linker may choose another module's copy of any symbol that is not. The note refers to the
+// assembler name.
 #if WHENCE_RECORDS
 [[gnu::visibility("hidden"), gnu::used]] inline constinit module_link here asm("whence_link"){};
 WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
 #else
-// A program that disables its instruments may read all the same (record/recording.hpp).
+// A program that disables its instruments may still read (record/recording.hpp).
 [[gnu::visibility("hidden")]] inline constinit module_link here asm("whence_link"){};
 #endif
 
-// Looks for a table in other modules' links, and copies the hot words that go with it. Under the
-// loader's lock, under which they are written, so that what is copied belongs together.
+// Looks for a table in other modules' links, and copies the hot words that go with it. It runs
+// under the loader's lock, under which they are written, so that what is copied belongs together.
 [[gnu::visibility("hidden")]] inline int copy_from(dl_phdr_info* module, std::size_t,
                                                    void* attach) noexcept {
   const sys::elf_note note = sys::find_note("whence1", *module);
@@ -165,7 +170,8 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
     here.hot.floor.store(other.hot.floor.load(sys::relaxed), sys::release);
     return 1;
   }
-  // The executable has the code, and had no use for it yet. It stays, so it may be called later.
+  // The executable has the code, and has not used it yet. It is never unloaded, so its function may
+  // be called later.
   if (*module->dlpi_name == '\0') {
     *static_cast<void (**)() noexcept>(attach) = other.attach.load(sys::acquire);
   }
@@ -179,10 +185,10 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
   here.looked.store(true, sys::release);
 }
 
-// Before any other code of the module runs: at the start of the program or inside dlopen, where the
-// loader's lock, which must not be taken while another thread may fork, is in use anyway. What is
-// compiled once comes from an archive of position-independent code, which has no place in an
-// executable's .preinit_array: so its preparation is begun here, too.
+// Runs before any other code of the module, at the start of the program or inside dlopen: the
+// loader's lock, which must not be taken while another thread may fork, is held then anyway. Code
+// that is compiled once comes from an archive of position-independent code, which has no place in
+// an executable's .preinit_array, so its preparation begins here, too.
 [[gnu::visibility("hidden")]] inline void begin_module() noexcept {
   if constexpr (config::compiled) core::recording.prepare();
   if (!here.looked.load(sys::relaxed)) look_for_recorder();
@@ -206,29 +212,29 @@ find_recorder() noexcept {
   }
   const recorder* const used = here.used.load(sys::acquire);
   if (used == nullptr) {
-    // Nothing is sampled in this process, unless a table came just now, and its mask with it.
+    // Nothing is sampled in this process, unless a table and its mask came just now.
     std::uintptr_t mask = core::not_looked;
     here.hot.free_mask.compare_exchange_strong(mask, core::tagged_only, sys::relaxed);
   }
   return used;
 }
 
-// The process's table; nullptr if no module reads, or there is no memory.
+// The table of the process; nullptr if no module reads, or there is no memory.
 [[gnu::visibility("hidden")]] inline const recorder* recorder_here() noexcept {
-  // Acquire pairs with publish_root: what the table's functions work on is ready.
+  // Acquire pairs with publish_root: the data of the table's functions is ready.
   const recorder* const used = here.used.load(sys::acquire);
   return used != nullptr ? used : find_recorder();
 }
 
-// For those who only want a profile to name: if there is no memory for the process's profiles, the
-// module's own table has one that is never listed.
+// The table for callers that only need a profile to name. If there is no memory for the process's
+// profiles, the module's own table has a profile that is never listed.
 [[gnu::visibility("hidden")]] inline const recorder* recorder_of_profiles() noexcept {
   const recorder* const used = recorder_here();
   return used != nullptr ? used : here.own.load(sys::acquire);
 }
 
-// What a registry names if nothing records: zeros, which the functions of a table that comes later
-// take for a profile without rows (profile/profile.hpp).
+// The profile of a registry if nothing records: zeros, which the functions of a table that comes
+// later take for a profile without rows (profile/profile.hpp).
 inline constexpr std::size_t no_profile_bytes = 256;
 [[gnu::visibility("hidden")]] inline profile& no_profile() noexcept {
   alignas(16) static constinit unsigned char place[no_profile_bytes]{};

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A lock as a condition variable sees it: from its release to the moment the variable takes it back
-// is one wait. Taking it back may be a wait too, but that is the lock's own. (The stack is taken
-// when the user's lock is free, but while the variable's inner one is held.)
+// A lock as a condition variable sees it. The time from its release to the moment the variable
+// takes it back is one wait. Taking it back may be a wait too, but that is an event of the lock.
+// (The stack is taken when the user's lock is free, but while the inner lock of the variable is
+// held.)
 #ifndef WHENCE_INSTRUMENTS_RELOCKING_HPP
 #define WHENCE_INSTRUMENTS_RELOCKING_HPP
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a translation unit was compiled with, left in a section whose words are compared in the
-// module that reads (profile/settings.hpp). Cost: 4 bytes.
+// The settings of a translation unit, left in a section whose words the module that reads compares
+// (profile/settings.hpp). Cost: 4 bytes.
 #ifndef WHENCE_INSTRUMENTS_SETTINGS_WORD_HPP
 #define WHENCE_INSTRUMENTS_SETTINGS_WORD_HPP
 
@@ -9,11 +9,10 @@
 
 namespace whence::inline v1::core {
 
-// Says that the unit may only record: then what counts of its settings are those that change
-// layouts.
+// Marks a unit that may only record. Of its settings, only those that change layouts are compared.
 inline constexpr unsigned of_recording_unit = 1U << 31;
 
-// One for each translation unit, hence static.
+// It is static, because each translation unit has one.
 [[gnu::section("whence_settings"), gnu::used,
   gnu::retain]] static const unsigned settings_of_this_unit =
     config::settings_word | of_recording_unit;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A tracked coroutine, and one suspension of it, from just before it can be resumed until it is.
-// What is kept of them: record/suspension.hpp.
+// record/suspension.hpp has the data that is kept of them.
 //
 // Thread-safe as a coroutine is: one thread at a time. Not for signal handlers. Never allocates
 // from the heap, never throws.
@@ -15,7 +15,7 @@
 
 namespace whence::inline v1::instruments {
 
-// A record that is held.
+// Owns the record of a coroutine.
 class coroutine_life {
  public:
   coroutine_life() noexcept = default;
@@ -25,7 +25,7 @@ class coroutine_life {
   coroutine_life(const coroutine_life&) = delete;
   coroutine_life& operator=(const coroutine_life&) = delete;
 
-  // nullptr if it is not tracked: before begin, and if there was no memory (counted so).
+  // nullptr if it is not tracked: before begin, and if there was no memory (which is counted).
   core::coroutine_record* record() const noexcept { return record_; }
 
   // Requires: both have records.
@@ -33,18 +33,18 @@ class coroutine_life {
     recorder_->await(*record_, *caller.record_);
   }
 
-  // For a suspension of it. Requires: it has a record.
+  // The recorder for its suspensions. Requires: it has a record.
   const recorder& recorded_by() const noexcept { return *recorder_; }
 
-  // Counted in `p`, if it is given, at the stack that begins at the frame that returns to `caller`.
-  // Requires: as the recorder.
+  // Begins the record, counted in `p`, if that is given, at the stack that begins at the frame that
+  // returns to `caller`. Requires: as the recorder.
   void begin(profile* p, const void* caller) noexcept {
     recorder_ = recorder_here();
     if (recorder_ != nullptr) record_ = recorder_->begin_coroutine(p, caller);
   }
 
  private:
-  // Kept, because code of a module that does not know it yet may end the coroutine.
+  // It is kept, because code of a module that has not found the recorder yet may end the coroutine.
   const recorder* recorder_ = nullptr;
   core::coroutine_record* record_ = nullptr;
 };
@@ -52,7 +52,7 @@ class coroutine_life {
 class suspension {
  public:
   suspension() noexcept = default;
-  // The coroutine is destroyed where it is: it has waited until now.
+  // The coroutine is destroyed while it is suspended: it has waited until now.
   ~suspension() { end(); }
   suspension(const suspension&) = delete;
   suspension& operator=(const suspension&) = delete;
@@ -66,10 +66,10 @@ class suspension {
     recorder_->suspend(*record_, pc, how, block, labels);
   }
 
-  // Its coroutine goes on.
+  // The coroutine is resumed.
   void end() noexcept { leave(true); }
 
-  // It did not suspend after all: that was no wait, though a profile may have shown it.
+  // It did not suspend after all: that was not a wait, though a profile may have shown one.
   void cancel() noexcept { leave(false); }
 
  private:

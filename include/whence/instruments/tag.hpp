@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A tagged block: one asked for larger than needed and handed out at its first page boundary, so
-// that its address tells that it may be sampled.
+// A tagged block is asked for larger than needed and handed out at its first page boundary, so that
+// its address tells that it may be sampled.
 //
 //   upstream's:  |<- shift ->|<------ handed out: n objects ------>| rest of the slack |
 //                            ^ multiple of 4096
 //
-// Alignment alone is no proof (an allocator hands out page-aligned blocks of its own accord), hence
-// the filter and the live map behind it; without them one allocator's free lists made it 8x slower.
+// Alignment alone is no proof (an allocator also hands out page-aligned blocks of its own accord),
+// hence the filter and the live map behind it. Without them the free lists of one allocator made it
+// 8x slower.
 #ifndef WHENCE_INSTRUMENTS_TAG_HPP
 #define WHENCE_INSTRUMENTS_TAG_HPP
 
@@ -38,7 +39,7 @@ tagged_block<T> try_tag(Ask ask) {
   try {
     begin = reinterpret_cast<std::uintptr_t>(ask());
   } catch (const std::bad_alloc&) {
-    return {};  // the plain request is yet to be tried, and throws for itself
+    return {};  // the plain request follows, and throws by itself
   }
 #else
   begin = reinterpret_cast<std::uintptr_t>(ask());

@@ -1,19 +1,21 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The file and the line that say it, as the name of a lock or of another thing to wait for:
+// The file and the line of the expression, as the name of a lock or of another thing to wait for:
 //
 //   whence::tracked_mutex<> m{whence::this_line()};   // with the label lock=cache.cpp:12
 //
-// In the initializer of a member it is the line of the constructor, or of the class if the compiler
-// makes that.
+// If it is in the initializer of a member, it is the line of the constructor, or of the class if
+// the compiler makes the constructor.
 #ifndef WHENCE_INSTRUMENTS_THIS_LINE_HPP
 #define WHENCE_INSTRUMENTS_THIS_LINE_HPP
+
+#include <string_view>
 
 namespace whence::inline v1::instruments {
 
 class this_line {
  public:
-  // (std::source_location has no names in it with clang++ 14.)
+  // (The defaults do not use std::source_location, which has no names in it with clang++ 14.)
   explicit this_line(const char* file = __builtin_FILE(), int line = __builtin_LINE()) noexcept {
     char digits[10];
     int count = 0;
@@ -37,10 +39,10 @@ class this_line {
   this_line& operator=(const this_line&) = delete;
 
   // The text lives as long as this object. Instruments copy a name that is given at run time.
-  operator const char*() const noexcept { return text_; }
+  operator std::string_view() const noexcept { return text_; }
 
  private:
-  static constexpr int longest_name = 255;  // of a file, in every file system of Linux
+  static constexpr int longest_name = 255;  // the longest name of a file on Linux
 
   char text_[longest_name + sizeof ":1234567890"];
 };

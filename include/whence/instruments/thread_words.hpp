@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What recording pages read and write of a thread's record (profile/thread_records.hpp), and how
-// they reach it: each module remembers the record of a thread in a word of its own.
+// The words of a thread's record that recording pages read and write (profile/thread_records.hpp),
+// and the way to them: each module remembers the record of a thread in a word of its own.
 //
-// A record is given back when its thread ends, and may be another's when destructors of the same
-// thread run afterwards: hence it says whose it is.
+// A record is given back when its thread ends, and may belong to another thread when destructors of
+// the same thread run afterwards. Hence it says which thread owns it.
 #ifndef WHENCE_INSTRUMENTS_THREAD_WORDS_HPP
 #define WHENCE_INSTRUMENTS_THREAD_WORDS_HPP
 
@@ -35,7 +35,7 @@ inline bool is_of_this_thread(const thread_words& words) noexcept {
   return words.owner.load(sys::relaxed) == sys::thread_pointer();
 }
 
-// Of the calling thread; nullptr if nothing records, or there is no memory.
+// The words of the calling thread; nullptr if nothing records, or there is no memory.
 [[gnu::visibility("hidden")]] inline thread_words* this_thread() noexcept {
   thread_words* const known = own_thread_words;
   return known != nullptr && is_of_this_thread(*known) ? known : take_thread_words();

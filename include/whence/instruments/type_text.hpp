@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The name of a type as a constant text, without RTTI: what the compiler says of a function's
-// template argument, less what it says around it.
+// The name of a type as a constant text, without RTTI: it is cut out of what the compiler says of a
+// function's template argument.
 //
 //   g++       constexpr ...::signature_text ...::signature() [with T = shop::order]
 //   clang++   ...::signature_text ...::signature() [T = shop::order]
 //
-// Only the name gets into the object file. The compilers spell some names differently; that is made
-// good where the text is kept (stack/type_names.hpp), so that nothing is done for it here.
+// Only the name gets into the object file. The compilers spell some names differently, which
+// stack/type_names.hpp corrects when it keeps the text, so that nothing is done for it here.
 #ifndef WHENCE_INSTRUMENTS_TYPE_TEXT_HPP
 #define WHENCE_INSTRUMENTS_TYPE_TEXT_HPP
 
@@ -17,7 +17,7 @@
 
 namespace whence::inline v1::instruments {
 
-// A longer one is cut, and ends in three dots: a file has one for each type.
+// A longer name is cut, and ends in three dots, because a file has one for each type.
 inline constexpr std::size_t longest_type_text = 511;
 
 struct signature_text {
@@ -30,12 +30,12 @@ constexpr signature_text signature() noexcept {
   return {__PRETTY_FUNCTION__, sizeof __PRETTY_FUNCTION__ - 1};
 }
 
-// Hidden: GCC makes a template's static member unique in the process, and a plugin that has one is
-// never unloaded.
+// Hidden, because GCC makes a template's static member unique in the process, and a plugin that has
+// such a member is never unloaded.
 template <class T>
 struct [[gnu::visibility("hidden")]] type_text {
-  // Where the name begins, and its length, in the signature. However long that is, few characters
-  // are looked at.
+  // The offset and the length of the name in the signature. However long the signature is, few
+  // characters are looked at.
   struct place {
     std::size_t begin;
     std::size_t size;

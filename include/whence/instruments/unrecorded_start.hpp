@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How whence::pthread_create (<whence/pthread.hpp>) is told to pass over a thread.
+// Tells pthread_create of <whence/pthread.hpp> not to record a thread.
 #ifndef WHENCE_INSTRUMENTS_UNRECORDED_START_HPP
 #define WHENCE_INSTRUMENTS_UNRECORDED_START_HPP
 
@@ -9,7 +9,8 @@
 
 namespace whence::inline v1::instruments {
 
-// While it lives, the threads that the calling thread starts are recorded already, or are ours.
+// While it lives, the threads that the calling thread starts are recorded already, or belong to the
+// library.
 class unrecorded_start {
  public:
   unrecorded_start() noexcept : words_(this_thread()) { set(true); }

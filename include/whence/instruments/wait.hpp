@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One wait of the calling thread, from its begin to its end: an event of the profile `block`,
-// charged to the stack at which it began. How it is counted: record/wait.hpp.
+// charged to the stack at which it began. record/wait.hpp counts it.
 //
 // Never allocates from the heap, never throws. Cost: two clock readings and a stack.
 #ifndef WHENCE_INSTRUMENTS_WAIT_HPP
@@ -37,7 +37,7 @@ class wait {
   }
 
   // Begins at the stack that begins at the frame returning to `caller`, in the queue of `lock` if
-  // that is what the thread waits for. Requires: none goes on; `caller` as for the recorder.
+  // that is what the thread waits for. Requires: no wait goes on; `caller` as for the recorder.
   void begin(profile& block, std::uint32_t labels, const void* caller, lock_words* lock = nullptr,
              bool may_give_up = false) noexcept {
     recorder_ = recorder_here();
@@ -58,7 +58,7 @@ class wait {
 };
 
 // True if a time-out, a duration or a point in time, leaves no time to wait: then an attempt that
-// fails is no wait.
+// fails is not a wait.
 template <class Time>
 bool is_over(const Time& t) {
   if constexpr (requires { typename Time::clock; }) {
@@ -68,8 +68,8 @@ bool is_over(const Time& t) {
   }
 }
 
-// Runs `sleep`, which may take a while and returns something, as one wait. The stack begins at the
-// caller, which says sys::keep_frame after it.
+// Runs `sleep`, which may take a while and returns a value, as one wait. The stack begins at the
+// caller, which calls sys::keep_frame after it.
 template <class Sleep>
 [[gnu::noinline, gnu::cold]] auto waited(profile& block, std::uint32_t labels, Sleep sleep) {
   wait w(block, labels, __builtin_return_address(0));

@@ -1,14 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The name a lock or another thing to wait for was given, as a label of its events.
+// The name of a lock, or of another thing that threads wait for, as a label of its events.
 //
-// A name given at run time is copied; one in a constant expression is a literal, and is copied when
-// its first event needs it, so that a named lock can be constant-initialized. If no module of the
-// process reads profiles when a name is given at run time, the name is lost.
+// A name given at run time is copied, so its text may be made on the spot. A name in a constant
+// expression is a literal, and is copied when its first event needs it, so that a named lock can be
+// constant-initialized. If no module of the process reads profiles when a name is given at run
+// time, the name is lost.
 #ifndef WHENCE_INSTRUMENTS_WAIT_NAME_HPP
 #define WHENCE_INSTRUMENTS_WAIT_NAME_HPP
 
 #include <cstdint>
+#include <string_view>
 
 #include <whence/instruments/fixed_string.hpp>
 #include <whence/instruments/recorder.hpp>
@@ -20,9 +22,10 @@ template <fixed_string Key>
 class wait_name {
  public:
   constexpr wait_name() noexcept = default;
-  // nullptr and "" are no name.
-  constexpr explicit wait_name(const char* name) noexcept
-      : name_(name != nullptr && *name != '\0' ? name : nullptr) {
+  // An empty text is no name.
+  constexpr explicit wait_name(std::string_view name) noexcept
+      : name_(name.empty() ? nullptr : name.data()),
+        size_(static_cast<std::uint32_t>(name.size())) {
     if (!__builtin_is_constant_evaluated() && name_ != nullptr) {
       intern();
       name_ = nullptr;  // the caller's text may go away
@@ -41,12 +44,13 @@ class wait_name {
   [[gnu::noinline, gnu::cold]] std::uint32_t intern() const noexcept {
     const recorder* const r = recorder_here();
     if (r == nullptr) return 0;
-    const std::uint32_t id = r->name_wait(Key.text, name_);
+    const std::uint32_t id = r->name_wait(Key.text, name_, size_);
     labels_.store(id, sys::relaxed);
     return id;
   }
 
   const char* name_ = nullptr;
+  std::uint32_t size_ = 0;
   mutable sys::word<std::uint32_t> labels_{0};
 };
 

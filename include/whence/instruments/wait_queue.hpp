@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who waits for one lock, in one word: how many threads, and since when all together. From it an
-// unlocker learns how long others have waited because of it, each nanosecond of each thread once:
+// The waiters of one lock in one word: how many threads, and since when all together. It tells an
+// unlocker how long other threads have waited because of it, each nanosecond of each thread once:
 //
 //   n threads wait since s1 ... sn      pending(t) = (t - s1) + ... + (t - sn) = n t - S
 //   a thread begins to wait             n + 1, S + now
-//   it gets the lock                    n - 1, S - its clock       its wake-up is charged to nobody
+//   it gets the lock                    n - 1, S - its clock       its wake-up is not charged
 //   it gives up                         n - 1, S - now             what it waited stays pending
 //   an unlock is charged pending(t)     S = n t                    all clocks are set to t
 //
@@ -21,8 +21,8 @@
 // of all, take and release the lock over and over. Those releases are not charged one by one: after
 // a charge the queue rests until a thread has gained the lock or a moment (sys/cycles.hpp) is over.
 //
-// A charge reads the word first and the clock after it, and changes nothing for threads that have
-// come meanwhile: so S never counts a time that nobody waited, in whatever order unlockers of a
+// A charge reads the word first and the clock after it, and leaves threads that have come meanwhile
+// unchanged. So S never counts a time in which no thread waited, in whatever order unlockers of a
 // shared lock overlap.
 //
 // Thread-safe, lock-free.
@@ -43,10 +43,10 @@ class wait_queue {
 
   constexpr wait_queue() noexcept = default;
 
-  // Nobody waits, nothing is pending, no hold is timed: what an unlock asks.
+  // True if no thread waits, nothing is pending and no hold is timed. Every unlock asks this.
   bool idle() const noexcept { return word_.load(sys::relaxed) == 0; }
 
-  // False, and nothing is changed, where too many wait already.
+  // False, and nothing is changed, if too many wait already.
   bool enter(std::int64_t now_ns) noexcept {
     std::uint64_t before = word_.load(sys::relaxed);
     do {
@@ -64,20 +64,20 @@ class wait_queue {
     if ((before & handed_over) != 0) word_.fetch_and(~handed_over, sys::relaxed);
   }
 
-  // A thread that entered waits no longer, and has not got the lock.
+  // A thread that entered stops waiting without the lock.
   void give_up(std::int64_t now_ns) noexcept {
     word_.fetch_sub(waiter(ticks(now_ns)), sys::relaxed);
   }
 
-  // Whether a thread was charged just now, and those who wait have not had the time to come.
+  // True if a thread was charged just now, and the waiters have not had the time to come.
   bool resting() const noexcept {
     const std::uint64_t word = word_.load(sys::relaxed);
     return (word & handed_over) != 0 && count(word) > 0 &&
            now_in_cycles() - handover_.load(sys::relaxed) < sys::moment_in_cycles();
   }
 
-  // What an unlock at this moment is charged, in nanoseconds; `clock` tells the time in them.
-  // Requires: the lock is held.
+  // Returns the nanoseconds that an unlock at this moment is charged; `clock` tells the time in
+  // nanoseconds. Requires: the lock is held.
   template <class Clock>
   std::int64_t charge(Clock clock) noexcept {
     std::uint64_t before = word_.load(sys::relaxed);
@@ -85,14 +85,15 @@ class wait_queue {
       if ((before & ~holding) == 0) return 0;
       const std::int64_t now = ticks(clock());
       const std::uint64_t all = count(before) * static_cast<std::uint64_t>(now);
-      // Of 48 bits the upper one is the sign: a thread may give up between two readings.
+      // The top one of the 48 bits is the sign: a thread may give up between two readings.
       const auto pending =
           static_cast<std::int64_t>((all - (before >> sum_shift)) << sum_shift) >> sum_shift;
       const std::uint64_t charged = pending > 0 ? static_cast<std::uint64_t>(pending) : 0;
-      // Of nobody nothing is left.
+      // With no waiters left, clear the sum.
       const std::uint64_t after =
           count(before) > 0 ? (before | handed_over) + (charged << sum_shift) : before & holding;
-      // Before the word: a thread that gains meanwhile must not take for uncharged what is charged.
+      // This comes before the word changes: a thread that gains the lock meanwhile must not take
+      // charged time for uncharged.
       if (count(before) > 0) raise_charged(now);
       if (word_.compare_exchange_strong(before, after, sys::relaxed)) {
         handover_.store(now_in_cycles(), sys::relaxed);
@@ -101,19 +102,19 @@ class wait_queue {
     }
   }
 
-  // Marks that the holder's time is taken, so that its unlock comes by. Requires: the lock is held.
+  // Marks that the hold is timed, so that its unlock ends the timing. Requires: the lock is held.
   void begin_hold() noexcept { word_.fetch_or(holding, sys::relaxed); }
 
   bool holds() const noexcept { return (word_.load(sys::relaxed) & holding) != 0; }
 
-  // Takes the mark away; whether it was there. Requires: the lock is held.
+  // Takes the mark away; true if it was set. Requires: the lock is held.
   bool end_hold() noexcept {
     if (!holds()) return false;
     word_.fetch_and(~holding, sys::relaxed);
     return true;
   }
 
-  // For the child of a fork: whoever waited is not there any more.
+  // The threads that waited do not exist in the child of a fork.
   void forget_waiters() noexcept { word_.fetch_and(holding, sys::relaxed); }
 
  private:

@@ -38,7 +38,7 @@ struct event_key {
   unwind::trace t{static_cast<std::uintptr_t*>(__builtin_alloca(limit * sizeof(std::uintptr_t))),
                   limit};
   unwind::capture(s.unwinder, t, caller, skip);
-  unwind::use_keys<unwind::memory_in_place>(s.unwinder, t);
+  unwind::use_keys<unwind::trusted_memory>(s.unwinder, t);
   const stack::key k{{t.pcs, t.depth, t.truncated, t.leaf_is_ip},
                      event.number,
                      event.rate,

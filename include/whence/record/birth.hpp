@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread's creation, its name and its record, as instruments/birth.hpp and thread_words.hpp ask
-// for them. Thread-safe; not for signal handlers.
+// The creation, the name and the record of a thread, for instruments/birth.hpp and
+// thread_words.hpp. Thread-safe; not for signal handlers.
 #ifndef WHENCE_RECORD_BIRTH_HPP
 #define WHENCE_RECORD_BIRTH_HPP
 
@@ -61,7 +61,7 @@ inline void cancel_birth(instruments::birth_words& b) noexcept {
   b.created = nullptr;
 }
 
-// In the new thread.
+// The new thread calls this.
 inline void adopt_birth(instruments::birth_words& b) noexcept {
   core::process_state* const s = core::state();
   core::thread_record* const r = s == nullptr ? nullptr : core::record_of_this_thread(*s);
@@ -69,7 +69,7 @@ inline void adopt_birth(instruments::birth_words& b) noexcept {
   r->labels.store(b.labels, std::memory_order_relaxed);
   r->created.store(static_cast<stack::bucket*>(b.created), std::memory_order_relaxed);
   name_this_thread(*s, b.name);
-  // Samplers need not find it.
+  // The samplers are told of the thread, so that they need not find it.
   if (auto* const begins = s->samplers.thread_begins.load(std::memory_order_acquire)) begins(*s);
 }
 

@@ -15,15 +15,15 @@
 
 namespace whence::inline v1::record {
 
-// The amount to the next sample, 26 bits for a mean below 2^20; capped, so that it never reaches
-// into the next epoch.
+// Draws the amount to the next sample, with 26 bits for a mean below 2^20. It is capped, so that it
+// never reaches into the next epoch.
 inline std::int64_t draw(std::int64_t mean) noexcept {
   const double d = -__builtin_log(sys::uniform()) * static_cast<double>(mean);
   constexpr auto cap = static_cast<double>(core::epoch - 1);
   return static_cast<std::int64_t>(d < cap ? d : cap);
 }
 
-// Of an event already counted down: the rate it is sampled at, or 0.
+// Returns the rate at which an event that is already counted down is sampled, or 0.
 inline std::int64_t due(instruments::heap_sampler& t, const core::sampling& knob,
                         std::size_t amount) noexcept {
   // Acquire pairs with start_epoch: the rate is at least as new as the floor.

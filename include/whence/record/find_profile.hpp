@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Profiles for those who record: they always get one. If there is no memory, or the name is taken
-// by a profile of another kind, events go to a profile that is never listed.
+// Finds profiles for code that records. It always returns one: if there is no memory, or a profile
+// of another kind has the name, events go to a profile that is never listed.
 #ifndef WHENCE_RECORD_FIND_PROFILE_HPP
 #define WHENCE_RECORD_FIND_PROFILE_HPP
 
@@ -14,7 +14,7 @@
 
 namespace whence::inline v1::record {
 
-// What recording pages take for one if nothing records must have room for it.
+// The object that recording pages use as a profile if nothing records must have room for one.
 static_assert(sizeof(profile) <= instruments::no_profile_bytes && alignof(profile) <= 16);
 
 inline profile& nowhere() noexcept {
@@ -28,7 +28,7 @@ inline profile& predefined(core::kind k) noexcept {
   return s != nullptr ? s->of(k) : nowhere();
 }
 
-// A new profile shows the rows of `shown`, if given, instead of its own.
+// A new profile shows the rows of `shown`, if that is given, instead of its own.
 inline profile& find_or_make(const char* name, core::kind k, profile* shown) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return nowhere();

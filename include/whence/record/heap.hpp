@@ -22,15 +22,15 @@ namespace whence::inline v1::record {
 
 using instruments::ended_block;
 
-// As instruments::due.
+// Does the work of instruments::due.
 inline std::int64_t due_bytes(instruments::heap_sampler& t, std::size_t bytes) noexcept {
   const core::process_state* const s = core::state();
-  // Until every module can see the end of a block, none is sampled.
+  // No block is sampled until every module can see the end of one.
   if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) return 0;
   return due(t, s->heap, bytes);
 }
 
-// As instruments::end_block.
+// Does the work of instruments::end_block.
 inline ended_block end_block(profile& heap, const void* block, std::size_t bytes) noexcept {
   core::process_state* const s = core::state();
   const auto address = reinterpret_cast<std::uintptr_t>(block);
@@ -42,8 +42,8 @@ inline ended_block end_block(profile& heap, const void* block, std::size_t bytes
   return {true, found.extra};
 }
 
-// As instruments::record_block. A block whose end cannot be seen counts as freed at once, so that
-// what is in use stays true of the rest.
+// Does the work of instruments::record_block. A block whose end cannot be seen counts as freed at
+// once, so that the amount in use stays true for all other blocks.
 inline bool record_block(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
                          std::uint16_t shift, const void* caller, const char* type) noexcept {
   core::process_state* const s = core::state();

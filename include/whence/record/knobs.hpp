@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What <whence/knobs.hpp> sets.
+// Changes the settings of <whence/knobs.hpp>.
 #ifndef WHENCE_RECORD_KNOBS_HPP
 #define WHENCE_RECORD_KNOBS_HPP
 
@@ -38,7 +38,7 @@ inline std::int64_t set_heap_rate(core::process_state& s, std::int64_t bytes) no
   return before;
 }
 
-// As instruments::set.
+// Does the work of instruments::set.
 inline std::int64_t set(instruments::knob k, std::int64_t value) noexcept {
   using instruments::knob;
   core::process_state* const s = core::state();

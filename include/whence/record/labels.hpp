@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Sets of labels by number, as <whence/labels.hpp> asks for them.
+// Sets of labels by number, for <whence/labels.hpp>.
 #ifndef WHENCE_RECORD_LABELS_HPP
 #define WHENCE_RECORD_LABELS_HPP
 
@@ -22,7 +22,7 @@ namespace whence::inline v1::record {
 using stack::label_pair;
 using stack::label_value;
 
-// Apart, because its array would be on the stack of every use of one label.
+// A function of its own, because its array would be on the stack of every use of a single label.
 [[gnu::noinline]] inline std::uint32_t intern_sorted(core::process_state& s,
                                                      const label_pair* pairs, std::size_t count) {
   if (count > stack::most_labels) {

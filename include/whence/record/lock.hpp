@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a lock's holder is charged for: the time that others waited meanwhile (`mutex`) and, of a
-// sample of holds, how long it held (`mutex_hold`). Called by instruments/lock_watch.hpp.
+// The charges of a lock's holder: the time that other threads waited meanwhile (`mutex`) and, for a
+// sample of holds, how long it held the lock (`mutex_hold`). instruments/lock_watch.hpp calls it.
 #ifndef WHENCE_RECORD_LOCK_HPP
 #define WHENCE_RECORD_LOCK_HPP
 
@@ -25,7 +25,7 @@ namespace whence::inline v1::record {
 using instruments::ended_hold;
 using instruments::lock_words;
 
-// As lock_watch::begin_hold. Requires: the caller holds the lock.
+// Does the work of lock_watch::begin_hold. Requires: the caller holds the lock.
 inline bool begin_hold(lock_words& l) noexcept {
   const core::process_state* const s = core::state();
   const std::int64_t rate = s == nullptr ? 0 : s->hold_rate.load(std::memory_order_relaxed);
@@ -38,7 +38,7 @@ inline bool begin_hold(lock_words& l) noexcept {
   };
   l.holds_left = next();
   if (drawn_at == 0) {
-    // No draw led here. The one just made counts from this hold on.
+    // This call was not due to a draw. The draw just made counts from this hold on.
     if (rate == 0 || l.holds_left-- > 0) return false;
     l.holds_left = next();
   }
@@ -48,7 +48,7 @@ inline bool begin_hold(lock_words& l) noexcept {
   return true;
 }
 
-// As lock_watch::release, before it. Requires: the caller holds the lock.
+// The part of lock_watch::release before the release. Requires: the caller holds the lock.
 inline ended_hold charge(lock_words& l) noexcept {
   ended_hold ended;
   const bool rests = l.queue.resting();
@@ -60,7 +60,7 @@ inline ended_hold charge(lock_words& l) noexcept {
   return ended;
 }
 
-// `count` events that took `length_ns` each; together a hundred days at most, so that no sum wraps.
+// Counts `count` events of `length_ns` each; together a hundred days at most, so that no sum wraps.
 inline void record_lock(profile& p, core::event_key key, std::int64_t count, std::int64_t length_ns,
                         const void* caller) noexcept {
   core::process_state* const s = core::state();
@@ -72,7 +72,7 @@ inline void record_lock(profile& p, core::event_key key, std::int64_t count, std
   b->add(core::delay_counter, length_ns < most_ns / count ? count * length_ns : most_ns);
 }
 
-// One in `mutex_fraction` is recorded, and counts for all of them. (Go: runtime.mutexevent)
+// One event in `mutex_fraction` is recorded, and counts for all of them. (Go: runtime.mutexevent)
 inline void record_delay(profile& mutex, const ended_hold& ended, const void* caller) noexcept {
   const core::process_state* const s = core::state();
   const std::int64_t n = s == nullptr ? 0 : s->mutex_fraction.load(std::memory_order_relaxed);

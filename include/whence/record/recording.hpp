@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table that recording pages call through (instruments/recorder.hpp), and what makes it known.
-// It comes into a module with the pages that read.
+// The table that recording pages call through (instruments/recorder.hpp), and the code that
+// publishes it. It comes into a module with the pages that read.
 #ifndef WHENCE_RECORD_RECORDING_HPP
 #define WHENCE_RECORD_RECORDING_HPP
 
@@ -29,7 +29,7 @@ namespace whence::inline v1 {
 
 namespace record {
 
-// As instruments::entry::begin.
+// Does the work of instruments::entry::begin.
 inline sys::word<std::int64_t>* begin_entry(profile& p, const void* caller) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return nullptr;
@@ -43,7 +43,7 @@ inline sys::word<std::int64_t>* begin_entry(profile& p, const void* caller) noex
 
 namespace core {
 
-// Hidden: each module's own.
+// Hidden, because each module has its own.
 inline constinit const instruments::recorder recording{.prepare = &prepare_module,
                                                        .predefined = &record::predefined,
                                                        .find_or_make = &record::find_or_make,

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is kept of a tracked coroutine and of its suspensions (instruments/suspension.hpp). One that
-// waits for something is an event of the profile `block`, as a thread's wait is
-// (wait.hpp), at the logical stack it has when it begins.
+// The data of a tracked coroutine and of its suspensions (instruments/suspension.hpp). A suspension
+// that waits for something is an event of the profile `block`, as a thread's wait is (wait.hpp), at
+// the logical stack that the coroutine has when it begins.
 //
 // Thread-safe as a coroutine is: one thread at a time. Not for signal handlers. Never allocates
 // from the heap, never throws.
@@ -33,7 +33,7 @@
 
 namespace whence::inline v1::record {
 
-// The records of all coroutines; nullptr where there is no memory for them.
+// The records of all coroutines; nullptr if there is no memory for them.
 inline core::coroutine_records* coroutines_of(core::process_state& s) noexcept {
   forget_other_threads_after_fork();
   core::coroutine_root* root = s.coroutines.load(std::memory_order_acquire);
@@ -49,14 +49,14 @@ inline core::coroutine_records* coroutines_of(core::process_state& s) noexcept {
                           &core::add_coroutines, &core::forget_resuming_threads, nullptr},
                          core::coroutine_records(s.arena)};
   made->root.records = &made->records;
-  // Its functions are this module's.
+  // The root points to functions of this module, which must stay loaded.
   sys::pin(&core::own_state);
   const bool is_first =
       s.coroutines.compare_exchange_strong(root, &made->root, std::memory_order_acq_rel);
   return is_first ? &made->records : root->records;
 }
 
-// As instruments::coroutine_life.
+// These do the work of instruments::coroutine_life.
 inline core::coroutine_record* begin_coroutine(profile* counted, const void* caller) noexcept {
   core::process_state* const s = core::state();
   core::coroutine_records* const all = s == nullptr ? nullptr : coroutines_of(*s);
@@ -91,7 +91,7 @@ inline void end_coroutine(core::coroutine_record& r) noexcept {
   return s.stacks.record(block.rows(), {{t.pcs, t.depth, t.truncated, false}, 0, 0, place.labels});
 }
 
-// As instruments::suspension.
+// These do the work of instruments::suspension.
 inline void suspend(core::coroutine_record& r, std::uintptr_t pc, core::suspended how,
                     profile* block, std::uint32_t labels) noexcept {
   core::process_state& s = *core::state();
@@ -107,7 +107,7 @@ inline void suspend(core::coroutine_record& r, std::uintptr_t pc, core::suspende
 inline void resume(core::coroutine_record& r, bool suspended) noexcept {
   core::wait_slot& slot = r.suspension;
   if (suspended) {
-    // Before the clock is read, as in wait::end.
+    // This comes before the clock is read, as in wait::end.
     slot.count();
     stack::bucket* const b = slot.bucket.load(std::memory_order_relaxed);
     if (b != nullptr) {

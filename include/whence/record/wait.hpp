@@ -8,11 +8,11 @@
 //   d <  R                              d/R                          R/d contentions, delay R
 //
 // so the mean of what is recorded is 1 contention and delay d for every wait (Go: runtime/mprof.go,
-// saveblockevent and blocksampled). While it goes on it stands in a slot, from which a profile
+// saveblockevent and blocksampled). While a wait goes on, it stands in a slot, from which a profile
 // counts it once it has lasted for R.
 //
-// The stack is taken before the thread waits, not after: then it holds nobody up, since it does not
-// hold the lock yet, and it is there for whoever reads the profile meanwhile.
+// The stack is taken before the thread waits, not after. So it delays no other thread, because its
+// own thread does not hold the lock yet, and a profile that is read meanwhile has it.
 //
 // Never allocates from the heap, never throws. Cost: two clock readings and a stack.
 #ifndef WHENCE_RECORD_WAIT_HPP
@@ -40,7 +40,7 @@
 
 namespace whence::inline v1::record {
 
-// Counts a wait that is over, by the rate that was in force when it began.
+// Counts a wait that is over, at the rate that was in force when it began.
 inline void count_wait(stack::bucket& b, std::int64_t length_ns, std::int64_t rate_ns) noexcept {
   const std::int64_t d = length_ns > 0 ? length_ns : 1;
   if (d >= rate_ns) {
@@ -54,8 +54,9 @@ inline void count_wait(stack::bucket& b, std::int64_t length_ns, std::int64_t ra
   b.add(core::delay_counter, rate_ns);
 }
 
-// The wait that this thread began last and was counted, which may be over. While it goes on, waits
-// within it are not counted again. By number, because a coroutine may end it on another thread.
+// The counted wait that this thread began last, which may be over. While it goes on, waits within
+// it are not counted again. It is identified by a number, because a coroutine may end it on another
+// thread.
 struct counted_wait {
   const core::wait_slot* slot;
   std::uint32_t sequence;
@@ -66,7 +67,7 @@ struct counted_wait {
 };
 WHENCE_THREAD_LOCAL counted_wait last_counted_wait{};
 
-// For a child of fork: what threads that it does not have were waiting for, or counting.
+// A child of fork clears what the threads that it does not have were waiting for, or counting.
 inline void forget_other_threads(core::process_state& s) noexcept {
   core::wait_slots* const slots = s.waits.load(std::memory_order_relaxed);
   if (slots != nullptr) slots->forget_other_threads();
@@ -80,7 +81,7 @@ inline void forget_other_threads_after_fork() noexcept {
   }
 }
 
-// The slots of all waits; nullptr where there is no memory for them.
+// The slots of all waits; nullptr if there is no memory for them.
 inline core::wait_slots* slots_of(core::process_state& s) noexcept {
   core::wait_slots* slots = s.waits.load(std::memory_order_acquire);
   if (slots == nullptr) {
@@ -113,7 +114,8 @@ class wait {
     w.lock = lock == nullptr ? nullptr : &lock->holder;
     w.may_give_up = may_give_up;
     w.sp = reinterpret_cast<std::uintptr_t>(this);
-    // In this order: whoever is in the queue has a slot, by which a child of fork finds the queue.
+    // The order matters: a thread that is in the queue has a slot, by which a child of fork finds
+    // the queue.
     core::wait_slots* const slots = slots_of(*s);
     if (slots != nullptr) slot_ = slots->take();
     if (slot_ != nullptr) {
@@ -136,7 +138,8 @@ class wait {
   // The thread goes on; `gained` tells whether it got what it waited for.
   void end(bool gained = true) noexcept {
     if (!open_) return;
-    // Before the clock is read: whoever sees the wait go on has read an earlier time.
+    // This comes before the clock is read: a reader that sees the wait go on has read an earlier
+    // time.
     if (slot_ != nullptr) slot_->count();
     const std::int64_t now = sys::monotonic_ns();
     leave_queue(now, gained);
@@ -160,10 +163,10 @@ class wait {
   bool open_ = false;
 };
 
-// A wait that goes on, as it lies in the waiter's room.
+// A wait that goes on lies in the waiter's room.
 static_assert(sizeof(wait) <= instruments::wait_room::bytes && alignof(wait) <= 8);
 
-// As instruments::wait.
+// These do the work of instruments::wait.
 inline void begin_wait(instruments::wait_room& room, profile& block, std::uint32_t labels,
                        const void* caller, instruments::lock_words* lock,
                        bool may_give_up) noexcept {
@@ -182,11 +185,11 @@ inline void abandon_wait(instruments::wait_room& room) noexcept {
   wait_in(room).~wait();
 }
 
-// As instruments::wait_name.
-inline std::uint32_t name_wait(const char* key, const char* name) noexcept {
+// Does the work of instruments::wait_name.
+inline std::uint32_t name_wait(const char* key, const char* name, std::size_t size) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return stack::label_sets::none;
-  const stack::label l{key, name};
+  const stack::label l{key, {name, size}};
   return s->labels.intern({&l, 1}, stack::label_sets::most);
 }
 

@@ -159,7 +159,7 @@ class thread_dumper {
     std::uintptr_t pcs[unwind::max_depth];
     unwind::trace trace{pcs, depth()};
     unwind::capture(state_.unwinder, trace, caller);
-    unwind::use_keys<unwind::memory_in_place>(state_.unwinder, trace);
+    unwind::use_keys<unwind::trusted_memory>(state_.unwinder, trace);
     p.sp = sys::stack_pointer();
     p.it.state = "running";
     p.it.label_set = core::labels_of_this_thread(state_);

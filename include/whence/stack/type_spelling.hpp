@@ -21,8 +21,8 @@ namespace whence::inline v1::stack {
 inline std::size_t size_of_left_out(std::string_view text) noexcept {
   static constexpr std::string_view left_out[] = {
       ", std::allocator<",
-      ", tracking_allocator<",  // as GCC says it
-      ", whence::instruments::tracking_allocator<",
+      ", basic_tracking_allocator<",  // as GCC says it
+      ", whence::basic_tracking_allocator<",
       ", std::char_traits<",
       ", std::less<",
       ", std::hash<",

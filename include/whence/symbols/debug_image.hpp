@@ -124,16 +124,19 @@ class debug_image {
   bool read(const byte_source& source, const elf& file, bool split, std::string& why) {
     std::array<found, debug_sections> all{};
     std::uint64_t total = 0;
+    lacks_memory_ = false;
     for (std::size_t i = 0; i < debug_sections; ++i) {
       all[i] = look_for(source, file, names[i], split, why);
-      total += all[i].plain;
-      if (total > largest) {
+      // What is stored is in memory as well while it is decompressed.
+      if (all[i].plain > largest - total || all[i].stored > largest) {
         why = "more than 2 GB of debug information";
         return false;
       }
+      total += all[i].plain;
     }
     // Small images are read without a check: they are smaller than its error.
     if (total > unasked && total > sys::available_memory().value_or(largest) / 2) {
+      lacks_memory_ = true;
       why = "not memory enough for " + std::to_string(total >> 20U) + " MB of debug information";
       return false;
     }
@@ -153,6 +156,8 @@ class debug_image {
   }
 
   std::size_t size() const noexcept { return bytes_.size(); }
+  // Whether the last read() failed for that alone: the next one may not.
+  bool lacks_memory() const noexcept { return lacks_memory_; }
 
   std::span<const std::byte> section(debug_section which, const section_slices& slices) const {
     const auto i = static_cast<std::size_t>(which);
@@ -312,6 +317,7 @@ class debug_image {
   sys::mapped_array<std::byte> bytes_;
   std::array<std::uint64_t, debug_sections> offsets_{};
   std::array<std::uint64_t, debug_sections> sizes_{};
+  bool lacks_memory_ = false;
 };
 
 }  // namespace whence::inline v1::symbols

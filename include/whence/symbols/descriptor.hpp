@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A file that is open for reading. It is closed with the object, and also in a child of fork, even
-// in the middle of a read.
+// An open file. It is closed with the object, and also in a child of fork, even in the middle of a
+// read.
 //
 // If the process has no descriptor left, the spare one is closed to make room.
 #ifndef WHENCE_SYMBOLS_DESCRIPTOR_HPP
 #define WHENCE_SYMBOLS_DESCRIPTOR_HPP
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cerrno>
+#include <type_traits>
 #include <utility>
 
 #include <whence/sys/errno_guard.hpp>
@@ -52,18 +54,11 @@ inline constinit open_descriptors all_open;
 class descriptor {
  public:
   // If it is not open, error() says why.
-  explicit descriptor(const char* path) noexcept {
-    const sys::errno_guard keep;
-    const sys::no_cancel uncancelled;
-    do {
-      number_ = ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY);
-    } while (number_ < 0 &&
-             (errno == EINTR || (is_out_of_descriptors(errno) && sys::spare.spend())));
-    if (number_ >= 0) {
-      all_open.add(number_);
-    } else {
-      error_ = errno;
-    }
+  explicit descriptor(const char* path) noexcept
+      : descriptor([path] { return ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); }) {}
+  // An empty file without a name, for reading and writing.
+  static descriptor in_memory() noexcept {
+    return descriptor([] { return ::memfd_create("whence", MFD_CLOEXEC); });
   }
   descriptor(descriptor&& other) noexcept
       : number_(std::exchange(other.number_, -1)), error_(other.error_) {}
@@ -84,6 +79,22 @@ class descriptor {
   int error() const noexcept { return error_; }
 
  private:
+  template <class Open>
+  requires std::is_invocable_r_v<int, Open>
+  explicit descriptor(Open open) noexcept {
+    const sys::errno_guard keep;
+    const sys::no_cancel uncancelled;
+    do {
+      number_ = open();
+    } while (number_ < 0 &&
+             (errno == EINTR || (is_out_of_descriptors(errno) && sys::spare.spend())));
+    if (number_ >= 0) {
+      all_open.add(number_);
+    } else {
+      error_ = errno;
+    }
+  }
+
   int number_ = -1;
   int error_ = 0;
 };

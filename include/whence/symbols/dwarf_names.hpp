@@ -22,8 +22,10 @@
 
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/symbols/line_program.hpp>
+#include <whence/sys/flat_index.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -307,11 +309,12 @@ class dwarf_names {
   // The DIEs are in the unit's order, and kept, since many names lead through the same DIEs.
   std::span<const std::uint64_t> children_of(place& parent) {
     const std::uint64_t of = parent.offset();
-    std::size_t at = 0;
-    while (at < families_.size() &&
-           (families_[at].file != parent.file || families_[at].parent != of))
-      ++at;
-    if (at == families_.size()) {
+    const std::uint64_t hash = sys::spread(of);
+    std::uint32_t at = by_parent_.find(hash, [&](std::uint32_t i) {
+      return families_[i].file == parent.file && families_[i].parent == of;
+    });
+    if (at == sys::flat_index::none) {
+      at = static_cast<std::uint32_t>(families_.size());
       families_.push_back({parent.file, of, children_.size(), children_.size()});
       ::Dwarf_Die child;
       std::uint64_t before = 0;
@@ -323,6 +326,7 @@ class dwarf_names {
         children_.push_back(here);
       }
       families_[at].end = children_.size();
+      by_parent_.insert(hash, at);
     }
     return {children_.data() + families_[at].begin, children_.data() + families_[at].end};
   }
@@ -334,6 +338,7 @@ class dwarf_names {
   dwarf_handle supplement_text_;
   std::vector<opened> open_;
   sys::mapped_array<family> families_;
+  sys::flat_index by_parent_;  // of families_
   sys::mapped_array<std::uint64_t> children_;
 };
 

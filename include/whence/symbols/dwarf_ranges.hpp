@@ -77,6 +77,8 @@ struct range_reader {
   const dwarf_file& file;
   const dwarf_unit& unit;
   address_source skeleton;
+  // Entries that will be looked at: any number of functions may have one list.
+  mutable std::uint64_t left = 100'000'000;
 
   // Calls f(low, high) for each range that is not empty.
   template <class F>
@@ -108,9 +110,6 @@ struct range_reader {
   }
 
  private:
-  // No function has more entries.
-  static constexpr std::size_t most_entries = 1'000'000;
-
   bool is_split() const noexcept { return skeleton.unit != &unit; }
 
   std::optional<std::uint64_t> list_of(::Dwarf_Attribute& a) const noexcept {
@@ -146,7 +145,7 @@ struct range_reader {
     const std::size_t size = unit.address_bytes;
     const std::uint64_t highest = size == 8 ? ~std::uint64_t{0} : 0xffffffff;
     std::uint64_t base = skeleton.unit->low_pc;
-    for (std::size_t i = 0; i < most_entries; ++i, at += 2 * size) {
+    for (; left > 0; --left, at += 2 * size) {
       const auto begin = number_at(section, at, size);
       const auto end = number_at(section, at + size, size);
       if (!begin || !end || (*begin == 0 && *end == 0)) return;
@@ -163,7 +162,7 @@ struct range_reader {
   void new_list(std::uint64_t at, F f) const {
     const std::span<const std::byte> section = file.section(debug_section::rnglists, unit);
     std::optional<std::uint64_t> base = skeleton.unit->low_pc;
-    for (std::size_t i = 0; i < most_entries && at < section.size(); ++i) {
+    for (; left > 0 && at < section.size(); --left) {
       const auto kind = std::to_integer<unsigned>(section[at++]);
       const auto address = [&]() -> std::optional<std::uint64_t> {
         const auto value = number_at(section, at, unit.address_bytes);

@@ -119,6 +119,10 @@ class scope_builder {
     bool any = false;
     ranges_.each(of, [&](std::uint64_t low, std::uint64_t high) {
       if (!to_.holds(low, high)) return;
+      if (extents_.size() >= most_dies) {
+        whole_ = false;
+        return;
+      }
       extents_.push_back(
           {to_.place_of(low), to_.place_of(high), fresh, static_cast<std::uint32_t>(depth)});
       any = true;

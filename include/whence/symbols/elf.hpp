@@ -51,7 +51,7 @@ class elf {
   // nullptr if no section has that name.
   const section* find(std::string_view name) const noexcept {
     for (const section& s : sections_) {
-      if (text_at(names_, s.sh_name) == name) return &s;
+      if (is_text_at(names_, s.sh_name, name)) return &s;
     }
     return nullptr;
   }
@@ -75,6 +75,15 @@ class elf {
   static constexpr std::uint64_t most_segments = 4096;
   static constexpr std::uint64_t most_note_bytes = 65536;
   static constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
+
+  // Looks at no more than the name's length: one that a damaged file has may go on for megabytes.
+  static bool is_text_at(const std::vector<std::byte>& table, std::uint64_t offset,
+                         std::string_view text) noexcept {
+    if (offset >= table.size() || text.size() > table.size() - offset) return false;
+    const std::uint64_t end = offset + text.size();
+    return std::memcmp(table.data() + offset, text.data(), text.size()) == 0 &&
+           (end == table.size() || table[end] == std::byte{0});
+  }
 
   void read_sections(const byte_source& source, const ElfW(Ehdr) & header) {
     if (header.e_shoff == 0 || header.e_shentsize != sizeof(section)) return;

@@ -50,7 +50,7 @@ class libdw_lines {
     try {
       begin(file, debug);
     } catch (const std::bad_alloc&) {
-      note("no memory to read debug information");
+      no_memory();
       units_at_.release();
     }
   }
@@ -74,13 +74,15 @@ class libdw_lines {
       return frames;
     } catch (const std::bad_alloc&) {
       forget();
-      note("no memory to read debug information");
+      no_memory();
       return {};
     }
   }
 
-  // What is missing, in words; empty if everything was read.
+  // What is missing, in words; empty if everything was read. find() may add to it.
   std::string_view missing() const noexcept { return missing_; }
+  // True if a later attempt may succeed: memory was exhausted, or descriptors.
+  bool may_pass() const noexcept { return may_pass_ || split_.may_pass(); }
 
  private:
   static constexpr std::uint32_t most_overlapping = 16;
@@ -102,6 +104,11 @@ class libdw_lines {
     if (what.empty() || missing_.find(what) != std::string::npos || missing_.size() > 1000) return;
     if (!missing_.empty()) missing_ += "; ";
     missing_ += what;
+  }
+
+  void no_memory() {
+    may_pass_ = true;
+    note("no memory to read debug information");
   }
 
   // ---- opening
@@ -126,10 +133,12 @@ class libdw_lines {
   bool open(int descriptor, std::string& why) {
     const borrowed_file source(descriptor);
     const elf file(source);
-    if (!main_.image.read(source, file, false, why)) return false;
+    const bool read = main_.image.read(source, file, false, why);
+    may_pass_ = may_pass_ || main_.image.lacks_memory();
+    if (!read) return false;
     std::string where = path_of_descriptor(descriptor);
     if (!where.starts_with('/')) where = path_;
-    supplement_ = find_supplement(source, file, where, why);
+    supplement_ = find_supplement(source, file, where, why, may_pass_);
     return true;
   }
 
@@ -169,11 +178,12 @@ class libdw_lines {
     if (has_attribute(root, DW_AT_low_pc, a))
       u.low_pc = address_of(main_, a, addresses).value_or(0);
     const auto number = static_cast<std::uint32_t>(main_.units().size());
-    const range_reader ranges{main_, u, addresses};
+    const range_reader ranges{main_, u, addresses, ranges_left_};
     function_attributes extent(root);
     ranges.each(extent, [&](std::uint64_t low, std::uint64_t high) {
       if (is_code(low)) units_at_.push_back({low, high, number});
     });
+    ranges_left_ = ranges.left;
   }
 
   static std::uint64_t first_of(::Dwarf_Die& die, unsigned name, unsigned other) {
@@ -250,12 +260,9 @@ class libdw_lines {
     bool good() const noexcept { return program_.good(); }
 
     std::uint32_t file(std::uint64_t number) {
-      if (number > most_files) return 0;
+      if (number > most_files) return nameless();
       if (number >= known_.size()) known_.resize(number + 1);
-      if (known_[number] == 0) {
-        of_.tables_.files.push_back(of_.tables_.add_text(program_.file(number)));
-        known_[number] = static_cast<std::uint32_t>(of_.tables_.files.size());
-      }
+      if (known_[number] == 0) known_[number] = add(program_.file(number)) + 1;
       return known_[number] - 1;
     }
 
@@ -314,9 +321,20 @@ class libdw_lines {
    private:
     static constexpr std::uint64_t most_files = 1'000'000;
 
+    std::uint32_t add(std::string_view path) {
+      of_.tables_.files.push_back(of_.tables_.add_text(path));
+      return static_cast<std::uint32_t>(of_.tables_.files.size() - 1);
+    }
+    // What a number stands for that no file has.
+    std::uint32_t nameless() {
+      if (nameless_ == no_file) nameless_ = add({});
+      return nameless_;
+    }
+
     libdw_lines& of_;
     line_program program_;
     sys::mapped_array<std::uint32_t> known_;  // + 1
+    std::uint32_t nameless_ = no_file;
   };
 
   void add_scopes(dwarf_names& names, dwarf_names::place& root, line_reader& files,
@@ -368,11 +386,13 @@ class libdw_lines {
 
   std::string path_;
   std::string missing_;
+  bool may_pass_ = false;
   std::vector<code> code_;
   dwarf_file main_;
   std::unique_ptr<dwarf_file> supplement_;
   split_units split_;
   sys::mapped_array<unit_range> units_at_;
+  std::uint64_t ranges_left_ = 20'000'000;  // that units_at_ may still be made of
   sys::mapped_array<unit_tables> tables_of_;
   line_tables tables_;
   std::string folder_;  // in which the current unit was compiled

@@ -7,7 +7,6 @@
 
 #include <elfutils/libdwelf.h>
 #include <libelf.h>
-#include <sys/mman.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -17,6 +16,7 @@
 #include <vector>
 
 #include <whence/symbols/byte_source.hpp>
+#include <whence/symbols/descriptor.hpp>
 #include <whence/symbols/elf.hpp>
 #include <whence/symbols/minidebuginfo.hpp>
 #include <whence/sys/errno_guard.hpp>
@@ -27,8 +27,8 @@ namespace whence::inline v1::symbols {
 class libdw_minidebuginfo {
  public:
   // Throws: std::bad_alloc.
-  static std::vector<std::byte> unpack(const byte_source& source, const elf& file,
-                                       std::string& why) {
+  static std::vector<std::byte> unpack(const byte_source& source, const elf& file, std::string& why,
+                                       int& error) {
     const sys::errno_guard keep;
     const elf::section* const section = file.find(".gnu_debugdata");
     if (section == nullptr) return {};
@@ -39,12 +39,13 @@ class libdw_minidebuginfo {
       return {};
     }
     const sys::no_cancel uncancelled;
-    const int descriptor = ::memfd_create("whence", MFD_CLOEXEC);
-    std::vector<std::byte> plain;
-    if (descriptor >= 0) {
-      if (write_whole(descriptor, packed)) plain = unpacked(descriptor, *size);
-      ::close(descriptor);
+    const descriptor file_of_it = descriptor::in_memory();
+    if (file_of_it.get() < 0) {
+      error = file_of_it.error();
+      return {};
     }
+    std::vector<std::byte> plain;
+    if (write_whole(file_of_it.get(), packed)) plain = unpacked(file_of_it.get(), *size);
     if (plain.empty()) why = "the section .gnu_debugdata cannot be unpacked";
     return plain;
   }

@@ -24,6 +24,7 @@
 #include <whence/symbols/debug_image.hpp>
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/sys/mapped_array.hpp>
+#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -88,12 +89,17 @@ class line_program {
   }
 
  private:
+  static constexpr std::uint32_t longest_path = 16384;
+
   struct entry {
     const char* name = nullptr;
     std::uint32_t length = 0;
     std::uint32_t folder = 0;
 
-    std::string_view text() const noexcept { return {name, length}; }
+    // As far as a path goes: thousands of files may have one folder.
+    std::string_view text() const noexcept {
+      return {name, length < longest_path ? length : longest_path};
+    }
   };
   struct registers {
     std::uint64_t address = 0;
@@ -211,6 +217,13 @@ class line_program {
     return {text, static_cast<std::uint32_t>(::strnlen(text, section.size() - at)), 0};
   }
 
+  // The same, looking no further than a path goes.
+  static entry path_at(std::span<const std::byte> section, std::uint64_t at) noexcept {
+    if (at >= section.size()) return {};
+    section = section.subspan(at);
+    return text_at(section.first(sys::least<std::size_t>(section.size(), longest_path)), 0);
+  }
+
   // | text, zero | ... | zero | text, zero | folder | time | size | ... | zero |
   bool read_old_names(std::span<const std::byte> names, std::uint64_t at) {
     for (const bool of_files : {false, true}) {
@@ -271,7 +284,7 @@ class line_program {
         number = number_at(names, at, offset_bytes_);
         at += offset_bytes_;
         if (!number) return false;
-        text = text_at(form == DW_FORM_strp ? str_ : line_str_, *number);
+        text = path_at(form == DW_FORM_strp ? str_ : line_str_, *number);
         break;
       case DW_FORM_udata:
       case DW_FORM_strx:

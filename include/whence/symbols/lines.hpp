@@ -35,6 +35,7 @@ class no_lines {
     return "lines and inlined frames: the program was built without libdw (Debian: libdw-dev, "
            "-DWHENCE_WITH_LIBDW=1 -ldw -lelf)";
   }
+  static constexpr bool may_pass() noexcept { return false; }
 };
 
 class libdw_lines;

@@ -57,7 +57,9 @@ inline std::optional<std::uint64_t> unpacked_size(std::span<const std::byte> xz)
 
 class no_minidebuginfo {
  public:
-  static std::vector<std::byte> unpack(const byte_source&, const elf&, std::string&) { return {}; }
+  static std::vector<std::byte> unpack(const byte_source&, const elf&, std::string&, int&) {
+    return {};
+  }
 };
 
 class libdw_minidebuginfo;
@@ -70,8 +72,8 @@ class libdw_minidebuginfo;
 
 namespace whence::inline v1::symbols {
 
-// unpack(source, file, why) returns the packed file of a module; empty if it has none, or it cannot
-// be read; `why` then gives the reason.
+// unpack(source, file, why, error) returns the packed file of a module; empty if it has none, or it
+// cannot be read. Then `why` gives the reason, and `error` the errno of a temporary failure.
 using minidebuginfo = std::conditional_t<config::with_libdw, libdw_minidebuginfo, no_minidebuginfo>;
 
 }  // namespace whence::inline v1::symbols

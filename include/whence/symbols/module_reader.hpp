@@ -71,7 +71,9 @@ class module_reader {
   // Innermost inlined frame first; empty if there is no debug information.
   std::vector<source_line> lines(std::uintptr_t pc) {
     std::vector<source_line> found;
-    if (lines_ != nullptr) found = lines_->find(pc - bias_);
+    if (lines_ == nullptr) return found;
+    found = lines_->find(pc - bias_);
+    note_lines();  // the files beside it are looked for now
     return found;
   }
 
@@ -114,12 +116,20 @@ class module_reader {
     lines_ = std::make_unique<debug_lines>(file_.file->descriptor(),
                                            debug_.file != nullptr ? debug_.file->descriptor() : -1,
                                            file_.path);
-    if (facts_.reason.empty()) facts_.reason = lines_->missing();
+    has_reason_ = !facts_.reason.empty();
+    note_lines();
+  }
+
+  void note_lines() {
+    if (lines_->may_pass()) facts_.may_change = true;
+    if (!has_reason_ && facts_.reason != lines_->missing()) facts_.reason = lines_->missing();
   }
 
   // Distributions leave the names of functions in a stripped file, packed.
   void read_packed(const elf& header) {
-    unpacked_ = minidebuginfo::unpack(*file_.file, header, facts_.reason);
+    int error = 0;
+    unpacked_ = minidebuginfo::unpack(*file_.file, header, facts_.reason, error);
+    if (error != 0) fail(error);
     memory_ = std::make_unique<memory_source>(unpacked_);
     table_.add(*memory_, elf(*memory_));
   }
@@ -146,6 +156,7 @@ class module_reader {
     facts_.exported_only = true;
     facts_.reason += facts_.reason.empty() ? "" : "; ";
     facts_.reason += "exported functions are named from memory";
+    has_reason_ = true;
   }
 
   // The bytes read belong to the module only if it is still loaded.
@@ -163,6 +174,7 @@ class module_reader {
   std::unique_ptr<memory_source> memory_;
   symbol_table table_;  // of the sources above
   std::unique_ptr<debug_lines> lines_;
+  bool has_reason_ = false;  // why there is less than lines that lack
   module_facts facts_;
 };
 

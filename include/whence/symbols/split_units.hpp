@@ -29,6 +29,7 @@
 
 #include <whence/symbols/build_id.hpp>
 #include <whence/symbols/byte_source.hpp>
+#include <whence/symbols/debug_file.hpp>
 #include <whence/symbols/debug_image.hpp>
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/symbols/elf.hpp>
@@ -68,10 +69,13 @@ class split_units {
     candidates.push_back(folder_of(module_) + base);
     for (const std::string& candidate : candidates) {
       const file_source source(candidate.c_str());
+      may_pass_ = may_pass_ || symbols::may_pass(source.error());
       if (source.size() == 0) continue;
       alone_ = std::make_unique<dwarf_file>();
       alone_->is_split = true;
-      if (!alone_->image.read(source, elf(source), true, why)) continue;
+      const bool read = alone_->image.read(source, elf(source), true, why);
+      may_pass_ = may_pass_ || alone_->image.lacks_memory();
+      if (!read) continue;
       (void)alone_->list_units(0, note_split_id);
       for (std::size_t i = 0; i < alone_->units().size(); ++i) {
         if (alone_->units()[i].split_id == id) return split_unit{alone_.get(), i};
@@ -82,18 +86,22 @@ class split_units {
   }
 
   void release() noexcept { alone_.reset(); }
+  // Whether what was not found may be there another time.
+  bool may_pass() const noexcept { return may_pass_; }
 
  private:
   std::optional<split_unit> find_packed(std::uint64_t id, std::string& why) {
     if (!looked_) {
       looked_ = true;
       const file_source source((module_ + ".dwp").c_str());
+      may_pass_ = symbols::may_pass(source.error());
       if (source.size() == 0) return std::nullopt;
       const elf file(source);
       const elf::section* const index = file.find(".debug_cu_index");
       packed_ = std::make_unique<dwarf_file>();
       packed_->is_split = true;
       if (index == nullptr || !packed_->image.read(source, file, true, why)) {
+        may_pass_ = may_pass_ || packed_->image.lacks_memory();
         packed_.reset();
         return std::nullopt;
       }
@@ -155,6 +163,7 @@ class split_units {
 
   std::string module_;
   bool looked_ = false;
+  bool may_pass_ = false;
   std::unique_ptr<dwarf_file> packed_;
   std::vector<std::byte> index_;
   std::unique_ptr<dwarf_file> alone_;
@@ -167,36 +176,60 @@ inline std::string note_build_id(const byte_source& source, const elf& file) {
   return note == nullptr ? std::string() : find_build_id(elf::content(source, *note), 4);
 }
 
-// The supplement of the file at `path`; nullptr if it names none or the supplement is missing,
-// which `why` says.
-inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, const elf& file,
-                                                   const std::string& path, std::string& why) {
+// Identifies a supplement: by .gnu_debugaltlink, or by DWARF 5's .debug_sup, which the supplement
+// has as well, without a name.
+struct supplement_link {
+  bool is_standard = false;    // .debug_sup
+  bool is_supplement = false;  // the file is one itself
+  std::string name;
+  std::string id;  // hex; empty if it has no link
+};
+
+inline supplement_link find_link(const byte_source& source, const elf& file) {
+  supplement_link found;
   std::vector<std::byte> link;
-  std::uint64_t name_at = 0;
+  std::uint64_t at = 0;
   if (const elf::section* const s = file.find(".gnu_debugaltlink")) {
     link = elf::content(source, *s);
   } else if (const elf::section* const sup = file.find(".debug_sup")) {
     // | version, 2 | is one itself, 1 | name, zero | length of the id | id |
     link = elf::content(source, *sup);
-    name_at = 3;
-    if (link.size() < 3 || std::to_integer<int>(link[2]) != 0) return nullptr;
+    if (link.size() < 3) return found;
+    found.is_standard = true;
+    found.is_supplement = std::to_integer<int>(link[2]) != 0;
+    at = 3;
   }
-  const std::string name(elf::text_at(link, name_at));
-  std::uint64_t id_at = name_at + name.size() + 1;
-  if (name.empty() || id_at >= link.size()) return nullptr;
-  if (name_at != 0 && !uleb_at(link, id_at)) return nullptr;
-  const std::string id = to_hex(std::span(link).subspan(id_at));
-  if (id.size() < 4) return nullptr;
+  found.name = elf::text_at(link, at);
+  at += found.name.size() + 1;
+  if (at >= link.size() || (found.is_standard && !uleb_at(link, at))) return found;
+  found.id = to_hex(std::span(link).subspan(at));
+  return found;
+}
+
+// The supplement of a file, at `path`; nullptr if it names none or it is not there, which `why`
+// says. `passing` is set if it may be there another time.
+inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, const elf& file,
+                                                   const std::string& path, std::string& why,
+                                                   bool& passing) {
+  const supplement_link link = find_link(source, file);
+  const std::string& name = link.name;
+  const std::string& id = link.id;
+  if (link.is_supplement || name.empty() || id.size() < 4) return nullptr;
   const std::string by_id =
       "/usr/lib/debug/.build-id/" + id.substr(0, 2) + "/" + id.substr(2) + ".debug";
   for (const std::string& candidate :
        {by_id, name.starts_with('/') ? name : folder_of(path) + name}) {
     const file_source other(candidate.c_str());
+    passing = passing || may_pass(other.error());
     if (other.size() == 0) continue;
     const elf other_file(other);
-    if (name_at == 0 && note_build_id(other, other_file) != id) continue;
+    const std::string its_id =
+        link.is_standard ? find_link(other, other_file).id : note_build_id(other, other_file);
+    if (its_id != id) continue;
     auto found = std::make_unique<dwarf_file>();
-    if (found->image.read(other, other_file, false, why)) {
+    const bool read = found->image.read(other, other_file, false, why);
+    passing = passing || found->image.lacks_memory();
+    if (read) {
       (void)found->list_units(0, [](dwarf_unit&, ::Dwarf_Die&) {});
       return found;
     }

@@ -75,13 +75,12 @@ class symbol_table {
       covered = sys::most(covered, e.end);
       return false;
     });
-    for (std::size_t i = 0; i < entries_.size(); ++i) {
-      entry& e = entries_[i];
-      if (e.end != e.start) continue;
-      std::size_t next = i;
-      while (next < entries_.size() && entries_[next].start == e.start) ++next;
-      e.end = tables_[e.table].end_of(e.section);
-      if (next < entries_.size()) e.end = sys::least(e.end, entries_[next].start);
+    // Backwards, so that many at one place are passed by once.
+    std::uint64_t next = ~std::uint64_t{0};
+    for (std::size_t i = entries_.size(); i > 0; --i) {
+      entry& e = entries_[i - 1];
+      if (i < entries_.size() && entries_[i].start != e.start) next = entries_[i].start;
+      if (e.end == e.start) e.end = sys::least(tables_[e.table].end_of(e.section), next);
     }
   }
 

@@ -134,7 +134,6 @@ class symbolizer {
     refresh();
     known& k = known_of(pc);
     if (k.where != nullptr && k.generation == generation_ && !k.may_change) return *k.where;
-    k.generation = generation_;
     const module_list::pointer* const at = modules_.find(pc);
     module_list::pointer module = at != nullptr ? *at : nullptr;
     // A module that is gone keeps its known names until another one takes its place.
@@ -144,7 +143,32 @@ class symbolizer {
       k.asked_in = reading_number_;
       k.module = std::move(module);
     }
+    k.generation = generation_;  // last: a look-up that throws is none
     return *k.where;
+  }
+
+  // The function that holds `pc`, not one inlined into it: the linker's name if that is mangled,
+  // otherwise a short one; empty if it is unknown. Not kept: a client may ask for any address.
+  std::string function_at(std::uintptr_t pc) {
+    const std::lock_guard hold(mutex_);
+    const in_reading open(*this);
+    refresh();
+    const module_list::pointer* const at = modules_.find(pc);
+    if (at == nullptr) {
+      std::string name = mapped_name(pc);
+      return is_placeholder(name) ? std::string{} : name;
+    }
+    known_module& module = **at;
+    if (!may_ask(&module)) return {};
+    module_reader& reader = open_.reader(module, loaded_now(module));
+    std::string name = reader.find(pc).name;
+    if (name.empty()) {
+      std::vector<source_line> lines = reader.lines(pc);
+      if (!lines.empty()) name = std::move(lines.back().function);
+    }
+    module.asked_in = reading_number_;
+    module.facts = reader.facts();
+    return name.starts_with("_Z") ? name : name_of(system_name_of(name), name_style::brief);
   }
 
   // The present address of the code that stacks have at `address`: it differs for a loaded plugin.

@@ -45,6 +45,7 @@ template <class Walk>
   });
   t.depth = depth;
   t.truncated = goes_on;
+  t.is_guessed = w.guessed();
   t.has_plugins = w.met_plugin();
   return goes_on ? walk_end::enough : w.end();
 }
@@ -72,13 +73,13 @@ template <class Walk>
                                                              std::size_t skip) noexcept {
   all_registers leaf;
   here(leaf);
-  exact_walk<memory_in_place> w(u, leaf);
+  exact_walk<trusted_memory> w(u, leaf);
   return fill_from(w, t, caller, skip);
 }
 
 // Requires: `m` was entered; leaves it.
-[[gnu::noinline]] inline walk_end capture_by_memo(walk<memory_in_place>& by_rules, memo& m,
-                                                  trace& t, std::uintptr_t caller,
+[[gnu::noinline]] inline walk_end capture_by_memo(walk<trusted_memory>& by_rules, memo& m, trace& t,
+                                                  std::uintptr_t caller,
                                                   std::size_t skip) noexcept {
   memo_walk w(by_rules, m);
   const walk_end end = fill_from(w, t, caller, skip);
@@ -95,7 +96,7 @@ template <class Walk>
   const auto from = plain_code_address(reinterpret_cast<std::uintptr_t>(caller));
   registers r;
   const pc at = here(r);
-  walk<memory_in_place> w(u, r, at);
+  walk<trusted_memory> w(u, r, at);
   memo& m = u.stacks().of_this_thread();
   walk_end end;
   if (w.own_stack_end() != 0 && m.enter()) {

@@ -50,6 +50,8 @@ class exact_walk {
 
   walk_end end() const noexcept { return end_; }
   bool met_plugin() const noexcept { return plugin_.where.end != 0; }
+  // True if an address was not found by call-frame information: it may be stale.
+  bool guessed() const noexcept { return !is_trusted(memory_); }
   static constexpr bool needs_exact() noexcept { return false; }
 
   // DWARF expressions are evaluated on the frame in hand.
@@ -108,6 +110,7 @@ class exact_walk {
       case lookup_result::no_entry:
         break;
     }
+    distrust(memory_);
     way_ = way::linked;
     if (!at.is_return_address()) {
       registers r = rule_part(now_);

@@ -22,7 +22,7 @@ namespace whence::inline v1::unwind {
 
 class memo_walk {
  public:
-  memo_walk(walk<memory_in_place>& by_rules, memo& m) noexcept : walk_(by_rules), memo_(m) {
+  memo_walk(walk<trusted_memory>& by_rules, memo& m) noexcept : walk_(by_rules), memo_(m) {
     if (memo_.end != walk_.own_stack_end()) memo_.size = 0;
     memo_.end = walk_.own_stack_end();
     had_ = memo_.size;
@@ -68,6 +68,7 @@ class memo_walk {
 
   walk_end end() const noexcept { return walk_.end(); }
   bool met_plugin() const noexcept { return walk_.met_plugin(); }
+  bool guessed() const noexcept { return walk_.guessed(); }
   bool needs_exact() const noexcept { return walk_.needs_exact(); }
 
   // Tells whether there was a stack, and whether the memo saved more than it cost: a new frame
@@ -139,7 +140,7 @@ class memo_walk {
     return true;
   }
 
-  walk<memory_in_place>& walk_;
+  walk<trusted_memory>& walk_;
   memo& memo_;
   std::size_t had_;
   std::size_t at_ = 0;  // frame of the memo in hand

@@ -1,9 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How the memory of a module that could be unloaded is read. A synchronous capture reads it in
-// place (memory_in_place): each of its return addresses is genuine, and a module whose code is on a
-// stack stays. In a signal, code with wrong call-frame information can mislead a walk to a module
-// that is being unloaded: there the kernel copies, and reports memory that is unmapped.
+// How a walk reads the memory of a module that could be unloaded. A module whose code is on a stack
+// stays, so a synchronous capture reads it in place, as long as each of its return addresses is
+// genuine: found by call-frame information. Code without it (a JIT's, assembly's) can lead a walk
+// astray, to a module that is going at this very moment; from there on the kernel copies, and says
+// so if the memory is gone. A signal may interrupt such code, so its walk has every byte copied.
 #ifndef WHENCE_UNWIND_MODULE_MEMORY_HPP
 #define WHENCE_UNWIND_MODULE_MEMORY_HPP
 
@@ -58,6 +59,33 @@ class copied_memory {
   std::byte function_[512];
   int long_ = -1;  // the long entry that this object holds
 };
+
+// The memory of a synchronous capture: in place until the walk has an address that it only guessed.
+class trusted_memory {
+ public:
+  void distrust() noexcept { trusted_ = false; }
+  bool is_trusted() const noexcept { return trusted_; }
+
+  const std::byte* view(std::uintptr_t address, std::size_t size, view_slot slot) noexcept {
+    return trusted_ ? memory_in_place::view(address, size, slot)
+                    : copied_.view(address, size, slot);
+  }
+
+ private:
+  bool trusted_ = true;
+  copied_memory copied_;
+};
+
+inline void distrust(trusted_memory& memory) noexcept {
+  memory.distrust();
+}
+inline void distrust(copied_memory&) noexcept {}
+inline bool is_trusted(const trusted_memory& memory) noexcept {
+  return memory.is_trusted();
+}
+inline bool is_trusted(const copied_memory&) noexcept {
+  return false;
+}
 
 }  // namespace whence::inline v1::unwind
 

@@ -11,6 +11,7 @@
 #include <cstdint>
 
 #include <whence/sys/safe_read.hpp>
+#include <whence/unwind/module_memory.hpp>
 #include <whence/unwind/plugins.hpp>
 #include <whence/unwind/trace.hpp>
 #include <whence/unwind/unwinder.hpp>
@@ -20,6 +21,7 @@ namespace whence::inline v1::unwind {
 template <class Memory>
 [[gnu::noinline, gnu::cold]] void put_keys(unwinder& u, trace& t) noexcept {
   Memory memory;
+  if (t.is_guessed) distrust(memory);
   plugin current;
   for (std::size_t i = 0; i < t.depth; ++i) {
     const std::uintptr_t address = t.pcs[i];

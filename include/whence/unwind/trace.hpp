@@ -17,6 +17,7 @@ struct trace {
   std::size_t depth = 0;
   bool truncated = false;    // the stack goes on towards its root
   bool leaf_is_ip = false;   // pcs[0] is an interrupted instruction
+  bool is_guessed = false;   // some addresses were not found by call-frame information alone
   bool has_plugins = false;  // some addresses are in modules that may be unloaded
 };
 

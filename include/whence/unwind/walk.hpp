@@ -107,6 +107,8 @@ class walk {
   walk_end end() const noexcept { return end_; }
   // True if a frame so far is in a module that may be unloaded.
   bool met_plugin() const noexcept { return plugin_.where.end != 0; }
+  // True if an address was not found by call-frame information: it may be stale.
+  bool guessed() const noexcept { return !is_trusted(memory_); }
   // True if the walk met a frame that only the exact walk can climb: that one begins at the leaf
   // again.
   bool needs_exact() const noexcept { return needs_exact_; }
@@ -160,6 +162,7 @@ class walk {
 
   // Code without call-frame information (JIT, assembly), or no code.
   bool settle_unruled(pc at) noexcept {
+    distrust(memory_);
     if (!at.is_return_address()) {
       rule_ = returns_from_leaf() ? leaf_rule : rule::of(rule_kind::linked);
       return true;
@@ -209,6 +212,7 @@ class walk {
 
   // Finds the caller in another way after the step from r_ went wrong.
   bool recover(const registers& from, pc at, walk_end end) noexcept {
+    distrust(memory_);
     registers r = from;
     fde f;
     if (unwinder_.entry_for(at.lookup(), memory_, plugin_, f) != lookup_result::found) {

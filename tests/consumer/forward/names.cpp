@@ -11,7 +11,7 @@ struct shop {
   whence::tracked_barrier<>* round = nullptr;
   whence::tracked_jthread* worker = nullptr;
   whence::tracked_future<int>* answer = nullptr;
-  whence::tracking_resource<>* resource = nullptr;
+  whence::tracking_resource* resource = nullptr;
   whence::tracking_allocator<int, whence::named_registry<"shop">>* storage = nullptr;
   whence::tracked<whence::custom_profile<"shop.orders">>* order = nullptr;
   whence::tracked_awaitable<int>* awaited = nullptr;

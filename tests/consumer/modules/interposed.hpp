@@ -10,7 +10,7 @@
 inline void allocate_100_mb() {
   whence::set_heap_profile_rate(64 * 1024);
   whence::tracking_allocator<char> allocator;
-  whence::tracking_resource<> resource;
+  whence::tracking_resource resource;
   for (int i = 0; i < 50'000; ++i) {
     char* const block = allocator.allocate(1000);
     asm volatile("" ::"r"(block) : "memory");

@@ -49,7 +49,7 @@ void wait_until_asleep(const std::atomic<pid_t>& thread) {
 struct work {
   whence::tracked<whence::custom_profile<"app.sessions">> entry;
   std::vector<int, whence::tracking_allocator<int>> numbers;
-  whence::tracking_resource<> resource;
+  whence::tracking_resource resource;
   std::pmr::vector<int> others{&resource};
   whence::tracked_mutex<> lock{"orders"};
   whence::scoped_labels labels{{"part", "records"}};
