@@ -205,7 +205,7 @@ TEST_CASE("a name may be text made at run time, and is copied; the arguments fol
   CHECK(waited(r::block(), "scope of shard 7") > 0);
 }
 
-TEST_CASE("a future has a name too, which moves, is shared and is copied with it") {
+TEST_CASE("a future has a name too, which is moved, shared and copied with it") {
   const wait_rates every(1);
   using r = own<"sync.named_future">;
   std::promise<int> promise;

@@ -70,7 +70,7 @@ TEST_CASE("a module without symbols says so, and one with names alone has no lin
 }
 
 TEST_CASE("a stripped module with some known names can be completed by other tools") {
-  const addresses stack{0x400010, 0x400050};  // one that is exported, one that is not
+  const addresses stack{0x400010, 0x400050};  // one exported, one not
   const auto text = [&](symbol_mode mode, bool is_stripped) {
     tools::code code = app();
     code.is_stripped = is_stripped;
@@ -87,7 +87,7 @@ TEST_CASE("a stripped module with some known names can be completed by other too
   CHECK_FALSE(has_functions(symbol_mode::automatic, true));
   CHECK(has_functions(symbol_mode::automatic, false));
   CHECK(has_functions(symbol_mode::all, true));
-  // What is known is kept in any case.
+  // Known names are kept in any case.
   CHECK(lines(symbol_mode::deferred, true) + 1 == lines(symbol_mode::automatic, true));
   CHECK(lines(symbol_mode::deferred, false) == lines(symbol_mode::automatic, false));
 }

@@ -264,7 +264,7 @@ TEST_CASE("the first error of the sink is returned, even an early one") {
   }
 }
 
-// Code that is another module's by the time the profile is finished.
+// By the time the profile is finished, another module has this code.
 struct changing_code : tools::code {
   const symbols::location& resolve(std::uintptr_t pc) {
     return changed && *changed ? other.resolve(pc) : tools::code::resolve(pc);
@@ -273,7 +273,7 @@ struct changing_code : tools::code {
   tools::code other{};
 };
 
-TEST_CASE("frames apart: a sample has as many locations as there are, whatever is known of them") {
+TEST_CASE("frames apart: samples refer to existing locations, even if names change meanwhile") {
   const addresses stack{0x400010, 0x400020};
   const auto written = [&stack](changing_code code, symbol_mode mode, bool& changed) {
     std::string bytes;

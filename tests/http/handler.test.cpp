@@ -270,7 +270,7 @@ TEST_CASE("symbol names addresses, also below a folder and by POST") {
   check_error(get("/debug/pprof/" + std::string(9000, 'a')), 414, "the request is too long");
 }
 
-TEST_CASE("symbol keeps nothing of what it is asked, and answers in any order") {
+TEST_CASE("symbol keeps nothing of its requests, and takes addresses in any order") {
   const auto address = reinterpret_cast<std::uintptr_t>(&whence::set_memory_limit);
   const auto text = [](std::uintptr_t a) { return "0x" + whence::sys::to_hex(a); };
   const std::string both = text(address + 1) + "+" + text(address) + "+" + text(address);
@@ -561,7 +561,7 @@ TEST_CASE("labels choose samples") {
             "\"labels\":{\"n\":\"1\",\"who\":\"a\"}"));
 }
 
-TEST_CASE("the type of what was allocated chooses samples like a label") {
+TEST_CASE("the allocated type chooses samples like a label") {
   using own = whence::prefixed_registry<"http.types">;
   const whence_tests::heap_rate every(1);
   const std::vector<int, whence::tracking_allocator<int, own>> ints(10);

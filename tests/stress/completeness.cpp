@@ -5,7 +5,7 @@
 // threads are sampled: the main one, a second one, and one whose signals are handled on an
 // alternate stack; a fourth compares what the handlers noted.
 //
-//   complete     the last frame is one below which there is nothing: what calls main, what starts a
+//   complete     the last frame is a root of stacks: what calls main, what starts a
 //                thread, what starts a context. Which these are, libgcc says outside any signal.
 //   interior     a frame differs from libgcc's although neither stack ends there. Where libgcc
 //                leaves executable memory its stack is over: these are no frames.

@@ -47,7 +47,7 @@ class fenced_memory {
 
 struct fuzz_options {
   unsigned seconds = 5;
-  std::uint64_t runs = 0;  // 0: until the time is up
+  std::uint64_t runs = 0;  // 0 means until the time is up
   std::uint64_t seed = 1;
   std::uint64_t first = 0;  // run
 

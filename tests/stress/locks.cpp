@@ -11,7 +11,7 @@
 //   profiles       no value is negative; what `mutex` and `mutex_hold` have recorded never becomes
 //                  less, whatever the rates; with all waits ended `block` grows no more; one wait
 //                  at the end is seen while it lasts, and counts once.
-//   children       nobody waits in them, the locks they inherited unlock, and they exit with 0.
+//   children       no thread waits in them, the locks they inherited unlock, and they exit with 0.
 //
 // locks [--seconds N]: fails for any of these, for a crash or a hang, and for a part that never
 // ran. It has no data race, so ThreadSanitizer must report nothing. Helgrind and DRD do not know
@@ -77,7 +77,7 @@ void check_quiet() {
     std::this_thread::sleep_for(5ms);
     const totals after = total(name);
     if (after != before) {
-      fail("%s grows with nobody there: %" PRId64 " and %" PRId64 ", then %" PRId64 " and %" PRId64,
+      fail("%s grows without waiters: %" PRId64 " and %" PRId64 ", then %" PRId64 " and %" PRId64,
            name, before.count, before.time, after.count, after.time);
     }
   }

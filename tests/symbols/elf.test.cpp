@@ -172,7 +172,7 @@ TEST_CASE(
   CHECK(symbols::demangle("") == "");
 }
 
-TEST_CASE("thousands of labels at one place, and names that never end, take no time") {
+TEST_CASE("thousands of labels at one place, and endless names, take little time") {
   const workshop shop;
   shop.write("p.s",
              ".text\n.globl main\nmain: ret\n.altmacro\n.macro label n\n.type l\\n, @function\n"
@@ -191,7 +191,7 @@ TEST_CASE("thousands of labels at one place, and names that never end, take no t
   CHECK(table.find(2).name == "next");
   CHECK(std::chrono::steady_clock::now() - sort_start < std::chrono::seconds(2));
 
-  // A table of names without an end, which all sections' names are in.
+  // A table of names without an end, in which all sections' names are.
   constexpr std::size_t sections = 100'000;
   constexpr std::size_t names = std::size_t{8} << 20;
   std::vector<std::byte> bytes(sizeof(ElfW(Ehdr)) + sections * sizeof(ElfW(Shdr)) + names,

@@ -142,7 +142,7 @@ TEST_CASE("two lambdas have two names, which tell the functions they are in") {
   }
 }
 
-TEST_CASE("generic and nested lambdas have names as any lambda has") {
+TEST_CASE("generic and nested lambdas have names like any lambda") {
   if (!config::with_libdw) return;
   const workshop shop;
   build(shop, R"(
@@ -286,7 +286,7 @@ TEST_CASE("memory and descriptors are released after reading") {
   CHECK(descriptors() == open_before);
 }
 
-TEST_CASE("a row of a file that no line table can have is in no file") {
+TEST_CASE("a row with an impossible file number has no file") {
   if (!config::with_libdw) return;
   const workshop shop;
   shop.write("program.s", R"(
@@ -337,7 +337,7 @@ main:
   CHECK(frames[0].line == 1);
 }
 
-TEST_CASE("what was not found for want of a descriptor may be found another time") {
+TEST_CASE("files that were missed for lack of a descriptor may be found later") {
   if (!config::with_libdw) return;
   const workshop shop;
   shop.write("program.cpp", two_lambdas);
@@ -361,7 +361,7 @@ TEST_CASE("what was not found for want of a descriptor may be found another time
   CHECK_FALSE(again.may_pass());
 }
 
-TEST_CASE("a supplement that DWARF 5 names is taken only if it is the one") {
+TEST_CASE("a supplement that DWARF 5 names is accepted only if its id matches") {
   if (!config::with_libdw) return;
   const workshop shop;
   build(shop, "int main() { return 0; }\n", "-O0 -g");

@@ -28,7 +28,7 @@ class known_parts {
  public:
   struct parts {
     bool functions = false, files = false, lines = false, inlined = false;
-    bool incomplete = false;  // others may know more
+    bool incomplete = false;  // other tools may know more
   };
 
   // Mapping ids begin with 1. Throws: std::bad_alloc.

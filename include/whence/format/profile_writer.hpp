@@ -234,7 +234,7 @@ class basic_profile_writer {
         write(frames);
         continue;
       }
-      // As many as samples already have: a module that was loaded since may have changed them.
+      // The count is that of the samples: a module that was loaded since may have changed it.
       const std::uint32_t end = n + 1 < first_ids_.size() ? first_ids_[n + 1] : next_id_;
       const std::uint32_t count = end - first_ids_[n];
       for (std::size_t i = 0; i < count; ++i) {
@@ -370,8 +370,8 @@ class basic_profile_writer {
 
 using profile_writer = basic_profile_writer<>;
 
-// Looks all addresses of a snapshot up, by address: then each module is read once, however the rows
-// go back and forth between them. Throws: std::bad_alloc.
+// Looks up all addresses of a snapshot in ascending order: then each module is read once, in
+// whatever order the rows need them. Throws: std::bad_alloc.
 template <class Code>
 void look_up_in_order(Code& code, const profile_snapshot& snapshot) {
   address_index addresses;
@@ -391,7 +391,7 @@ void look_up_in_order(Code& code, const profile_snapshot& snapshot) {
     sink& out, const profile_snapshot& snapshot, write_options options = {},
     inlined_frames inlined = inlined_frames::together) {
   const process_code code;
-  // Else the writer does it, when it has all rows.
+  // Otherwise the writer does it, after all rows.
   if (inlined == inlined_frames::apart && options.symbols != symbol_mode::none) {
     look_up_in_order(code, snapshot);
   }

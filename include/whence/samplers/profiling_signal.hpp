@@ -44,7 +44,7 @@ WHENCE_THREAD_LOCAL bool in_program_handler{false};
 
 class profiling_signal {
  public:
-  // True: the signal was the sampler's. Signal-safe.
+  // Returns true if the signal was the sampler's. Signal-safe.
   using taker = bool (*)(core::process_state&, const siginfo_t&, const ucontext_t&) noexcept;
 
   // The takers, in the order in which they are asked.

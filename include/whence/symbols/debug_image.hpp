@@ -127,7 +127,7 @@ class debug_image {
     lacks_memory_ = false;
     for (std::size_t i = 0; i < debug_sections; ++i) {
       all[i] = look_for(source, file, names[i], split, why);
-      // What is stored is in memory as well while it is decompressed.
+      // The stored bytes are in memory too while they are decompressed.
       if (all[i].plain > largest - total || all[i].stored > largest) {
         why = "more than 2 GB of debug information";
         return false;
@@ -156,7 +156,7 @@ class debug_image {
   }
 
   std::size_t size() const noexcept { return bytes_.size(); }
-  // Whether the last read() failed for that alone: the next one may not.
+  // True if the last read() failed only for lack of memory: the next one may succeed.
   bool lacks_memory() const noexcept { return lacks_memory_; }
 
   std::span<const std::byte> section(debug_section which, const section_slices& slices) const {

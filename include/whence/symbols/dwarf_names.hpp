@@ -211,7 +211,7 @@ class dwarf_names {
     std::string path;
     for (std::size_t i = 0; i < around.size(); ++i) {
       place& p = around[i];
-      // What is in a function that is defined elsewhere than it is declared.
+      // The contents of a function that is defined elsewhere than it is declared.
       if (is_function(p.die) && origin(p, next)) {
         path = path_of(p, depth + 1);
       } else {
@@ -223,7 +223,7 @@ class dwarf_names {
     return path;
   }
 
-  // The call operator of a lambda is the lambda.
+  // The call operator of a lambda stands for the lambda.
   static void add_scope(std::string& path, std::string_view name) {
     if (!is_call_operator(name) || !path.ends_with('}')) add(path, name);
   }
@@ -272,7 +272,7 @@ class dwarf_names {
     return false;
   }
 
-  // That of a generic lambda has template arguments.
+  // A generic lambda's operator has template arguments.
   static bool is_call_operator(std::string_view name) noexcept {
     return name == "operator()" || name.starts_with("operator()<");
   }
@@ -338,7 +338,7 @@ class dwarf_names {
   dwarf_handle supplement_text_;
   std::vector<opened> open_;
   sys::mapped_array<family> families_;
-  sys::flat_index by_parent_;  // of families_
+  sys::flat_index by_parent_;  // indexes families_
   sys::mapped_array<std::uint64_t> children_;
 };
 

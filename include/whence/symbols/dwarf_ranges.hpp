@@ -77,7 +77,7 @@ struct range_reader {
   const dwarf_file& file;
   const dwarf_unit& unit;
   address_source skeleton;
-  // Entries that will be looked at: any number of functions may have one list.
+  // The number of entries still allowed: any number of functions may share one list.
   mutable std::uint64_t left = 100'000'000;
 
   // Calls f(low, high) for each range that is not empty.

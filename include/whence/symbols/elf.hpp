@@ -76,7 +76,7 @@ class elf {
   static constexpr std::uint64_t most_note_bytes = 65536;
   static constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
 
-  // Looks at no more than the name's length: one that a damaged file has may go on for megabytes.
+  // Looks no further than the name's length: a damaged file's name may go on for megabytes.
   static bool is_text_at(const std::vector<std::byte>& table, std::uint64_t offset,
                          std::string_view text) noexcept {
     if (offset >= table.size() || text.size() > table.size() - offset) return false;

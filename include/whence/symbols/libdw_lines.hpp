@@ -325,7 +325,7 @@ class libdw_lines {
       of_.tables_.files.push_back(of_.tables_.add_text(path));
       return static_cast<std::uint32_t>(of_.tables_.files.size() - 1);
     }
-    // What a number stands for that no file has.
+    // The file for numbers that name no file.
     std::uint32_t nameless() {
       if (nameless_ == no_file) nameless_ = add({});
       return nameless_;
@@ -392,7 +392,7 @@ class libdw_lines {
   std::unique_ptr<dwarf_file> supplement_;
   split_units split_;
   sys::mapped_array<unit_range> units_at_;
-  std::uint64_t ranges_left_ = 20'000'000;  // that units_at_ may still be made of
+  std::uint64_t ranges_left_ = 20'000'000;  // how many more units_at_ may hold
   sys::mapped_array<unit_tables> tables_of_;
   line_tables tables_;
   std::string folder_;  // in which the current unit was compiled

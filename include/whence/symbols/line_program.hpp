@@ -96,7 +96,7 @@ class line_program {
     std::uint32_t length = 0;
     std::uint32_t folder = 0;
 
-    // As far as a path goes: thousands of files may have one folder.
+    // At most as long as a path may be: thousands of files may have one folder.
     std::string_view text() const noexcept {
       return {name, length < longest_path ? length : longest_path};
     }
@@ -217,7 +217,7 @@ class line_program {
     return {text, static_cast<std::uint32_t>(::strnlen(text, section.size() - at)), 0};
   }
 
-  // The same, looking no further than a path goes.
+  // The same, but reads no more than the longest path.
   static entry path_at(std::span<const std::byte> section, std::uint64_t at) noexcept {
     if (at >= section.size()) return {};
     section = section.subspan(at);

@@ -73,7 +73,7 @@ class module_reader {
     std::vector<source_line> found;
     if (lines_ == nullptr) return found;
     found = lines_->find(pc - bias_);
-    note_lines();  // the files beside it are looked for now
+    note_lines();  // find() has just searched for the files beside it
     return found;
   }
 
@@ -174,7 +174,7 @@ class module_reader {
   std::unique_ptr<memory_source> memory_;
   symbol_table table_;  // of the sources above
   std::unique_ptr<debug_lines> lines_;
-  bool has_reason_ = false;  // why there is less than lines that lack
+  bool has_reason_ = false;  // the reason is a graver one than missing lines
   module_facts facts_;
 };
 

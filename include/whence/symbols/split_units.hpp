@@ -86,7 +86,7 @@ class split_units {
   }
 
   void release() noexcept { alone_.reset(); }
-  // Whether what was not found may be there another time.
+  // True if a later attempt may find what is missing now.
   bool may_pass() const noexcept { return may_pass_; }
 
  private:
@@ -206,8 +206,8 @@ inline supplement_link find_link(const byte_source& source, const elf& file) {
   return found;
 }
 
-// The supplement of a file, at `path`; nullptr if it names none or it is not there, which `why`
-// says. `passing` is set if it may be there another time.
+// The supplement of the file at `path`; nullptr if it names none or the supplement is missing,
+// which `why` says. `passing` is set if a later attempt may succeed.
 inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, const elf& file,
                                                    const std::string& path, std::string& why,
                                                    bool& passing) {

@@ -75,7 +75,7 @@ class symbol_table {
       covered = sys::most(covered, e.end);
       return false;
     });
-    // Backwards, so that many at one place are passed by once.
+    // The loop runs backwards, so that many symbols at one place are passed only once.
     std::uint64_t next = ~std::uint64_t{0};
     for (std::size_t i = entries_.size(); i > 0; --i) {
       entry& e = entries_[i - 1];

@@ -143,7 +143,7 @@ class symbolizer {
       k.asked_in = reading_number_;
       k.module = std::move(module);
     }
-    k.generation = generation_;  // last: a look-up that throws is none
+    k.generation = generation_;  // set last: a look-up that throws does not count
     return *k.where;
   }
 
