@@ -40,7 +40,8 @@ tracked             1792 1792
 coroutine           2560 2560
 "
 
-# Pages, the standard header or headers they are compared with, hundredths of their lines.
+# Pages, the standard header or headers they are compared with, hundredths of their lines. Of whence,
+# 4 are the headers of libdw, and 3 <optional>, by which its readers tell what a damaged file lacks.
 lines="
 allocator        memory               35
 memory_resource  memory               95
@@ -50,7 +51,7 @@ tracked          memory               20
 registry         memory               20
 knobs            memory               20
 recording        mutex,memory,thread  130
-whence           mutex,memory,thread  170
+whence           mutex,memory,thread  175
 "
 
 # What a recording object must not define. Mangled, so that a type among the parameters of something
