@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What tracking_allocator costs beside std::allocator, at the default rate: a tight pair of 64
-// bytes, and mixed churn of containers; with nothing sampled alive and with 20 000 samples; on 1
-// and 2 threads. Run it under another malloc (LD_PRELOAD) for the same on tcmalloc or jemalloc.
+// What tracking_allocator costs compared with std::allocator, at the default rate: a tight pair of
+// 64 bytes, and mixed churn of containers; with no sample alive and with 20 000 samples; on 1 and 2
+// threads. Run it under another malloc (LD_PRELOAD) for the same on tcmalloc or jemalloc.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>
@@ -39,7 +39,7 @@ void pair(benchmark::State& state) {
   }
 }
 
-// About five allocations of some 60 bytes a step.
+// About five allocations of some 60 bytes in each step.
 template <template <class> class Allocator>
 void mixed(benchmark::State& state) {
   using string = std::basic_string<char, std::char_traits<char>, Allocator<char>>;
@@ -64,7 +64,7 @@ void mixed(benchmark::State& state) {
   }
 }
 
-// Keeps 20 000 samples alive while it lives: blocks that nothing touches, densely sampled.
+// Keeps 20 000 samples alive during its lifetime: untouched, densely sampled blocks.
 class live_samples {
  public:
   live_samples() {

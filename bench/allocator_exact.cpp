@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What it costs to record every allocation (rate 1): a pair of 64 bytes beside std::allocator.
+// What it costs to record every allocation (rate 1): a pair of 64 bytes compared with
+// std::allocator.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>

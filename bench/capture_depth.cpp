@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What it costs to take a stack, beside everything that takes stacks. Every cell is the median over
-// rounds; in each round the methods come in another order, because whatever runs after a slow one
+// What it costs to take a stack, compared with other stack walkers. Every cell is the median over
+// rounds; each round runs the methods in another order, because a method that runs after a slow one
 // finds the caches cold and is charged for it.
 //
 //   repeated   the same stack again and again           steady    the method itself ran just before
@@ -9,8 +9,8 @@
 //                                                                 printing, 64 KiB of data
 //   leaf       one stack whose upper five frames vary
 //
-// bench_capture_depth [rounds]. Peers are loaded where they are installed: linking libunwind would
-// put it in libgcc's place. The walk by frame pointers is this file built with them.
+// bench_capture_depth [rounds]. Peers are loaded if they are installed: linking libunwind would
+// replace libgcc. The walk by frame pointers is this file built with them.
 #include <dlfcn.h>
 #include <execinfo.h>
 #include <unwind.h>
@@ -82,7 +82,7 @@ int by_glibc(addresses& to) {
   while (n < most && frame[1] != nullptr) {
     to[static_cast<std::size_t>(n++)] = frame[1];
     auto* const next = static_cast<void**>(*frame);
-    // Code without frame pointers ends it: here that is libc, below main.
+    // The walk ends at code without frame pointers: here that is libc, below main.
     if (next <= frame || next - frame > 4096) break;
     frame = next;
   }
@@ -166,7 +166,7 @@ class paths {
     all_.insert(all_.end(), library, library + count);
   }
 
-  // `depth` functions; some make two frames, and main's side and ours are five more.
+  // `depth` functions; some make two frames, and main and this file add five more.
   path random(int depth) {
     path p;
     for (int i = 0; i < depth; ++i) p.push_back(one());
@@ -212,7 +212,7 @@ std::uint64_t timer_cost() {
   return least;
 }
 
-// What an event of a real program comes after: other code, other data.
+// Simulates what precedes an event of a real program: other code, other data.
 void pollute() {
   static std::vector<std::uint32_t> data(16'384);
   static std::minstd_rand random{3};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Hundreds of distinct functions that call each other along a path: frames of many sizes, with
-// pushes and without, grown by alloca, behind virtual calls and std::function. Included by the
-// program and by a library, each of which gets its own.
+// Hundreds of distinct functions that call each other along a path: frames of many sizes, with and
+// without pushes, grown by alloca, behind virtual calls and std::function. The program and a
+// library include it, and each gets its own functions.
 #ifndef WHENCE_BENCH_CAPTURE_FRAMES_HPP
 #define WHENCE_BENCH_CAPTURE_FRAMES_HPP
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a stack costs where CPU profilers take it: in a SIGPROF handler, at whatever instruction the
-// timer found, with whatever the program left in the caches. Ours and libgcc's take turns to walk
-// first, and only the first walk counts: it warms the stack for the second. The load has no printf
-// of floating point, since libgcc's walk crashes in there.
+// What a stack costs in the place where CPU profilers take it: in a SIGPROF handler, at any
+// instruction the timer meets, with the caches as the program left them. Ours and libgcc's take
+// turns to walk first, and only the first walk counts: it warms the stack for the second. The load
+// prints no floating point, since libgcc's walk crashes in that code.
 //
-// And the cost of a miss: a rule made from call-frame information, for 200 addresses in turn.
+// It also measures a miss: a rule made from call-frame information, for 200 addresses in turn.
 #include <signal.h>
 #include <sys/syscall.h>
 #include <time.h>
@@ -68,7 +68,7 @@ void handler(int, siginfo_t*, void* context) {
   samples[who][taken[who]++] = {static_cast<std::uint32_t>(now() - from), frames};
 }
 
-// The standard library and libc at work.
+// Work inside the standard library and libc.
 [[gnu::noinline]] std::uint64_t work(std::mt19937& random) {
   std::map<std::string, int> words;
   for (int i = 0; i < 200; ++i) ++words["word " + std::to_string(random() % 150)];
@@ -80,7 +80,7 @@ void handler(int, siginfo_t*, void* context) {
   return sorted.size() + static_cast<unsigned char>(text[0]);
 }
 
-// So many different functions above it, with frames of different sizes.
+// Puts that many different functions above it, with frames of different sizes.
 template <int N>
 [[gnu::noinline]] std::uint64_t work_below(std::mt19937& random) {
   std::array<std::uint64_t, 1 + N % 5> locals{};
@@ -94,7 +94,7 @@ template <int N>
   asm volatile("" ::"r"(locals.data()) : "memory");
   return below + locals[0];
 }
-constexpr int functions_above = 17;  // with what is below and above: 23 frames
+constexpr int functions_above = 17;  // with those below and above: 23 frames
 
 double ticks_per_ns() {
   const auto started = std::chrono::steady_clock::now();

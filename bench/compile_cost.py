@@ -54,7 +54,7 @@ HEADER_ONLY = {
     "thread": ("std", 1.1),
     "condition_variable": ("std", 1.1),
     "sync": ("std", 1.1),
-    "coroutine": ("trio", 0.6),  # of standard headers it includes next to nothing
+    "coroutine": ("trio", 0.6),  # it includes almost no standard headers
     "recording": ("trio", 1.5),
     "whence": ("trio", 2.5),
 }
@@ -120,7 +120,7 @@ class Bench:
         listed = listed.partition("End of search list.")[0]
         return [os.path.realpath(line.strip()) for line in listed.splitlines()]
 
-    # The headers that files of ours include and that are not ours.
+    # The standard headers that our files include.
     def standard_headers(self, page):
         said = self.run(["-E", "-H", str(page), "-o", "/dev/null"], capture_output=True)
         ours = os.path.realpath(self.include)

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a tracked coroutine costs beside one that is not: to make and destroy one, to suspend and go
-// on without a wait, and as a wait in `block`; and a look at many that are suspended.
+// What a tracked coroutine costs compared with an untracked one: to make and destroy it, to suspend
+// and resume it without a wait, and as a wait in `block`; and a look at many suspended ones.
 #include <benchmark/benchmark.h>
 
 #include <coroutine>

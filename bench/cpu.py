@@ -1,12 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 #
-# CPU profilers on loads that are known (bench/cpu_profile.cpp), as one table:
-# `cpu.py FOLDER [--quick] [--only TOOL,...]`. FOLDER holds the programs cpu_profile_by_* and
-# peer_cpu_profile; a tool whose program is not there is left out, and perf where it may not count.
+# Compares CPU profilers on known loads (bench/cpu_profile.cpp) in one table: `cpu.py FOLDER
+# [--quick] [--only TOOL,...]`. FOLDER holds the programs cpu_profile_by_* and peer_cpu_profile; a
+# tool without a program is left out, and so is perf if it may not count.
 #
-# All tools take turns, rate by rate and round by round, in an order that changes. What a profile
-# should say comes from the threads' clocks and from getrusage of the same run.
+# All tools take turns, rate by rate and round by round, in a changing order. The expected content
+# of a profile comes from the threads' clocks and from getrusage of the same run.
 #
 #   reported      CPU time in the profile / getrusage; of whence without [unsampled] and [profiler]
 #                 (with them it is 1 by construction). Median of the rounds
@@ -15,9 +15,9 @@
 #   distinct      samples for each second of CPU time
 #   shares        of 4 threads that take 10 to 40 % of a processor, the found / the true time that is
 #                 worst, and how much of that two standard deviations do not explain
-#   in libc       samples whose stack holds the caller of libc; perf walks frame pointers, of which
-#                 there are none
-#   overhead      CPU time of the same work, against none profiled: median of pairs of one round, and
+#   in libc       samples whose stack holds the caller of libc; perf walks frame pointers, which
+#                 libc lacks
+#   overhead      CPU time of the same work, against an unprofiled run: median of a round's pairs, and
 #                 the quartiles; of perf without its own process
 import argparse
 import bisect
@@ -47,7 +47,7 @@ quick = options.quick
 scratch = tempfile.TemporaryDirectory()
 environment = {"HOME": scratch.name, **os.environ}
 
-# On a machine that is busy, rounds beyond the least are left out after so many seconds.
+# If the machine is busy, rounds beyond the minimum are left out after so many seconds.
 ROUNDS, LEAST_ROUNDS, ROUNDS_UNTIL = (1, 1, 0) if quick else (3, 2, 160)
 PAIRS, LEAST_PAIRS, PAIRS_UNTIL = (7, 7, 0) if quick else (25, 9, 320)
 SECONDS = {100: 1.5, 250: 1.0, 1000: 0.6} if quick else {100: 3.0, 250: 2.0, 1000: 1.0}
@@ -68,7 +68,7 @@ def output(command, **more):
 
 
 def symbols(program, cache={}):
-    """Addresses and names of a program's functions; `go tool pprof` knows those of Go alone."""
+    """Addresses and names of a program's functions; `go tool pprof` knows only Go's."""
     if program not in cache:
         lines = [line.split(" ", 2) for line in output(["nm", "-Cn", "--defined-only", program]).splitlines()]
         functions = [(int(address, 16), name) for address, kind, name in lines if kind in "tTwW"]
@@ -127,7 +127,7 @@ class Tool:
         return [self.program, *load, out]
 
     def run(self, mode, hz, threads, seconds):
-        """What is true of the run, in seconds; and the profile, for a rate."""
+        """The true times of the run, in seconds, and its profile at that rate."""
         out = os.path.join(scratch.name, self.name)
         load = [mode, str(hz), str(threads), str(seconds)]
         text = output(self.command(hz, load, out), CPUPROFILE_FREQUENCY=str(hz or 100))
@@ -183,7 +183,7 @@ begun = time.monotonic()
 
 
 def rounds(most, least, until):
-    """Numbers of rounds, as many as there is time for."""
+    """Numbers of rounds, until the time is used up."""
     for number in range(most):
         if number < least or time.monotonic() - begun < until:
             yield number
@@ -194,7 +194,7 @@ shuffled = random.Random(1)
 
 
 def in_turn(jobs):
-    """Runs them in a random order; a run that fails is told below the table."""
+    """Runs them in a random order; failed runs are listed below the table."""
     shuffled.shuffle(jobs)
     for job in jobs:
         print(".", end="", file=sys.stderr, flush=True)
@@ -244,7 +244,7 @@ for hz in RATES:
 
 
 def measure_overhead(tool):
-    """All rates of a tool one after the other, so that what else the machine does is much the same."""
+    """All rates of a tool one after the other, so that the machine's other load is much the same."""
     took = {}
 
     def measure(hz):
@@ -287,7 +287,7 @@ def split_cell(runs):
 
 
 def shares_cell(runs):
-    """Of time each, as the tool reports it, so a tool that loses samples is far off."""
+    """Each thread's time, as the tool reports it, so a tool that loses samples is far off."""
     if not runs:
         return ""
     found, truth, samples = (pooled(runs, f) for f in ("found", "truth", "samples"))

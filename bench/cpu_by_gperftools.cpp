@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// gperftools reads its rate from the environment before main begins: so the caller sets it, and
-// here is only checked that it did.
+// gperftools reads its rate from the environment before main begins: the caller sets it, and this
+// file only checks that it did.
 #include <gperftools/profiler.h>
 
 #include <cstdio>

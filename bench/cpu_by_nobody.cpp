@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// No profiler in the process: alone, or under one from outside, as `perf record`.
+// No profiler in the process: it runs alone, or under a profiler from outside, as `perf record`.
 #include "cpu_profiler.hpp"
 
 bool profiler::start(int, const char*) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A known load under a CPU profiler: `cpu_profile_by_X MODE HZ THREADS SECONDS [OUT]`. HZ 0 does
-// not profile. On stdout, what the profile should say, in CPU seconds:
+// not profile. stdout shows what the profile should say, in CPU seconds:
 //
 //   split    share_70, share_20, share_10: what their names say, for SECONDS of CPU time altogether
 //   shares   thread_10 to thread_40: 4 threads that take 10 to 40 % of SECONDS of wall time
@@ -10,7 +10,7 @@
 //   window   of the process, from the profile's start to its stop
 //   process  of the process, from its own start
 //
-// Of the threads, half are there and have worked before the profile starts, half come later.
+// Half of the threads exist and have worked before the profile starts, half come later.
 // bench/cpu.py runs it and its peers; bench/peers/cpu_profile.go is the same in Go.
 #include <atomic>
 #include <functional>
@@ -37,7 +37,7 @@ void report(const part& p) {
   parts.push_back(p);
 }
 
-// What thread number `i` of the mode does.
+// The work of thread number `i` in that mode.
 std::function<void(unsigned)> load(const std::string& mode, int threads, double seconds) {
   if (mode == "split") {
     return [=](unsigned i) {

@@ -7,11 +7,11 @@
 
 namespace profiler {
 
-// Profiles all threads into the file `out`, `hz` samples a second of CPU time. False where it
-// cannot, and the cause is on stderr.
+// Profiles all threads into the file `out`, with `hz` samples a second of CPU time. False if it
+// cannot; then the cause is on stderr.
 bool start(int hz, const char* out);
 
-// Ends the profile; returns when it is written.
+// Ends the profile; returns after it is written.
 void stop();
 
 }  // namespace profiler

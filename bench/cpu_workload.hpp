@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// CPU time spent to measure, as each thread's own clock tells it: so what a profile should say is
-// known, however busy the machine is. Functions whose names a profile shows are never inlined, and
-// take at random between 0.3 and 3 ms a call, so that they are never in step with a sampler.
+// Uses CPU time and measures it by each thread's own clock: so the expected profile is known,
+// however busy the machine is. Functions whose names a profile shows are never inlined, and take a
+// random time between 0.3 and 3 ms a call, so that they are never in step with a sampler.
 #ifndef WHENCE_BENCH_CPU_WORKLOAD_HPP
 #define WHENCE_BENCH_CPU_WORKLOAD_HPP
 
@@ -47,9 +47,9 @@ inline thread_local volatile unsigned sink;
   return x;
 }
 
-// Takes `seconds` of this thread's CPU time; returns what it really took. The clock is a system
-// call, and is read every 50 us or so, for one percent of the time. `Id` keeps linkers and
-// compilers from making one function of two equal ones.
+// Uses `seconds` of this thread's CPU time; returns the time it really used. The clock is a system
+// call, and is read every 50 us or so, for one percent of the time. `Id` stops linkers and
+// compilers from merging equal functions.
 template <int Id>
 [[gnu::always_inline]] inline double burn(double seconds) {
   const double begin = thread_seconds();
@@ -86,14 +86,14 @@ template <int Id>
   return burn<7>(s);
 }
 
-// CPU seconds that each function took.
+// CPU seconds of each function.
 struct part {
   const char* name;
   double seconds = 0;
 };
 
-// 70, 20 and 10 % of `seconds` of CPU time, to 50 us: the next call is that of the function most
-// behind, and the last ones are as short as they must be.
+// 70, 20 and 10 % of `seconds` of CPU time, to 50 us: the function most behind is called next, and
+// the last calls are as short as necessary.
 inline std::array<part, 3> split(double seconds, unsigned seed) {
   constexpr std::array<double (*)(double), 3> call{share_70, share_20, share_10};
   constexpr std::array<double, 3> share{0.7, 0.2, 0.1};
@@ -114,7 +114,7 @@ inline std::array<part, 3> split(double seconds, unsigned seed) {
   return done;
 }
 
-// `seconds` of wall time, of which `call` takes `share` and sleep the rest, in turns of 4 to 16 ms.
+// `seconds` of wall time: `call` takes `share` of it, sleep the rest, in turns of 4 to 16 ms.
 inline double part_time(double (*call)(double), double share, double seconds, unsigned seed) {
   using clock = std::chrono::steady_clock;
   std::mt19937 random(seed);
@@ -145,7 +145,7 @@ inline double part_time(double (*call)(double), double share, double seconds, un
   return x;
 }
 
-// The same work every time: a second of it is some CPU second of a processor of today.
+// The same work every time: a second of it is about a CPU second of a current processor.
 [[gnu::noinline]] inline void busy(double seconds) {
   const auto rounds = static_cast<long>(seconds * 1e6);
   unsigned x = 1;
@@ -159,8 +159,8 @@ inline int by_number(const void* a, const void* b) {
   return (x > y) - (x < y);
 }
 
-// Texts made by printf, sorted through a callback of qsort, copied about in blocks of malloc:
-// nearly all time is in libc, at stacks of 5 to 35 frames.
+// Formats texts with printf, sorts them through a callback of qsort, and copies them between blocks
+// of malloc: nearly all time is in libc, at stacks of 5 to 35 frames.
 [[gnu::noinline]] inline std::size_t libc_frame(std::mt19937& random, int depth) {
   if (depth > 0) {
     const std::size_t below = libc_frame(random, depth - 1);

@@ -2,7 +2,7 @@
 //
 // One entry begun and ended, 10 and 30 calls deep, with 0 to a million others alive: as a RAII
 // entry, and by value with add and remove. bench/peers/custom_profile.go is the same in Go. The
-// cost of the calls alone is beside it.
+// calls alone are measured too.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>

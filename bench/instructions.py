@@ -1,16 +1,16 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 #
-# Instructions of the hot paths, by callgrind: `instructions.py [--include DIR ...]`, compiled with
-# -O2 by each compiler. With two folders their figures stand side by side, and the status is 1 if the
-# last has more than the first: by any of an allocation or a lock, by 5 % of an entry or a label,
-# which are calls.
+# Counts instructions of the hot paths, by callgrind: `instructions.py [--include DIR ...]`,
+# compiled with -O2 by each compiler. With two folders their figures stand side by side, and the
+# status is 1 if the last has more than the first: any more for an allocation or a lock, 5 % more
+# for an entry or a label, which are calls.
 #
 # A figure is the difference of two runs that differ in the number of repetitions, divided by it,
 # less the same for an empty function: the same on any machine with this compiler and libc. Each run
-# is the least of three, because now and then the start of the other thread takes longer. Nothing is
-# sampled meanwhile. `allocate` and `deallocate` are over an allocator that costs
-# nothing. `new and delete` and std::mutex have glibc's instructions in them.
+# is the least of three, because the start of the other thread sometimes takes longer. No event is
+# sampled meanwhile. `allocate` and `deallocate` are over an allocator without cost. `new and
+# delete` and std::mutex include glibc's instructions.
 import argparse
 import os
 import pathlib
@@ -22,7 +22,8 @@ import tempfile
 
 HERE = pathlib.Path(__file__).resolve().parent
 SOURCES = HERE / "instructions"
-# Fewer than 1000, after which a lock whose holds are not timed asks again whether they should be.
+# Fewer than 1000: after so many, a lock whose holds are not timed asks again whether they should
+# be.
 FEW, MANY = 100, 600
 ENVIRONMENT = os.environ | {"WHENCE_HEAP_RATE": str(1 << 40), "WHENCE_MUTEX_HOLD_RATE": "0"}
 CALLS = {"tracked entry": 1.05, "label from text": 1.05, "set of labels": 1.05}
@@ -35,7 +36,8 @@ def build(compiler, include, folder):
         objects.append(folder / f"{name}.o")
         subprocess.run([compiler, "-std=c++20", "-O2", f"-I{include}", "-c", "-o", objects[-1],
                         SOURCES / f"{name}.cpp"], check=True)
-    # Bound at once: the other thread would look up its `pause` at some time while we count.
+    # Symbols are bound at once: otherwise the other thread would look up its `pause` while we
+    # count.
     subprocess.run([compiler, "-pthread", "-Wl,-z,now", "-o", program, *objects, "-ldl"], check=True)
     return program
 

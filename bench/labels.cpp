@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What it costs to put labels in force and take them back, for sets seen before: from texts, as a
-// request handler does, and from a set made once. Go's pprof.Do is beside it (peers/labels.go).
+// What it costs to set labels and to restore them, for sets seen before: from texts, as a request
+// handler does, and from a prepared set. peers/labels.go measures Go's pprof.Do.
 #include <benchmark/benchmark.h>
 
 #include <string>

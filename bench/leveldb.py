@@ -1,25 +1,25 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 #
-# What recording costs a real program: leveldb, Debian's source package, as it is and with its locks,
-# its arena and its containers recorded (bench/leveldb/tracked.patch, and one rule here), so that most
-# of its files include pages that record: the three they need, and beside it all, through the
-# umbrella <whence/recording.hpp>, if the folder has it.
+# What recording costs a real program: leveldb, Debian's source package, unchanged and with its
+# locks, its arena and its containers recorded (bench/leveldb/tracked.patch, and one rule here), so
+# that most of its files include recording pages: the three they need or, as a second variant, all
+# of them through the umbrella <whence/recording.hpp>, if the folder has it.
 #
 #   leveldb.py [--include DIR ...] [--compiler CXX] [--rounds N] [--source DIR]
 #              [--no-debug] [--run]
 #
-# Every file is compiled by one compiler at a time, as it is and then with each include folder in
+# Every file is compiled by one compiler at a time, unchanged and then with each include folder in
 # turn, so that noise meets all alike; CPU seconds are user + system, the minimum of the rounds,
 # summed over the files. The file that reads (profiles.cc) is apart. Bytes are text and data as
-# `size` counts them: of all objects, and of the linked db_bench, where what many objects define is
-# there once.
+# `size` counts them: of all objects, and of the linked db_bench, which has only one copy of what
+# many objects define.
 #
 # --run proves that it works: db_bench and leveldb's own tests (Debian: libgtest-dev, libgmock-dev,
-# libbenchmark-dev) end well, and the profiles have leveldb's functions in them.
+# libbenchmark-dev) succeed, and the profiles have leveldb's functions in them.
 #
-# The source package is fetched by apt from the mirrors that are configured for binary packages, with
-# lists of its own; --source takes one that is unpacked already.
+# apt fetches the source package from the mirrors configured for binary packages, with lists of its
+# own; --source takes an unpacked one.
 import argparse
 import os
 import pathlib
@@ -38,7 +38,7 @@ FLAGS = ["-std=c++20", "-fno-exceptions", "-pthread", "-DLEVELDB_PLATFORM_POSIX=
          "-DHAVE_FDATASYNC=1", "-DHAVE_O_CLOEXEC=1", "-I.", "-Iinclude"]
 TESTS = ("util/arena_test.cc", "util/cache_test.cc", "db/db_test.cc", "db/skiplist_test.cc",
          "db/version_set_test.cc", "table/table_test.cc")
-# In each profile one of these functions of leveldb's must be found.
+# Each profile must have one of these functions of leveldb.
 FOUND = {"allocs": "leveldb::Arena::AllocateNewBlock", "mutex": "leveldb::", "block": "leveldb::"}
 
 
@@ -67,7 +67,7 @@ def fetch(folder):
     return next(path for path in folder.glob("leveldb-*") if path.is_dir())
 
 
-# C++20 took away the way in which one file writes a memory order.
+# C++20 removed one file's way to write a memory order.
 def make_cxx20(tree):
     path = tree / "util/env_posix.cc"
     path.write_text(path.read_text().replace("std::memory_order::memory_order", "std::memory_order"))
@@ -135,7 +135,7 @@ def counted(paths):
 
 
 def link(compiler, objects, output):
-    # Without what nothing refers to, neither the libraries that are linked.
+    # Leaves out libraries that no object refers to.
     command = [compiler, "-pthread", "-Wl,--as-needed", "-o", str(output), *map(str, objects), "-ldl"]
     subprocess.run(command, check=True)
     return output

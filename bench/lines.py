@@ -4,9 +4,8 @@
 
     bench/lines.py PRINT_LINES PROGRAM [COUNT]       PRINT_LINES: build/gcc/tests/print_lines
 
-For each: seconds of CPU, resident memory at the most, and how many frames were told. eu-addr2line -i
-looks through a whole unit for each address, so it is asked for a hundredth of them, and its seconds
-are multiplied.
+For each: CPU seconds, peak resident memory, and how many frames were found. eu-addr2line -i searches
+a whole unit for each address, so it gets a hundredth of them, and its seconds are multiplied.
 """
 import os
 import random

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// 2 and 4 threads on one lock, as long as it takes them to go round often: nanoseconds a critical
-// section, all threads together. The same lock with nothing recorded and with everything, which are
-// the start values; std::mutex beside it, and absl::Mutex where it is installed.
-// bench/peers/mutex.go is the same in Go.
+// 2 and 4 threads on one lock, for many turns: nanoseconds for a critical section, all threads
+// together. The same lock is measured with nothing recorded and with everything, which are the
+// start values, beside std::mutex, and absl::Mutex if it is installed. bench/peers/mutex.go is the
+// same in Go.
 //
-// Rounds are short, in shuffled order, and ratios are medians of pairs of one round: on a machine
-// of two processors, a lock that many want has a mind of its own.
+// Rounds are short and shuffled, and ratios are medians of pairs of one round: on a machine of two
+// processors, the figures of a contended lock vary much.
 #include <algorithm>
 #include <array>
 #include <atomic>
@@ -32,8 +32,8 @@ using clock = std::chrono::steady_clock;
 struct load {
   int threads;
   int inside;   // steps of dependent work under the lock
-  int outside;  // and without it
-  int turns;    // of each thread
+  int outside;  // steps without it
+  int turns;    // turns of each thread
 };
 constexpr std::array<load, 4> loads{
     {{2, 50, 50, 40'000}, {4, 50, 50, 20'000}, {2, 1000, 1000, 3'000}, {4, 1000, 1000, 1'500}}};
@@ -46,7 +46,7 @@ unsigned work(unsigned x, int steps) {
 
 struct outcome {
   double ns = 0;          // a critical section
-  double longest_ms = 0;  // that a thread took for sixteen turns
+  double longest_ms = 0;  // longest time of sixteen turns
   double recorded = 0;    // waits, for a hundred turns
 };
 

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// absl::Mutex as a lock like the others, where it is installed.
+// absl::Mutex as a lock like the others, if it is installed.
 #ifndef WHENCE_BENCH_LOCK_PEERS_HPP
 #define WHENCE_BENCH_LOCK_PEERS_HPP
 

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A lock and its unlock that nobody else wants, at the start values of all rates: first while the
-// process has one thread, when glibc leaves the atomic instructions out, then while it has two. The
-// floor is a flag taken by one atomic exchange. bench/peers/mutex.go is the same in Go.
+// An uncontended lock and unlock, at the start values of all rates: first while the process has one
+// thread, when glibc skips the atomic instructions, then with two threads. The floor is a flag
+// taken by one atomic exchange. bench/peers/mutex.go is the same in Go.
 #include <benchmark/benchmark.h>
 
 #include <atomic>
@@ -35,7 +35,7 @@ struct reader {
   M m;
 };
 
-// From the first call on the process has two threads. Benchmarks run in the order of their
+// The first call gives the process its second thread. Benchmarks run in the order of their
 // registration, those of one thread first.
 void need_threads() {
   static std::jthread other([](std::stop_token stop) {

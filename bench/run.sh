@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Every benchmark, ours and the peers', in one session: `bench/run.sh [BUILD]`. Prints all figures,
-# then those that have a peer beside it with the ratio (peer / ours; above 1 ours is faster).
+# Runs every benchmark, ours and the peers', in one session: `bench/run.sh [BUILD]`. Prints all
+# figures, then those with a peer, with the ratio (peer / ours; above 1 ours is faster).
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 build="${1:-$root/build/bench}"

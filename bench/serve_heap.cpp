@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What it takes to serve a heap profile of a million stacks: time, and how much more memory the
-// process needs at its peak. Go's is peers/serve_heap.go. Each form is asked three times; the
-// median of the times, the largest peak.
+// What it costs to serve a heap profile of a million stacks: the time, and how far memory grows at
+// its peak. Go's is peers/serve_heap.go. Each form is requested three times; the figures are the
+// median of the times and the largest peak.
 #include <fcntl.h>
 #include <unistd.h>
 
@@ -30,7 +30,7 @@ void* keep(int left, std::uint32_t way) {
   void* block = nullptr;
   if ((way >> left & 1) != 0) {
     block = keep(left - 1, way);
-    asm volatile("" ::: "memory");  // two places to return to
+    asm volatile("" ::: "memory");  // two return addresses
   } else {
     block = keep(left - 1, way);
     asm volatile("nop" ::: "memory");
@@ -46,7 +46,7 @@ std::int64_t resident_bytes() {
   return resident * ::sysconf(_SC_PAGESIZE);
 }
 
-// From now on, the peak is that of what follows.
+// Resets the peak, so that it covers only what follows.
 void forget_peak() {
   const int file = ::open("/proc/self/clear_refs", O_WRONLY);
   if (file < 0 || ::write(file, "5", 1) != 1) std::abort();

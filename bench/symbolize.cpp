@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From 5000 addresses of this program and its libraries to names, lines and inlined frames: the
-// first time, when files are read, and again, from the cache. What glibc's dladdr takes for the
-// same addresses, names of exported functions alone, is beside it.
+// Times the way from 5000 addresses of this program and its libraries to names, lines and inlined
+// frames: first with files to read, then from the cache. glibc's dladdr, which knows only exported
+// functions, gets the same addresses.
 #include <benchmark/benchmark.h>
 #include <dlfcn.h>
 

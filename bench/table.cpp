@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The table of stacks by itself: a known stack of 20 frames looked up, in a table of one stack (all
+// The table of stacks alone: a known stack of 20 frames is looked up, in a table of one stack (all
 // in cache) and of 100 000 in random order (the index and the bucket are cache misses); and a new
-// stack inserted.
+// stack is inserted.
 #include <benchmark/benchmark.h>
 
 #include <cstdint>

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
 #
-# One table of what bench/run.sh measured: `table.py OURS.csv PEERS.txt`. A figure of ours that has
-# the depth, live, threads or stacks of a Go figure stands beside it.
+# Prints one table of bench/run.sh's figures: `table.py OURS.csv PEERS.txt`. A figure of ours stands
+# beside the Go figure with the same depth, live, threads or stacks.
 import csv
 import re
 import sys

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a wall-clock session costs a process whose threads sleep: `wall_sleepers`. CPU time of the
-// process in percent of one processor, over seconds with and without a session at 99 Hz; and
-// whether all of their time is in the profile.
+// What a wall-clock session costs a process whose threads sleep: `wall_sleepers`. It prints the CPU
+// time of the process in percent of one processor, over seconds with and without a session at 99
+// Hz, and checks that all of their time is in the profile.
 #include <time.h>
 #include <unistd.h>
 

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Writes a custom profile of 10 thousand, 100 thousand and a million stacks of 24 frames, encoded,
-// and encoded and compressed. The stacks are of two sorts, `distinct` says which:
+// Writes a custom profile of 10 thousand, 100 thousand and a million stacks of 24 frames: encoded,
+// and encoded and compressed. `distinct` names the kind of stacks:
 //
 //   48       the bits of a stack's number choose between two calls frame by frame, as in
 //            bench/peers/write_profile.go: all are different
 //   12000    a program has 2000 runs of six calls, each run always the same and some taken far more
 //            often than others; a stack is four of them: nearly all are different
 //
-// libprotobuf encodes the same content in an arena, as someone would who had no writer: message by
-// message, then one serialization. It is handed the numbers of the addresses by the same index.
-// Names are made up and cost nothing. raw_MB is what was encoded, out_MB what reached the sink.
+// libprotobuf encodes the same content in an arena, as a program without a writer would: message by
+// message, then one serialization. It gets the numbers of the addresses from the same index. Names
+// are invented and cost nothing. raw_MB is the encoded size, out_MB what reached the sink.
 #include <benchmark/benchmark.h>
 #include <google/protobuf/arena.h>
 #include <profile.pb.h>
@@ -123,7 +123,7 @@ void whence_writer(benchmark::State& state) {
   report(state, encoded, written);
 }
 
-// What whence writes, by the generated classes.
+// Writes the same as whence, with the generated classes.
 std::size_t write_with_protobuf(const content& c, std::string& out) {
   google::protobuf::Arena arena;
   auto* const p = google::protobuf::Arena::CreateMessage<pb::Profile>(&arena);
@@ -186,12 +186,12 @@ void libprotobuf_arena(benchmark::State& state) {
   std::string out;
   std::size_t written = 0;
   for (auto _ : state) written = write_with_protobuf(c, out);
-  // Else the comparison is of different things.
+  // Otherwise the comparison would be of different content.
   if (written != write<format::stored>(c)) state.SkipWithError("the two contents differ in size");
   report(state, written, written);
 }
 
-// The share of looking up addresses in the above: 24 for each stack.
+// The part of the above that looks up addresses: 24 for each stack.
 void address_look_ups(benchmark::State& state) {
   const content c(state);
   for (auto _ : state) {

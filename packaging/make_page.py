@@ -3,7 +3,7 @@
 """Makes include/whence/ui/page.hpp of the files in packaging/ui/: `make_page.py` writes it, and
 `make_page.py --check` fails if the file is not what it would write.
 
-The page is sent without what is for readers of the sources alone: indents, empty lines, and lines that
+The page has nothing that serves only readers of the sources: no indents, empty lines, or lines that
 are a comment.
 """
 import argparse
@@ -12,7 +12,7 @@ import sys
 
 HERE = pathlib.Path(__file__).resolve().parent
 HEADER = HERE.parent / "include" / "whence" / "ui" / "page.hpp"
-# The scripts stand in one element, in this order.
+# The scripts share one element, in this order.
 CONSTANTS = {
     "style": ["style.css"],
     "body": ["body.html"],

@@ -33,17 +33,17 @@ using whence_tests::totals_of;
 
 namespace {
 
-// Each test records into profiles of its own, so that none sees another's memory.
+// Each test records into profiles of its own, so that tests do not see each other's memory.
 template <fixed_string Name>
 using registry = prefixed_registry<Name>;
 
-// Keeps an optimizer from leaving out an allocation whose result nobody uses.
+// Keeps an optimizer from removing an allocation whose result is unused.
 void use(const void* p) {
   asm volatile("" : : "r"(p) : "memory");
 }
 
-// An upstream with state, that counts what it is asked for and fails on demand. It may be asked for
-// more than is needed; exact_allocator may not.
+// An upstream with state, which counts its requests and fails on demand. It may be asked for more
+// than is needed; exact_allocator may not.
 struct pool {
   std::size_t live_blocks = 0;
   std::size_t live_bytes = 0;
@@ -134,7 +134,7 @@ TEST_CASE("allocs has the rows of heap, under its own name and kind") {
   CHECK(allocs->kind() == core::kind::allocs);
 }
 
-TEST_CASE("a zero-size allocation is no event, at rate 1 either") {
+TEST_CASE("a zero-size allocation is no event, even at rate 1") {
   using own = registry<"allocator.zero">;
   const heap_rate every(1);
   tracking_allocator<int, own> a;
@@ -143,7 +143,7 @@ TEST_CASE("a zero-size allocation is no event, at rate 1 either") {
   CHECK(totals_of(own::heap()) == totals{});
 }
 
-TEST_CASE("an allocation that upstream refuses is not recorded, whatever its size") {
+TEST_CASE("an allocation of any size that upstream refuses is not recorded") {
   using own = registry<"allocator.refused">;
   for (const std::int64_t rate : {std::int64_t{1}, std::int64_t{64 * 1024}}) {
     const heap_rate r(rate);
@@ -188,7 +188,7 @@ TEST_CASE("rate 0 records nothing, and each change of rate takes effect at once 
   CHECK(set_heap_profile_rate(1) == 0);
 }
 
-TEST_CASE("what is recorded keeps its rate: a block sampled at one rate is freed at another") {
+TEST_CASE("samples keep their rate: a block sampled at one rate is freed at another") {
   using own = registry<"allocator.kept">;
   tracking_allocator<char, own> a;
   char* exact = nullptr;
@@ -237,12 +237,12 @@ TEST_CASE("upstream gets back exactly the blocks it gave, tagged or not") {
   CHECK(t.live_bytes == 0);
 }
 
-TEST_CASE("an upstream that must not be asked for more is not, and its frees are seen") {
+TEST_CASE("an exact upstream is asked for exact sizes, and its frees are seen") {
   using own = registry<"allocator.exact_upstream">;
   const heap_rate dense(64 * 1024);
   pool p;
   tracking_allocator<char, own, exact_allocator<char>> a{exact_allocator<char>(p)};
-  constexpr std::size_t size = std::size_t{4} << 20;  // sampled but for once in e^64
+  constexpr std::size_t size = std::size_t{4} << 20;  // not sampled once in e^64
   std::vector<char*> blocks;
   for (int i = 0; i < 200; ++i) {
     blocks.push_back(a.allocate(size));
@@ -268,7 +268,7 @@ TEST_CASE("memory that upstream takes back without a deallocation ends when it i
   CHECK(totals_of(own::heap()) == totals{10, 1000, 1, 100});
 }
 
-TEST_CASE("a block of an arena that was released whole is not taken for one that comes after it") {
+TEST_CASE("a block of a released arena is not taken for a later block") {
   using own = registry<"allocator.released">;
   struct alignas(4096) page {
     char bytes[4096];
@@ -285,7 +285,7 @@ TEST_CASE("a block of an arena that was released whole is not taken for one that
   }
 }
 
-TEST_CASE("a request that cannot succeed leaves the sampling of those that do as it was") {
+TEST_CASE("a request that cannot succeed does not change the sampling of others") {
   if (sanitized) return;
   using own = registry<"allocator.impossible">;
   const heap_rate off(0);
@@ -302,7 +302,7 @@ TEST_CASE("a request that cannot succeed leaves the sampling of those that do as
   CHECK(totals_of(own::heap()).bytes == 30);
 }
 
-TEST_CASE("allocators of different types compare as they would once rebound") {
+TEST_CASE("allocators of different types compare as after rebinding") {
   const tracking_allocator<int> a;
   const tracking_allocator<long> b;
   CHECK(a == b);
@@ -337,7 +337,7 @@ TEST_CASE("over-aligned types keep their alignment when sampled") {
   CHECK(t.live_objects == 0);
 }
 
-TEST_CASE("containers of every kind give back all they took") {
+TEST_CASE("containers of every kind free all they allocated") {
   using own = registry<"allocator.containers">;
   const heap_rate every(1);
   {
@@ -366,13 +366,13 @@ TEST_CASE("containers of every kind give back all they took") {
   CHECK(totals_of(own::heap()).live_bytes == 0);
 }
 
-TEST_CASE("past the memory limit amounts stay true on [overflow], in use included") {
+TEST_CASE("past the memory limit [overflow] keeps true amounts, in use included") {
   using own = registry<"allocator.overflow">;
   const heap_rate every(1);
   core::process_state& s = *core::state();
   const std::size_t limit = s.budget.limit();
   tracking_allocator<char, own> a;
-  // The live map has room, and then no more memory comes.
+  // The live map has some room, and then gets no more memory.
   std::vector<char*> blocks;
   for (int i = 0; i < 3000; ++i) blocks.push_back(a.allocate(16));
   for (char* p : blocks) a.deallocate(p, 16);

@@ -29,7 +29,7 @@ static_assert(sizeof(basic_tracked_condition_variable<null_registry>) ==
 
 }  // namespace
 
-TEST_CASE("a wait is from the release of the lock to the notification, at the wait call") {
+TEST_CASE("a wait lasts from the lock's release to the notification, and shows at the wait call") {
   const wait_rates every(1);
   using r = own<"cv.wait">;
   basic_tracked_condition_variable<r> ready{"ready"};
@@ -45,7 +45,7 @@ TEST_CASE("a wait is from the release of the lock to the notification, at the wa
     std::lock_guard hold(m);
     done = true;
     ready.notify_all();
-    // The waiter is awake and wants the lock: that is the lock's wait, no more the variable's.
+    // The waiter is awake and wants the lock: now the lock waits, not the variable.
     sleep_ms(30);
   }
   waiter.join();
@@ -87,7 +87,7 @@ TEST_CASE("every way to wait: time-outs, predicates, stop tokens, any lock") {
   CHECK(waits_of(r::block()).ns > 0);
   CHECK(waits_of(r::block()).ns <= all.count());
 
-  c.wait(hold, [] { return true; });  // no wait at all
+  c.wait(hold, [] { return true; });  // does not wait
   stop.request_stop();
   CHECK_FALSE(c.wait(hold, stop.get_token(), never));
   CHECK(waits_of(r::block()).count == 6);

@@ -81,7 +81,7 @@ class [[nodiscard]] basic_task {
 };
 using task = basic_task<>;
 
-// Whoever awaits it waits until it is opened.
+// Its awaiters wait until it is opened.
 struct gate {
   std::coroutine_handle<> waiter;
   bool await_ready() const noexcept { return false; }
@@ -111,7 +111,7 @@ task coroutine_reader_caller(gate& g) {
   co_await coroutine_reader(g);
 }
 
-// Is awaited by whoever awaits this, who goes on at once.
+// Awaited by the coroutine that the test awaits; it goes on at once.
 struct awaited_in_passing {
   task& t;
   bool await_ready() const noexcept { return false; }
@@ -188,7 +188,7 @@ std::string dump() {
 
 }  // namespace
 
-TEST_CASE("a suspended coroutine shows with those that await it, and the stack that made them") {
+TEST_CASE("a suspended coroutine shows with its awaiters, and the stack that made them") {
   gate g;
   const std::size_t before = lookup("goroutine")->count();
   task t = coroutine_maker(g);
@@ -199,7 +199,7 @@ TEST_CASE("a suspended coroutine shows with those that await it, and the stack t
     const scoped_labels labels{{"handler", "/coroutine"}};
     t.start();
   }
-  // One row for the three of them.
+  // The three of them are one row.
   CHECK(lookup("goroutine")->count() == before + 1);
   const auto stacks = stacks_through("coroutine_inner");
   REQUIRE(stacks.size() == 1);
@@ -217,7 +217,7 @@ TEST_CASE("a suspended coroutine shows with those that await it, and the stack t
   CHECK(lookup("goroutine")->count() == before);
 }
 
-TEST_CASE("time for which a coroutine waits is in block, once, and while it goes on") {
+TEST_CASE("a coroutine's wait is in block, once, and already while it lasts") {
   const wait_rates rates(1);
   gate g;
   task t = coroutine_maker(g);
@@ -234,12 +234,12 @@ TEST_CASE("time for which a coroutine waits is in block, once, and while it goes
   CHECK(after.count == before.count + 1);
   CHECK(after.ns >= meanwhile.ns);
   CHECK(after.ns - before.ns <= longest);
-  // Those that await it wait for the same.
+  // Its awaiters wait for the same event.
   CHECK(block_through("coroutine_middle") == wait_totals{});
   CHECK(block_through("coroutine_outer") == wait_totals{});
 }
 
-TEST_CASE("a wait can have a name, in a coroutine of anybody's") {
+TEST_CASE("a wait can have a name, in any library's coroutine") {
   struct plain {
     struct promise_type {
       plain get_return_object() { return {}; }
@@ -277,7 +277,7 @@ TEST_CASE("a wait can have a name, in a coroutine of anybody's") {
   CHECK(waits() == 2);
 }
 
-TEST_CASE("the wait of a coroutine that is destroyed in it is not taken back") {
+TEST_CASE("the wait of a coroutine stays recorded if the coroutine is destroyed meanwhile") {
   const wait_rates rates(1);
   const wait_totals before = block_through("coroutine_named");
   gate g;
@@ -292,12 +292,12 @@ TEST_CASE("the wait of a coroutine that is destroyed in it is not taken back") {
   CHECK(after.ns >= shown.ns);
 }
 
-TEST_CASE("a child of fork waits for nobody who was resuming a coroutine") {
+TEST_CASE("a child of fork does not wait for its parent's threads that resume coroutines") {
   core::coroutine_records& all = *record::coroutines_of(*core::state());
   core::coroutine_record* const r = all.take();
   REQUIRE(r != nullptr);
   r->suspension.begin({});
-  r->suspension.count();  // and the thread is not there to end it
+  r->suspension.count();  // the child has no thread to end it
   const ::pid_t child = ::fork();
   if (child == 0) {
     const std::uint32_t now = r->suspension.sequence;
@@ -310,8 +310,7 @@ TEST_CASE("a child of fork waits for nobody who was resuming a coroutine") {
   all.give_back(*r);
 }
 
-// However often the inner one goes on while the others are listed, those that await it stay where
-// they are.
+// However often the inner one goes on while the others are listed, its awaiters stay suspended.
 TEST_CASE("a dump misses no coroutine whose callee goes on and is suspended again") {
   gate quiet;
   std::vector<task> others;
@@ -337,7 +336,7 @@ TEST_CASE("a dump misses no coroutine whose callee goes on and is suspended agai
   CHECK(missed == 0);
 }
 
-TEST_CASE("a coroutine that is destroyed where it is suspended is gone") {
+TEST_CASE("a coroutine that is destroyed while suspended is gone") {
   const wait_rates rates(1);
   const std::size_t before = lookup("goroutine")->count();
   const profile* const living = lookup("coroutine");
@@ -356,7 +355,7 @@ TEST_CASE("a coroutine that is destroyed where it is suspended is gone") {
   CHECK(lookup("goroutine")->count() == before);
 }
 
-TEST_CASE("a generator that has yielded is idle, and nobody waits") {
+TEST_CASE("a generator that has yielded is idle, and no coroutine waits") {
   struct numbers {
     struct promise_type : tracked_promise {
       int value = 0;
@@ -391,7 +390,7 @@ TEST_CASE("a generator that has yielded is idle, and nobody waits") {
   CHECK(waits_of(*lookup("block")) == before);
 }
 
-TEST_CASE("who has gone on since it awaited a coroutine is suspended for itself") {
+TEST_CASE("a coroutine that has gone on since an await is a stack of its own") {
   gate first, second;
   task left = coroutine_inner(first);
   task t = coroutine_consumer(left, second);
@@ -417,7 +416,7 @@ TEST_CASE("coroutines that wait for each other are one stack") {
   CHECK(lookup("goroutine")->count() == before + 1);
 }
 
-TEST_CASE("a dump has waits for locks and coroutines in any number") {
+TEST_CASE("a dump has any number of waits for locks and coroutines") {
   tracked_mutex<> orders{"orders"};
   std::vector<gate> gates(2000);
   std::vector<task> tasks;
@@ -449,7 +448,7 @@ TEST_CASE("a dump has waits for locks and coroutines in any number") {
   over.notify_one();
   holding.join();
   waiting.join();
-  // Where the holder took it is code of this test, not whatever was at its place in memory.
+  // The holder took it in code of this test: the stack must not show other memory.
   const std::size_t at = text.find(expected);
   REQUIRE(at != text.npos);
   const std::string place = text.substr(at + expected.size(), 200);
@@ -458,7 +457,7 @@ TEST_CASE("a dump has waits for locks and coroutines in any number") {
          place.find("DOCTEST_ANON_FUNC") < place.find(']')));
 }
 
-TEST_CASE("every kind of awaitable is awaited as without us") {
+TEST_CASE("every kind of awaitable behaves as without the library") {
   struct refuses {  // suspends, and goes on at once
     bool await_ready() { return false; }
     bool await_suspend(std::coroutine_handle<>) { return false; }
@@ -515,7 +514,7 @@ TEST_CASE("every kind of awaitable is awaited as without us") {
   CHECK(lookup("goroutine")->count() == before);
 }
 
-TEST_CASE("with null_registry there is nothing of it") {
+TEST_CASE("null_registry removes all of it") {
   static_assert(std::is_empty_v<basic_tracked_promise<null_registry>>);
   gate g;
   const auto plain = [](gate& at) -> basic_task<null_registry> {
@@ -529,7 +528,7 @@ TEST_CASE("with null_registry there is nothing of it") {
   CHECK(t.done());
 }
 
-TEST_CASE("beyond the memory limit coroutines are not tracked, and run") {
+TEST_CASE("beyond the memory limit coroutines run untracked") {
   set_memory_limit(0);
   std::vector<gate> gates(5000);
   {
@@ -564,7 +563,7 @@ TEST_CASE("coroutines that begin, go on and end on all threads, while they are l
           tasks.push_back(coroutine_maker(g));
           tasks.back().start();
         }
-        // Half of them end elsewhere than they began.
+        // Half of them end on another thread than they began on.
         const auto open = [&gates](std::size_t first) {
           for (std::size_t k = first; k < gates.size(); k += 2) gates[k].open();
         };
@@ -584,7 +583,7 @@ TEST_CASE("coroutines that begin, go on and end on all threads, while they are l
     std::size_t own = 0;
     for (const auto& names : stacks_through("coroutine_inner")) {
       if (!holds(names, {"[created by]"})) continue;  // about to begin
-      // Whole, whoever else's it is.
+      // Each stack is whole, whichever other coroutines are in it.
       CHECK(holds(names,
                   {"coroutine_inner", "coroutine_middle", "coroutine_outer", "coroutine_maker"}));
       own += holds(names, {"coroutine_maker", "doctest::Context::run"}) ? 1 : 0;

@@ -48,7 +48,7 @@ found profile_split(int hz, int threads, double seconds) {
   return {session.snapshot(), after - before};
 }
 
-// Signals wait for a sanitizer's own moments, so stacks are not where the time was.
+// A sanitizer delays signals, so stacks do not show where the time was spent.
 constexpr bool signals_are_prompt = !thread_sanitized;
 
 int handled = 0;
@@ -56,7 +56,7 @@ void count_signal(int) {
   ++handled;
 }
 
-// Runs `body` in a child of fork, and yields its exit status.
+// Runs `body` in a child of fork, and returns its exit status.
 template <class Body>
 int in_child(Body body) {
   const pid_t child = ::fork();
@@ -80,8 +80,8 @@ TEST_CASE("time is where it was spent, and all of it is there, at any rate and n
     had_seventy = had_twenty = had_ten = 0;
     const auto [profile, process_ns] = profile_split(s.hz, s.threads, s.seconds);
     const auto all = static_cast<double>(time_in_all(profile));
-    // Above the tick rate system calls are sampled at ticks, some 17 of 4 ms here: of two seconds a
-    // standard deviation of 0.8 %, and 0.3 % that of the rest.
+    // Above the tick rate system calls are sampled at ticks, some 17 of 4 ms here: the standard
+    // deviation for two seconds is 0.8 %, and 0.3 % for the rest.
     const double error = s.hz <= 250 ? 0.02 : signals_are_prompt ? 0.05 : 0.1;
     CHECK(std::abs(all / static_cast<double>(process_ns) - 1) < error);
     const double n = s.threads * s.seconds * (s.hz > 250 ? 250 : s.hz);
@@ -220,7 +220,7 @@ TEST_CASE("samples carry the labels of the thread they interrupted") {
   CHECK(std::abs(none - true_none) < 0.05);
 }
 
-TEST_CASE("SIGPROF is shared: what is not ours goes to the program's handler, and kills nobody") {
+TEST_CASE("SIGPROF is shared: the program's signals go to its handler and do not kill it") {
   CHECK(in_child([] {
           cpu_session session({.hz = 1000});
           ::kill(::getpid(), SIGPROF);  // the default action would end the process
@@ -239,7 +239,7 @@ TEST_CASE("SIGPROF is shared: what is not ours goes to the program's handler, an
           if (handled != 0) return 1;
           ::raise(SIGPROF);
           if (handled != 1) return 2;
-          // It may be installed over ours; the next session takes its place again.
+          // The program's handler may be installed over ours; the next session replaces it.
           ::sigaction(SIGPROF, &program, nullptr);
           compute_split(0.05);
           bool said = false;
@@ -257,7 +257,7 @@ TEST_CASE("SIGPROF is shared: what is not ours goes to the program's handler, an
         }) == 0);
 }
 
-TEST_CASE("threads that sleep are not interrupted") {
+TEST_CASE("sleeping threads are not interrupted") {
   cpu_session session({.hz = 1000});
   std::atomic<int> interrupted{0};
   std::atomic<bool> done{false};
@@ -283,7 +283,7 @@ TEST_CASE("a child of fork has no session, and can begin its own") {
   CHECK(in_child([&session] {
           compute_split(0.05);
           session.stop();
-          if (thread_sanitized) return 0;  // which allows no new thread there
+          if (thread_sanitized) return 0;  // it allows no new thread there
           cpu_session own({.hz = 1000});
           if (own.error()) return 1;
           compute_split(0.2);
@@ -297,7 +297,7 @@ TEST_CASE("a child of fork has no session, and can begin its own") {
   CHECK(time_in_all(session.snapshot()) - before >= 90'000'000);
 }
 
-TEST_CASE("where timers run out, the process's interval timer samples, and the profile says so") {
+TEST_CASE("if timers run out, the process's interval timer samples, and the profile says so") {
   CHECK(in_child([] {
           rlimit none{0, 0};
           ::setrlimit(RLIMIT_SIGPENDING, &none);
@@ -314,13 +314,13 @@ TEST_CASE("where timers run out, the process's interval timer samples, and the p
           if (!said) return 2;
           if (time_in_all(s) < 490'000'000) return 3;
           if (!signals_are_prompt) return 0;
-          // It counts no overruns, so on a busy machine much is lost: it is in the total,
-          // unsampled.
+          // The interval timer counts no overruns, so on a busy machine much is lost: that is in
+          // the total, as [unsampled].
           return time_through(s, "compute_split") > 50'000'000 ? 0 : 4;
         }) == 0);
 }
 
-TEST_CASE("threads too short to be seen are in the total nevertheless") {
+TEST_CASE("threads too short to be sampled are still in the total") {
   const std::int64_t before = clock_now(CLOCK_PROCESS_CPUTIME_ID);
   cpu_session session;
   for (int i = 0; i < 100; ++i) {

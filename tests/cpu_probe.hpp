@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Work of known CPU time in functions of known names, and what a snapshot says of them.
+// Functions with known names and known CPU time, and what a snapshot says about them.
 #ifndef WHENCE_TESTS_CPU_PROBE_HPP
 #define WHENCE_TESTS_CPU_PROBE_HPP
 
@@ -34,7 +34,7 @@ inline void compute_until(std::int64_t end_ns) {
   }
 }
 
-// Each uses so much CPU time, on top of what was asked for before: `due_ns` is where it should be.
+// Each uses so much CPU time, beyond the earlier requests: `due_ns` is the sum of all requests.
 [[gnu::noinline]] inline void cpu_seventy(std::int64_t& due_ns, std::int64_t ns) {
   compute_until(due_ns += ns);
   asm volatile("");
@@ -48,12 +48,11 @@ inline void compute_until(std::int64_t end_ns) {
   asm volatile("nop");
 }
 
-// CPU time that the three have really had: more than they asked for, where a virtual machine's
-// clock jumps.
+// The CPU time that the three really used: more than requested if a virtual machine's clock jumps.
 inline std::atomic<std::int64_t> had_seventy{0}, had_twenty{0}, had_ten{0};
 
-// In rounds of random length, so that none keeps step with the kernel's tick. What it took in
-// seconds.
+// Computes in rounds of random length, so that none keeps step with the kernel's tick. Returns the
+// used time in seconds.
 inline double compute_split(double seconds) {
   const std::int64_t begin = this_thread_ns();
   std::int64_t due = begin;

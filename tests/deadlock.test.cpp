@@ -21,7 +21,7 @@ using namespace whence_tests;
 
 namespace {
 
-// A lock whose waiters can be let in, so that a deadlock comes to an end.
+// A lock that can admit its waiters, so that a deadlock comes to an end.
 class breakable {
  public:
   void lock() {
@@ -55,7 +55,7 @@ class breakable {
   bool broken_ = false;
 };
 
-// Whoever waits can be let in through native_handle.
+// Waiters can be admitted through native_handle.
 struct lockable : breakable {
   using native_handle_type = breakable*;
   native_handle_type native_handle() { return this; }
@@ -76,7 +76,7 @@ std::int64_t waits() {
   return waits_of(prefixed_registry<"deadlock.test">::block()).count;
 }
 
-// Takes one lock, and when all have theirs, the next one's.
+// Takes one lock and, after all threads have theirs, the next thread's.
 [[gnu::noinline]] void deadlock_takes(lock& mine, lock& other, std::atomic<int>& ready, int all,
                                       std::atomic<::pid_t>& tid) {
   const std::lock_guard first(mine);
@@ -132,7 +132,7 @@ TEST_CASE("a deadlock is named with its threads, its locks and all stacks") {
   circle(3);
 }
 
-TEST_CASE("a thread that waits for a lock says who has it; that is no deadlock") {
+TEST_CASE("a waiting thread names the lock's holder; that is no deadlock") {
   const wait_rates every(1);
   lock orders("orders");
   orders.lock();
@@ -146,7 +146,7 @@ TEST_CASE("a thread that waits for a lock says who has it; that is no deadlock")
   const std::string all = dump();
   CAPTURE(all);
   CHECK_FALSE(has(all, "deadlock:"));
-  // And where, if the compiler put the lock into its user's function.
+  // The place is named too, if the compiler put the lock into its user's function.
   CHECK(has(all, ", waiting for lock \"orders\" held by thread " + std::to_string(::gettid())));
   orders.unlock();
   waiter.join();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What disassembly.sh compiles, once with std's types and once with ours: what a user's hot code
-// does with them.
+// Compiled by disassembly.sh, once with std's types and once with ours: a user's hot code with
+// them.
 #include <cstddef>
 #include <memory>
 #include <mutex>

@@ -2,10 +2,10 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # With null_registry, tracking_allocator is std::allocator and tracked_mutex<M> is M down to the
-# machine code: disassembly.cpp is compiled with either, and every function of the two objects has to
-# be the same instructions, relocations included. Names differ by these types alone, which are
-# replaced before.
-# Then it says how long the code of the default registry is; that is a figure, not a verdict.
+# machine code: disassembly.cpp is compiled with either, and every function of the two objects has
+# to be the same instructions, relocations included. Names differ only by these types, which are
+# replaced first. The script also prints how long the default registry's code is; that figure has no
+# limit.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 work="$(mktemp -d)"
@@ -35,7 +35,7 @@ listing() {
     LC_ALL=C sort | cut -f 3-
 }
 
-# Of what the compiler put into the hot section: to the first return or jump away; in all.
+# Counts up to the first return or jump out of the hot section, and in all.
 instructions() {  # object, function
   objdump -d -C --no-show-raw-insn "$1" | awk -v head="<$2(" '
     /^Disassembly of section/ { cold = /unlikely/ }
@@ -59,7 +59,7 @@ for compiler in g++ clang++; do
   listing "$work/std.o" >"$work/std.txt"
   listing "$work/null.o" >"$work/null.txt"
 
-  # The comparison means something only where it compared these functions.
+  # The comparison is meaningful only if it has compared these functions.
   for function in push_back resize allocate deallocate under_lock try_under_lock read_shared lock_both; do
     grep -q "^== .*\b$function(" "$work/std.txt" || { echo "disassembly: $function is not there" >&2; exit 1; }
   done

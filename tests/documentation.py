@@ -14,7 +14,7 @@ LONGEST_README = 150
 LARGEST_PICTURE = 150 << 10
 # Words that hide an actor or a condition (CONTRIBUTING.md).
 RIDDLES = re.compile(r"\b(nobody|somebody|whoever|there is none|(to )?be had)\b", re.I)
-# Names of the standard library's kind that are no declarations: members and namespaces.
+# Members and namespaces in std style that are not declarations.
 SPACES = {"http", "beast", "whence", "compiled", "v1", "v2"}
 
 problems = []

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Tells whether an address is in a function, without symbols: the function is put in a section of
-// its own, whose bounds the linker knows.
+// Tells whether an address is in a function, without symbols: the function is in a section of its
+// own, whose bounds the linker knows.
 //
 //   WHENCE_TEST_FUNCTION(name) void f() {...}        in_function(pc, WHENCE_TEST_BOUNDS(name))
 #ifndef WHENCE_TESTS_FUNCTION_BOUNDS_HPP

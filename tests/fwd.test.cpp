@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a header does that only names the library's types. Everything up to the second group of
-// includes is compiled before any page is there.
+// A header that only names the library's types. Everything up to the second group of includes is
+// compiled before any page is included.
 #include <whence/config.hpp>
 
 #include <whence/fwd.hpp>
@@ -65,7 +65,7 @@ void count(whence::tracked<T>& entry) {
   CHECK(T::get().count() == 2);
 }
 
-TEST_CASE("what was named by fwd.hpp is what the pages define") {
+TEST_CASE("the pages define what fwd.hpp names") {
   shop s;
   whence::tracked_mutex<> lock;
   take(s, lock);

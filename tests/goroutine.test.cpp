@@ -24,7 +24,7 @@ using namespace whence_tests;
 
 namespace {
 
-// Threads that sleep in functions of known names until they are let go, all of it undisturbed.
+// Threads that sleep in functions of known names until they are released, undisturbed.
 class park {
  public:
   park() { REQUIRE(::pipe2(ends_, O_CLOEXEC) == 0); }
@@ -43,7 +43,7 @@ class park {
       threads_.emplace_back([this, body] { body(*this); });
     }
   }
-  // Once all are asleep.
+  // Waits until all are asleep.
   void wait() const {
     for (const profile& p = *lookup("goroutine");;) {
       std::int64_t asleep = 0;
@@ -68,7 +68,7 @@ class park {
   if (::poll(&door, 1, -1) != 1) ++p.disturbed;
   asm volatile("");
 }
-// Different code, or they would be one function.
+// The code differs, or the two would become one function.
 [[gnu::noinline]] void parked_in_one(park& p) {
   goroutine_sleeps(p);
   asm volatile("" ::"i"(1));
@@ -158,7 +158,7 @@ TEST_CASE("parked threads: counts, order and labels as Go prints them") {
     CHECK(has(groups[i], "# labels:") == (order[i].labels != nullptr));
     if (order[i].labels != nullptr) CHECK(has(groups[i], order[i].labels));
   }
-  // The same, typed.
+  // The same as a typed snapshot.
   const profile_snapshot now = lookup("thread")->snapshot();
   std::vector<std::int64_t> counts;
   for (const profile_row& row : now.rows) {
@@ -192,7 +192,7 @@ TEST_CASE("the readable dump says what each thread does, and since when") {
   CHECK(has(*sleeper, "goroutine.test.cpp:") == (WHENCE_WITH_LIBDW != 0));
 }
 
-TEST_CASE("a thread that runs gives its stack itself") {
+TEST_CASE("a running thread takes its own stack") {
   std::atomic<bool> begun{false}, stop{false};
   std::thread busy([&begun, &stop] {
     const scoped_labels l{{"who", "busy"}};
@@ -211,11 +211,11 @@ TEST_CASE("a thread that runs gives its stack itself") {
   stop = true;
   busy.join();
   CHECK(present == 20);
-  // It answers when it next gets a processor: on a machine that is busy that may be too late.
-  CHECK(seen >= (thread_sanitized ? 0 : 5));  // a sanitizer holds signals back
+  // It answers when it next gets a processor: on a busy machine that may be too late.
+  CHECK(seen >= (thread_sanitized ? 0 : 5));  // a sanitizer delays signals
 }
 
-TEST_CASE("a thread that blocks all signals is there, and says why it has no stack") {
+TEST_CASE("a thread that blocks all signals is listed, with the reason why it has no stack") {
   std::atomic<int> state{0};
   std::thread deaf([&state] {
     sigset_t all;

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What a signal handler of ours calls outside of our headers: an object file with that path alone is
-# compiled, and every symbol it leaves undefined has to be in the list, with its reason. A missing
-# one (malloc, a lock, __tls_get_addr, _Unwind_Backtrace) is how profilers kill their hosts.
+# Checks what our signal handlers call outside of our headers: an object file with that path alone
+# is compiled, and every symbol it leaves undefined has to be in the list, with its reason. A
+# missing one (malloc, a lock, __tls_get_addr, _Unwind_Backtrace) is how profilers kill their hosts.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/.."
 compiler="${CXX:-g++}"
@@ -67,7 +67,7 @@ for flags in "-O2" "-O0" "-O2 -fPIC"; do
   done
   echo "handler_symbols: $compiler $flags: ${undefined[*]}"
 done
-# The test itself: what must not be called is found out, however it is reached.
+# Tests the test: a forbidden call is found, even if it is reached indirectly.
 cat >"$folder/bad.cpp" <<'CODE'
 extern "C" void* malloc(decltype(sizeof 0));
 void* (*pointer)(decltype(sizeof 0)) = &malloc;

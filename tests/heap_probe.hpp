@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tests of the heap's instruments share: a profile of their own, its totals, and a rate
-// that is put back.
+// Shared by the tests of the heap's instruments: a profile of their own, its totals, and a rate
+// that is restored.
 #ifndef WHENCE_TESTS_HEAP_PROBE_HPP
 #define WHENCE_TESTS_HEAP_PROBE_HPP
 

@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Sourced by the two scripts that work on a fresh Debian: install_missing PACKAGE... installs those
-# that are not there, and touches nothing else.
+# Sourced by the two scripts that work on a fresh Debian: install_missing PACKAGE... installs
+# missing packages, and changes nothing else.
 install_missing() {
   local package missing=() as_root=()
   for package in "$@"; do

@@ -12,7 +12,7 @@
 using namespace whence;
 using whence_tests::workshop;
 
-TEST_CASE("the rate is given back by the next change, and held to its range") {
+TEST_CASE("the next change returns the rate, which is clamped to its range") {
   const std::int64_t before = set_heap_profile_rate(1000);
   CHECK(before == 512 * 1024);
   CHECK(set_heap_profile_rate(-7) == 1000);
@@ -21,7 +21,7 @@ TEST_CASE("the rate is given back by the next change, and held to its range") {
   CHECK(lookup("heap")->snapshot().header.period == before);
 }
 
-TEST_CASE("the knobs of waits give back what was set, held to their ranges") {
+TEST_CASE("the knobs of waits return what was set, clamped to their ranges") {
   const std::int64_t block = set_block_profile_rate(1000);
   CHECK(block == 1);
   CHECK(set_block_profile_rate(INT64_MAX) == 1000);
@@ -38,8 +38,8 @@ TEST_CASE("the knobs of waits give back what was set, held to their ranges") {
   CHECK(set_mutex_hold_profile_rate(hold) == 0);
 }
 
-// What a program of its own prints when started with the environment given.
-TEST_CASE("start values come from the environment, and nonsense there is refused aloud") {
+// The output of a program that is started with the given environment.
+TEST_CASE("start values come from the environment, and invalid ones are reported") {
   if (sanitized) return;
   const workshop shop;
   shop.write("p.cpp", R"(

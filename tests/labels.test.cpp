@@ -61,7 +61,7 @@ TEST_CASE("a set is sorted by key, has one value a key, and is equal to the same
   CHECK(labels{}.with(l) == l);
 }
 
-TEST_CASE("a value may be an integer, and one label needs no braces of its own") {
+TEST_CASE("a value may be an integer, and one label needs no inner braces") {
   const std::string path = "/search";
   const std::uint64_t id = 42;
   CHECK(text({{"tenant", id}, {"handler", path}, {"shard", -7}}) ==
@@ -75,7 +75,7 @@ TEST_CASE("a value may be an integer, and one label needs no braces of its own")
   CHECK(labels{"n", std::numeric_limits<std::uint64_t>::max()}["n"] == "18446744073709551615");
   CHECK(labels{"n", std::int8_t{-128}}["n"] == "-128");
   CHECK(labels{"n", std::uint8_t{255}}["n"] == "255");
-  // Of two values for one key the later is taken, whatever they are.
+  // If a key has two values, the later one is taken, of whatever type.
   CHECK(text({{"k", 1}, {"k", "second"}, {"k", 3}}) == "k=3 ");
   CHECK(text({{"empty", {}}}) == "empty= ");
   {
@@ -86,7 +86,7 @@ TEST_CASE("a value may be an integer, and one label needs no braces of its own")
     with_labels({"tenant", 43}, [] { CHECK(now() == "phase=parse tenant=43 "); });
   }
   CHECK(now().empty());
-  // Of these a number would not be what they mean.
+  // As a number, these would lose their meaning.
   CHECK_FALSE(std::is_convertible_v<bool, label_value>);
   CHECK_FALSE(std::is_convertible_v<char, label_value>);
   CHECK_FALSE(std::is_convertible_v<double, label_value>);
@@ -120,7 +120,7 @@ TEST_CASE("more than 64 labels are refused, and more than 64 together are [overf
   };
   CHECK(made(0, 64).size() == 64);
   CHECK(text(made(0, 65)) == "labels=[overflow] ");
-  // What a sampler says has its own place.
+  // A sampler's own labels have reserved room.
   core::process_state& all = *core::state();
   const std::uint32_t with_state =
       all.label_merges.over(made(0, 64).id(), labels{{"state", "x"}}.id(), stack::most_with_state);
@@ -134,7 +134,7 @@ TEST_CASE("more than 64 labels are refused, and more than 64 together are [overf
                        "whence::labels: more than 64 labels", std::length_error);
 }
 
-TEST_CASE("scopes nest, merge, and put back what was there, after an exception too") {
+TEST_CASE("scopes nest, merge, and restore the labels, also after an exception") {
   CHECK(now().empty());
   {
     const scoped_labels outer{{"handler", "/a"}, {"tenant", "acme"}};
@@ -179,7 +179,7 @@ TEST_CASE("labels are a thread's own, and can be carried to another") {
   CHECK(fresh.empty());
   CHECK(taken == "task=1 ");
   CHECK(after.empty());
-  // A thread that ends by pthread_exit inside a scope leaves nothing to the next one.
+  // A thread that ends by pthread_exit inside a scope leaves no labels to the next thread.
   std::thread([] {
     const scoped_labels scope{{"task", "gone"}};
     ::pthread_exit(nullptr);
@@ -215,7 +215,7 @@ TEST_CASE("records of ended threads serve the next ones") {
   CHECK(records() <= 3);
 }
 
-TEST_CASE("samples of memory, waits, holds and custom profiles carry the labels in force") {
+TEST_CASE("samples of memory, waits, holds and custom profiles carry the current labels") {
   const whence_tests::wait_rates every(1, 1, 1);
   const std::int64_t rate = set_heap_profile_rate(1);
   using r = prefixed_registry<"labels.all">;
@@ -251,7 +251,7 @@ TEST_CASE("samples of memory, waits, holds and custom profiles carry the labels 
   };
   using set = std::set<std::string>;
   CHECK(labels_in(r::heap()) == set{"handler=/all "});
-  // The name of what is waited for is a label over the thread's.
+  // The name of the awaited object is a label in addition to the thread's.
   CHECK(labels_in(r::block()) == set{"handler=/all wait=slots ", "handler=/waiter lock=orders "});
   CHECK(labels_in(r::mutex()) == set{"handler=/all lock=orders "});
   CHECK(labels_in(r::mutex_hold()) ==

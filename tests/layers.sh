@@ -44,13 +44,13 @@ fail() {
   failures=$((failures + 1))
 }
 
-# The headers of this library that a header names, one a line, relative to include/whence/.
+# Lists the headers of this library that a header includes, one a line, relative to include/whence/.
 includes() {
   sed -nE 's|^[[:space:]]*#[[:space:]]*include[[:space:]]*[<"]whence/([^>"]+)[>"].*|\1|p' \
     "include/whence/$1"
 }
 
-# A page that is not in the first folder.
+# Pages that are not in the first folder.
 declare -A bodies_of=([sink]=format/sink.hpp)
 
 ends_with_bodies() {  # header, its bodies
@@ -109,7 +109,7 @@ for header in "${headers[@]}"; do
   done
 done
 
-# Everything a header reaches, conditional includes too.
+# Lists everything that a header reaches, through conditional includes too.
 reach() {
   local -A seen=([$1]=1)
   local queue=("$1") next target
@@ -137,7 +137,7 @@ for page in "${!ring[@]}"; do
   fi
 done
 
-# Bodies that src.hpp forgets are undefined in a compiled program, and only if it needs them.
+# Bodies that src.hpp forgets are undefined in a compiled program, but only if it needs them.
 for header in "${headers[@]}"; do
   [[ $header != impl/* ]] || contains "${edges[src.hpp]}" "$header" || fail "src.hpp lacks $header"
 done

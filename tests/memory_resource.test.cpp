@@ -90,7 +90,7 @@ TEST_CASE("upstream gets back what it gave, at every alignment and rate") {
   CHECK(totals_of(own::heap()).live_objects == 0);
 }
 
-TEST_CASE("what upstream refuses is not recorded") {
+TEST_CASE("allocations that upstream refuses are not recorded") {
   using own = prefixed_registry<"resource.refused">;
   const heap_rate every(1);
   basic_tracking_resource<own> tracked_memory(std::pmr::null_memory_resource());

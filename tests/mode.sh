@@ -1,12 +1,12 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Whether objects were compiled in the mode they are said to be: `mode.sh whence::whence OBJECT ...`
-# or `mode.sh whence::compiled OBJECT ...`. A suite that links the archive and still compiles every
-# body itself would pass all its tests, and try nothing of what it is for.
+# Checks that objects were compiled in the given mode: `mode.sh whence::whence OBJECT ...` or
+# `mode.sh whence::compiled OBJECT ...`. A suite that links the archive and still compiles every
+# body itself would pass all its tests, and test nothing of the compiled mode.
 #
-# The function looked for is never inlined, so that each object that calls it says which it is:
-# header-only, it has its own (W); compiled, it leaves it to the archive (U).
+# The checked function is never inlined, so each object that calls it shows its mode: a header-only
+# object has its own (W), a compiled one leaves it to the archive (U).
 set -euo pipefail
 [ $# -ge 2 ] || { echo "usage: mode.sh whence::whence|whence::compiled OBJECT ..." >&2; exit 2; }
 mode="$1"

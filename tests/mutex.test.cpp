@@ -36,9 +36,9 @@ using whence_tests::waits_of;
 
 namespace {
 
-// Locks `held` and releases it when `waiters` threads wait for it and have waited for `length`
-// milliseconds more. What the last one waits is not more by much on an idle machine; on a busy one
-// it is what it is, so tests compare the two profiles, and either with what they may not be below.
+// Locks `held` and releases it after `waiters` threads have waited for it for `length` milliseconds
+// more. On an idle machine the last one waits little more; a busy machine may add any time, so
+// tests compare the two profiles with each other, and with lower bounds.
 template <class Lock, class Wait>
 void hold_up(Lock& held, const profile& block, int waiters, int length, Wait wait) {
   std::vector<std::thread> threads;
@@ -70,7 +70,7 @@ struct final_basic final {
   void unlock() {}
 };
 
-// Reader-writer and timed locks without the attempts that std's have.
+// Reader-writer and timed locks without std's try functions.
 struct untried {
   void lock() { m.lock(); }
   void unlock() { m.unlock(); }
@@ -140,9 +140,9 @@ constinit tracked_mutex<> named_at_compile_time{"constant"};
 
 }  // namespace
 
-// 100 waiters wait at least 100 ms each; the profiles have 10 % for the times until all waited and
-// until each was woken, which a loaded machine makes longer: hence no upper bound from the clock.
-// What must agree are the profiles, waiter by waiter.
+// 100 waiters wait at least 100 ms each; the profiles allow 10 % for the times until all waited and
+// until each was woken, which a loaded machine prolongs: so the clock gives no upper bound. The
+// profiles must agree, waiter by waiter.
 TEST_CASE("100 threads that wait 100 ms behind one holder are 10 s, charged to its unlock") {
   const wait_rates every(1);
   using r = own<"mutex.hundred">;
@@ -161,7 +161,7 @@ TEST_CASE("100 threads that wait 100 ms behind one holder are 10 s, charged to i
     if (goes_through(row, "hold_up")) holders += row.values[1];
   }
   CHECK(holders >= 100 * 100 * ms);
-  // Every nanosecond waited is charged to one unlock at most, and all but the wake-ups to one.
+  // Every nanosecond waited is charged to at most one unlock, and all except the wake-ups to one.
   const auto mutex = waits_of(r::mutex());
   CHECK(mutex.ns <= block.ns);
   CHECK(static_cast<double>(mutex.ns) >= 0.9 * static_cast<double>(block.ns));
@@ -185,7 +185,7 @@ TEST_CASE("5 waiters of 200 ms are a second, not 0.2 s") {
   CHECK(largest <= waits_of(r::block()).ns);
 }
 
-TEST_CASE("an uncontended lock is no event, and its hold is one where all are timed") {
+TEST_CASE("an uncontended lock is no event, and its hold is one if all are timed") {
   const wait_rates every(1, 1, 1);
   using r = own<"mutex.alone">;
   tracked_mutex<std::mutex, r> m{"alone"};
@@ -243,7 +243,7 @@ TEST_CASE("a new hold rate reaches a lock that was not timed within its next 100
   CHECK(waits_of(r::mutex_hold()).count == timed + 1);
 }
 
-TEST_CASE("a fraction of the contentions counts for all, and is what it was when they happened") {
+TEST_CASE("a fraction of the contentions counts for all, each at the fraction of its time") {
   const wait_rates every(1);
   using r = own<"mutex.fraction">;
   CHECK(set_mutex_profile_fraction(-5) == 1);
@@ -269,7 +269,7 @@ TEST_CASE("a fraction of the contentions counts for all, and is what it was when
   CHECK(set_mutex_profile_fraction(1) == 1000);
 }
 
-TEST_CASE("timed locks: what is had in time, what is not, and what is not waited for") {
+TEST_CASE("timed locks: acquired in time, timed out, and without a wait") {
   const wait_rates every(1);
   using r = own<"mutex.timed">;
   tracked_mutex<std::timed_mutex, r> m;
@@ -293,7 +293,7 @@ TEST_CASE("timed locks: what is had in time, what is not, and what is not waited
   CHECK(block.count == 2);
   CHECK(block.ns >= 5 * ms);
   CHECK(waits_of(r::mutex()).count == 0);
-  m.unlock();  // charged for those who gave up
+  m.unlock();  // charged for the waiters that gave up
   const auto mutex = waits_of(r::mutex());
   CHECK(mutex.count == 1);
   CHECK(mutex.ns >= 5 * ms - 1000);
@@ -305,7 +305,8 @@ TEST_CASE("timed locks: what is had in time, what is not, and what is not waited
   CHECK(waits_of(r::block()) == block);
 }
 
-TEST_CASE("shared locks: readers wait for a writer, a writer for readers, readers for nobody") {
+TEST_CASE(
+    "shared locks: readers wait for a writer, a writer for readers, readers not for readers") {
   const wait_rates every(1);
   using r = own<"mutex.shared">;
   tracked_mutex<std::shared_timed_mutex, r> m{"shared"};
@@ -365,7 +366,7 @@ TEST_CASE("a recursive lock: only its outermost unlock is charged, and only its 
   CHECK(waits_of(r::mutex_hold()).count == 2);
 }
 
-TEST_CASE("unlocking a recursive lock that another holds is what it is to std's: nothing") {
+TEST_CASE("unlocking another thread's recursive lock does nothing, as with std's") {
   const wait_rates every(1, 1, 1);
   if (sanitized) return;  // ThreadSanitizer reports the misuse
   using r = own<"mutex.unheld">;
@@ -380,7 +381,7 @@ TEST_CASE("unlocking a recursive lock that another holds is what it is to std's:
   CHECK(waits_of(r::mutex_hold()).count >= 3);
 }
 
-TEST_CASE("a lock that cannot be tried is watched too") {
+TEST_CASE("a lock without try_lock is watched too") {
   const wait_rates every(1);
   using r = own<"mutex.basic">;
   tracked_mutex<basic_lockable, r> m{"basic"};
@@ -389,7 +390,7 @@ TEST_CASE("a lock that cannot be tried is watched too") {
   CHECK(waits_of(r::mutex()).ns >= 20 * ms);
 }
 
-TEST_CASE("a lock with modes that cannot be tried offers these modes") {
+TEST_CASE("a lock whose modes have no try functions offers these modes") {
   const wait_rates every(1);
   using r = own<"mutex.untried">;
   tracked_mutex<untried, r> m;
@@ -416,9 +417,9 @@ TEST_CASE("exceptions of the lock pass through and leave no event") {
   CHECK(waits_of(r::mutex()).count == 0);
 }
 
-// The usual pattern: whoever leaves last, which it learns under the lock, destroys it after its
-// unlock, while the other may not have returned from its own. Sanitizers tell whether anything was
-// touched too late.
+// The usual pattern: the thread that leaves last (it learns this under the lock) destroys the lock
+// after its unlock, while the other may not have returned from its own. Sanitizers detect a late
+// access.
 TEST_CASE("a lock may be destroyed right after its unlock, and its events stay") {
   const wait_rates every(1, 1, 1);
   using r = own<"mutex.destroyed">;
@@ -456,7 +457,7 @@ TEST_CASE("huge fractions and rates do not make sums wrap") {
   CHECK(waits_of(r::mutex()) == whence_tests::wait_totals{1'000'000, most});
 }
 
-TEST_CASE("whence::mutex records what every lock does, and excludes") {
+TEST_CASE("whence::mutex records like every lock, and excludes") {
   const wait_rates every(1, 1, 1);
   using r = own<"mutex.own">;
   basic_mutex<r> m{"own"};
@@ -466,7 +467,7 @@ TEST_CASE("whence::mutex records what every lock does, and excludes") {
   CHECK(waits_of(r::mutex()).ns <= waits_of(r::block()).ns);
   CHECK(waits_of(r::mutex_hold()).count == 4);
 
-  // Invariant: of all threads' additions under the lock none is lost.
+  // Invariant: no addition under the lock is lost.
   set_mutex_hold_profile_rate(7);
   int number = 0;
   std::vector<std::thread> threads;
@@ -503,7 +504,7 @@ TEST_CASE("every standard lock holder takes them, several at once as well") {
   named_at_compile_time.unlock();
 }
 
-TEST_CASE("a name is copied at run time, and the profile has it when its text is gone") {
+TEST_CASE("a run-time name is copied, and the profile has it after its text is gone") {
   const wait_rates every(1);
   using r = own<"mutex.named">;
   auto text = std::make_unique<std::string>("a name of some length, on the heap");
@@ -541,7 +542,7 @@ TEST_CASE("a lock can be named by the line that makes it") {
                           "mutex.test.cpp:" + std::to_string(here)});
 }
 
-TEST_CASE("the lock underneath is M, and what it does itself is not recorded") {
+TEST_CASE("the lock underneath is M, and its own events are not recorded") {
   const wait_rates every(1, 1, 1);
   using r = own<"mutex.underlying">;
   tracked_mutex<std::mutex, r> m;
@@ -562,7 +563,7 @@ TEST_CASE("the lock underneath is M, and what it does itself is not recorded") {
   CHECK(waits_of(r::mutex()).count == 0);
   CHECK(waits_of(r::mutex_hold()).count == 0);
 
-  // A std::condition_variable gives the lock back, and its wait belongs to the hold around it.
+  // A std::condition_variable releases the lock, and its wait belongs to the surrounding hold.
   std::condition_variable ready;
   m.lock();
   {

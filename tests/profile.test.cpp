@@ -28,7 +28,7 @@ std::string message_of(F&& f) {
 }
 
 void add_at_depth(profile& p, std::uint64_t value, int skip, int depth);
-// Through a volatile pointer, so that no call is inlined, cloned or turned into a loop.
+// Called through a volatile pointer, so that no call is inlined, cloned or turned into a loop.
 void (*volatile call)(profile&, std::uint64_t, int, int) = &add_at_depth;
 
 WHENCE_TEST_FUNCTION(profile_add_at_depth)
@@ -43,7 +43,7 @@ void add_at_depth(profile& p, std::uint64_t value, int skip, int depth) {
 
 }  // namespace
 
-TEST_CASE("the predefined profiles are there, in the order of their names") {
+TEST_CASE("the predefined profiles exist, in the order of their names") {
   std::vector<std::string_view> predefined;
   for (const profile* p : profiles()) {
     if (p->kind() != core::kind::custom && p->name().find('.') == std::string_view::npos) {
@@ -144,7 +144,7 @@ TEST_CASE("a value is a pointer, an integer, an enum or a small handle, told apa
   static_assert(!std::is_constructible_v<profile_key, std::string>);
 }
 
-TEST_CASE("add and remove on a predefined profile are mistakes that are named") {
+TEST_CASE("add and remove on a predefined profile throw, and the message says so") {
   CHECK_THROWS_AS(lookup("heap")->add(1), std::logic_error);
   CHECK_THROWS_AS(lookup("goroutine")->remove(1), std::logic_error);
   CHECK(message_of([] { lookup("heap")->add(1); }) ==
@@ -173,7 +173,7 @@ TEST_CASE("the stack begins in the caller of add, and skip leaves out frames fro
   CHECK(own_frames(1) == 4);
   CHECK(own_frames(4) == 1);
   CHECK(own_frames(5) == 0);
-  // More than there are: the row stays, with an empty stack.
+  // More frames than exist: the row stays, with an empty stack.
   p.add(2, 100'000);
   CHECK(p.snapshot().rows[0].stack.empty());
   p.remove(2);
@@ -211,8 +211,8 @@ TEST_CASE("equal stacks are one row with their count") {
   CHECK(p.snapshot().rows.empty());
 }
 
-// Invariant: whatever the interleaving, each value is in the profile from its add to its remove, so
-// after all threads have removed what they added nothing is left, and no count was ever negative.
+// Invariant: in any interleaving, each value is in the profile from its add to its remove, so after
+// all threads have removed what they added the profile is empty, and no count was ever negative.
 TEST_CASE("threads add and remove while others take snapshots") {
   profile& p = new_profile("profile.threads");
   std::vector<std::thread> pool;

@@ -13,7 +13,7 @@ NO_PAGES = {"names.hpp", "fwd.hpp", "config_generated.hpp"}
 OPENED = re.compile(r"namespace ([\w: ]+) \{$")
 CLOSED = re.compile(r"\}  // namespace")
 OURS = re.compile(r"whence::inline v1(?:::(http))?$")
-# What is followed by < is a specialization.
+# A name before < is a specialization.
 TYPE = re.compile(r"(?:template <.*> ?)?(?:class|struct|enum class) (?:\[\[.*?\]\] )?(\w+)\b(?!<|::)")
 ALIAS = re.compile(r"using (\w+) =")
 

@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Which undefined symbols functions of an object file may come to: `reachable_symbols.py FILE NAME...`
+"""Prints the undefined symbols that functions of an object file may reach: `reachable_symbols.py FILE NAME...`
 
 The file is compiled with -ffunction-sections -fdata-sections. What a section's relocations name can
 be reached from it; so a call through a pointer counts where the pointer is taken."""

@@ -59,7 +59,7 @@ def main():
         if f", {port})" not in served:
             sys.exit("readme: the quickstart does not begin with a server at its usual port")
         example.write_text(served)
-        # What is installed need not be fast.
+        # Installed programs need not be fast.
         environment = os.environ | {"CXXFLAGS": "-O0", "PPROF_TMPDIR": folder, "GOFLAGS": "",
                                     "HOME": os.environ.get("HOME", folder),
                                     "CMAKE_BUILD_PARALLEL_LEVEL": str(os.cpu_count())}
@@ -77,7 +77,7 @@ def main():
         sys.exit(f"readme: failed: {commands[len(outputs) - 1]}\n{outputs[-1][-4000:]}")
     checks = 0
     wanted = dict(SHOWN)
-    # The block after that command shows what it prints: the functions with a share that every run has.
+    # The block after that command shows its output: the functions with a share that every run has.
     rows = re.findall(r"([\d.]+)%\s+(\S+)(?: \(inline\))?$", documentation.code_blocks(text, "text")[0], re.M)
     rows = [name for share, name in rows if float(share) >= 3]
     if len(rows) < 3:

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What a file that records costs its program, by figures that are exact on any machine, however
-# loaded (bench/compile_cost.py measures the time):
+# Measures what a file that records costs its program, in figures that are exact on any machine
+# under any load (bench/compile_cost.py measures the time):
 #
 #   bytes     that each sample of bench/compile_cost adds to its twin *_std.cpp, compiled with -O2:
 #             the sum of text and data as `size` counts them. Text has read-only data, unwind tables
@@ -10,8 +10,8 @@
 #   symbols   that such an object defines: none of the code that reads or walks stacks
 #   lines     that including a page adds up to after preprocessing, as a ratio to standard headers
 #
-# The compiler is CXX, the tree that is measured WHENCE_INCLUDE (default: this one). The optional
-# libraries are switched on, since they would count as well.
+# The compiler is CXX, the measured tree WHENCE_INCLUDE (default: this one). The optional libraries
+# are switched on, since they would count as well.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 compiler="${CXX:-g++}"
@@ -28,7 +28,7 @@ too_much() {  # what
   failures=$((failures + 1))
 }
 
-# Bytes that a sample may add to its twin: g++, clang++. What was measured, rounded up to 256.
+# Bytes that a sample may add to its twin (g++, clang++): the measured figure, rounded up to 256.
 bytes="
 vector_mutex        4096 4608
 memory_resource     2560 3328
@@ -40,8 +40,8 @@ tracked             1792 1792
 coroutine           2560 2560
 "
 
-# Pages, the standard header or headers they are compared with, hundredths of their lines. Of whence,
-# 4 are the headers of libdw, and 3 <optional>, by which its readers tell what a damaged file lacks.
+# Pages, the standard header or headers for comparison, hundredths of their lines. In the figure of
+# whence, 4 are libdw's headers, and 3 <optional>, in which its readers return what a file may lack.
 lines="
 allocator        memory               35
 memory_resource  memory               95
@@ -54,8 +54,8 @@ recording        mutex,memory,thread  130
 whence           mutex,memory,thread  175
 "
 
-# What a recording object must not define. Mangled, so that a type among the parameters of something
-# else does not count.
+# Symbols that a recording object must not define. They are mangled, so that a parameter's type does
+# not count.
 reading='^_Z[A-Z]*6whence2v1(6unwind|5stack|6tables|7symbols|6format|4http)'
 
 compiled() {  # sample -> text + data; leaves the object in scratch

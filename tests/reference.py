@@ -20,7 +20,7 @@ REFERENCE = ROOT / "docs" / "reference.md"
 NAMESPACES = {"": "whence", "http": "whence::http", "beast": "whence::beast"}
 # The pages that only include others, or that CMake writes.
 UMBRELLAS = {"whence.hpp", "recording.hpp", "src.hpp", "fwd.hpp", "config_generated.hpp"}
-# Only constants, types and macros: there is nothing to call.
+# Pages with only constants, types and macros, which have no functions.
 NO_CALLS = UMBRELLAS | {"version.hpp", "config.hpp", "errc.hpp", "registry.hpp", "names.hpp"}
 
 INTRODUCTION = """\

@@ -59,14 +59,14 @@ TEST_CASE(
   CHECK(storage::threadcreate().name() == "registry.storage.threadcreate");
 }
 
-TEST_CASE("a registry of one's own records where it says") {
+TEST_CASE("a user's registry records into its own profiles") {
   const heap_rate every(1);
   const auto before = totals_of(*lookup("heap"));
   const std::vector<int, tracking_allocator<int, own_registry>> v(100);
   CHECK(totals_of(*lookup("heap")).live_bytes - before.live_bytes == 400);
 }
 
-TEST_CASE("a registry whose name is taken by a custom profile records, but nobody sees it") {
+TEST_CASE("a registry whose name is taken by a custom profile records, but it cannot be seen") {
   profile& taken = new_profile("registry.taken.heap");
   using clash = named_registry<"registry.taken">;
   const heap_rate every(1);

@@ -33,7 +33,7 @@ packages=(
   lld libjemalloc-dev libgoogle-perftools-dev libunwind-dev g++-aarch64-linux-gnu qemu-user
   ca-certificates libcpp-httplib-dev libboost-dev curl wrk chromium gdb
 )
-# A node that is there already, from wherever, is as good.
+# A node that is already installed, from any source, is good enough.
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 
@@ -47,15 +47,15 @@ configure_and_build() {
   cmake --build "$build/$1" --parallel "$jobs"
 }
 
-# Where addresses are randomized over more bits than ThreadSanitizer's map foresees, it needs fixed ones.
+# If addresses are randomized over more bits than ThreadSanitizer's map foresees, it needs fixed ones.
 without_randomization=()
 bits=/proc/sys/vm/mmap_rnd_bits
 if [ -r $bits ] && [ "$(cat $bits)" -gt 28 ] && setarch "$(uname -m)" -R true 2>/dev/null; then
   without_randomization=(setarch "$(uname -m)" -R)
 fi
 
-# An independent reader of profile.proto, a viewer, and what drives a browser; tests find them by
-# NODE_PATH. Node brings its own list of authorities; here it also trusts those the system trusts.
+# An independent reader of profile.proto, a viewer, and a browser's driver; tests find them by
+# NODE_PATH. Node brings its own list of authorities; here it also trusts the system's.
 export NODE_PATH="$build/npm/node_modules"
 suite_reader() {
   local authorities=/etc/ssl/certs/ca-certificates.crt
@@ -88,8 +88,8 @@ suite_tsan() {
     ctest --test-dir "$build/tsan" --output-on-failure --no-tests=error --parallel "$jobs"
 }
 
-# Of the folders that record, without the cases that only their volume makes interesting. What the
-# kernel says of threads that sleep or run is true of valgrind.
+# Runs the recording folders, without the cases that only their volume makes interesting. For
+# threads that sleep or run, the kernel's answers are about valgrind.
 suite_valgrind() {
   local core='*/tests/sys/*,*/tests/unwind/*,*/tests/stack/*,*/tests/profile/*,*/tests/instruments/*,*/tests/record/*'
   valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --quiet \
@@ -112,9 +112,10 @@ suite_lint() {
   echo "lint: clang-tidy has no complaint about <whence/whence.hpp>"
 }
 
-# The unwinder and what is below it, built for AArch64 and run by an emulator: on a processor without
-# pointer authentication, and on one with it. qemu gives no address twice, so libraries cannot take
-# each other's place there; and what the kernel says of sleeping threads is true of the emulator.
+# The unwinder and the layers below it, built for AArch64 and run by an emulator: on a processor
+# without pointer authentication, and on one with it. qemu gives no address twice, so libraries
+# cannot replace each other there; and the kernel's answers about sleeping threads are about the
+# emulator.
 suite_aarch64() {
   local folder="$build/aarch64" sources processor
   mkdir -p "$folder"
@@ -133,7 +134,7 @@ suite_aarch64() {
   done
 }
 
-# A subshell of its own, outside of any condition: only so does `set -e` hold inside.
+# A subshell, outside of any condition: otherwise `set -e` has no effect inside.
 passed=()
 failed=()
 run() {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// sanitized: a sanitizer stands in for the allocator, and ends the program where operator new would
-// throw. thread_sanitized: it is ThreadSanitizer.
+// sanitized: a sanitizer replaces the allocator, and ends the program if operator new fails.
+// thread_sanitized: it is ThreadSanitizer.
 #ifndef WHENCE_TESTS_SANITIZERS_HPP
 #define WHENCE_TESTS_SANITIZERS_HPP
 

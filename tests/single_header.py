@@ -25,7 +25,7 @@ INCLUDE = re.compile(r'\s*#\s*include\s*[<"]([^>"]+)[>"]')
 DIRECTIVE = re.compile(r"\s*#\s*(if|ifdef|ifndef|endif)\b")
 BODIES = re.compile(r"#ifndef WHENCE_COMPILED\n#include <(whence/impl/\w+\.ipp)>\n#endif\n")
 CONFIG = "whence/config.hpp"
-# Written by CMake beside the headers, and read where it is there: never part of the result.
+# CMake writes it beside the headers, which read it if it exists: it is never part of the result.
 GENERATED = "whence/config_generated.hpp"
 
 

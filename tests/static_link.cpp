@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// In a program that is linked statically stacks reach main, whichever way they are taken. g++'s has
-// no .eh_frame_hdr.
+// In a statically linked program stacks reach main, in all ways to take them. g++'s program has no
+// .eh_frame_hdr.
 #include <time.h>
 
 #include <cstdio>
@@ -19,7 +19,7 @@ namespace {
 int mistakes = 0;
 
 bool reaches_main(const whence::profile_row& row) {
-  // The last frames: main, what libc calls it by, _start.
+  // The last frames are main, its caller in libc, and _start.
   return row.stack.size() >= 4 && !row.truncated;
 }
 

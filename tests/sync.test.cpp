@@ -41,11 +41,11 @@ static_assert(sizeof(basic_tracked_shared_future<int, null_registry>) ==
 static_assert(std::is_empty_v<basic_blocking_scope<null_registry>>);
 static_assert(tracked_counting_semaphore<7>::max() == std::counting_semaphore<7>::max());
 
-// What std's type can: GCC 12's semaphore cannot.
+// std's type can do it: GCC 12's semaphore cannot.
 constinit tracked_latch latch_at_compile_time{"constant", 1};
 constinit basic_tracked_latch<null_registry> null_at_compile_time(1);
 
-// What `name` waited, all rows of its label together.
+// The time waited for `name`, all rows of its label together.
 std::int64_t waited(const profile& block, const std::string& name) {
   std::int64_t ns = 0;
   for (const profile_row& row : block.snapshot().rows) {
@@ -56,7 +56,7 @@ std::int64_t waited(const profile& block, const std::string& name) {
 
 }  // namespace
 
-TEST_CASE("semaphores: what is there at once is no wait") {
+TEST_CASE("semaphores: an available permit is no wait") {
   const wait_rates every(1);
   using r = own<"sync.semaphore">;
   basic_tracked_counting_semaphore<5, r> s("slots", 2);
@@ -80,13 +80,13 @@ TEST_CASE("semaphores: what is there at once is no wait") {
   CHECK(waits_of(r::mutex()).count == 0);
 }
 
-TEST_CASE("constants are ready before anything runs") {
+TEST_CASE("constants are ready before any code runs") {
   latch_at_compile_time.arrive_and_wait();
   null_at_compile_time.arrive_and_wait();
   CHECK(latch_at_compile_time.try_wait());
 }
 
-TEST_CASE("a latch: who comes late does not wait") {
+TEST_CASE("a latch: a late thread does not wait") {
   const wait_rates every(1);
   using r = own<"sync.latch">;
   basic_tracked_latch<r> l("start", 2);
@@ -101,7 +101,7 @@ TEST_CASE("a latch: who comes late does not wait") {
   CHECK(waited(r::block(), "start") >= 5 * ms);
 }
 
-TEST_CASE("a barrier: who arrives early waits, who drops out completes without a wait") {
+TEST_CASE("a barrier: early threads wait, a thread that drops out completes without a wait") {
   const wait_rates every(1);
   using r = own<"sync.barrier">;
   std::atomic<int> completed{0};
@@ -205,7 +205,7 @@ TEST_CASE("a name may be text made at run time, and is copied; the arguments fol
   CHECK(waited(r::block(), "scope of shard 7") > 0);
 }
 
-TEST_CASE("a future has a name too, which moves, is shared and is copied with it") {
+TEST_CASE("a future has a name too, which is moved, shared and copied with it") {
   const wait_rates every(1);
   using r = own<"sync.named_future">;
   std::promise<int> promise;
@@ -231,7 +231,7 @@ TEST_CASE("a future has a name too, which moves, is shared and is copied with it
   CHECK(plain.get() == 8);
 }
 
-TEST_CASE("what runs in a blocking_scope is one wait, locks inside are no other") {
+TEST_CASE("a blocking_scope is one wait, locks inside add no other") {
   const wait_rates every(1);
   using r = own<"sync.scope">;
   tracked_mutex<std::timed_mutex, r> m;

@@ -77,7 +77,7 @@ TEST_CASE("threadcreate counts the living threads by the stack that made them") 
   g.wait_for(6);
   CHECK(living("made_in_one") == 5);
   CHECK(living("made_in_two") == 1);
-  CHECK(living("threadcreate counts") == 0);  // no frame of ours, and none of the test's macro
+  CHECK(living("threadcreate counts") == 0);  // no frame of the library or of the test's macro
   g.open = true;
   for (thread& t : ones) t.join();
   two.join();
@@ -85,7 +85,7 @@ TEST_CASE("threadcreate counts the living threads by the stack that made them") 
   CHECK(living("made_in_two") == 0);
 }
 
-TEST_CASE("a tracked thread is std::thread to its user") {
+TEST_CASE("a tracked thread behaves like std::thread") {
   static_assert(!std::is_copy_constructible_v<thread> &&
                 std::is_nothrow_move_constructible_v<thread>);
   thread none;
@@ -156,7 +156,7 @@ TEST_CASE("a thread has its maker's labels, and its name") {
   CHECK(current_labels()["thread"].empty());
 }
 
-TEST_CASE("the dump says who made a thread, and how it is called") {
+TEST_CASE("the dump says which function made a thread, and its name") {
   gate g;
   jthread t = made_in_two(g);
   g.wait_for(1);

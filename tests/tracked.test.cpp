@@ -58,7 +58,7 @@ TEST_CASE("a copy is one more entry, a move is the same one") {
   CHECK(live() == 1);
 }
 
-TEST_CASE("entries in a growing vector move, they are not counted twice") {
+TEST_CASE("entries in a growing vector move and are not counted twice") {
   std::vector<entry> v;
   for (int i = 0; i < 100; ++i) v.emplace_back();
   CHECK(live() == 100);
@@ -87,7 +87,7 @@ TEST_CASE("an entry may end on another thread") {
   CHECK(live() == 0);
 }
 
-TEST_CASE("the same name is the same profile, whoever asks for it") {
+TEST_CASE("the same name is the same profile everywhere") {
   CHECK(lookup("tracked.sessions") == &sessions::get());
   CHECK_THROWS_AS(new_profile("tracked.sessions"), std::invalid_argument);
   profile& mine = new_profile("tracked.mine");
@@ -107,13 +107,13 @@ entry copied_here(const entry& from) {
   asm volatile("");
   return e;
 }
-// Through volatile pointers, so that neither is inlined or cloned.
+// Called through volatile pointers, so that neither is inlined or cloned.
 entry (*volatile make)() = &made_here;
 entry (*volatile copy)(const entry&) = &copied_here;
 
 }  // namespace
 
-TEST_CASE("the stack is that of whoever made or copied the entry") {
+TEST_CASE("the stack is that of the code that made or copied the entry") {
   using seen = std::pair<bool, bool>;
   seen found{};
   const entry a = make();

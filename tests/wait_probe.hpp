@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tests of locks and waits share: rates that are put back, and the sums of a profile.
+// Shared by the tests of locks and waits: rates that are restored, and the sums of a profile.
 #ifndef WHENCE_TESTS_WAIT_PROBE_HPP
 #define WHENCE_TESTS_WAIT_PROBE_HPP
 
@@ -19,7 +19,7 @@
 
 namespace whence_tests {
 
-// Profiles of a test's own, which no other test writes to.
+// Profiles of one test alone, which no other test writes to.
 template <whence::fixed_string Name>
 using own = whence::prefixed_registry<Name>;
 
@@ -81,8 +81,8 @@ inline bool goes_through(const whence::profile_row& row, std::string_view functi
   return false;
 }
 
-// Through a function of exactly that name, of whatever class: if there is little debug information
-// (-g1), an inlined function lacks its class.
+// True for a call through a function of exactly that name, in any class: with little debug
+// information (-g1), an inlined function lacks its class.
 inline bool calls(const whence::profile_row& row, const std::string& function) {
   for (const std::string& name : names_of(row)) {
     if (name == function || name.ends_with("::" + function)) return true;
@@ -101,14 +101,14 @@ inline void sleep_ms(int count) {
   std::this_thread::sleep_for(std::chrono::milliseconds(count));
 }
 
-// Waits until a `block` profile has so many contentions, those that go on included.
+// Waits until a `block` profile has so many contentions, those in progress included.
 inline void wait_until_waiting(const whence::profile& block, std::int64_t contentions) {
   while (waits_of(block).count < contentions)
     std::this_thread::sleep_for(std::chrono::microseconds(200));
 }
 
-// Attempts what waits for a point in time until it was counted as a wait: on a loaded machine that
-// point may be over before the wait begins.
+// Repeats an attempt that waits for a point in time until it was counted as a wait: on a loaded
+// machine that point may pass before the wait begins.
 template <class Attempt>
 void until_counted(const whence::profile& block, Attempt attempt) {
   const std::int64_t before = waits_of(block).count;

@@ -23,7 +23,7 @@ using namespace whence_tests;
 
 namespace {
 
-// Signals wait for a sanitizer's own moments, so stacks are not where the time was.
+// A sanitizer delays signals, so stacks do not show where the time was spent.
 constexpr bool signals_are_prompt = !thread_sanitized;
 
 std::atomic<int> interrupted{0};
@@ -49,8 +49,8 @@ double seconds_with(const profile_snapshot& s, const char* function, const char*
 
 }  // namespace
 
-// Of 300 looks, one in each period, a share of 0.8 has a standard deviation of 2.3 points at most;
-// the bound is 5 of them.
+// With 300 looks, one in each period, a share of 0.8 has a standard deviation of 2.3 points at
+// most; the bound is 5 of them.
 TEST_CASE("a thread that sleeps four fifths of the time is shown so, with both stacks") {
   interrupted = 0;
   wall_session session({.hz = 100});
@@ -61,7 +61,7 @@ TEST_CASE("a thread that sleeps four fifths of the time is shown so, with both s
     const scoped_labels scope{{"wall.handler", "/w"}};
     const std::int64_t begin = clock_now(CLOCK_MONOTONIC);
     while (clock_now(CLOCK_MONOTONIC) - begin < 3'000'000'000) {
-      // Of random length, so that it keeps step with nothing.
+      // Its length is random, so that it keeps step with no loop.
       const auto ns = static_cast<std::int64_t>(10e6 * sys::uniform());
       const std::int64_t before = clock_now(CLOCK_MONOTONIC);
       wall_sleeps(4 * ns);
@@ -95,7 +95,7 @@ TEST_CASE("a thread that sleeps four fifths of the time is shown so, with both s
   CHECK(s.header.duration_ns >= 3'000'000'000);
 }
 
-TEST_CASE("every thread is counted for all of the time, whatever it does") {
+TEST_CASE("every thread is counted for all of the time, in all states") {
   std::atomic<bool> done{false};
   std::vector<std::thread> threads;
   for (int i = 0; i < 20; ++i) {
@@ -151,7 +151,7 @@ TEST_CASE("wall sessions overlap, and a child of fork begins its own") {
   wall_sleeps(50 * ms);
   const pid_t child = ::fork();
   if (child == 0) {
-    if (thread_sanitized) ::_exit(0);  // which allows no new thread there
+    if (thread_sanitized) ::_exit(0);  // it allows no new thread there
     wall_session own({.hz = 500});
     wall_sleeps(100 * ms);
     longest.stop();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A folder of its own for a test that writes files, builds programs or runs tools, removed when the
-// test ends.
+// A folder of its own for a test that writes files, builds programs or runs tools, removed at the
+// test's end.
 #ifndef WHENCE_TESTS_WORKSHOP_HPP
 #define WHENCE_TESTS_WORKSHOP_HPP
 
@@ -45,7 +45,7 @@ class workshop {
     std::ofstream(folder_ / name) << text;
   }
 
-  // Runs a shell command in the folder; what it prints. A command that fails fails the test.
+  // Runs a shell command in the folder and returns its output. A failed command fails the test.
   std::string run(const std::string& command) const {
     CAPTURE(command);
     std::FILE* const pipe =
@@ -62,7 +62,7 @@ class workshop {
     return output;
   }
 
-  // The compiler the tests are built with.
+  // The compiler that built the tests.
   static std::string compiler() {
     const char* const named = std::getenv("CXX");
     return named != nullptr ? named : "c++";

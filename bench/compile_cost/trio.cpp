@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What most files of a program include anyway: the measure of all other figures.
+// The headers that most files of a program include anyway: the measure of all other figures.
 #include <memory>
 #include <mutex>
 #include <thread>

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A container and a lock that record, by the two pages they need: what many files of a program do.
+// A container and a lock that record, through the two pages they need: the typical file of a
+// program.
 #include <mutex>
 #include <vector>
 

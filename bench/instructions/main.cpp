@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `instructions NAME COUNT` runs one operation so many times, in a process of two threads.
-// `instructions --list` names all.
+// `instructions NAME COUNT` runs one operation COUNT times, in a process of two threads.
+// `instructions --list` prints all names.
 #include <unistd.h>
 
 #include <cstdio>
@@ -19,8 +19,8 @@ int main(int count, char** arguments) {
   }
   // What is recorded can be read in this program.
   if (whence::lookup("heap") == nullptr) return 1;
-  // glibc leaves atomic instructions out while there is one thread. The other one sleeps before
-  // anything is counted: the pipe says so without a loop whose turns would count.
+  // glibc skips atomic instructions while there is one thread. The other thread sleeps before the
+  // count begins: the pipe tells us so, without a loop that would be counted.
   static int ready[2];
   if (::pipe(ready) != 0) return 1;
   std::thread([] {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Each operation beside its twin of the standard library. `nothing` is the cost of the call, which
+// Each operation has a twin of the standard library. `nothing` is the cost of the call, which
 // bench/instructions.py subtracts from all others.
 #include "operations.hpp"
 
@@ -20,8 +20,8 @@ struct block {
   char bytes[64];
 };
 
-// An allocator that costs nothing, so that what tracking_allocator adds to it is seen. Its one
-// block does not begin at a page.
+// An allocator without cost, so that the figure is what tracking_allocator adds. Its one block does
+// not begin at a page.
 alignas(4096) char memory[4096];
 template <class T>
 struct one_block {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What bench/instructions.py counts. They are in a file that only records, and the loop around them
-// is in another, which also reads, as in a program that uses the library.
+// The operations that bench/instructions.py counts. Their file only records, and the loop around
+// them is in another file, which also reads, as in a program that uses the library.
 #ifndef WHENCE_BENCH_OPERATIONS_HPP
 #define WHENCE_BENCH_OPERATIONS_HPP
 

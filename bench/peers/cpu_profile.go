@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // bench/cpu_profile.cpp with Go's runtime/pprof: `cpu_profile MODE HZ THREADS SECONDS [OUT]`, modes
-// split, shares and busy; every goroutine has a thread of its own. The profile's rate is set before
-// it starts, for which the runtime complains on stderr and does it.
+// split, shares and busy; every goroutine has its own thread. The profile's rate is set before it
+// starts: the runtime complains on stderr, and accepts it.
 package main
 
 import (
@@ -44,7 +44,7 @@ var sink [64]struct {
 	_ [60]byte
 }
 
-// Takes `s` seconds of this thread's CPU time; returns what it really took.
+// Uses `s` seconds of this thread's CPU time; returns the time it really used.
 //
 //go:noinline
 func burn(t int, s float64) float64 {

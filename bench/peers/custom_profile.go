@@ -6,8 +6,8 @@
 //	go/add_remove/depth:10/live:0/threads:1 694 ns
 //	go/bytes_per_entry/depth:10/live:1000000 330 B
 //
-// A figure is the median of five runs, per pair and goroutine; the descent to the depth is made for
-// every pair and is part of it, as it is in ours.
+// A figure is the median of five runs, for a pair and goroutine; every pair includes the descent to
+// its depth, as in ours.
 package main
 
 import (

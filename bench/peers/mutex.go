@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// bench/lock_uncontended.cpp and bench/lock_contended.cpp with Go's sync.Mutex, its profiles off and
-// recording everything.
+// bench/lock_uncontended.cpp and bench/lock_contended.cpp with Go's sync.Mutex, with its profiles
+// off and with everything recorded.
 package main
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 
-// Go's /debug/pprof/heap of a million stacks: time, and the memory the process needs at its peak beyond
-// what it had. The same tree of calls as ../serve_heap.cpp.
+// Go's /debug/pprof/heap of a million stacks: the time, and how far memory grows at its peak. It
+// makes the same tree of calls as ../serve_heap.cpp.
 package main
 
 import (

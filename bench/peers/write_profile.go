@@ -76,7 +76,7 @@ func main() {
 		fmt.Printf("go/write_bytes/stacks:%d %d B\n", stacks, out.bytes)
 		fmt.Printf("go/write_allocated/stacks:%d %.1f MB\n", stacks, float64(bytesAllocated)/1e6)
 		if text := new(bytes.Buffer); stacks == 10000 {
-			// The stacks must really be unique, or the figure would be of something smaller.
+			// The stacks must be unique, or the figure would be for a smaller profile.
 			if err := p.WriteTo(text, 1); err != nil {
 				fmt.Fprintln(os.Stderr, err)
 				os.Exit(1)

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
-# Makes whence::libdw if elfutils is found. It is installed beside the package's configuration, so that
-# a consumer's machine finds its own copy, and it links by name and not by path, so that a program that
-# is linked statically takes the archives.
+# Makes whence::libdw if elfutils is found. This file is installed with the package's configuration,
+# so that a consumer's machine finds its own copy, and it links by name instead of path, so that a
+# static program takes the archives.
 if(NOT TARGET whence::libdw)
   find_library(WHENCE_LIBDW NAMES dw DOC "libdw (elfutils): lines and inlined frames for whence")
   find_library(WHENCE_LIBELF NAMES elf DOC "libelf (elfutils), which libdw needs")

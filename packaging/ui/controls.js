@@ -11,7 +11,7 @@ function option(value, text = value) {
   return o;
 }
 
-// Keeps what was chosen where it is still there.
+// Keeps the chosen option if it still exists.
 function fill(list, options, chosen = list.value) {
   list.replaceChildren(...options);
   if (options.some(o => o.value === chosen)) list.value = chosen;
@@ -91,7 +91,8 @@ async function fetchJson(path, signal) {
   return reply.json();
 }
 
-// As it is now, or a window of as many seconds as the field says. One request at a time: the last is the one that is shown.
+// Loads a profile of now, or a window of as many seconds as the field says. One request runs at a
+// time, and the last one is shown.
 async function load(isWindow, type) {
   let seconds = 0;
   if (isWindow || $('profile').selectedOptions[0].dataset.window) {

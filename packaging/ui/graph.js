@@ -41,7 +41,7 @@ const signed = value => (value > 0 ? '+' : '') + shown(value);
 
 // ---- samples
 
-// Of each frame of a profile: whether it is dropped, and whether it is hidden. Found out once.
+// For each frame of a profile: whether it is dropped, and whether it is hidden. Computed once.
 const matched = new WeakMap();
 function matchesOf(profile) {
   if (!matched.has(profile)) {
@@ -51,8 +51,8 @@ function matchesOf(profile) {
   return matched.get(profile);
 }
 
-// The place in a stack, leaf first, where what is shown begins: after the outermost frame that is dropped, if a caller is
-// left, and after the hidden ones at the leaf, unless there is nothing else.
+// The place in a stack, leaf first, where the shown part begins: after the outermost dropped frame,
+// if a caller is left, and after the hidden frames at the leaf, unless nothing else is left.
 function firstShown(profile, stack) {
   if (!profile.drop_frames) return 0;
   const [dropped, hidden] = matchesOf(profile);
@@ -62,7 +62,8 @@ function firstShown(profile, stack) {
   return $('containers').checked ? first : Math.max(first, stack.findIndex((f, i) => i >= first && !hidden[f]));
 }
 
-// A sample's frames, leaf first; without inlined ones these count for who inlined them.
+// A sample's frames, leaf first. If inlined frames are not shown, they count for the function they
+// were inlined into.
 function frames(profile, sample) {
   const all = sample.stack.slice(firstShown(profile, sample.stack)).map(i => profile.frames[i]);
   return $('inlined').checked ? all : all.filter(f => !f.inlined);
@@ -126,7 +127,7 @@ function buildTree() {
   return root;
 }
 
-// What stands where `node` stood in another tree; the tree where nothing does.
+// The node of another tree at the place of `node`; the tree itself if it has none there.
 function sameIn(tree, node) {
   if (!node || !node.parent) return tree;
   const child = sameIn(tree, node.parent).children.get(node.frame.name);
@@ -135,7 +136,7 @@ function sameIn(tree, node) {
 
 // ---- the flame graph
 
-// Rectangles of what is above `top`, as wide as it, and of all below it.
+// The rectangles above `top`, as wide as it, and of everything below it.
 function layOut(top, width) {
   const rows = [];
   for (let node = top; node; node = node.parent) rows[node.depth] = [{ node, x: 0, w: width }];
@@ -158,7 +159,7 @@ function hashOf(text) {
   return (h >>> 0) % 1000 / 1000;
 }
 
-// Namespaces have their hue, functions their lightness, all of one warm family.
+// A namespace has a hue, a function a lightness, all in one warm family.
 function colourOf(node) {
   const name = node.frame.name;
   if (state.matches && state.matches(name)) return '#a21caf';

@@ -29,7 +29,7 @@ function zoomTo(node) {
   select(node);
 }
 
-// Only what is drawn can be moved to.
+// Only drawn rectangles can be reached.
 const drawn = depth => (state.rows[depth] || []).map(r => r.node);
 
 function neighbour(node, step) {

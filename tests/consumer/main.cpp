@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a user's first program does; built by every way of getting at the library. It writes a heap
-// profile to the path it is given and says where it failed.
+// A user's first program, built by every way to get the library. It writes a heap profile to the
+// given path and reports where it failed.
 #include <cstdio>
 #include <filesystem>
 #include <vector>

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The library as others meet it: `run.sh BUILD_FOLDER [case ...]`. BUILD_FOLDER is a configured build
-# of this library. It is installed to a prefix in a temporary folder, the consumer's sources are
-# copied beside it, and nothing there refers back to this tree.
+# Uses the library as other projects do: `run.sh BUILD_FOLDER [case ...]`. BUILD_FOLDER is a
+# configured build of this library. It is installed to a prefix in a temporary folder, the
+# consumer's sources are copied beside it, and nothing there refers to this tree.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 root="$(cd "$here/../.." && pwd)"
@@ -24,13 +24,13 @@ cmake --install "$build" --prefix "$prefix" >"$work/install.log" || { cat "$work
 
 die() { echo "consumer: $*" >&2; exit 1; }
 
-# Of the package whence, or of the one that is named.
+# The folder of the package whence, or of the named package.
 pc_dir() { dirname "$(find "$prefix" -name whence.pc)"; }
 flags() { PKG_CONFIG_PATH="$(pc_dir)" pkg-config "$1" "${2:-whence}"; }
 compile_flags() { flags --cflags "$@"; }
 link_flags() { flags --libs "$@"; }
 
-# What an object has of the library: its own body of a function that is never inlined, or none.
+# An object's part of the library: its own body of a function that is never inlined, or no body.
 expect_mode() {  # whence::whence or whence::compiled, objects...
   bash "$here/../mode.sh" "$@"
 }
@@ -41,8 +41,8 @@ configure() {  # source folder, build folder, cmake arguments...
   cmake -S "$source" -B "$into" -G "$generator" -DCMAKE_BUILD_TYPE=RelWithDebInfo -DCMAKE_CXX_FLAGS_RELWITHDEBINFO="-O1 -g1" "$@"
 }
 
-# A profile by the program's own words: it is gzip where zlib is configured, has the heap's sample
-# type and names the function that allocated.
+# Checks the program's profile: it is gzip if zlib is configured, has the heap's sample type and
+# names the function that allocated.
 expect_heap_profile() {
   local zlib=0
   grep -q 'WHENCE_WITH_ZLIB 1' "$prefix/include/whence/config_generated.hpp" && zlib=1
@@ -72,7 +72,7 @@ case_find_package() {
     expect_mode $link "$(find "$build_folder" -name main.cpp.o)"
   done
 
-  # A copy that was moved still works, and a version that is not there is refused.
+  # A moved copy still works, and a missing version is refused.
   mv "$prefix" "$prefix.moved"
   configure . moved -DCMAKE_PREFIX_PATH="$prefix.moved" -DLINK=whence::compiled >moved.log ||
     { cat moved.log; die "a moved prefix is not found"; }
@@ -110,7 +110,7 @@ case_subdirectory() {
   cmake --build build-compiled
   ./build-compiled/consumer heap-compiled.pb.gz
   expect_mode whence::compiled build-compiled/CMakeFiles/consumer.dir/main.cpp.o
-  # What is not wanted is not used, and what is wanted has to be there.
+  # Unwanted libraries are not used, and wanted ones have to exist.
   configure . build-plain -DWHENCE_SOURCE="$PWD/whence" -DWHENCE_WITH_ZLIB=OFF -DWHENCE_WITH_LIBDW=OFF
   cmake --build build-plain
   ./build-plain/consumer heap.pb
@@ -148,7 +148,7 @@ case_two_units() {
   done
 }
 
-# Compiled once without CMake: a definition for every file, and one source file more.
+# Compiled once without CMake: a definition for every file, and one more source file.
 case_by_hand() {
   cp -r "$here/two_units/." .
   local source objects=()
@@ -163,7 +163,7 @@ case_by_hand() {
   ./program
   expect_mode whence::compiled main.o
 
-  # Without the definition, or without the source file, it says what is missing.
+  # Without the definition, or without the source file, the error says what is missing.
   # shellcheck disable=SC2046
   if "$CXX" "${strict[@]}" -fsyntax-only $(compile_flags) src.cpp 2>src.err; then
     die "src.hpp compiles without WHENCE_COMPILED"
@@ -228,7 +228,7 @@ case_link_modes() {
     done
   done
 
-  # What the compiler leaves to the linker, only its own can finish.
+  # Only the compiler's own linker can finish link-time optimization.
   linker=bfd
   [[ "$("$CXX" --version)" != *clang* ]] || linker=lld
   if command -v "ld.$linker" >/dev/null; then
@@ -246,8 +246,9 @@ case_link_modes() {
   echo "link_modes: $tried programs ran"
 }
 
-# What one module records, another reads: the executable or a plugin records, the executable, a plugin
-# or nothing reads, whichever is loaded first, with each linker and in each kind of program.
+# One module reads what another records: the executable or a plugin records; the executable, a
+# plugin or no module reads; each is loaded first once, with each linker and in each kind of
+# program.
 case_recording() {
   # shellcheck disable=SC2207
   local compile=("${strict[@]}" -O0 -g0 $(compile_flags)) link=() linker order visibility
@@ -295,7 +296,7 @@ case_recording() {
     echo "recording: ld.$linker: 20 of 20"
   done
 
-  # Kinds of programs, each of units that record alone and of one that reads.
+  # Kinds of programs, each of units that only record and of one that reads.
   local kind
   for kind in "-no-pie -fno-pie" "-static" "-flto" "-Wl,--gc-sections -ffunction-sections -fdata-sections" \
     "-fno-exceptions -fno-rtti" "-O2" "-fPIC"; do
@@ -312,7 +313,7 @@ case_recording() {
     echo "recording: $kind: 2 of 2"
   done
 
-  # A plugin of another layout shares nothing, and says so.
+  # A plugin with another layout shares nothing, and reports it.
   cp -r "$prefix/include" other
   sed -i 's/^#define WHENCE_LAYOUT [0-9]*$/#define WHENCE_LAYOUT 9999/' other/whence/instruments/recorder.hpp
   "$CXX" "${strict[@]}" -Iother -fPIC -shared records.cpp -o other.so
@@ -322,8 +323,9 @@ case_recording() {
   echo "recording: $(grep -m1 versions other.err)"
 }
 
-# Units that differ in a setting that changes no layout work together, and say so.
-# What goes wrong only between modules, or with what one of them lacks; each program says what.
+# Units that differ in a setting without effect on the layout work together, and report it.
+# Faults that appear only between modules, or if one of them lacks something; each program says
+# which.
 case_modules() {
   cp "$here/recording/"{reads.cpp,records.hpp} .
   # shellcheck disable=SC2207
@@ -350,7 +352,7 @@ case_mixed_flags() {
   ./same 2>same.err
   [ ! -s same.err ] || { cat same.err; die "equal settings are reported as mixed"; }
 
-  # Both orders: whichever unit the linker takes first, the difference is seen.
+  # Both orders: the difference is seen in whatever order the linker takes the units.
   "$CXX" "${usual[@]}" -c main.cpp -o main.o
   "$CXX" "${usual[@]}" -UWHENCE_WITH_ZLIB -DWHENCE_WITH_ZLIB=0 -c other.cpp -o other.o
   "$CXX" "${usual[@]}" -DWHENCE_DISABLE -c other.cpp -o disabled.o
@@ -441,7 +443,7 @@ case_mixed_modules() {
     # shellcheck disable=SC2046
     "$CXX" "${strict[@]}" "${setting[@]}" -fPIC -shared $(compile_flags) plugin.cpp -o "./plugin-$name.so" \
       $(link_flags)
-    # Exported symbols, so that whatever the two have in common is really shared.
+    # Symbols are exported, so that the two really share what they have in common.
     # shellcheck disable=SC2046
     "$CXX" "${strict[@]}" "${setting[@]}" -rdynamic $(compile_flags) main.cpp -o "program-$name" \
       $(link_flags) -ldl
@@ -495,13 +497,13 @@ case_refused() {
   echo '#include <whence/config.hpp>' >page.cpp
   "$CXX" -std=c++20 "-I$prefix/include" -Werror -fsyntax-only page.cpp
 
-  # The most usual mistake, by every page.
+  # Each page answers the most usual mistake.
   for page in "${pages[@]}"; do
     expect_refusal "$page" C++20 -std=c++17
   done
   echo "refused: C++17, by ${#pages[@]} pages: $(grep -m 1 ' error: ' refused.err)"
 
-  # What config.hpp refuses, every page refuses, because it includes config.hpp before any other.
+  # Every page refuses what config.hpp refuses, because it includes config.hpp before any other.
   for page in "${pages[@]}"; do
     [ "$page" = config.hpp ] || [ "$(grep -m 1 '^ *# *include' "$prefix/include/whence/$page")" = "#include <whence/config.hpp>" ] ||
       die "$page does not include config.hpp first"
@@ -524,8 +526,8 @@ case_refused() {
   [[ "$("$CXX" --version)" != *clang* ]] || compiler=__clang_major__=13
   config_refuses "or a newer one" -std=c++20 "-U${compiler%=*}" "-D$compiler"
 
-  # Another libc: one without features.h, one like musl whose features.h names no version, and an old
-  # glibc.
+  # Another libc: one without features.h, one like musl whose features.h names no version, and an
+  # old glibc.
   mkdir musl old
   touch musl/features.h
   printf '#define __GLIBC__ 2\n#define __GLIBC_MINOR__ 34\n' >old/features.h
@@ -538,14 +540,14 @@ case_refused() {
   echo "refused: $count more ways, by config.hpp, which ${#pages[@]} pages include first"
 }
 
-# A header names the library's types by fwd.hpp; later each page alone defines its own. And the pages
-# first, fwd.hpp last.
+# A header names the library's types by fwd.hpp; later each page defines its own. The other order is
+# tried too.
 case_forward() {
   local page pages tried=0
   local syntax=("${strict[@]}" "-I$prefix/include" -fsyntax-only)
   mapfile -t pages < <(cd "$prefix/include/whence" && ls -- *.hpp | grep -vx config_generated.hpp)
   for page in "${pages[@]}"; do
-    # Pages for servers of others need those.
+    # Pages for other servers need those servers.
     case "$page" in
       httplib.hpp) "$CXX" -E -include httplib.h -xc++ /dev/null >/dev/null 2>&1 || continue ;;
       src.hpp) continue ;; # It is for programs whose every file is compiled with WHENCE_COMPILED.

@@ -13,7 +13,7 @@ TEST_CASE("addresses are numbered from 1 in the order they are first seen, throu
   std::mt19937_64 random(1);
   std::uint32_t next = 0;
   for (int i = 0; i < 200'000; ++i) {
-    // Regular distances, neighbours, and the whole range; many of them again and again.
+    // Addresses at regular distances, neighbours, and the whole range; many of them repeated.
     const std::uint64_t r = random();
     const std::uintptr_t address = i % 3 == 0   ? 0x400000 + r % 20'000 * 16
                                    : i % 3 == 1 ? 1 + r % 10'000

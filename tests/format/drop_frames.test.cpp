@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The oracle of what is dropped is `go tool pprof`.
+// The oracle for dropped frames is `go tool pprof`.
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -31,7 +31,7 @@ constexpr kind with_plumbing[] = {kind::heap, kind::allocs, kind::mutex, kind::m
 constexpr kind without[] = {kind::block, kind::goroutine, kind::threadcreate, kind::cpu,
                             kind::wall};
 
-// What pprof makes of the pattern.
+// Applies the pattern as pprof does.
 bool pattern_matches(kind k, const std::string& name) {
   return std::regex_match(name, std::regex("^(" + format::drop_frames(k) + ")$"));
 }
@@ -59,7 +59,7 @@ std::string top_of(kind k, const std::vector<std::string>& names, const std::str
   REQUIRE_FALSE(writer.finish());
   const std::string text = tools::output_of("go tool pprof -top -symbolize=none " + options + " " +
                                             (here / "profile.pb").string() + " 2>/dev/null");
-  // Below the heading, without percentages.
+  // The rows below the heading, without percentages.
   const std::size_t table = text.find("cum%\n");
   REQUIRE(table != std::string::npos);
   return std::regex_replace(text.substr(table + 5),
@@ -82,7 +82,7 @@ const std::vector<std::string> growth{
 
 }  // namespace
 
-TEST_CASE("the predicate and the pattern say the same of every name of the list, and of others") {
+TEST_CASE("the predicate and the pattern agree on every name of the list, and on others") {
   std::vector<std::string> names{"main",
                                  "",
                                  "allocate",
@@ -134,7 +134,7 @@ TEST_CASE("the predicate and the pattern say the same of every name of the list,
   CHECK(format::is_dropped(kind::heap, "std::__cxx11::basic_string::_M_create"));
 }
 
-TEST_CASE("pprof drops the same of long names, those it demangles itself too") {
+TEST_CASE("pprof drops the same frames by long names, also by those it demangles itself") {
   const std::string allocator = "tracking_allocator<shop::order, std::allocator<shop::order> >";
   for (const char* const own : {"whence::instruments::", "whence::v1::instruments::"}) {
     const std::string a = own + allocator;
@@ -154,7 +154,7 @@ TEST_CASE("pprof drops the same of long names, those it demangles itself too") {
   }
 }
 
-TEST_CASE("what may run code of the user's is never dropped") {
+TEST_CASE("functions that may run user code are never dropped") {
   for (const char* const name :
        {"std::vector::_M_realloc_insert", "std::vector::emplace_back", "std::vector::_M_allocate",
         "std::construct_at", "std::allocator_traits::construct", "std::_Rb_tree::_M_create_node",
@@ -212,7 +212,7 @@ TEST_CASE("lock and custom profiles begin with the user's function, and block wi
   }
 }
 
-TEST_CASE("what is shown without pprof begins where pprof's table does") {
+TEST_CASE("our own views begin at the same frame as pprof's table") {
   const auto first = [](kind k, const std::vector<std::string>& names, format::library_leaves how) {
     return names[format::first_shown(k, names, how, std::identity())];
   };
@@ -223,19 +223,19 @@ TEST_CASE("what is shown without pprof begins where pprof's table does") {
     CHECK(top_of(kind::heap, names)
               .starts_with("7 " + first(kind::heap, names, library_leaves::are_shown) + "\n"));
   };
-  // A match that has no caller, or nothing but matches around it, stays.
+  // A match without a caller, or with matches alone around it, stays.
   agree({"malloc"});
   agree({"shop::f", "malloc"});
   agree({"malloc", "shop::f", "malloc"});
   agree({"shop::g", "malloc", "shop::f", "malloc"});
   CHECK(first(kind::heap, {"malloc", "operator new"}, library_leaves::are_hidden) == "malloc");
-  // If there is nothing else, the library's own are shown.
+  // If there are no other frames, the library's own are shown.
   CHECK(first(kind::heap, {"operator new", "std::get_temporary_buffer"},
               library_leaves::are_hidden) == "std::get_temporary_buffer");
   CHECK(first(kind::heap, {"[overflow]"}, library_leaves::are_hidden) == "[overflow]");
 }
 
-// Its name is on the list, and is the same with and without parameters. Nobody else calls it.
+// Its name is on the list, and is the same with and without parameters. Only this test calls it.
 extern "C" [[gnu::noinline]] void* pvalloc(std::size_t n) noexcept {
   using own = prefixed_registry<"drop.frames">;
   char* const p = tracking_allocator<char, own>().allocate(n);

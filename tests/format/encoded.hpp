@@ -63,7 +63,7 @@ inline std::string encode(const profile_header& header, const std::vector<profil
   return file;
 }
 
-// As protoc prints it.
+// The form in which protoc prints it.
 inline std::string decoded(const std::string& file) {
   const whence_tests::workshop here;
   tools::save(here / "profile.pb", file);

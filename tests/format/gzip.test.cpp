@@ -36,7 +36,7 @@ std::string written(std::string_view text, std::size_t part) {
 
 }  // namespace
 
-TEST_CASE("stored passes through what it is given") {
+TEST_CASE("stored passes its input through") {
   CHECK(written<format::stored>("abcdef", 4) == "abcdef");
   CHECK(written<format::stored>("", 4).empty());
 }
@@ -76,7 +76,7 @@ TEST_CASE("compressing takes at most 300 KB" * doctest::skip(sanitized)) {
   const std::size_t before = ::mallinfo2().uordblks + ::mallinfo2().hblkhd;
   format::zlib_gzip gzip(out);
   const std::size_t after = ::mallinfo2().uordblks + ::mallinfo2().hblkhd;
-  CHECK(after - before > 100'000);  // else nothing was measured
+  CHECK(after - before > 100'000);  // otherwise nothing was measured
   CHECK(after - before <= 300'000);
   CHECK_FALSE(gzip.finish());
 }

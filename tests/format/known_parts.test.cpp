@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a profile says of its names, and of the modules it has some of.
+// What a profile says about its names, and about the modules that have some of them.
 #include <doctest/doctest.h>
 
 #include <cstddef>
@@ -32,7 +32,7 @@ TEST_CASE("each style has its names, and the mangled one stays beside them") {
     };
     CHECK(text_of("name") == push);
     CHECK(text_of("system_name") == "_ZN2ns4pushIiEEvi");
-    // pprof shows what it is given, and shortens by itself where that is the mangled name.
+    // pprof shows the given name, and shortens it only if it is the mangled one.
     CHECK(tools::contains(raw(file), style == name_style::mangled ? " ns::push " : push));
   }
 }
@@ -69,8 +69,8 @@ TEST_CASE("a module without symbols says so, and one with names alone has no lin
   CHECK(blocks(decoded(file(symbol_mode::none)), "function").empty());
 }
 
-TEST_CASE("a stripped module of which some names are known can be completed by others") {
-  const addresses stack{0x400010, 0x400050};  // one that is exported, one that is not
+TEST_CASE("a stripped module with some known names can be completed by other tools") {
+  const addresses stack{0x400010, 0x400050};  // one exported, one not
   const auto text = [&](symbol_mode mode, bool is_stripped) {
     tools::code code = app();
     code.is_stripped = is_stripped;
@@ -87,12 +87,12 @@ TEST_CASE("a stripped module of which some names are known can be completed by o
   CHECK_FALSE(has_functions(symbol_mode::automatic, true));
   CHECK(has_functions(symbol_mode::automatic, false));
   CHECK(has_functions(symbol_mode::all, true));
-  // What is known is kept in any case.
+  // Known names are kept in any case.
   CHECK(lines(symbol_mode::deferred, true) + 1 == lines(symbol_mode::automatic, true));
   CHECK(lines(symbol_mode::deferred, false) == lines(symbol_mode::automatic, false));
 }
 
-TEST_CASE("what is no file keeps its names, since nobody else can find any") {
+TEST_CASE("a mapping without a file keeps its names, since readers cannot find any") {
   tools::code code = app();
   code.mapped.clear();
   const addresses stack{0x600010, stack::pseudo::overflow};

@@ -60,7 +60,7 @@ TEST_CASE(
   CHECK(t.id(1) == 3);
 }
 
-TEST_CASE("a process whose mappings cannot be read has one mapping all the same") {
+TEST_CASE("a process whose mappings cannot be read still has one mapping") {
   const mapping_table t = checked({}, {1, 0x1000, 0x55d000000000});
   REQUIRE(t.mappings().size() == 2);
   CHECK(t.mappings()[0].filename == "[unknown]");

@@ -81,7 +81,7 @@ TEST_CASE("a custom profile's type keeps letters, digits, dot, slash and undersc
                         "PeriodType: a_b_c count"));
 }
 
-TEST_CASE("time, duration and comments are those of the header, a duration of 0 is none") {
+TEST_CASE("time, duration and comments are those of the header; a duration of 0 is left out") {
   profile_header h = header_of(core::kind::custom, "x");
   h.comments = {"whence 1.0.0", "7 stacks were cut"};
   std::string text = decoded(encode(h, {}));
@@ -119,13 +119,13 @@ TEST_CASE("labels are strings of a sample, beside the number of its kind") {
   CHECK(tools::contains(raw(file), "lock:[orders] tenant:[a]"));
   CHECK(tools::contains(raw(file), "delay:[64"));
   CHECK(tools::count(blocks(decoded(file), "sample").at(0), "label {") == 3);
-  // A kind without a number has none.
+  // A kind without a number has no such label.
   CHECK(tools::count(
             blocks(decoded(encode(header_of(core::kind::block, "block"), {row})), "sample").at(0),
             "label {") == 2);
 }
 
-TEST_CASE("what was allocated is a label, unless the program has one of that key") {
+TEST_CASE("the allocated type is a label, unless the program uses that key") {
   const addresses stack{0x400010};
   profile_row order = row_of(stack, 0);
   order.values = {1, 64, 1, 64};
@@ -155,7 +155,7 @@ TEST_CASE("what was allocated is a label, unless the program has one of that key
                         "shop::order\n"));
 }
 
-TEST_CASE("rows without a value are not written, and negative values are what they are") {
+TEST_CASE("rows without a value are not written, and negative values are kept") {
   const addresses stack{0x400010};
   const std::string text =
       decoded(encode(header_of(core::kind::custom, "x"), {row_of(stack, 0), row_of(stack, -3)}));
@@ -163,7 +163,7 @@ TEST_CASE("rows without a value are not written, and negative values are what th
   CHECK(tools::contains(blocks(text, "sample")[0], "value: -3\n"));
 }
 
-TEST_CASE("an interrupted leaf is listed as it is, a return address by the call before it") {
+TEST_CASE("an interrupted leaf is listed at its address, a return address at its call") {
   const addresses stack{0x40000f, 0x400020};
   profile_row signal = row_of(stack, 1);
   signal.leaf_is_ip = true;
@@ -194,7 +194,7 @@ TEST_CASE("no stack, a cut stack and impossible addresses show as pseudo-frames"
   CHECK(tools::contains(text, "1: 0x3 M=2 [unknown]"));
   CHECK(tools::contains(text, "3: 0x2 M=2 [truncated]"));
   CHECK(tools::contains(text, "4: 0x1 M=2 [overflow]"));
-  // pprof adds up stacks that read the same: the empty one and the one at the last address.
+  // pprof adds up stacks that look alike: the empty one and the one at the last address.
   CHECK(tools::contains(text, "6: 1 \n"));
   CHECK(tools::contains(text, "2: 2 3 \n"));      // [truncated] is the root
   CHECK(tools::contains(text, "4: 1 1 1 5 \n"));  // 0, 77 and 4095 are all [unknown]
@@ -211,7 +211,7 @@ TEST_CASE("code that is no longer mapped has a mapping, and its name as the symb
   CHECK(tools::contains(text, "2: 0x600000/0x601000/0x0 [unknown]  \n"));
 }
 
-TEST_CASE("strings and functions are written once, ids run from 1, and all is UTF-8") {
+TEST_CASE("strings and functions are written once, ids begin with 1, and all is UTF-8") {
   tools::code code = app();
   for (std::uintptr_t i = 0; i < 300; ++i) {
     code.entries[0x401000 + i] = {{{"bad \xff name", "_Zbad\xff", "/src/\xc3.cpp", 3}}, 0x401000};
@@ -247,7 +247,7 @@ TEST_CASE("an empty profile is valid") {
   CHECK(blocks(text, "mapping").size() == 2);
 }
 
-TEST_CASE("the first error of the sink is returned, however early it came") {
+TEST_CASE("the first error of the sink is returned, even an early one") {
   const addresses stack{0x400010, 0x400020};
   const std::vector<profile_row> rows(100'000, row_of(stack, 1));
   for (const int good_calls : {0, 1, 5}) {
@@ -264,7 +264,7 @@ TEST_CASE("the first error of the sink is returned, however early it came") {
   }
 }
 
-// Code that is another module's by the time the profile is finished.
+// By the time the profile is finished, another module has this code.
 struct changing_code : tools::code {
   const symbols::location& resolve(std::uintptr_t pc) {
     return changed && *changed ? other.resolve(pc) : tools::code::resolve(pc);
@@ -273,7 +273,7 @@ struct changing_code : tools::code {
   tools::code other{};
 };
 
-TEST_CASE("frames apart: a sample has as many locations as there are, whatever is known of them") {
+TEST_CASE("frames apart: samples refer to existing locations, even if names change meanwhile") {
   const addresses stack{0x400010, 0x400020};
   const auto written = [&stack](changing_code code, symbol_mode mode, bool& changed) {
     std::string bytes;
@@ -308,7 +308,7 @@ TEST_CASE("frames apart: a sample has as many locations as there are, whatever i
 
 TEST_CASE("this program's own code has names, and its file is the first mapping") {
   const whence_tests::workshop here;
-  // An address inside a function the dynamic linker need not know: the symbol tables do.
+  // An address inside a function that only the symbol tables know, not the dynamic linker.
   const auto pc = reinterpret_cast<std::uintptr_t>(&tools::output_of) + 1;
   const addresses stack{pc};
   profile_snapshot snapshot;
@@ -357,5 +357,5 @@ TEST_CASE("a million rows take at most 8 MB" * doctest::skip(sanitized)) {
     CHECK(bytes > 0);
   }
   CHECK(resident() - resident_before < 8'000'000);
-  CHECK(used() < used_before + 10'000);  // all is given back
+  CHECK(used() < used_before + 10'000);  // all is freed
 }

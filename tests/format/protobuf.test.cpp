@@ -61,7 +61,7 @@ TEST_CASE("strings are written even if empty, at every length of their length") 
   }
 }
 
-TEST_CASE("the length of a message is put in front of it, however long") {
+TEST_CASE("the length of a message is put in front of it, at every length") {
   for (const std::size_t size : {0U, 1U, 100U, 124U, 125U, 126U, 127U, 16'370U, 16'384U, 70'000U}) {
     protobuf p;
     p.message(1, [&] {
@@ -74,7 +74,7 @@ TEST_CASE("the length of a message is put in front of it, however long") {
   }
 }
 
-TEST_CASE("repeated numbers are packed, zeros among them, and none are no field") {
+TEST_CASE("repeated numbers are packed, zeros among them; an empty list writes no field") {
   protobuf p;
   p.packed(1, std::vector<std::int64_t>{0, 300, 0});
   CHECK(text_of(p) == std::string("\x0a\x04\x00\xac\x02\x00", 6));

@@ -36,7 +36,7 @@ std::error_code write(sink& out, std::string_view text) {
   return out.write(std::as_bytes(std::span(text)));
 }
 
-// What a profile does with a sink.
+// Uses a sink in the way a profile does.
 std::error_code write_all(sink out, std::string_view text = "content") {
   if (const std::error_code error = write(out, text)) return error;
   return out.finish();
@@ -48,7 +48,7 @@ mode_t mode_of(const fs::path& path) {
   return s.st_mode & 07777;
 }
 
-// A buffer that takes so many bytes and no more.
+// A buffer that takes only so many bytes.
 class short_buffer : public std::streambuf {
  public:
   explicit short_buffer(std::streamsize room) : room_(room) {}
@@ -79,7 +79,7 @@ struct pipe_pair {
 
 }  // namespace
 
-// A string that may be meant as a path does not compile.
+// A string that could be meant as a path does not compile.
 static_assert(!std::is_constructible_v<sink, const std::string&>);
 static_assert(!std::is_constructible_v<sink, std::string>);
 static_assert(!std::is_convertible_v<int, sink>);
@@ -135,7 +135,7 @@ TEST_CASE("a sink may be stored, moved and written to later") {
   CHECK(second.finish() == std::errc::bad_file_descriptor);
 }
 
-TEST_CASE("a relative path means the folder it was said in") {
+TEST_CASE("a relative path means the folder of the moment it was given") {
   const whence_tests::workshop here;
   const fs::path before = fs::current_path();
   fs::current_path(here / "");
@@ -210,7 +210,7 @@ TEST_CASE("a symbolic link is followed, and a pipe or device is written to and n
   CHECK(fs::is_character_file("/dev/null"));
 }
 
-TEST_CASE("a path that cannot be a file is an error, also where nothing is written") {
+TEST_CASE("a path that cannot be a file is an error, even if nothing is written") {
   const whence_tests::workshop here;
   tools::save(here / "file", "old");
   CHECK(write_all(here / "") == std::errc::is_a_directory);
@@ -223,13 +223,13 @@ TEST_CASE("a path that cannot be a file is an error, also where nothing is writt
   CHECK(fs::file_size(here / "empty") == 0);
 }
 
-TEST_CASE("a name as long as a name may be has room for its temporary") {
+TEST_CASE("a name of the maximal length has room for its temporary") {
   const whence_tests::workshop here;
   CHECK_FALSE(write_all(here / std::string(255, 'n')));
   CHECK(here.files() == 1);
 }
 
-TEST_CASE("many threads may replace one file: it is one of theirs, whole") {
+TEST_CASE("many threads may replace one file: it has the whole content of one") {
   const whence_tests::workshop here;
   std::atomic<int> failures{0};
   std::array<std::thread, 4> threads;
@@ -270,7 +270,7 @@ TEST_CASE("a full disk is an error for everything that writes to a file") {
   CHECK(write_all(stream) == std::io_errc::stream);
 }
 
-TEST_CASE("a stream that fails midway, or has failed before, is an error and is kept") {
+TEST_CASE("a stream that fails midway, or has failed before, is an error and keeps its state") {
   short_buffer buffer(10);
   std::ostream stream(&buffer);
   sink out(stream);
@@ -313,7 +313,7 @@ TEST_CASE("a callable's error is returned, and it is not called again") {
   CHECK(calls == 1);
 }
 
-TEST_CASE("a pipe nobody reads is EPIPE, and no signal ends the program or stays behind") {
+TEST_CASE("a pipe without readers is EPIPE; SIGPIPE neither ends the program nor stays pending") {
   struct sigaction before {};
   struct sigaction deadly {};
   deadly.sa_handler = SIG_DFL;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The layouts are Go's, from its runtime/pprof; the oracle beside them is `go tool pprof`, whose
-// parsers of these formats refuse what deviates.
+// parsers of these formats refuse deviations.
 #include <doctest/doctest.h>
 
 #include <cstdint>
@@ -60,7 +60,7 @@ std::string raw(const std::string& text) {
   return tools::output_of("go tool pprof -symbolize=none -raw " + (here / "profile.txt").string());
 }
 
-// Name of the inlined function, then of the one it is in.
+// The inlined function's name, then that of the one around it.
 const std::string both_frames =
     "#\t0x6a7166\tinner(int)+0x46\t/src/ex/inner.hpp:3\n"
     "#\t0x6a7166\tlive+0x46\t/src/ex/main.cpp:22\n"
@@ -76,7 +76,7 @@ const std::string aligned_frames =
 
 TEST_CASE("heap: recorded values, in use first, largest first, twice the rate, then the trailer") {
   profile_row scaled = row_of(both, {53, 1056232, 36, 5944});
-  scaled.values = {999, 999, 999, 999};  // pprof scales what is read
+  scaled.values = {999, 999, 999, 999};  // pprof scales the values it reads
   const std::string text =
       text_of(core::kind::heap, "heap", {scaled, row_of(only_main, {3, 12288, 3, 12288})}, 524288);
   const std::string head =
@@ -95,7 +95,7 @@ TEST_CASE("heap: recorded values, in use first, largest first, twice the rate, t
   CHECK(tools::contains(read, "385    1579015        385    1579015: "));
 }
 
-TEST_CASE("heap: equal totals are told apart, or pprof would read no allocations") {
+TEST_CASE("heap: equal totals are made different, or pprof would read no allocations") {
   const std::string text =
       text_of(core::kind::heap, "heap", {row_of(only_main, {3, 12288, 3, 12288})});
   CHECK(text.starts_with("heap profile: 3: 12288 [3: 12289] @ heap/2\n"));
@@ -140,7 +140,7 @@ TEST_CASE("labels stand under their stack, as comments, and tell stacks apart") 
   CHECK(tools::contains(raw(holds), "mutex_hold/count"));
 }
 
-TEST_CASE("counts: the total, stacks that are the same as one, most first, then by their text") {
+TEST_CASE("counts: the total, equal stacks merged, the largest first, then by their text") {
   const std::string text = text_of(core::kind::custom, "example.com/files",
                                    {row_of(only_main, {1, 0, 0, 0}), row_of(both, {1, 0, 0, 0}),
                                     row_of(both, {2, 0, 0, 0}), row_of(nameless, {1, 0, 0, 0})});
@@ -156,7 +156,7 @@ TEST_CASE("counts: the total, stacks that are the same as one, most first, then 
   CHECK(text_of(core::kind::custom, "empty", {}) == "empty profile: total 0\n");
 }
 
-TEST_CASE("pseudo-frames show, and no record is without an address, which pprof would refuse") {
+TEST_CASE("pseudo-frames show, and each record has an address, which pprof demands") {
   const addresses none;
   profile_row cut = row_of(only_main, {2, 0, 0, 0});
   cut.truncated = true;
@@ -195,7 +195,7 @@ TEST_CASE("a name cannot forge a line") {
   CHECK(text_of(core::kind::custom, "a\nb\tc", {}) == "a?b?c profile: total 0\n");
 }
 
-TEST_CASE("what the sink cannot take is returned") {
+TEST_CASE("errors of the sink are returned") {
   profile_snapshot s;
   s.header.name = "x";
   sink out("/dev/full");

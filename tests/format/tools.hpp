@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the tests of format/ share: programs that read what was written, and
-// code that is made up, so that every name and address is known.
+// Shared by the tests of format/: programs that read the written files, and invented code, so that
+// every name and address is known.
 #ifndef WHENCE_TESTS_FORMAT_TOOLS_HPP
 #define WHENCE_TESTS_FORMAT_TOOLS_HPP
 
@@ -36,7 +36,7 @@ inline void save(const std::filesystem::path& path, std::string_view text) {
   std::ofstream(path, std::ios::binary) << text;
 }
 
-// What a shell command prints, errors included. It has to succeed.
+// The output of a shell command, errors included. It has to succeed.
 inline std::string output_of(const std::string& command) {
   std::FILE* const pipe = ::popen((command + " 2>&1").c_str(), "r");
   REQUIRE(pipe != nullptr);
@@ -71,7 +71,7 @@ inline bool contains(std::string_view text, std::string_view what) {
   return count(text, what) > 0;
 }
 
-// Code by table. An address it does not have is unknown.
+// Code by table. An address outside of it is unknown.
 struct code {
   struct entry {
     std::vector<whence::symbols::frame> frames;

@@ -31,7 +31,7 @@ void (*volatile call_other)(profile&, std::uint64_t) = &other;
 
 }  // namespace
 
-TEST_CASE("functions are sorted by what is in themselves, and a recursion counts once") {
+TEST_CASE("functions are sorted by their own value, and a recursion counts once") {
   profile& p = new_profile("top.values");
   for (std::uint64_t i = 0; i < 3; ++i) call(p, i, 5);
   call_other(p, 10);

@@ -47,7 +47,7 @@ TEST_CASE("HEAD has the headers of GET") {
   CHECK(whence::beast::handle(window).count(bhttp::field::content_length) == 0);
 }
 
-TEST_CASE("headers and peer decide who is answered") {
+TEST_CASE("headers and peer decide which clients are answered") {
   bhttp::request<bhttp::empty_body> get(bhttp::verb::get, "/debug/pprof/heap", 11);
   CHECK(whence::beast::handle(get, {}, "10.0.0.1").result_int() == 403);
   get.set(bhttp::field::host, "evil.example.com");

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Serves the indexer of a build, and has people, collectors, browsers and a crowd ask it:
-# `clients.test.sh BUILD`. The crowd stays WHENCE_LOAD_SECONDS, 6 where it is not set, 300 at most.
+# `clients.test.sh BUILD`. The crowd stays WHENCE_LOAD_SECONDS, 6 by default, 300 at most.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 build="$(cd "$1" && pwd)"

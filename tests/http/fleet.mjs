@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Asks what each collector asks by default, several at once, and holds every reply against what that
-// collector demands of it: node fleet.mjs URL. The paths are those of examples/fleet/, which are read
-// here, so that none of them names what is not served.
+// Sends each collector's default requests, several at once, and checks every reply by that
+// collector's demands: node fleet.mjs URL. The paths are read from examples/fleet/, so that each
+// path named there is really served.
 import assert from 'node:assert/strict';
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
@@ -72,7 +72,8 @@ const asked = {
   'curl to Pyroscope': ['/debug/pprof/profile?seconds=1', '/debug/pprof/allocs'],
 };
 
-// Datadog's check makes its paths of an address and the names of profiles; asked for a second here.
+// Datadog's check makes its paths of an address and the names of profiles; here it asks for a
+// second.
 const datadog = read('datadog.yaml');
 const address = new URL(/pprof_url: (\S+)/.exec(datadog)[1]);
 const profiles = /profiles: \[(.*)\]/.exec(datadog)[1].split(', ').map(p => (p === 'cpu' ? 'profile' : p));
@@ -81,7 +82,7 @@ const made = profiles.map(p => `${new URL(p, address).pathname}?seconds=1`);
 check('its pprof_url ends where profiles begin', made[1] === '/debug/pprof/heap?seconds=1');
 await Promise.all(made.map(path => ask('datadog.yaml', path)));  // by itself: 16 windows are all there are
 
-// What the files that people copy ask for.
+// The requests of the files that people copy.
 for (const file of ['alloy.config', 'parca.yaml', 'datadog.yaml', 'otel-collector.yaml', 'push-to-pyroscope.sh']) {
   const paths = [...read(file).matchAll(/\/debug\/(?:pprof\/\w+(?:\.\w+)*|fgprof)/g)].map(m => m[0]);
   check(`${file} names paths`, paths.length > 0);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Go's own /debug/pprof/, to hold ours against: `go run go_server.go`, which prints its address.
+// Go's own /debug/pprof/, as the reference for ours: `go run go_server.go`, which prints its
+// address.
 package main
 
 import (

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The statuses, headers and texts are those of Go's net/http/pprof (spec: its pprof.go), but where
-// http.hpp says otherwise: like_go.mjs asks both, and session.sh is what clients make of it.
+// The statuses, headers and texts are those of Go's net/http/pprof (spec: its pprof.go), except
+// where http.hpp differs: like_go.mjs compares both, and session.sh uses real clients.
 #include <doctest/doctest.h>
 #include <sys/types.h>
 #include <sys/wait.h>
@@ -89,7 +89,7 @@ std::int64_t contentions_of(std::string_view lock) {
   return count;
 }
 
-// One contention of the lock with that name.
+// Causes one contention of the lock with that name.
 void wait_once(whence::tracked_mutex<>& lock, std::string_view name) {
   const std::int64_t before = contentions_of(name);
   lock.lock();
@@ -103,7 +103,7 @@ void wait_once(whence::tracked_mutex<>& lock, std::string_view name) {
 
 }  // namespace
 
-TEST_CASE("every profile is served as itself") {
+TEST_CASE("every profile is served") {
   for (const char* name : {"allocs", "block", "goroutine", "heap", "mutex", "threadcreate"}) {
     const std::string path = "/debug/pprof/" + std::string(name);
     CAPTURE(name);
@@ -121,7 +121,7 @@ TEST_CASE("every profile is served as itself") {
   }
 }
 
-TEST_CASE("a custom name may hold anything") {
+TEST_CASE("a custom name may hold any characters") {
   (void)sessions::get();
   CHECK(is_profile(get("/debug/pprof/http/sessions"), "http_sessions"));
   CHECK(is_profile(get("/debug/pprof/http%2Fsessions"), "http_sessions"));
@@ -134,7 +134,7 @@ TEST_CASE("a custom name may hold anything") {
   CHECK(has(index.body, "<a href='http%20%3c%26%27%22%0d%0a%ff%3e?debug=1'>"));
 }
 
-TEST_CASE("what Go refuses is refused in Go's words") {
+TEST_CASE("requests that Go refuses are refused in Go's words") {
   check_error(get("/debug/pprof/nosuch"), 404, "Unknown profile");
   check_error(get("/debug/pprof/heap/"), 404, "Unknown profile");
   check_error(get("/debug/pprof/<script>alert(1)</script>"), 404, "Unknown profile");
@@ -174,7 +174,7 @@ TEST_CASE("what Go refuses is refused in Go's words") {
   CHECK(is_profile(get("/debug/pprof/heap?gc=1"), "heap"));
 }
 
-TEST_CASE("names are short, or of the style that is asked for, in every form") {
+TEST_CASE("names are short, or of the requested style, in every form") {
   using styles = whence::custom_profile<"http.styles">;
   add_in_template<long>(styles::get(), 1);
   const std::string path = "/debug/pprof/http.styles?";
@@ -198,7 +198,7 @@ TEST_CASE("names are short, or of the style that is asked for, in every form") {
       "\"name\":" + whence::format::json_string(space + "add_in_template") + ",\"full\":" + full));
 }
 
-TEST_CASE("names of threads' functions are those that are asked for") {
+TEST_CASE("names of threads' functions have the requested style") {
   const auto dump = [](const std::string& query) {
     return get("/debug/pprof/goroutine?debug=2" + query).body;
   };
@@ -208,7 +208,7 @@ TEST_CASE("names of threads' functions are those that are asked for") {
   CHECK(has(dump("&names=full"), "doctest::Context::run()\n"));
 }
 
-TEST_CASE("the profiles are also where gperftools and brpc have them") {
+TEST_CASE("the profiles are also at the paths of gperftools and brpc") {
   CHECK(is_profile(get("/pprof/heap"), "heap"));
   CHECK(get("/pprof/symbol").body == "num_symbols: 1\n");
   CHECK(handle({.method = "POST", .target = "/pprof/symbol", .body = "0x1"}).status == 200);
@@ -270,7 +270,7 @@ TEST_CASE("symbol names addresses, also below a folder and by POST") {
   check_error(get("/debug/pprof/" + std::string(9000, 'a')), 414, "the request is too long");
 }
 
-TEST_CASE("symbol keeps nothing of what it is asked, and answers in any order") {
+TEST_CASE("symbol keeps nothing of its requests, and takes addresses in any order") {
   const auto address = reinterpret_cast<std::uintptr_t>(&whence::set_memory_limit);
   const auto text = [](std::uintptr_t a) { return "0x" + whence::sys::to_hex(a); };
   const std::string both = text(address + 1) + "+" + text(address) + "+" + text(address);
@@ -307,7 +307,7 @@ TEST_CASE("cmdline can be off") {
   CHECK_FALSE(has(get("/debug/pprof/", off).body, "cmdline"));
 }
 
-TEST_CASE("who is answered") {
+TEST_CASE("clients that are answered") {
   const auto from = [](std::string_view peer, std::string_view host, const options& o = {}) {
     return handle({.target = "/debug/pprof/cmdline", .host = host, .peer = peer}, o).status;
   };
@@ -330,7 +330,7 @@ TEST_CASE("who is answered") {
   }
 }
 
-TEST_CASE("no page of another site is answered, wherever it is") {
+TEST_CASE("pages of other sites are not answered") {
   for (const options& o : {options{}, options{.allow_remote = true}}) {
     check_error(handle({.target = "/debug/pprof/heap", .fetch_site = "cross-site"}, o), 403,
                 "a page of another site asked: open the address by itself");
@@ -341,7 +341,7 @@ TEST_CASE("no page of another site is answered, wherever it is") {
   CHECK(header(get("/debug/pprof/heap"), "Cross-Origin-Resource-Policy") == "same-origin");
 }
 
-TEST_CASE("what authorize throws is told to nobody") {
+TEST_CASE("the text of an exception from authorize is not sent") {
   const options o{
       .authorize = [](const request&) -> bool { throw std::runtime_error("swordfish"); }};
   check_error(get("/debug/pprof/heap", o), 500, "options.authorize failed");
@@ -363,7 +363,7 @@ TEST_CASE("a token") {
     check_error(r, 401, "a token is needed");
     CHECK(header(r, "WWW-Authenticate") == "Basic realm=\"whence\"");
   }
-  // Nothing at all is told, not even what there is.
+  // Nothing is told without the token, not even the list of profiles.
   for (const char* target : {"/debug/pprof/", "/debug/pprof/ui", "/debug/pprof/nosuch",
                              "/debug/pprof", "/elsewhere", "/debug/fgprof"}) {
     CHECK(get(target, o).status == 401);
@@ -390,7 +390,7 @@ TEST_CASE("another prefix") {
   CHECK_THROWS_AS(get("/", {.prefix = ""}), std::invalid_argument);
 }
 
-TEST_CASE("a window shows what was added in it, and no more") {
+TEST_CASE("a window shows only what was added in it") {
   auto& live = sessions::get();
   const whence::tracked<sessions> before;
   whence::http::operation window =
@@ -405,7 +405,7 @@ TEST_CASE("a window shows what was added in it, and no more") {
   CHECK(has(r.body, "main;"));
 }
 
-TEST_CASE("what goes away in a window is below zero only where it is asked for") {
+TEST_CASE("a decrease in a window is negative only if the client asks for it") {
   for (const bool is_signed : {false, true}) {
     auto gone = std::make_unique<whence::tracked<sessions>>();
     whence::http::operation window = whence::http::begin(
@@ -418,7 +418,7 @@ TEST_CASE("what goes away in a window is below zero only where it is asked for")
   }
 }
 
-TEST_CASE("delta_NAME shows what was added since it was asked for") {
+TEST_CASE("delta_NAME shows what was added since the last request") {
   whence::tracked_mutex<> lock("http.delta");
   const auto contentions = [] {
     const std::string text =
@@ -437,7 +437,7 @@ TEST_CASE("delta_NAME shows what was added since it was asked for") {
   check_error(get("/debug/pprof/delta_"), 404, "Unknown profile");
 }
 
-TEST_CASE("delta_NAME forgets nothing that nobody got") {
+TEST_CASE("delta_NAME keeps what no client has received") {
   whence::tracked_mutex<> lock("http.kept");
   const std::string target =
       "/debug/pprof/delta_block?format=folded&sample_type=contentions&label=lock:http.kept";
@@ -473,7 +473,7 @@ TEST_CASE("windows are limited, and closed when they are destroyed") {
   CHECK(whence::http::begin({.target = target}, o).delay() == std::chrono::seconds(30));
 }
 
-TEST_CASE("a window of no length said is thirty seconds, or the longest there may be") {
+TEST_CASE("a window without a given length is thirty seconds, or the longest allowed") {
   const auto length_of = [](const options& o) {
     return whence::http::begin({.target = "/debug/pprof/profile"}, o).delay();
   };
@@ -481,7 +481,7 @@ TEST_CASE("a window of no length said is thirty seconds, or the longest there ma
   CHECK(length_of({.max_seconds = 10}) == std::chrono::seconds(10));
 }
 
-TEST_CASE("whoever is refused a window takes nobody else's place") {
+TEST_CASE("a refused window takes no place from others") {
   const options o{.max_windows = 2};
   const std::string_view target = "/debug/pprof/block?seconds=30";
   const whence::http::operation held = whence::http::begin({.target = target}, o);
@@ -498,7 +498,7 @@ TEST_CASE("whoever is refused a window takes nobody else's place") {
   CHECK(opened == 2000);
 }
 
-TEST_CASE("a child of fork has its own windows, and nobody's lock") {
+TEST_CASE("a child of fork has its own windows, and inherits no locks") {
   if (sanitized) return;  // its runtime's own locks do not survive such a fork
   const options o{.max_windows = 1};
   const std::string_view target = "/debug/pprof/block?seconds=30";
@@ -561,7 +561,7 @@ TEST_CASE("labels choose samples") {
             "\"labels\":{\"n\":\"1\",\"who\":\"a\"}"));
 }
 
-TEST_CASE("the type of what was allocated chooses samples like a label") {
+TEST_CASE("the allocated type chooses samples like a label") {
   using own = whence::prefixed_registry<"http.types">;
   const whence_tests::heap_rate every(1);
   const std::vector<int, whence::tracking_allocator<int, own>> ints(10);
@@ -576,7 +576,7 @@ TEST_CASE("the type of what was allocated chooses samples like a label") {
   CHECK(has(get("/debug/pprof/http.types.heap?debug=1").body, "# labels: {\"type\":\"char\"}\n"));
 }
 
-TEST_CASE("an answer is as long as it may be, and no longer") {
+TEST_CASE("an answer may have the greatest length, but no more") {
   const options o{.max_answer = 200};
   for (const char* target :
        {"heap", "goroutine?debug=2", "goroutine?debug=1", "goroutine?format=json",
@@ -587,7 +587,7 @@ TEST_CASE("an answer is as long as it may be, and no longer") {
   }
 }
 
-// The one below is itself as often as its place in `path` says: each path is a stack of its own.
+// Calls itself as often as its place in `path` says: each path is a stack of its own.
 template <int Depth, class Name>
 [[gnu::noinline]] void add_below(whence::profile& p, int key, unsigned path) {
   if constexpr (Depth == 0) {
@@ -600,7 +600,7 @@ template <int Depth, class Name>
   asm volatile("");
 }
 
-TEST_CASE("an answer that is too long is given up before it is all in memory") {
+TEST_CASE("an answer that is too long is abandoned before it is all in memory") {
   using long_name = std::tuple<std::string, std::wstring, std::u16string, std::u32string>;
   whence::profile& p = whence::new_profile("http.long");
   for (int i = 0; i < 1024; ++i) add_below<10, long_name>(p, i, static_cast<unsigned>(i));
@@ -629,7 +629,7 @@ TEST_CASE("an answer that is too long is given up before it is all in memory") {
               "failed to collect profile: File too large");
 }
 
-TEST_CASE("the index says what each profile takes, and what it has lost") {
+TEST_CASE("the index says how much memory each profile uses, and what it has lost") {
   const auto line_of = [](const std::string& text, std::string_view name) {
     const std::size_t at = text.find(std::string(name));
     REQUIRE(at != std::string::npos);
@@ -639,7 +639,7 @@ TEST_CASE("the index says what each profile takes, and what it has lost") {
   CHECK(line_of(get("/debug/pprof/?format=json").body, "\"http.measured\"")
             .ends_with("\"stacks\":0,\"bytes\":0,\"overflow\":0,\"window\":false},"));
   for (int i = 0; i < 3; ++i) add_below<2, int>(p, i, static_cast<unsigned>(i));
-  // The sum of its stacks' blocks in the table is what the table has grown by.
+  // The sum of its stacks' blocks in the table equals the table's growth.
   const std::size_t depth = p.snapshot().rows[0].stack.size();
   const std::size_t each = (80 + 8 * depth + 63) / 64 * 64;
   CHECK(has(line_of(get("/debug/pprof/?format=json").body, "\"http.measured\""),

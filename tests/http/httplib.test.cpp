@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// On a server of the program's. What is answered is http/handler.test.cpp's; here is what httplib
-// makes of it, and of what it does by itself.
+// Runs on the program's own server. http/handler.test.cpp tests the answers; this file tests what
+// httplib does with them, and what it does by itself.
 #include <doctest/doctest.h>
 
 #include <stdexcept>
@@ -32,7 +32,7 @@ class mounted {
 
   int port() const { return port_; }
 
-  // By a connection of its own, so that no other's fault is seen.
+  // Each request has its own connection, so that it does not suffer from another's fault.
   raw_answer ask(std::string_view method, std::string_view target, std::string_view fields = "",
                  std::string_view body = "") const {
     raw_client client(port_);
@@ -96,7 +96,7 @@ TEST_CASE("a prefix of one slash") {
   CHECK(on.ask("HEAD", "/fgprof").status == 200);
 }
 
-TEST_CASE("a part of an answer is never sent by httplib either") {
+TEST_CASE("httplib does not send a part of an answer either") {
   const mounted on;
   const std::string whole = on.ask("GET", "/debug/pprof/cmdline").body;
   const raw_answer r = on.ask("GET", "/debug/pprof/cmdline", "Range: bytes=0-1,0-,0-\r\n");
@@ -139,7 +139,7 @@ TEST_CASE("a long path takes no more stack than a short one") {
   }
 }
 
-TEST_CASE("what authorize throws does not reach httplib") {
+TEST_CASE("exceptions of authorize do not reach httplib") {
   const mounted on({.authorize = [](const auto&) -> bool {
     throw std::runtime_error("the password is swordfish");
   }});

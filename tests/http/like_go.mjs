@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The same requests to Go's net/http/pprof and to ours: node like_go.mjs GO_URL OUR_URL. Status,
-// headers, error texts, sample types and units must be the same, but for the differences listed here,
-// each of which is meant, and must be there: one that has gone is to be taken off the list.
+// Sends the same requests to Go's net/http/pprof and to ours: node like_go.mjs GO_URL OUR_URL.
+// Status, headers, error texts, sample types and units must be the same, except for the intended
+// differences listed here. Each of those must exist: one that has gone is to be taken off the list.
 import assert from 'node:assert/strict';
 import { request } from 'node:http';
 import { createRequire } from 'node:module';
@@ -11,7 +11,7 @@ import { gunzipSync } from 'node:zlib';
 const { Profile } = createRequire(import.meta.url)('pprof-format');
 const [go, ours] = process.argv.slice(2);
 
-// Without fetch, which normalizes paths.
+// Does not use fetch, which normalizes paths.
 function ask(base, method, path, body) {
   const { hostname, port, pathname } = new URL(base);
   return new Promise((resolve, reject) => {
@@ -57,7 +57,7 @@ const requests = [
   ['GET', 'heap?debug=-1'], ['POST', 'heap'], ['GET', 'indexer.files?seconds=1'], ['GET', 'trace?seconds=1'],
 ];
 
-// What differs, and why.
+// The differences, and their reasons.
 const meant = {
   'GET allocs?seconds=1': 'clients show alloc_space, as of allocs itself; Go 1.19 forgets it in a window',
   'GET heap?debug=-1': 'below 0 is as 0; Go sends gzip and calls it text',

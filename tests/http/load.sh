@@ -2,9 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Load and abuse: `load.sh URL PID SECONDS`. 64 connections ask for every route, while four CPU
-# windows overlap, clients send half a request and stay, and others leave midway. What is allowed:
-# 200, 503 where too many windows are open, and 404 for trace. The memory of the program must not
-# grow with it.
+# windows overlap, clients send half a request and stay, and others leave midway. Allowed are 200,
+# 503 if too many windows are open, and 404 for trace. The program's memory must not grow with it.
 set -euo pipefail
 url="$1"
 pid="$2"
@@ -17,7 +16,7 @@ descriptors() { find "/proc/$pid/fd" -mindepth 1 | wc -l; }
 open_windows() { curl --silent --fail "$url?format=json" | sed -n 's/^"windows":{"open":\([0-9]*\),.*/\1/p'; }
 windows_are() { [ "$(open_windows)" = "$1" ]; }
 crowd_has_left() { [ "$(descriptors)" -lt $((quiet + 8)) ]; }
-# COMMAND...: until it is so, 10 s at most.
+# until_true COMMAND...: waits until the command succeeds, 10 s at most.
 until_true() {
   for _ in $(seq 100); do
     if "$@"; then return; fi

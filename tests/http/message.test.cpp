@@ -35,7 +35,7 @@ TEST_CASE("a head is taken apart") {
   CHECK(parsed("GET /\xff HTTP/1.1"));
 }
 
-TEST_CASE("what is no request is refused, and not repaired") {
+TEST_CASE("an invalid request is refused, and not repaired") {
   for (const char* line :
        {"", " ", "GET", "GET /", "GET  HTTP/1.1", " / HTTP/1.1", "GET / HTTP/2.0",
         "GET / HTTP/1.1 ", "GET / http/1.1", "G:T / HTTP/1.1", "GET /a b HTTP/1.1",

@@ -52,7 +52,7 @@ check('and the type that clients show first', await page.inputValue('#type') ===
 
 await loaded(page, () => page.selectOption('#profile', 'heap'));
 check('heap opens with inuse_space', await page.inputValue('#type') === 'inuse_space');
-// The data that the page has, not a second request's, is the truth here.
+// The reference is the page's own data, not that of a second request.
 const heap = await page.evaluate(() => state.profile);
 for (const [i, { type }] of heap.sample_types.entries()) {
   await page.selectOption('#type', type);
@@ -131,7 +131,8 @@ check('and the total is the same', await total(page) === sumOf(heap, 1));
 await page.check('#inlined');
 await page.uncheck('#containers');
 
-// What pprof drops is dropped, and containers are hidden at the leaf, if a caller of theirs is left.
+// Frames that pprof drops are dropped, and containers are hidden at the leaf, if one of their
+// callers is left.
 const dropped = new RegExp(`^(${heap.drop_frames})$`);
 const hidden = new RegExp(heap.hide_frames);
 const isDropped = i => dropped.test(heap.frames[i].name);
@@ -226,8 +227,8 @@ const saved = await open(pathToFileURL(`${folder}/saved.html`).href);
 check('what is saved works without a network', await total(saved) === cpu && await saved.isHidden('#live'));
 await context.setOffline(false);
 
-// What write_flamegraph wrote, against what go tool pprof says of the same heap: the total, and flat and
-// cum of every function.
+// Compares the output of write_flamegraph with go tool pprof for the same heap: the total, and flat
+// and cum of every function.
 const file = await open(pathToFileURL(`${files}/flamegraph.html`).href);
 await file.check('#containers');  // pprof hides them by -hide alone
 for (const [type, unit] of [['alloc_objects', 'count'], ['alloc_space', 'B'], ['inuse_objects', 'count'], ['inuse_space', 'B']]) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A client that sends whatever it is told to, byte by byte, and shows all that comes back.
+// A client that sends the given bytes unchanged, and shows everything that comes back.
 #ifndef WHENCE_TESTS_HTTP_RAW_CLIENT_HPP
 #define WHENCE_TESTS_HTTP_RAW_CLIENT_HPP
 
@@ -15,10 +15,10 @@
 #include <utility>
 
 struct raw_answer {
-  int status = 0;  // 0: the server hung up without one
+  int status = 0;  // 0 if the server hung up without one
   std::string head, body;
 
-  // "": there is no such header.
+  // Returns "" if the answer has no such header.
   std::string operator[](std::string_view name) const {
     const std::string line = "\r\n" + std::string(name) + ": ";
     const std::size_t at = head.find(line);
@@ -55,14 +55,14 @@ class raw_client {
     socket_ = -1;
   }
 
-  // Answers that have come, and that nobody has taken.
+  // How many bytes of answers have come and are not yet read.
   int bytes_waiting() const {
     int size = 0;
     ::ioctl(socket_, FIONREAD, &size);
     return size;
   }
 
-  // False: the server takes no more.
+  // False if the server takes no more.
   bool send(std::string_view bytes) {
     while (!bytes.empty()) {
       const ssize_t size = ::send(socket_, bytes.data(), bytes.size(), MSG_NOSIGNAL);
@@ -91,7 +91,7 @@ class raw_client {
     return a;
   }
 
-  // Waits until the server has hung up: true, whatever came before.
+  // Waits until the server has hung up: true, even if bytes came before.
   bool is_hung_up() {
     while (more()) continue;
     return true;

@@ -30,7 +30,7 @@ namespace {
 
 using namespace std::chrono_literals;
 
-// The threads of that name, as the kernel has them.
+// The threads of that name, as the kernel lists them.
 int threads_named(const std::string& name) {
   int count = 0;
   whence::sys::for_each_task([&](::pid_t tid) {
@@ -91,7 +91,7 @@ TEST_CASE("a ready server") {
   CHECK(window.body.size() > 100);
   CHECK(client.get("/debug/fgprof?seconds=1").status == 200);
   CHECK(client.get("http://localhost/debug/pprof/cmdline").status == 200);
-  // Two at once.
+  // Sends two requests at once.
   client.send(
       "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: a\r\n\r\n"
       "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: LOCALHOST:1\r\n\r\n");
@@ -134,7 +134,7 @@ TEST_CASE("HEAD has the headers of GET, its length too") {
   const raw_answer refused = client.ask("HEAD", "/debug/pprof/heap", foreign);
   CHECK(refused["Content-Length"] ==
         client.ask("GET", "/debug/pprof/heap", foreign)["Content-Length"]);
-  // Of a window nobody knows it.
+  // The length of a window is not known.
   const raw_answer window = client.ask("HEAD", "/debug/pprof/profile?seconds=9");
   CHECK(window.status == 200);
   CHECK(window["Content-Length"].empty());
@@ -153,7 +153,7 @@ TEST_CASE("a part of an answer is never sent") {
   }
 }
 
-TEST_CASE("a body is read for symbol alone, and only as it may be sent") {
+TEST_CASE("a body is read for symbol alone, and only in an allowed form") {
   const whence::server profiles("127.0.0.1", 0, {.max_body = 1000});
   raw_client client(profiles.port());
   CHECK(client.ask("POST", "/debug/pprof/a/symbol", "", "0x1").body ==
@@ -171,7 +171,7 @@ TEST_CASE("a body is read for symbol alone, and only as it may be sent") {
     CHECK(once.is_hung_up());
     return r.status;
   };
-  // Endless and swelling bodies, of which not one byte has to come.
+  // Endless and swelling bodies: the server refuses them before one byte comes.
   CHECK(refused("POST", "/debug/pprof/symbol", "Transfer-Encoding: chunked\r\n") == 411);
   CHECK(refused("POST", "/debug/pprof/symbol", "Content-Encoding: gzip\r\nContent-Length: 9\r\n") ==
         415);
@@ -189,7 +189,7 @@ TEST_CASE("a body is read for symbol alone, and only as it may be sent") {
   CHECK(refused("GET", "/debug/pprof/heap", "Transfer-Encoding: chunked\r\n") == 411);
 }
 
-TEST_CASE("who is not allowed is told so before a body is read") {
+TEST_CASE("forbidden clients are refused before a body is read") {
   std::atomic<int> asked{0};
   const whence::server profiles("127.0.0.1", 0,
                                 {.token = "s3cret", .authorize = [&asked](const auto&) {
@@ -207,7 +207,7 @@ TEST_CASE("who is not allowed is told so before a body is read") {
   CHECK(asked == 1);
 }
 
-TEST_CASE("what authorize throws is told to nobody") {
+TEST_CASE("the text of an exception from authorize is not sent") {
   const whence::server profiles("127.0.0.1", 0, {.authorize = [](const auto&) -> bool {
                                   throw std::runtime_error("the password is swordfish");
                                 }});
@@ -244,7 +244,7 @@ TEST_CASE("a head is bounded") {
   CHECK(odd.is_hung_up());
 }
 
-TEST_CASE("slow and silent clients hold nobody up, and are let go") {
+TEST_CASE("slow and silent clients do not block others, and are dropped") {
   const whence::server profiles("127.0.0.1", 0);
   std::vector<raw_client> slow;  // more than there are workers
   for (int i = 0; i < 100; ++i) {
@@ -254,13 +254,13 @@ TEST_CASE("slow and silent clients hold nobody up, and are let go") {
   raw_client client(profiles.port());
   CHECK(client.get("/debug/pprof/cmdline").status == 200);
   CHECK(threads_named("whence-http") < 10);
-  // A deadline of the whole head: each further byte, which is a moment apart, puts off nothing.
+  // The deadline is for the whole head: further bytes, each a moment apart, do not extend it.
   raw_client& one = slow.front();
   while (one.send("x")) std::this_thread::sleep_for(100ms);
   CHECK(one.is_hung_up());
 }
 
-TEST_CASE("more clients than there are places are answered in turn") {
+TEST_CASE("more clients than places are answered in turn") {
   const whence::server profiles("127.0.0.1", 0);
   std::vector<raw_client> silent;
   for (std::size_t i = 0; i < 2 * whence::http::waiting_room::most_open; ++i) {
@@ -296,7 +296,7 @@ TEST_CASE("a server's own threads are in no profile") {
   CHECK(whence::lookup("goroutine")->count() == before);
 }
 
-TEST_CASE("what the system refuses is an error, what is none a mistake") {
+TEST_CASE("a refusal of the system is an error, an invalid address a mistake") {
   const std::set<int> before = open_sockets();
   {
     const whence::server first("127.0.0.1", 0);
@@ -323,7 +323,7 @@ TEST_CASE("what the system refuses is an error, what is none a mistake") {
   CHECK(open_sockets() == before);
 }
 
-TEST_CASE("no socket goes to programs that this one starts") {
+TEST_CASE("started programs inherit no socket") {
   const std::set<int> before = open_sockets();
   const whence::server profiles("127.0.0.1", 0);
   raw_client client(profiles.port());
@@ -344,7 +344,7 @@ TEST_CASE("a client that goes away ends its window") {
   CHECK(comes_true([] { return threads_named("whence-cpu") == 0; }));
 }
 
-TEST_CASE("stop ends what is under way, and waits for nobody who is slow") {
+TEST_CASE("stop ends running requests, and does not wait for slow clients") {
   whence::server profiles("127.0.0.1", 0);
   raw_client waiting(profiles.port()), silent(profiles.port()), half(profiles.port()),
       idle(profiles.port()), deaf(profiles.port()), slow_body(profiles.port());

@@ -1,8 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# What a person types who looks at a running program: `session.sh URL FOLDER`, where URL is
-# /debug/pprof/ of the indexer. `go tool pprof` must succeed, warn of nothing, and show the
+# Types the commands of a person who looks at a running program: `session.sh URL FOLDER`, where URL
+# is /debug/pprof/ of the indexer. `go tool pprof` must succeed without warnings, and show the
 # indexer's own functions.
 set -euo pipefail
 url="$1"
@@ -51,7 +51,8 @@ shows '^Duration: ' 'go tool pprof -seconds 1 URL: heap'
 pprof -svg "${url}heap"
 shows '</svg>' "the graph that 'web' shows"
 
-# Without names in the file, the client asks for them. (Of its own accord where it has not the program.)
+# Without names in the file, the client asks for them. (It does so by itself if it lacks the
+# program.)
 pprof -symbolize=remote -top "${url}heap?symbolize=0"
 shows 'indexer::work' 'names by POST /symbol'
 get "${url}heap?symbolize=0" -o "$work/bare.pb.gz"
@@ -59,7 +60,7 @@ go tool pprof -symbolize=none -top "$work/bare.pb.gz" >"$work/out" 2>/dev/null
 ! grep -q 'indexer::work' "$work/out" || fail "names in a file that was to have none"
 ok 'symbolize=0 has none'
 
-# Every kind of name that pprof can show, of an address and of a file, and that the server can.
+# Every kind of name that pprof can show, for an address and for a file, and that the server can.
 get "${url}heap" -o "$work/heap.pb.gz"
 for of in "${url}heap" "$work/heap.pb.gz"; do
   what="${of##*/}"
@@ -81,14 +82,14 @@ shows 'tracking_allocator<.*>::allocate( |$)' 'names=templates'
 get "${url}heap?names=mangled&format=folded&sample_type=alloc_space" >"$work/out"
 shows ';_ZN7indexer3add' 'names=mangled'
 
-# The scripts of gperftools and brpc ask beside.
+# The scripts of gperftools and brpc ask at other paths.
 old="${url%/debug/pprof/}/pprof/"
 pprof -symbolize=remote -top "${old}heap?symbolize=0"
 shows 'indexer::work' 'names by POST /pprof/symbol'
 pprof -top -seconds 1 "${old}profile"
 shows 'indexer::work' '/pprof/profile'
 
-# A delta that a client makes of two files, and the one the server makes, show the same functions.
+# A delta that a client makes of two files shows the same functions as the server's.
 get "${url}allocs?seconds=1" -o "$work/delta.pb.gz"
 pprof -top -alloc_space "$work/delta.pb.gz"
 shows 'indexer::add' 'allocs?seconds=1'

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// speedscope opens what the server sends: node speedscope.mjs URL FOLDER, where URL is /debug/pprof/.
-// Inlined frames are shown only where each is a location of its own, which inline=expand makes them.
+// speedscope opens the server's profiles: node speedscope.mjs URL FOLDER, where URL is
+// /debug/pprof/. It shows inlined frames only if each is a location of its own, which inline=expand
+// does.
 import assert from 'node:assert/strict';
 import { existsSync, mkdirSync, readFileSync } from 'node:fs';
 import { createServer } from 'node:http';
@@ -38,7 +39,7 @@ for (const path of Object.keys(files)) {
   const said = [];
   page.on('console', m => said.push(`${m.type()}: ${m.text()}`));
   page.on('pageerror', e => assert.fail(`${path}: ${e.message}`));
-  // The file's name, for what has no content type of its own.
+  // The file's name decides if the answer has no content type of its own.
   await page.goto(`${base}/index.html#profileURL=${encodeURIComponent(base + path)}&title=opened`);
   await page.waitForFunction(() => document.title.startsWith('opened') && document.querySelector('canvas'), null, { timeout: 30000 });
   await page.waitForTimeout(500);

@@ -61,7 +61,7 @@ TEST_CASE("the bytes between two samples are exponential") {
   CHECK(std::abs(static_cast<double>(longer) / gaps - std::exp(-1)) < 0.0121);
 }
 
-TEST_CASE("a countdown never reaches into the next epoch, however sparse the rate") {
+TEST_CASE("a countdown never reaches into the next epoch, even at a sparse rate") {
   const std::int64_t before = set_heap_profile_rate(std::int64_t{1} << 55);
   CHECK(sampled_share(1 << 20, 1000) == 0);
   set_heap_profile_rate(1);

@@ -36,7 +36,7 @@ TEST_CASE("a type's text is its name, all of it and nothing else") {
   CHECK(text_of<order>() == "type_text_test::order");
   CHECK(text_of<std::_List_node<order>>() == "std::_List_node<type_text_test::order>");
   CHECK(text_of<std::pair<const int, order>>() == "std::pair<const int, type_text_test::order>");
-  // Brackets and signs of its own do not end it.
+  // Brackets and signs inside the name do not end it.
   CHECK(text_of<int[3]>().starts_with("int"));
   CHECK(text_of<int[3]>().ends_with("[3]"));
   CHECK(text_of<switched<flag::on, '='>>().starts_with("type_text_test::switched<"));
@@ -61,7 +61,7 @@ TEST_CASE("it needs no RTTI, and an object file has the names alone") {
   for (const char* level : {"-O0", "-O2"}) {
     shop.run(shop.compiler() + " -std=c++20 -fno-rtti -fPIC " + level +
              " -I" WHENCE_INCLUDE_DIR " -c names.cpp -o names.o");
-    // c: nothing but that text in the constants of the object.
+    // c means that the object's constants contain only that text.
     CHECK(shop.run("objcopy -O binary --set-section-flags '.rodata*=alloc,load,contents' "
                    "-j '.rodata*' names.o constants && tr -d '\\0' <constants") == "shop::order");
   }

@@ -29,7 +29,7 @@ bool close(std::int64_t a, std::int64_t b, std::int64_t waiters = 1) {
 
 }  // namespace
 
-TEST_CASE("an unlock is charged what every waiter has waited, from its begin on") {
+TEST_CASE("an unlock is charged all waiters' time since their beginning") {
   wait_queue q;
   CHECK(q.idle());
   // Five begin 10 ms apart; 200 ms later they have waited 240 + 230 + ... + 200.
@@ -38,12 +38,12 @@ TEST_CASE("an unlock is charged what every waiter has waited, from its begin on"
   CHECK(close(charged(q, 1240 * ms), 1100 * ms, 5));
 }
 
-TEST_CASE("no nanosecond of a waiter is charged twice, and the wake-up to nobody") {
+TEST_CASE("no nanosecond of a waiter is charged twice, and wake-ups are not charged") {
   wait_queue q;
   q.enter(100 * ms);
   q.enter(100 * ms);
   CHECK(close(charged(q, 200 * ms), 200 * ms, 2));
-  q.gain(100 * ms);  // 5 ms later, as it were
+  q.gain(100 * ms);  // 5 ms later in the test's time
   CHECK(close(charged(q, 230 * ms), 30 * ms));
   q.enter(240 * ms);
   CHECK(close(charged(q, 250 * ms), 20 * ms + 10 * ms, 2));
@@ -53,7 +53,7 @@ TEST_CASE("no nanosecond of a waiter is charged twice, and the wake-up to nobody
   CHECK(charged(q, 900 * ms) == 0);
 }
 
-TEST_CASE("a waiter that gives up leaves its wait to whoever unlocks next, and once") {
+TEST_CASE("the next unlock is charged, once, for a waiter that gave up") {
   wait_queue q;
   q.enter(100 * ms);
   q.give_up(130 * ms);
@@ -79,14 +79,14 @@ TEST_CASE("a thread that gave up earlier than the last charge leaves nothing beh
   CHECK(q.idle());
 }
 
-TEST_CASE("after a charge the queue rests until somebody has gained the lock") {
+TEST_CASE("after a charge the queue rests until a waiter has gained the lock") {
   wait_queue q;
   q.enter(sys::monotonic_ns());
   CHECK_FALSE(q.resting());
   q.enter(sys::monotonic_ns());
   const std::int64_t now = sys::monotonic_ns();
   charged(q, now);
-  // A moment may be over here already, so a few attempts; all of them failing is a fault.
+  // The moment may already be over, so the test tries a few times; if all attempts fail, it fails.
   bool rested = false;
   for (int i = 0; i < 1000 && !rested; ++i) {
     charged(q, now);
@@ -122,7 +122,7 @@ TEST_CASE("100 days of waiting between two unlocks are told right") {
   CHECK(close(charged(q, day + day / 10), 1000 * (day / 10), 1000));
 }
 
-TEST_CASE("beyond 16383 waiters nothing is charged for the others, and nothing is damaged") {
+TEST_CASE("waiters beyond 16383 are not charged, and nothing is damaged") {
   wait_queue q;
   std::uint64_t entered = 0;
   for (std::uint64_t i = 0; i < wait_queue::most_waiters + 10; ++i) {
@@ -135,7 +135,7 @@ TEST_CASE("beyond 16383 waiters nothing is charged for the others, and nothing i
   CHECK(q.idle());
 }
 
-TEST_CASE("in a child of fork nobody waits") {
+TEST_CASE("in a child of fork no thread waits") {
   wait_queue q;
   q.enter(ms);
   q.enter(ms);
@@ -152,7 +152,7 @@ TEST_CASE("any order of events is charged as the waiters' own clocks say") {
   std::mt19937_64 random(4711);
   wait_queue q;
   std::int64_t now = 1000 * ms;
-  std::int64_t left = 0;  // pending of those who gave up
+  std::int64_t left = 0;  // pending time of waiters that gave up
   struct waiter {
     std::int64_t since, clock;
   };
@@ -160,7 +160,7 @@ TEST_CASE("any order of events is charged as the waiters' own clocks say") {
   std::int64_t error = 0;
   for (int i = 0; i < 100'000; ++i) {
     now += static_cast<std::int64_t>(random() % (3 * ms));
-    now -= now % tick;  // then no rounding is left, and all is exact
+    now -= now % tick;  // so that nothing is rounded, and all is exact
     const std::size_t any = waiting.empty() ? 0 : random() % waiting.size();
     switch (random() % 5) {
       case 0:
@@ -197,9 +197,9 @@ TEST_CASE("any order of events is charged as the waiters' own clocks say") {
   CHECK(error == 0);
 }
 
-// Whoever comes between the two readings of a charge, or charges at the same time, is charged for
-// what it waited and no more.
-TEST_CASE("a charge that is held up between its readings counts no time that nobody waited") {
+// A waiter that comes between a charge's two readings, or charges at the same time, is charged only
+// for its own wait.
+TEST_CASE("a charge that is delayed between its readings counts only time of waiters") {
   wait_queue late;
   late.enter(100 * ms);
   bool came = false;

@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Real clients read the profiles: `clients.sh DIR KINDS BUILD`. DIR holds what the indexer left, KINDS
-# a profile of every kind with its debug=1 text (write_profiles.cpp). BUILD takes the standalone
-# pprof, built from Debian's golang-github-google-pprof-dev; go tool pprof is the other client. Both must succeed, warn of nothing, agree with one another and with the
-# validator, and show the indexer's own source with its inlined frames. No network.
+# Real clients read the profiles: `clients.sh DIR KINDS BUILD`. DIR holds the indexer's profiles,
+# KINDS a profile of every kind with its debug=1 text (write_profiles.cpp). BUILD gets the
+# standalone pprof, built from Debian's golang-github-google-pprof-dev; go tool pprof is the other
+# client. Both must succeed without warnings, agree with one another and with the validator, and
+# show the indexer's own source with its inlined frames. No network.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 [ $# -eq 3 ] || { echo "usage: clients.sh DIR KINDS BUILD" >&2; exit 2; }
@@ -160,13 +161,13 @@ for client in go standalone; do
   shows 'write_profiles\.cpp:[0-9]+' "$client -top -hold mutex_hold"
 done
 
-# Go's text: a legacy profile has no symbols, so clients may say that.
+# In Go's text: a legacy profile has no symbols, so clients may report that.
 mapfile -t texts < <(find "$kinds" -maxdepth 1 -name '*.txt' | LC_ALL=C sort)
 for file in "${texts[@]}"; do
   for command in "go tool pprof" "$build/pprof"; do
     $command -symbolize=none -raw "$file" >"$work/out" 2>"$work/err" || { cat "$work/err"; fail "$command -raw $file"; }
     shows '^PeriodType' "$command -raw $file"
-    # Text and protobuf were written a moment apart, when nothing was recorded any more.
+    # Text and protobuf were written a moment apart, after all recording had ended.
     case "$(basename "$file")" in
       block.txt | mutex.txt)
         of_text="$(raw_total 1) $(raw_total 2)"

@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Runs the indexer and write_profiles of a build, and has the clients read what they leave:
+# Runs the indexer and write_profiles of a build, and has the clients read their profiles:
 # `clients.test.sh BUILD`.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"

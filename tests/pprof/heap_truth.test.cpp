@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the heap profile says against what a program did, counted by the program itself.
+// Compares the heap profile with the allocations that a program has counted itself.
 //
-// How many blocks it takes: a block of S bytes is sampled with p = 1 - exp(-S/R), so where n blocks
-// of each of k sizes were made, what the profile says deviates by
+// How many blocks are needed: a block of S bytes is sampled with p = 1 - exp(-S/R), so if n blocks
+// of each of k sizes were made, the profile deviates by
 //
 //   sd(objects) / objects = sqrt(sum (1 - p) / p) / (k sqrt(n))
 //   sd(bytes) / bytes     = sqrt(sum S^2 (1 - p) / p) / (sqrt(n) sum S)
@@ -38,7 +38,7 @@
 #include <whence/whence.hpp>
 
 // A site is a function in a section of its own, whose bounds the linker names: rows are found by
-// address, and nothing here rests on symbols.
+// address, without symbols.
 #define SITE(name)                             \
   extern "C" const char __start_site_##name[]; \
   extern "C" const char __stop_site_##name[];  \
@@ -175,7 +175,7 @@ void check_load(std::size_t threads) {
     check_within_a_tenth("inuse_space", said.inuse_bytes, bytes / 2);
   }
 
-  // Freed here, after the threads that allocated have ended: nothing of it is left, to the byte.
+  // The blocks are freed here, after the allocating threads have ended: not one byte may be left.
   for (const blocks& of_one : kept) {
     for (const block& b : of_one) allocator().deallocate(b.it, b.size);
   }
@@ -186,7 +186,7 @@ void check_load(std::size_t threads) {
   }
 }
 
-// The truth of the containers below: what reaches the allocator under theirs.
+// The truth for the containers below: the requests that reach the allocator under theirs.
 std::atomic<std::int64_t> made{0}, made_bytes{0}, live{0}, live_bytes{0};
 
 template <class T>

@@ -2,15 +2,15 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Two decoders agree on a profile: `protoc.sh FILE...` compares what protoc reads from each file
-# (counts, and the sum of each sample type) with what pprof-format reads (NODE_PATH).
-# PPROF_PROTO: the folder of profile.proto (default: where Debian has it).
+# (counts, and the sum of each sample type) with what pprof-format reads (NODE_PATH). PPROF_PROTO:
+# the folder of profile.proto (default: Debian's).
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 proto="${PPROF_PROTO:-/usr/share/gocode/src/github.com/google/pprof/proto}"
 [ $# -gt 0 ] || { echo "usage: protoc.sh FILE..." >&2; exit 2; }
 
 for file in "$@"; do
-  # gzip -cdf passes on what is not compressed.
+  # gzip -cdf passes uncompressed files on.
   protoc_says="$(gzip -cdf -- "$file" |
     protoc --decode=perftools.profiles.Profile -I "$proto" profile.proto |
     python3 -c '

@@ -1,7 +1,7 @@
 #!/usr/bin/env node
 // SPDX-License-Identifier: Apache-2.0
 //
-// Says whether a profile file keeps every rule that some reader of pprof files relies on:
+// Checks that a profile file keeps every rule that some reader of pprof files relies on:
 //
 //   node validate.mjs --kind heap|allocs|block|mutex|mutex_hold|goroutine|threadcreate|cpu|wall|custom:NAME FILE...
 //     --binary PATH   the first mapping must be this file
@@ -9,9 +9,10 @@
 //     --nonempty      there must be samples
 //     --any-size      do not apply the limits of the collectors
 //
-// One line a broken rule, `FILE: rule: what`, and status 1; else one line of JSON a file with what
-// other decoders must agree on: counts, and the sum of each sample type. It decodes with
-// pprof-format, found by NODE_PATH, which shares no code with the writer.
+// Prints one line for each broken rule, `FILE: rule: what`, with status 1; otherwise one line of
+// JSON for each file, with the values on which other decoders must agree: counts, and the sum of
+// each sample type. It decodes with pprof-format, found by NODE_PATH, which shares no code with the
+// writer.
 import { readFileSync } from 'node:fs';
 import { createRequire } from 'node:module';
 import { fileURLToPath } from 'node:url';
@@ -20,7 +21,7 @@ import { gunzipSync } from 'node:zlib';
 const heapTypes = ['alloc_objects/count', 'alloc_space/bytes', 'inuse_objects/count', 'inuse_space/bytes'];
 const waitTypes = ['contentions/count', 'delay/nanoseconds'];
 
-// What collectors key their series on, so these strings are an interface.
+// Collectors identify their series by these strings, so they are an interface.
 const kinds = {
   heap: { types: heapTypes, period: 'space/bytes', defaults: ['', 'inuse_space'] },
   allocs: { types: heapTypes, period: 'space/bytes', defaults: ['alloc_space'] },
@@ -75,7 +76,7 @@ function rawStrings(bytes) {
   return strings;
 }
 
-// Every broken rule as {rule, what}; none: the file is good.
+// Every broken rule as {rule, what}; an empty list if the file is good.
 export function violations(file, { kind, binary, period, nonempty, anySize }, decode) {
   const found = [];
   const check = (rule, holds, what) => holds || found.push({ rule, what: String(what()) });
@@ -118,7 +119,7 @@ export function violations(file, { kind, binary, period, nonempty, anySize }, de
     () => `${p.period}, expected ${expected ?? 'a positive rate'}`);
   check('default-sample-type', kind.defaults.includes(text(p.defaultSampleType, 'default_sample_type')),
     () => `"${text(p.defaultSampleType)}", expected ${kind.defaults.map((d) => `"${d}"`).join(' or ')}`);
-  // Between 2020 and 2100: nanoseconds, not seconds or microseconds.
+  // The time lies between 2020 and 2100, so it is in nanoseconds, not seconds or microseconds.
   const time = BigInt(p.timeNanos);
   check('time', time > 1577836800n * 10n ** 9n && time < 4102444800n * 10n ** 9n, () => `time_nanos = ${time}`);
   check('duration', (BigInt(p.durationNanos) > 0n) === isWindow, () => `duration_nanos = ${p.durationNanos} on a ${isWindow ? 'window' : 'profile since start'}`);
@@ -136,7 +137,7 @@ export function violations(file, { kind, binary, period, nonempty, anySize }, de
     check('mapping-file', name !== '', () => `${where} has no file name`);
     const id = text(m.buildId, 'mapping');
     check('build-id', /^([0-9a-f]{2})*$/.test(id), () => `${where}: build_id ${JSON.stringify(id)} is not hexadecimal`);
-    // What the lines of its locations say: clients symbolize what has no functions, and only that.
+    // The lines of a mapping's locations; clients symbolize only mappings without functions.
     const lines = p.location.filter((l) => Number(l.mappingId) === i + 1).flatMap((l) => l.line);
     const functions = lines.map((l) => p.function[Number(l.functionId) - 1]);
     const isOwn = name === '[whence]';
@@ -168,7 +169,7 @@ export function violations(file, { kind, binary, period, nonempty, anySize }, de
     text(f.filename, 'function');
     check('function-name', name !== '' && system !== '', () => `function ${f.id}: name "${name}", system_name "${system}"`);
     check('name-demangled', !/^_Z[A-Z0-9]/.test(name), () => `function ${f.id}: name "${name}" is mangled`);
-    // A bracket opens what is no C++ name: [overflow], [module+0x10].
+    // Names with a bracket first are not C++: [overflow], [module+0x10].
     check('system-name', name !== system || !/\(|::/.test(name) || name.startsWith('['),
       () => `function ${f.id}: "${name}" is also its system_name, so clients shorten it`);
   });
@@ -237,7 +238,7 @@ export function violations(file, { kind, binary, period, nonempty, anySize }, de
   return found;
 }
 
-// What every decoder of the same file has to agree on.
+// The values on which all decoders of the file have to agree.
 export function summary(file, decode) {
   const p = decode(plain(file));
   const sums = {};

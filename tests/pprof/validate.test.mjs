@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The validator accepts a good profile and names each damage: `node validate.test.mjs`. Every rule
-// it has is broken here once, alone; a rule that no damage brings out fails the test.
+// is broken here once, alone; a rule that no damage breaks fails the test.
 import { readFileSync } from 'node:fs';
 import { gzipSync } from 'node:zlib';
 import { kindOf, pprofFormat, violations } from './validate.mjs';
@@ -53,7 +53,7 @@ function good(kindName = 'heap') {
 }
 
 const put = (p, s) => p.stringTable.dedup(s);
-// A top-level field that the encoder would not write so: appended to the message.
+// Appends a top-level field that the encoder would not write in this form.
 const append = (...bytes) => (p, encoded) => Buffer.concat([encoded, Buffer.from(bytes)]);
 
 // rule → [damage to the message, or null; damage to the bytes; options]
@@ -147,7 +147,7 @@ for (const [rule, cases] of Object.entries(damages)) {
   });
 }
 
-// No rule without a damage that breaks it.
+// Each rule has a damage that breaks it.
 const source = readFileSync(new URL('./validate.mjs', import.meta.url), 'utf8');
 const rules = new Set([...source.matchAll(/check\('([a-z0-9-]+)'/g)].map((m) => m[1]));
 for (const rule of rules) expect(Object.hasOwn(damages, rule), `no damage breaks the rule ${rule}`);

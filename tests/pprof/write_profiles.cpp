@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Leaves a profile of every kind in the folder given, in both formats, for the clients to read:
-// what clients.test.sh runs beside the indexer.
+// Writes a profile of every kind to the given folder, in both formats, for the clients to read:
+// clients.test.sh runs it beside the indexer.
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -26,7 +26,7 @@ int recurse(int depth) {
   return depth == 0 ? 0 : recurse(depth - 1) + 1;
 }
 
-// Two locks with names and one without, each held up; and a hold of each is timed.
+// Two locks with names and one without have waiters; and a hold of each is timed.
 template <class Lock>
 [[gnu::noinline]] void contend(Lock& lock) {
   std::atomic<bool> held{false};
@@ -48,7 +48,7 @@ template <class Lock>
   }
 }
 
-// Each handler computes for its part of the time; the rest they sleep.
+// Each handler computes for its part of the time and sleeps the rest.
 [[gnu::noinline]] void serve() {
   for (const auto& [handler, part] : {std::pair{"/search", 0.3}, {"/login", 0.1}}) {
     const whence::scoped_labels scope{{"handler", handler}, {"tenant", "a \"b\""}};

@@ -23,7 +23,7 @@
 using namespace whence;
 
 // Other threads record all the time, so that at some fork any lock is held. The child uses every
-// one of them; a lock that nobody will release ends in the alarm.
+// one of them; a lock that is never released ends in the alarm.
 TEST_CASE("a forked child records, frees and writes, whatever the parent's threads were doing" *
           doctest::test_suite("heavy")) {
   if (sanitized) return;  // the sanitizers' own locks do not survive such a fork
@@ -48,7 +48,7 @@ TEST_CASE("a forked child records, frees and writes, whatever the parent's threa
     REQUIRE(child >= 0);
     if (child == 0) {
       ::alarm(30);
-      bool good = p.remove(7);  // what the parent added is there
+      bool good = p.remove(7);  // the parent's entry exists
       for (std::uint64_t v = 100; v < 400; ++v) p.add(v);
       const std::vector<int, tracking_allocator<int>> own(10);
       inherited = {};
@@ -91,9 +91,9 @@ TEST_CASE("children of one parent sample by numbers of their own") {
   }
 }
 
-// A handler that a program registers takes a lock of its own before it forks. Whoever holds that
+// A program's fork handler takes a lock of the program before the fork. The thread that holds that
 // lock may be recording: so ours must be taken later. This program's handler is registered when
-// tests run, long after ours; were ours registered at the first use, a child would show it.
+// tests run, long after ours; if ours were registered at the first use, a child would show it.
 TEST_CASE("a program's own fork handler may wait for a thread that records") {
   if (sanitized) return;
   const whence_tests::workshop shop;
@@ -137,7 +137,7 @@ int main() {
            std::string(WHENCE_INCLUDE_DIR) + "' p.cpp -o p -pthread && ./p");
 }
 
-// To valgrind a child has lost what only the stacks of its parent's threads held.
+// valgrind reports what only the stacks of the parent's threads held as lost in a child.
 TEST_CASE("a child of fork finds no thread waiting, and locks that others waited for are as free") {
   const whence_tests::wait_rates every(1);
   using r = prefixed_registry<"fork.waits">;
@@ -155,7 +155,7 @@ TEST_CASE("a child of fork finds no thread waiting, and locks that others waited
   const pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
-    // The forking thread's own wait goes on; nobody is charged for those that are not here.
+    // The forking thread's own wait goes on; waits of missing threads are not charged.
     int failed = whence_tests::waits_of(r::block()).count == 1 ? 0 : 1;
     m.unlock();
     failed += whence_tests::waits_of(r::mutex()).count == 0 ? 0 : 2;

@@ -56,7 +56,7 @@ TEST_CASE("a million random operations agree with std::unordered_map") {
   CHECK(m.it.erase(4096, 1).bucket == nullptr);
 }
 
-TEST_CASE("a key may stand once for each profile") {
+TEST_CASE("a key may exist once for each profile") {
   own_map m;
   stack::bucket* const other = bucket_of_list(2);
   CHECK(m.it.insert(5, {m.bucket, 0}) == core::insertion::done);

@@ -24,7 +24,7 @@ using char_allocator = tracking_allocator<char, prefixed_registry<Name>>;
 TEST_CASE("buckets of one stack sampled at two rates make one row, each scaled by its own rate") {
   using own = prefixed_registry<"rows.rates">;
   char_allocator<"rows.rates"> a;
-  // One call site. Blocks of 8 MiB are sampled at these rates but for once in e^128.
+  // One call site. Blocks of 8 MiB are not sampled at these rates once in e^128.
   constexpr std::size_t size = std::size_t{8} << 20;
   std::vector<char*> blocks;
   for (const std::int64_t rate : {std::int64_t{1}, std::int64_t{64 * 1024}, std::int64_t{1}}) {
@@ -54,7 +54,7 @@ TEST_CASE("blocks of different sizes at one stack are rows of their own, told ap
   CHECK(seen == std::set<std::int64_t>{100, 200, 300, 400, 500});
 }
 
-TEST_CASE("a row of nothing but zeros is no row") {
+TEST_CASE("a row of zeros is left out") {
   profile& p = new_profile("rows.zeros");
   p.add(1);
   p.remove(1);

@@ -7,7 +7,7 @@
 
 using namespace whence;
 
-TEST_CASE("samples are scaled to what they stand for, as Go scales them") {
+TEST_CASE("samples are scaled to the amounts they represent, like Go's") {
   const core::heap_amount four = core::scale(4, 1024, 524288);
   CHECK(four.objects == 2050);
   CHECK(four.bytes == 2099200);
@@ -19,13 +19,13 @@ TEST_CASE("samples are scaled to what they stand for, as Go scales them") {
   CHECK(one.bytes == 829411);
 }
 
-TEST_CASE("at rate 1 nothing is scaled, and nothing stays nothing") {
+TEST_CASE("at rate 1 nothing is scaled, and zero stays zero") {
   CHECK(core::scale(7, 24, 1).objects == 7);
   CHECK(core::scale(7, 24, 1).bytes == 168);
   CHECK(core::scale(0, 1024, 524288).bytes == 0);
 }
 
-TEST_CASE("unscale gives what a reader that scales by the average size turns back") {
+TEST_CASE("a reader that scales by the average size inverts unscale") {
   for (const std::int64_t size : {16, 1024, 100'000}) {
     const core::heap_amount scaled{1'000'000, 1'000'000 * size};
     const core::heap_amount raw = core::unscale(scaled, 524288);

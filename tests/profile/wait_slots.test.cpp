@@ -10,8 +10,8 @@
 using namespace whence;
 using core::wait_slot;
 
-// A wait that ends while it is read is not in its bucket until it has been counted; one that nobody
-// sees in between would be missing from the profile.
+// A wait that ends while a reader looks is not in its bucket until it has been counted; if no
+// reader saw it in between, it would be missing from the profile.
 TEST_CASE("a wait is seen from its begin until it has been counted" *
           doctest::test_suite("heavy")) {
   wait_slot slot;

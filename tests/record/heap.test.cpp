@@ -48,7 +48,7 @@ std::string text_of(const profile& p) {
 
 }  // namespace
 
-TEST_CASE("a row says the type of what was allocated: elements, nodes, and none of a resource") {
+TEST_CASE("a row has the allocated type: elements, nodes, but not for a resource") {
   using own = prefixed_registry<"record.types">;
   const heap_rate every(1);
   const std::vector<heap_test::order, tracking_allocator<heap_test::order, own>> v(3);
@@ -60,12 +60,12 @@ TEST_CASE("a row says the type of what was allocated: elements, nodes, and none 
   CHECK(types_of(own::heap()) == expected);
 }
 
-TEST_CASE("two types at one stack are two rows, whatever the rates, and so are their windows") {
+TEST_CASE("two types at one stack are two rows at all rates, also in windows") {
   using own = prefixed_registry<"record.two">;
   const heap_rate every(1);
   core::process_state& s = *core::state();
   profile_snapshot earlier;
-  // One call site. At a second rate there are as many buckets more, but no more rows.
+  // One call site. A second rate doubles the buckets, but adds no rows.
   for (const std::int64_t rate : {1, 2}) {
     earlier = own::heap().snapshot();
     for (const char* type : {"order", "line", static_cast<const char*>(nullptr)}) {
@@ -88,7 +88,7 @@ TEST_CASE("two types at one stack are two rows, whatever the rates, and so are t
   }
 }
 
-TEST_CASE("the type is a label in every form, and the program's own label of that key goes first") {
+TEST_CASE("the type is a label in every form, and the program's own label of that key wins") {
   using own = prefixed_registry<"record.labels">;
   const heap_rate every(1);
   tracking_allocator<heap_test::order, own> a;
@@ -103,7 +103,7 @@ TEST_CASE("the type is a label in every form, and the program's own label of tha
         std::string::npos);
 }
 
-TEST_CASE("a type is known after its plugin is gone, and the plugin does go") {
+TEST_CASE("a type is known after its plugin is unloaded, which does happen") {
   const workshop shop;
   shop.write("plugin.cpp", R"(
 #include <whence/allocator.hpp>

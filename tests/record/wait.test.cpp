@@ -22,7 +22,7 @@ using whence_tests::waits_of;
 
 namespace {
 
-// A bucket of a profile of the test's own.
+// A bucket of the test's own profile.
 stack::bucket& bucket_of(profile& p) {
   const std::uintptr_t pc = 0x1000;
   const stack::key k{{&pc, 1, false, false}, 0, 0, 0};
@@ -60,14 +60,14 @@ TEST_CASE("counts are whole, and right on average") {
   CHECK(std::abs(static_cast<double>(all.ns) / 70e6 - 1) < 0.02);
 }
 
-TEST_CASE("at rate 1 every wait counts as it is, one of no length as a nanosecond") {
+TEST_CASE("at rate 1 every wait counts unscaled, one of no length as a nanosecond") {
   profile& p = own<"wait.exact">::block();
   stack::bucket& b = bucket_of(p);
   for (const std::int64_t d : {5, 0, -7, 1, 1000}) record::count_wait(b, d, 1);
   CHECK(waits_of(p) == whence_tests::wait_totals{5, 5 + 1 + 1 + 1 + 1000});
 }
 
-TEST_CASE("what is recorded does not change when the rate does") {
+TEST_CASE("recorded values do not change with the rate") {
   profile& p = own<"wait.rates">::block();
   const wait_rates every(1);
   const auto wait_here = [&p] {
@@ -92,7 +92,7 @@ TEST_CASE("what is recorded does not change when the rate does") {
   CHECK(waits_of(p).count == 2);
 }
 
-TEST_CASE("a wait that goes on counts as far as it has gone, once, and never less than before") {
+TEST_CASE("a wait in progress counts its time so far, once, and never less than before") {
   profile& p = own<"wait.progress">::block();
   const wait_rates every(1'000'000);
   std::atomic<bool> over{false};
@@ -135,7 +135,7 @@ TEST_CASE("an exception leaves no event, and no wait going on") {
   CHECK(waits_of(p).count == 0);
 }
 
-TEST_CASE("a wait within a wait is not counted again, the next one is, on whatever thread") {
+TEST_CASE("a wait within a wait is not counted again, the next one is, on any thread") {
   profile& p = own<"wait.nested">::block();
   const wait_rates every(1);
   {
@@ -146,7 +146,7 @@ TEST_CASE("a wait within a wait is not counted again, the next one is, on whatev
   { basic_blocking_scope<own<"wait.nested">> next; }
   CHECK(waits_of(p).count == 2);
 
-  // Begun here, ended there, as by a coroutine.
+  // Begins here and ends there, as in a coroutine.
   auto* const moved = new basic_blocking_scope<own<"wait.nested">>;
   std::thread([moved] { delete moved; }).join();
   CHECK(waits_of(p).count == 3);
@@ -154,7 +154,7 @@ TEST_CASE("a wait within a wait is not counted again, the next one is, on whatev
   CHECK(waits_of(p).count == 4);
 }
 
-// Readers may not lose a wait between its two states: the number of waits that have begun and were
+// Readers must not lose a wait between its two states: the number of waits that have begun and were
 // seen never goes down. Every thread's waits are longer than the rate.
 TEST_CASE("totals never go down while threads wait over and over") {
   profile& p = own<"wait.monotone">::block();

@@ -14,7 +14,7 @@ namespace {
 constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t tick = 4 * ms;
 
-// A counted thread that has used `used` and whose samples stand for `explained`.
+// A thread with a counter, which has used `used` and whose samples stand for `explained`.
 void set_up(cpu_thread& t, std::int64_t used, std::int64_t explained) {
   t.timer_ns = tick;
   t.counted_from_ns = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID) - used;
@@ -23,7 +23,7 @@ void set_up(cpu_thread& t, std::int64_t used, std::int64_t explained) {
 
 }  // namespace
 
-TEST_CASE("a signal of one tick stands for a tick, whatever is explained") {
+TEST_CASE("a signal of one tick always stands for a tick") {
   cpu_thread t;
   set_up(t, 100 * ms, 200 * ms);
   CHECK(t.left_of(tick) == tick);

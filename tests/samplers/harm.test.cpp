@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a sampler must not do to a program that does unusual things with signals and processes.
+// A sampler must not harm programs that use signals and processes in unusual ways.
 #include <doctest/doctest.h>
 #include <fcntl.h>
 #include <grp.h>
@@ -61,7 +61,7 @@ TEST_CASE("a thread of system calls alone is not counted twice, at any rate") {
     }
     const profile_snapshot s = session.snapshot();
     const auto used = static_cast<double>(clock_now(CLOCK_PROCESS_CPUTIME_ID) - before);
-    // A tick in 250 is 0.4 %; counted twice it was a third.
+    // One tick in 250 is 0.4 %; counted twice, the excess was a third.
     CHECK(static_cast<double>(time_in_all(s)) < 1.1 * used);
   }
 }
@@ -101,7 +101,7 @@ TEST_CASE("a program's handler that is for one signal is called once") {
 
 TEST_CASE(
     "where the kernel does not tell where a thread sleeps, its time is there, and it sleeps on") {
-  // A process of its own, which gives up what it may read of itself.
+  // Uses a process of its own, which gives up the right to read itself.
   const ::pid_t child = ::fork();
   if (child == 0) {
     if (::getuid() == 0 && ::setuid(65534) != 0) ::_exit(1);
@@ -158,14 +158,14 @@ TEST_CASE("threads that are cancelled at any instruction are cancelled") {
   }
 }
 
-TEST_CASE("a child that fork's handlers know nothing of has its own samplers") {
+TEST_CASE("a child made without fork's handlers has its own samplers") {
   if (sanitized) return;
   cpu_session inherited;
   const ::pid_t child = ::_Fork();
   REQUIRE(child >= 0);
   if (child == 0) {
     ::alarm(20);
-    inherited.stop();  // not the child's: nothing to wait for
+    inherited.stop();  // not the child's, so it must not wait
     cpu_session own({.hz = 100});
     const auto sampled = [&own] {
       std::int64_t ns = 0;
@@ -249,7 +249,7 @@ TEST_CASE("a thread that is cancelled while sessions begin and end is cancelled,
   CHECK(result == PTHREAD_CANCELED);
 }
 
-TEST_CASE("CPU time for which SIGPROF was blocked is not that of whoever let it in") {
+TEST_CASE("CPU time under a blocked SIGPROF is not charged to the code that unblocks it") {
   const cpu_session session;
   sigset_t profiling, before;
   ::sigemptyset(&profiling);
@@ -284,17 +284,17 @@ TEST_CASE("a small alternate stack on the heap is not overrun") {
   for (std::size_t i = 0; i < 64 * 1024; ++i) REQUIRE(memory[i] == 0xa5);
 }
 
-TEST_CASE("a session leaves the program half of the signals that may be queued") {
+TEST_CASE("a session leaves half of the signal queue to the program") {
   if (sanitized) return;
   const ::pid_t child = ::fork();
   if (child == 0) {
     ::alarm(20);
-    // Of a user who has none yet.
+    // Changes to a user who has no queued signals yet.
     if (::getuid() == 0 && ::setuid(54321) != 0) ::_exit(0);
     const ::rlimit few{40, 40};
     if (::setrlimit(RLIMIT_SIGPENDING, &few) != 0) ::_exit(0);
     timer_t timer;
-    if (::timer_create(CLOCK_MONOTONIC, nullptr, &timer) != 0) ::_exit(0);  // the user has others
+    if (::timer_create(CLOCK_MONOTONIC, nullptr, &timer) != 0) ::_exit(0);  // the user has more
     std::atomic<bool> over{false};
     std::vector<std::thread> threads;
     for (int i = 0; i < 60; ++i) {
@@ -321,7 +321,7 @@ TEST_CASE("a session leaves the program half of the signals that may be queued")
   CHECK(status == 0);
 }
 
-TEST_CASE("what a thread blocks is known, however many groups the user is in") {
+TEST_CASE("a thread's blocked signals are known, even if the user is in many groups") {
   const ::pid_t child = ::fork();
   if (child == 0) {
     std::vector<gid_t> groups(400);
@@ -344,7 +344,7 @@ TEST_CASE("what a thread blocks is known, however many groups the user is in") {
   CHECK(status == 0);
 }
 
-TEST_CASE("files that the program opened where it closed ours are left alone") {
+TEST_CASE("files that the program opened in place of ours are left alone") {
   if (sanitized) return;
   const ::pid_t child = ::fork();
   if (child == 0) {
@@ -400,5 +400,5 @@ TEST_CASE("a program whose first thread has ended is profiled as before") {
   REQUIRE(::waitpid(child, &status, 0) == child);
   CAPTURE(text);
   CHECK(text.find("nanosleep(") != text.npos);
-  CHECK(text.find("cannot be had for certain") == text.npos);
+  CHECK(text.find("cannot be read reliably") == text.npos);
 }

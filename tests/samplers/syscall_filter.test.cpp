@@ -46,7 +46,7 @@ bool has_comment(const profile_snapshot& s, std::string_view word) {
   return false;
 }
 
-// Runs `body` in a child of fork under the filter, and yields its exit status.
+// Runs `body` in a child of fork under the filter, and returns its exit status.
 template <class Body>
 int under_filter(Body body) {
   const ::pid_t child = ::fork();
@@ -61,7 +61,7 @@ int under_filter(Body body) {
 
 }  // namespace
 
-TEST_CASE("sessions and dumps make no system call that a filter may kill for") {
+TEST_CASE("sessions and dumps make no system call for which a filter may kill") {
   if (sanitized) return;
   CHECK(under_filter([] {
           cpu_session session({.hz = 1000});
@@ -90,7 +90,7 @@ TEST_CASE("sessions and dumps make no system call that a filter may kill for") {
         }) == 0);
 }
 
-TEST_CASE("the program may say that its filter allows what is needed") {
+TEST_CASE("the program may declare that its filter allows the needed calls") {
   if (sanitized) return;
   CHECK(under_filter([] {
           ::setenv("WHENCE_SECCOMP", "ignore", 1);

@@ -45,7 +45,7 @@ struct workplace {
   }
 };
 
-// Threads that wait until they are let go.
+// Threads that wait until they are released.
 class crowd {
  public:
   explicit crowd(std::size_t size) {
@@ -70,7 +70,7 @@ class crowd {
 
 }  // namespace
 
-TEST_CASE("the entries are those of the threads there are") {
+TEST_CASE("the entries are those of the existing threads") {
   std::thread([] {}).join();  // a sanitizer starts one of its own with the first
   workplace w;
   REQUIRE(w.follow());
@@ -114,17 +114,17 @@ TEST_CASE("an entry is found by its address and by its tid, and is not reused wh
   CHECK(w.table.find(::gettid()) != mine);
 }
 
-TEST_CASE("a number that another thread has now begins anew") {
+TEST_CASE("a tid that now belongs to another thread begins anew") {
   workplace w;
   REQUIRE(w.follow());
   const int begun = w.begun;
-  w.table.find(::gettid())->last_cpu_ns = INT64_MAX;  // as if the thread before had used more
+  w.table.find(::gettid())->last_cpu_ns = INT64_MAX;  // as if the earlier thread had used more
   REQUIRE(w.follow());
   CHECK(w.begun == begun + 1);
   CHECK(w.ended == 1);
 }
 
-TEST_CASE("a new thread changes what tells of new threads") {
+TEST_CASE("a new thread changes the count that reveals new threads") {
   samplers::thread_watch watch(1000, 50);
   watch.start_over();
   int looks = 0;

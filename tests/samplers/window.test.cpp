@@ -38,7 +38,7 @@ struct workplace {
 
 }  // namespace
 
-TEST_CASE("a window has what was counted since its begin, at old stacks and new ones") {
+TEST_CASE("a window has what was counted since its beginning, at old stacks and new ones") {
   workplace w;
   using rows = std::map<std::uintptr_t, std::int64_t>;
   const samplers::window first(w.list);
@@ -56,7 +56,7 @@ TEST_CASE("a window has what was counted since its begin, at old stacks and new 
   CHECK(w.since(second).size() == 2);
 }
 
-TEST_CASE("what the memory limit left no room for is in the window too") {
+TEST_CASE("events beyond the memory limit are in the window too") {
   workplace w;
   w.count(0x1000, 1, 10);
   w.budget.set_limit(0);

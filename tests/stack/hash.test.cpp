@@ -34,7 +34,7 @@ TEST_CASE("a million stacks that differ by small steps in two frames never meet 
   CHECK(low.size() == 1'000'000);
 }
 
-// Of 128 bits, a flipped input bit should flip each with probability 1/2: 64 of them, sd 5.7. Over
+// A flipped input bit should flip each of 128 bits with probability 1/2: 64 of them, sd 5.7. Over
 // 25 600 flips the mean has sd 0.05; the bounds are 20 sd away for a good hash, and a hash that
 // leaves out even 4 bits fails.
 TEST_CASE("each bit of each frame flips half the bits of the hash") {

@@ -26,7 +26,7 @@ struct workplace {
 
 }  // namespace
 
-TEST_CASE("the upper set decides what both have, and nothing over a set is the set") {
+TEST_CASE("the upper set wins for common keys, and an empty set over a set is that set") {
   workplace w;
   const std::uint32_t below = w.intern({{"a", "1"}, {"c", "3"}, {"e", "5"}});
   const std::uint32_t above = w.intern({{"b", "2"}, {"c", "x"}, {"f", "6"}});
@@ -57,7 +57,7 @@ TEST_CASE("pairs that share a word of the cache do not take each other's result"
   }
 }
 
-TEST_CASE("where there is no memory for the cache, unions are made each time") {
+TEST_CASE("without memory for the cache, unions are made each time") {
   workplace w;
   const std::uint32_t below = w.intern({{"a", "1"}});
   const std::uint32_t above = w.intern({{"b", "2"}});
@@ -65,7 +65,7 @@ TEST_CASE("where there is no memory for the cache, unions are made each time") {
   w.budget.set_limit(0);
   CHECK(w.merges.over(below, above) == both);
   CHECK(w.merges.over(below, above) == both);
-  // And one that is not there has no room.
+  // A merge that is not cached finds no room.
   CHECK(w.merges.over(above, w.intern({{"a", "1"}})) == both);
   CHECK(w.merges.over(both, above) == both);
   CHECK_FALSE(w.lost.any());

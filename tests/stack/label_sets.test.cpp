@@ -66,7 +66,7 @@ TEST_CASE("texts are copied, and end in a zero byte") {
   CHECK(std::string(l.value.data()) == "value");
 }
 
-TEST_CASE("where a program has made all it may, and without memory, labels are [overflow]") {
+TEST_CASE("beyond a program's limit, and without memory, labels are [overflow]") {
   workplace w;
   for (std::uint32_t i = 1; i <= label_sets::most_of_program; ++i) {
     const std::string value = std::to_string(i);
@@ -78,7 +78,7 @@ TEST_CASE("where a program has made all it may, and without memory, labels are [
   CHECK(w.intern({{"request", "77"}}) == 77);
   CHECK(of(w.sets, 61439) == std::vector<label>{{"request", "61439"}});
 
-  // What the library says itself still has its place.
+  // The library's own labels still have room.
   const auto intern_own = [&w](const label& one) {
     return w.sets.intern({&one, 1}, label_sets::most);
   };
@@ -95,7 +95,7 @@ TEST_CASE("where a program has made all it may, and without memory, labels are [
   CHECK(poor.intern({{"a", "b"}}) == label_sets::overflow);
 }
 
-// Invariant: whoever interns a set gets the number everybody gets, and can read it at once.
+// Invariant: each thread that interns a set gets the same number, and can read the set at once.
 TEST_CASE("threads that intern the same sets agree on their numbers") {
   workplace w;
   constexpr int sets = 500;

@@ -14,7 +14,7 @@ namespace {
 
 using namespace whence;
 
-// A table with memory of its own: nothing here touches the process's.
+// A table with its own memory: these tests do not touch the process's table.
 struct own_table {
   explicit own_table(std::size_t limit = std::size_t{1} << 30) : budget(limit) {}
   sys::memory_budget budget;
@@ -96,8 +96,8 @@ TEST_CASE("buckets stay where they are while the table grows to 300 000 stacks")
   CHECK(t.losses.of(stack::loss::overflow) == 0);
 }
 
-// Every thread records every stack, in an order of its own, while the table grows under all of
-// them. However they meet, a stack has one bucket, and its counter has one unit from each thread.
+// Every thread records every stack, in its own order, while the table grows. In every interleaving,
+// a stack has one bucket, and its counter has one unit from each thread.
 TEST_CASE("threads that race to insert the same stacks share one bucket a stack") {
   own_table t;
   constexpr std::uintptr_t n = 40'000;
@@ -145,7 +145,7 @@ TEST_CASE("past the memory limit events go to one counted [overflow] bucket a ra
   CHECK(t.budget.used() <= 200'000 + 2 * 128);
   CHECK((*overflow.begin())->pcs()[0] == stack::pseudo::overflow);
   CHECK(buckets_in(t.list) == stored + 2);
-  CHECK_FALSE(t.record(made_up_stack(0), {{}, 0, 1, 0})->overflow());  // what is known stays known
+  CHECK_FALSE(t.record(made_up_stack(0), {{}, 0, 1, 0})->overflow());  // known stacks stay known
 }
 
 TEST_CASE("threads that meet at the memory limit share one [overflow] bucket a rate") {

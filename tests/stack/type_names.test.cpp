@@ -23,7 +23,7 @@ struct workplace {
 
 }  // namespace
 
-TEST_CASE("equal texts have one name, which is not their memory; others have others") {
+TEST_CASE("equal texts have one name, a copy; different texts have different names") {
   workplace w;
   std::string one = "shop::order", same = one, other = "shop::orders";
   const char* const kept = w.names.intern(one.c_str());
@@ -37,7 +37,7 @@ TEST_CASE("equal texts have one name, which is not their memory; others have oth
   CHECK_FALSE(w.lost.any());
 }
 
-TEST_CASE("names that are spelled alike are one, whichever compiler said them") {
+TEST_CASE("names with one spelling are one, from any compiler") {
   workplace w;
   const char* const by_gcc = w.names.intern("std::__cxx11::list<int*>");
   CHECK(w.names.intern("std::list<int *>") == by_gcc);
@@ -45,7 +45,7 @@ TEST_CASE("names that are spelled alike are one, whichever compiler said them") 
   CHECK(std::string_view(by_gcc) == "std::list<int*>");
 }
 
-TEST_CASE("beyond the most there are, and without memory, names are [overflow], and counted so") {
+TEST_CASE("beyond the limit, and without memory, names are [overflow] and counted") {
   workplace w;
   for (std::size_t i = 0; i < type_names::most; ++i) {
     const std::string text = "t" + std::to_string(i);
@@ -69,7 +69,7 @@ TEST_CASE("a text of any length is cut, not overrun") {
   CHECK(std::string_view(w.names.intern(anonymous.c_str())).starts_with("(anonymous namespace)("));
 }
 
-// Invariant: whoever asks for a name gets the pointer that everybody gets, and can read it at once.
+// Invariant: each thread that asks for a name gets the same pointer, and can read the name at once.
 TEST_CASE("threads that ask for the same names agree on their pointers") {
   workplace w;
   constexpr std::size_t count = 500;

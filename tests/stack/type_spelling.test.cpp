@@ -17,7 +17,7 @@ std::string spelling_of(std::string_view name) {
 
 }  // namespace
 
-TEST_CASE("a name is spelled alike, whichever compiler said it") {
+TEST_CASE("a name has one spelling, from any compiler") {
   CHECK(spelling_of("int") == "int");
   CHECK(spelling_of("std::__cxx11::basic_string<char>") == "std::string");
   CHECK(spelling_of("std::basic_string<char>") == "std::string");
@@ -35,7 +35,7 @@ TEST_CASE("a name is spelled alike, whichever compiler said it") {
   CHECK(spelling_of("order_map<a, b>*[2]") == "order_map<a, b>*[2]");
 }
 
-TEST_CASE("allocators, and what a container has by default, are left out of a name") {
+TEST_CASE("allocators and default arguments of containers are left out of a name") {
   CHECK(spelling_of(
             "std::__detail::_Hash_node<std::pair<const std::__cxx11::basic_string<char, "
             "std::char_traits<char>, basic_tracking_allocator<char, whence::predefined_registry, "
@@ -47,7 +47,7 @@ TEST_CASE("allocators, and what a container has by default, are left out of a na
                     "std::allocator<char>>>") == "std::string");
   CHECK(spelling_of("std::map<int, a::b, std::less<int>, a::allocator<int>>") ==
         "std::map<int, a::b, a::allocator<int>>");
-  // A text that was cut keeps what cannot be told.
+  // A text that was cut keeps arguments whose end is unknown.
   CHECK(spelling_of("std::vector<int, std::allocator<...") ==
         "std::vector<int, std::allocator<...");
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // <whence/pthread.hpp>: every thread of a program is in `threadcreate` with the function that made
-// it, whatever made it, and out of it when it ends; the samplers' own never are.
+// it, however it was made, until it ends; the samplers' own threads never are.
 //
 // births: fails for a thread that is missing, counted twice, or left behind.
 #include <pthread.h>
@@ -38,7 +38,7 @@ std::string created() {
   return text;
 }
 
-// How many threads the groups count that go through a function.
+// How many threads are in groups that go through a function.
 int count_of(const std::string& text, const char* function) {
   int count = 0;
   for (std::size_t at = text.find('\n') + 1; at < text.size();) {
@@ -84,7 +84,7 @@ void expect(const std::string& text, const char* function, int count) {
   return std::async(std::launch::async, park);
 }
 
-// A pool as everybody writes one.
+// A typical pool of threads.
 class pool {
  public:
   [[gnu::noinline]] explicit pool(int size) { births_pool(size); }
@@ -157,7 +157,7 @@ int main() {
       std::printf("FAILED: there are others\n%.4000s\n", text.c_str());
       ++failures;
     }
-    // Where the system gives no thread, there is none.
+    // If the system refuses a thread, none is recorded.
     pthread_attr_t huge;
     ::pthread_attr_init(&huge);
     ::pthread_attr_setstacksize(&huge, std::size_t{1} << 46);

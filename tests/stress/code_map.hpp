@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the addresses of a captured stack are, by other means than the unwinder's: which lie in
-// executable memory (/proc/self/maps), which function an address is in (libgcc, by call-frame
-// information), its name (dladdr). Outside handlers only.
+// Identifies the addresses of a captured stack without the unwinder: which lie in executable memory
+// (/proc/self/maps), which function an address is in (libgcc, by call-frame information), its name
+// (dladdr). For use outside handlers only.
 #ifndef WHENCE_TESTS_STRESS_CODE_MAP_HPP
 #define WHENCE_TESTS_STRESS_CODE_MAP_HPP
 
@@ -19,18 +19,18 @@
 
 #include "walkers.hpp"
 
-// Where the linker has put the program.
+// The linker's bounds of the program.
 extern "C" const char __executable_start, etext;  // NOLINT(bugprone-reserved-identifier)
 
 namespace stress {
 
-// The start of the function that returns to `address`; 0 where nothing is known.
+// The start of the function that returns to `address`; 0 if it is unknown.
 inline std::uintptr_t function_before(std::uintptr_t address) noexcept {
   return reinterpret_cast<std::uintptr_t>(
       _Unwind_FindEnclosingFunction(reinterpret_cast<void*>(address)));
 }
 
-// A name where the dynamic symbol table has one, and in any case the offset for addr2line.
+// A name if the dynamic symbol table has one, and in any case the offset for addr2line.
 inline std::string describe(std::uintptr_t address) {
   Dl_info info{};
   char text[512];
@@ -76,8 +76,8 @@ class executable_memory {
   std::vector<memory_range> ranges_;
 };
 
-// The functions below which there is nothing: taken where it is known for certain, outside any
-// signal, from the frame that `first_of_all` returns into.
+// The functions at the root of stacks: known for certain, outside any signal, from the frame that
+// `first_of_all` returns into.
 class root_functions {
  public:
   void learn(const void* first_of_all) {

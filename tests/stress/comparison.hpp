@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a handler notes of one sample, and what is made of it later: counts and examples of what
-// differs, by kind of load, by cause, and a table of all of it.
+// A handler's notes on one sample, and their later evaluation: counts and examples of the
+// differences, by kind of load, by cause, and a table of everything.
 #ifndef WHENCE_TESTS_STRESS_COMPARISON_HPP
 #define WHENCE_TESTS_STRESS_COMPARISON_HPP
 
@@ -40,7 +40,7 @@ struct sample {
 
 class comparison {
  public:
-  // `restorer`: what a handler returns to.
+  // `restorer` is the code a handler returns to.
   comparison(const root_functions& roots, const executable_memory& executable,
              std::uintptr_t restorer)
       : roots_(roots), executable_(executable), restorer_(restorer) {}
@@ -115,7 +115,7 @@ class comparison {
     return all == 0 ? 0 : 100 * static_cast<double>(part) / static_cast<double>(all);
   }
 
-  // The name of a function, without the place in it where that is possible.
+  // The name of a function, without the offset if that is possible.
   static std::string function_name(std::uintptr_t address) {
     const std::uintptr_t start = function_before(address + 1);
     return start != 0 ? describe(start) : describe(address) + ", no call-frame information";
@@ -135,7 +135,7 @@ class comparison {
     if (texts.size() < most_examples) texts.push_back(text);
   }
 
-  // As an exception lands, its landing pad takes the place of a return address.
+  // When an exception lands, its landing pad replaces a return address.
   static bool throws_now(std::uintptr_t pc) noexcept {
     const std::uintptr_t f = function_before(pc + 1);
     return f == reinterpret_cast<std::uintptr_t>(&_Unwind_Resume) ||
@@ -201,7 +201,7 @@ class comparison {
       ++b_depth;
     std::size_t same = 0;
     while (same < a.depth && same < b_depth && a.pcs[same] == b.pcs[same]) ++same;
-    // A context that has not begun yet is at the start of its entry: ours shows it as itself.
+    // A context that has not begun yet is at the start of its entry: our walk shows it unchanged.
     if (same > 0 && same + 1 == a.depth && same + 1 == b_depth && a.pcs[same] == b.pcs[same] + 1 &&
         function_before(a.pcs[same]) == b.pcs[same]) {
       ++same;
@@ -225,8 +225,8 @@ class comparison {
   }
 
   // GCC 12 ends functions that realign their stack with pop %rbp; lea -8(%r10), %rsp; ret, and its
-  // call-frame information does not say that rbp is the caller's after the first: libgcc goes on
-  // with the caller's caller's, and leaves frames out.
+  // call-frame information does not say that rbp is the caller's after the first: libgcc then uses
+  // the caller's caller's rbp, and leaves frames out.
   bool is_untold_epilogue(std::uintptr_t pc) const {
 #if defined(__x86_64__)
     constexpr unsigned char pop_and_lea[] = {0x5d, 0x49, 0x8d, 0x62, 0xf8};

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How complete and how right the stacks are that capture_context takes in a signal handler: on the
-// same samples, at random places of a mixed load, beside libgcc, libunwind and a walk of frame
-// pointers. Three threads are sampled, the main one, one more, and one whose signals are handled on
-// an alternate stack; a fourth compares what the handlers noted.
+// How complete and how right capture_context's stacks are in a signal handler: on the same samples,
+// at random places of a mixed load, beside libgcc, libunwind and a walk of frame pointers. Three
+// threads are sampled: the main one, a second one, and one whose signals are handled on an
+// alternate stack; a fourth compares what the handlers noted.
 //
-//   complete     the last frame is one below which there is nothing: what calls main, what starts a
+//   complete     the last frame is a root of stacks: what calls main, what starts a
 //                thread, what starts a context. Which these are, libgcc says outside any signal.
 //   interior     a frame differs from libgcc's although neither stack ends there. Where libgcc
 //                leaves executable memory its stack is over: these are no frames.
@@ -55,7 +55,7 @@ std::atomic<bool> stop{false};
 
 // ---- in the handler
 
-// One handler writes, one checker reads.
+// The buffer has one writer, a handler, and one reader, the checker.
 class sample_ring {
  public:
   sample* begin_write() noexcept {
@@ -88,7 +88,7 @@ struct sampled_thread {
 sampled_thread sampled[thread_count];
 constinit thread_local sampled_thread* self = nullptr;
 
-// Their starting point only: everything after it in one sample depends on the others' order.
+// Only their starting point: the rest of a sample depends on the others' order.
 void take(sample& s, const ucontext_t& context) noexcept {
   s.pc = stress::interrupted_registers(context).pc;
   s.kind = self->load->kind();

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Four threads that dump all threads, while threads and coroutines begin and end all the time on
-// stacks of all kinds, some of them with all signals blocked, children are made by vfork, and
-// another process stops and traces the lasting ones.
+// Four threads dump all threads, while threads and coroutines begin and end all the time on stacks
+// of all kinds, some of them with all signals blocked, children are made by vfork, and another
+// process stops and traces the lasting threads.
 //
 // What must hold, and is checked in every dump:
 //   lasting    none of the threads that are there throughout is missing, whether it sleeps or runs.
@@ -10,8 +10,8 @@
 //   sleeps     no call of any thread ends with EINTR, and no thread is given a signal it has not
 //              been sent.
 //
-// dumps [--seconds N]: fails for any of these, for a crash or a hang, and for a part that did not
-// come to its turn.
+// dumps [--seconds N]: fails for any of these, for a crash or a hang, and for a part that never
+// ran.
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
@@ -45,8 +45,8 @@
 
 namespace {
 
-std::atomic<bool> stop{false};  // first what comes and goes, and the dumps
-std::atomic<bool> over{false};  // then what is there throughout
+std::atomic<bool> stop{false};  // stops the short-lived parts and the dumps first
+std::atomic<bool> over{false};  // then stops the lasting threads
 std::atomic<int> traced{0};
 std::atomic<int> failures{0};
 
@@ -138,7 +138,7 @@ constexpr lasting kinds[] = {
     {"lasting_blocked_runner", &lasting_blocked_runner, false},
 };
 
-// A thread of a kind, on a stack of its own or on libc's, through a call that is not direct.
+// A thread of a kind, on its own stack or on libc's, started through an indirect call.
 class lasting_thread {
  public:
   lasting_thread(void (*body)(), bool own_stack) : body_(body) {
@@ -282,8 +282,8 @@ void make_children() {
   }
 }
 
-// A process that stops a thread of ours for a moment, again and again, as a debugger does. 2: it
-// may not (Yama, seccomp).
+// A process that stops a thread of ours for a moment, again and again, like a debugger. Returns 2
+// if it is forbidden (Yama, seccomp).
 int trace(pid_t tid) {
   for (int i = 0; i < 50; ++i) {
     if (::ptrace(PTRACE_SEIZE, tid, nullptr, nullptr) != 0) return 2;
@@ -297,7 +297,7 @@ int trace(pid_t tid) {
   return 0;
 }
 
-// Of the kinds whose calls go on by themselves after that.
+// Traces kinds whose calls continue by themselves afterwards.
 void trace_some(const std::vector<pid_t>& tids) {
   ::prctl(PR_SET_PTRACER, PR_SET_PTRACER_ANY, 0, 0, 0);
   constexpr std::size_t poller = 0, runner = 7;
@@ -370,7 +370,7 @@ int main(int count, char** arguments) {
   for (int i = 1; i + 1 < count; i += 2) {
     if (std::strcmp(arguments[i], "--seconds") == 0) seconds = std::atoi(arguments[i + 1]);
   }
-  // Only threads that do not sleep in what SIGCHLD ends get it.
+  // Only threads whose sleep SIGCHLD does not end receive it.
   sigset_t child;
   sigemptyset(&child);
   sigaddset(&child, SIGCHLD);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A context with a stack of its own (makecontext), to be switched to and fro.
+// A context with its own stack (makecontext), to which threads switch and return.
 #ifndef WHENCE_TESTS_STRESS_FIBRE_HPP
 #define WHENCE_TESTS_STRESS_FIBRE_HPP
 
@@ -22,8 +22,8 @@ extern "C" void __tsan_switch_to_fiber(void* fiber, unsigned flags);
 
 namespace stress {
 
-// A stack of its own. The bounds serve the walk of frame pointers alone. ThreadSanitizer has to be
-// told of every switch, and no function may return between that and the switch.
+// It has its own stack, whose bounds serve only the walk of frame pointers. ThreadSanitizer has to
+// be told of every switch, and no function may return between that and the switch.
 class fibre {
  public:
   static inline constinit thread_local fibre* current = nullptr;
@@ -98,7 +98,7 @@ class fibre {
   void* known_outside_ = nullptr;
 };
 
-// Outside handlers, before the first walk of a fibre.
+// Called outside handlers, before the first walk of a fibre.
 inline void learn_context_start() {
   fibre().start([] {});
 }

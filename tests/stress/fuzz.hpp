@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the fuzzers share: memory that ends in nothing, numbers that break things, and a loop that
-// goes on for some time or some runs from a fixed seed, so that what fails once fails again.
+// Shared by the fuzzers: memory with unmapped borders, numbers that break things, and a loop that
+// runs for some time or some runs from a fixed seed, so that a failure repeats.
 #ifndef WHENCE_TESTS_STRESS_FUZZ_HPP
 #define WHENCE_TESTS_STRESS_FUZZ_HPP
 
@@ -47,7 +47,7 @@ class fenced_memory {
 
 struct fuzz_options {
   unsigned seconds = 5;
-  std::uint64_t runs = 0;  // 0: until the time is up
+  std::uint64_t runs = 0;  // 0 means until the time is up
   std::uint64_t seed = 1;
   std::uint64_t first = 0;  // run
 
@@ -107,7 +107,7 @@ struct fuzz_options {
   }
 };
 
-// Numbers at the edges of what a field may hold.
+// Numbers at the edges of a field's range.
 inline std::uint64_t odd_number(random_numbers& random) noexcept {
   const std::uint64_t edge = std::uint64_t{1} << random.below(64);
   switch (random.below(6)) {

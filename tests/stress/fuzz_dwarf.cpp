@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Damages programs with debug information, and asks for lines and inlined frames all over their
-// code, through libdw and what is around it. Whatever the file is, an answer comes in bounded time
-// and memory, is no nonsense in its shape, and undamaged the file answers as before.
+// code, through libdw and our code around it. For any file, an answer comes in bounded time and
+// memory and has a sound shape; for the undamaged file it is the same as before.
 //
 // fuzz_dwarf [--seconds N | --runs N] [--seed N] [--first RUN]. With -DWHENCE_STRESS_LIBFUZZER it
 // is a target for libFuzzer instead, of which an input is a whole file; programs are good seeds.
@@ -60,7 +60,7 @@ code code_of(std::span<const unsigned char> file) {
   return c;
 }
 
-// A file that is only in memory, written anew for each run.
+// A file that exists only in memory, written anew for each run.
 class scratch_file {
  public:
   scratch_file() : descriptor_(::memfd_create("fuzz_dwarf", MFD_CLOEXEC)) {
@@ -81,7 +81,7 @@ class scratch_file {
   int descriptor_;
 };
 
-// Everything that is told of some addresses, as one text.
+// All answers for some addresses, as one text.
 std::string ask(const scratch_file& file, std::span<const unsigned char> content, code where,
                 int questions) {
   symbols::debug_lines lines(file.write(content), -1, "/nowhere/fuzz_dwarf");
@@ -162,14 +162,14 @@ class specimen {
 
   void damage(bytes& to, stress::random_numbers& random) const {
     const part p = random.below(16) == 0 ? headers_ : parts_[random.below(parts_.size())];
-    // What stands at the begin of a section has the greatest effect.
+    // Damage at the beginning of a section has the greatest effect.
     const std::uint64_t size = random.below(4) == 0 ? std::min<std::uint64_t>(p.size, 64) : p.size;
     const std::uint64_t at = p.offset + random.below(size);
     constexpr std::size_t widths[] = {1, 1, 1, 2, 4, 8};
     const std::uint64_t value = stress::odd_number(random);
     const std::size_t width = std::min<std::size_t>(widths[random.below(6)], to.size() - at);
     std::memcpy(to.data() + at, &value, width);
-    if (random.below(8) == 0) {  // what is the same again and again: nested, recursive, endless
+    if (random.below(8) == 0) {  // repeated bytes make it nested, recursive, endless
       const std::uint64_t from = p.offset + random.below(p.size);
       const std::uint64_t run =
           std::min<std::uint64_t>(random.below(4096), p.offset + p.size - std::max(at, from));

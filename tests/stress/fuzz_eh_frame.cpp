@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Damages real call-frame information, the program's own and libc's as they are in their files, and
-// asks for rules. Whatever the bytes are, the reader has to stay within them, and to come to an
-// end. Undamaged, they have to give what the copy in memory gives.
+// asks for rules. For any bytes, the reader has to stay within them, and to come to an end.
+// Undamaged, they have to give what the copy in memory gives.
 //
 // fuzz_eh_frame [--seconds N | --runs N] [--seed N]. With -DWHENCE_FUZZ_ENTRY it is a target for
 // libFuzzer instead: eight bytes of address, then the section.
@@ -37,7 +37,7 @@ namespace unwind = whence::unwind;
   std::abort();
 }
 
-// The section in place; says so where the reader leaves it.
+// The section in place; reports reads outside of it.
 struct watched_memory {
   const unwind::frame_section& section;
 
@@ -93,7 +93,7 @@ void evaluate(const Program& program, const Row& row, answer& a) {
   }
 }
 
-// Everything that can be asked about one address.
+// All answers about one address.
 answer ask(const unwind::module& m, std::uintptr_t address) {
   watched_memory memory{m.frames};
   answer a;
@@ -136,10 +136,10 @@ class specimen {
   const unwind::module& in_memory() const noexcept { return in_memory_; }
   std::size_t rows() const noexcept { return rows_; }
 
-  // Of row i of the search table, relative to the table: the function, its entry.
+  // For row i of the search table, relative to the table: the function, its entry.
   std::int32_t function(std::size_t i) const noexcept { return word(12 + 8 * i); }
   std::int32_t entry(std::size_t i) const noexcept { return word(16 + 8 * i); }
-  // Of the CIE of the entry at `at`.
+  // The CIE of the entry at `at`.
   std::int32_t common(std::int32_t at) const noexcept {
     return at + 4 - word(static_cast<std::size_t>(at) + 4);
   }
@@ -157,8 +157,8 @@ class specimen {
   std::uint32_t rows_ = 0;
 };
 
-// A copy that is damaged and restored. Where it begins or where it ends, memory ends too, but for
-// what keeps it aligned as it was: PLT stubs have rules that look at an address's lower bits.
+// A copy that is damaged and restored. Memory ends where the copy begins or ends, except for bytes
+// that keep its alignment: PLT stubs have rules that look at an address's lower bits.
 class patient {
  public:
   patient(const specimen& from, bool at_begin)
@@ -201,7 +201,7 @@ class patient {
   static constexpr std::size_t unit = 16;
   static constexpr std::size_t widest = 16;
 
-  // Somewhere in or near what `row` leads to; at most 16 bytes.
+  // Damages at most 16 bytes in or near what `row` leads to.
   std::size_t damage(stress::random_numbers& random, std::size_t row) {
     const auto entry = static_cast<std::size_t>(from_.entry(row));
     std::size_t at = 0;

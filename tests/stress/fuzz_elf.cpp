@@ -1,9 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Damages files and memory that names are read from: a real program with debug information, as a
-// file (a memfd: readers go by descriptor) and as it is in memory, and a map of generated code.
-// Whatever the bytes are, the readers have to stay within them, and to come to an end; undamaged,
-// the program's own function has to be found.
+// Damages the sources of names: a real program with debug information, as a file (a memfd: readers
+// go by descriptor) and in memory, and a map of generated code. For any bytes, the readers have to
+// stay within them, and to come to an end; undamaged, the program's own function has to be found.
 //
 // fuzz_elf [--seconds N | --runs N] [--seed N]. With -DWHENCE_STRESS_LIBFUZZER it is a target for
 // libFuzzer instead: the first byte says which reader, the rest is its input.
@@ -83,7 +82,7 @@ std::size_t look_around(const symbols::symbol_table& table) {
   return length;
 }
 
-// The gate, the symbols, the debug file's name and the lines of a file. True: it names the marker.
+// Reads a file's checks, symbols, debug file's name and lines. True if it names the marker.
 bool read_file(std::span<const std::byte> content, std::uint64_t marker) {
   const nameless_file memory(content);
   const symbols::file_source file(memory.path().c_str());
@@ -182,7 +181,8 @@ class damage {
   std::vector<undo> undo_;
 };
 
-// Where the file says where what is: its header, program headers, section headers, notes, tables.
+// The places where the file says where its parts are: its header, program headers, section headers,
+// notes, tables.
 std::vector<std::size_t> places_of(const bytes& file) {
   std::vector<std::size_t> places{0, 64};
   const symbols::memory_source memory(file);

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Requests made of anything: only the documented statuses, headers that no line break is in, and
-// errors that hold nothing of what was asked. A libFuzzer target; without it, its own main makes
-// requests of the words that mean something here.
+// Sends arbitrary requests: only the documented statuses come back, headers without line breaks,
+// and errors that repeat nothing of the request. A libFuzzer target; without it, its own main makes
+// requests of meaningful words.
 //
 //   input:  method \n target \n authorization \n host \n peer \n body      to the handler
 //           any bytes with a CR LF                                     to the server, by a socket
@@ -68,14 +68,14 @@ void try_request(std::string_view text) {
   }
   if (r.status >= 400) {
     if (is_window) fail("a window that cannot be shown", input);
-    // None of our own texts has one of these.
+    // Our own texts never contain these characters.
     if (r.body.find_first_of("<>%&") != std::string::npos)
       fail("what was asked, in an error", input);
     if (r.body.size() > 200) fail("a long error", input);
   }
 }
 
-// What a client sends that then sends no more, to the server's end of its connection.
+// Sends the bytes of a client that then goes silent, to the server's end of its connection.
 void try_bytes(std::string_view sent) {
   static const whence::http::options o{.token = "s3cret", .max_body = 4096};
   static const std::atomic<bool> is_ending{false};

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Walks from made-up registers over a damaged copy of a real stack, which lies between two pages
-// that cannot be read. Whatever the words are, capture_context has to come back, with no more
-// frames than there is room for. Undamaged, the copy has to give the frames of the original.
+// that cannot be read. For any words, capture_context has to come back, with at most as many frames
+// as there is room for. Undamaged, the copy has to give the frames of the original.
 //
 // fuzz_stack [--seconds N | --runs N] [--seed N] [--first RUN]
 #include <sys/mman.h>
@@ -80,9 +80,9 @@ struct original {
   stack frames{};
 };
 original taken;
-std::uintptr_t top = 0;  // of the stack that is copied
+std::uintptr_t top = 0;  // end of the copied stack
 
-// In a handler, so that a signal frame is part of what is damaged.
+// Runs in a handler, so that a signal frame is part of the damaged stack.
 void take_original(int, siginfo_t*, void*) {
   ::getcontext(&taken.context);
   taken.sp = get(taken.context, machine_registers::sp);
@@ -139,7 +139,7 @@ class patient {
     }
     ucontext_t c = taken.context;
     for (int i = 0; i < machine_registers::count; ++i) set(c, i, moved(get(c, i)));
-    // As in some frame further up, or as nowhere.
+    // A value as in some frame further up, or an arbitrary one.
     if (random.below(2) == 0) {
       set(c, machine_registers::pc, code(random));
       set(c, machine_registers::sp, on_copy(random));

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of a thread's stack, and the captures that are held against it: by a call, where
-// libgcc tells the truth, and in the handler of SIGPROF, where the stack has to end with what was
-// taken by the last call.
+// The known part of a thread's stack, and the captures that are compared with it: by a call, where
+// libgcc tells the truth, and in the handler of SIGPROF, where the stack has to end with the stack
+// of the last call.
 #ifndef WHENCE_TESTS_STRESS_GROUND_HPP
 #define WHENCE_TESTS_STRESS_GROUND_HPP
 
@@ -35,7 +35,7 @@ inline constinit whence::unwind::unwinder unwinder{arena};
 inline std::atomic<std::uint64_t> by_call{0}, in_handlers{0}, on_ground{0};
 inline std::atomic<std::uint64_t> ends[whence::unwind::walk_end_count];
 
-// Stacks that are said to be complete and leave known ground; the first ones are kept.
+// Stacks that claim to be complete and leave known ground; the first ones are kept.
 struct example {
   stack got, wanted;
 };
@@ -117,7 +117,7 @@ inline void on_sigprof(int, siginfo_t*, void* context) {
     if (s.depth == 0 || s.pcs[0] != interrupted_registers(interrupted).pc) {
       fail("a stack does not begin at the interrupted instruction", s, ground->frames);
     }
-    // ThreadSanitizer calls handlers later than the signal came, when the stack is another one.
+    // ThreadSanitizer delays handlers until the stack is another one.
     if (!thread_sanitized && ground->active && end == whence::unwind::walk_end::root) {
       if (ends_with(s, ground->frames)) {
         on_ground.fetch_add(1, std::memory_order_relaxed);
@@ -131,7 +131,7 @@ inline void on_sigprof(int, siginfo_t*, void* context) {
   errno = saved;
 }
 
-// A thread is interrupted for as long as this lives.
+// Interrupts a thread during its lifetime.
 class interruptions {
  public:
   explicit interruptions(bool alternate_stack)

@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# The stacks that a dump reads of sleeping threads, address by address beside those that gdb finds:
-# `like_gdb.sh FOLDER [THREADS]`. As built with -O2, with -O2 and frame pointers, and with -O0. None may
-# be wrong or end early, and no call may come back.
+# Compares a dump's stacks of sleeping threads, address by address, with gdb's: `like_gdb.sh FOLDER
+# [THREADS]`. Built with -O2, with -O2 and frame pointers, and with -O0. No stack may be wrong or
+# end early, and no call may return.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 mkdir -p "$1"
@@ -17,7 +17,7 @@ for thread in gdb.selected_inferior().threads():
     thread.switch()
     frame, pcs = gdb.newest_frame(), []
     while frame:
-        # Those that the compiler's notes alone know of are on no stack.
+        # Frames that only the debug information knows have no place on the stack.
         if frame.type() not in (gdb.INLINE_FRAME, gdb.TAILCALL_FRAME):
             pcs.append(hex(frame.pc()))
         frame = frame.older()
@@ -58,7 +58,7 @@ for build in "-O2" "-O2 -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer" "-
     echo "$line" >>"$work/ours"
   done
   gdb -q -batch -p "$pid" -x "$work/stacks.py" >"$work/gdb" 2>"$work/gdb.err" || { cat "$work/gdb.err"; fail gdb; }
-  # What gdb stopped it for is not our doing: what came back until then is.
+  # Calls that gdb's own stop ends do not count: only those that returned before do.
   grep -q '^disturbed 0$' "$work/ours" || { cat "$work/disturbed"; fail "calls were disturbed"; }
   python3 "$work/compare.py" "$work/ours" "$work/gdb" "$build ($(grep ^took "$work/ours"))" "$threads"
   echo >&4

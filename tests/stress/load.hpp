@@ -33,7 +33,7 @@
 
 namespace stress {
 
-// What would otherwise be optimized away ends here.
+// Results go here, so that the compiler keeps the work.
 inline std::atomic<std::uint64_t> kept{0};
 inline void keep(std::uint64_t value) noexcept {
   kept.store(value, std::memory_order_relaxed);
@@ -304,7 +304,7 @@ inline void fibre_body() {
 
 // ---- all of it
 
-// Once, before the first load.
+// Called once, before the first load.
 inline void install_own_handler() {
   struct sigaction action {};
   action.sa_handler = own_handler;
@@ -312,7 +312,7 @@ inline void install_own_handler() {
   ::sigaction(SIGUSR1, &action, nullptr);
 }
 
-// Kinds of work, by turns chosen at random, each for the same time.
+// Kinds of work, in random turns, each for the same time.
 class load {
  public:
   static constexpr int kinds = 14;
@@ -325,7 +325,7 @@ class load {
   load(const load&) = delete;
   load& operator=(const load&) = delete;
 
-  // What is at work, for handlers.
+  // The current kind of work, for handlers.
   int kind() const noexcept { return kind_; }
 
   void one_step() {

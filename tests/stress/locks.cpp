@@ -11,12 +11,12 @@
 //   profiles       no value is negative; what `mutex` and `mutex_hold` have recorded never becomes
 //                  less, whatever the rates; with all waits ended `block` grows no more; one wait
 //                  at the end is seen while it lasts, and counts once.
-//   children       nobody waits in them, the locks they inherited unlock, and they exit with 0.
+//   children       no thread waits in them, the locks they inherited unlock, and they exit with 0.
 //
-// locks [--seconds N]: fails for any of these, for a crash or a hang, and for a part that did not
-// come to its turn. Without a data race; so ThreadSanitizer must have nothing to say. Helgrind and
-// DRD know nothing of std::atomic, on which semaphores, latches, barriers and futures rest: they
-// report the standard library's own.
+// locks [--seconds N]: fails for any of these, for a crash or a hang, and for a part that never
+// ran. It has no data race, so ThreadSanitizer must report nothing. Helgrind and DRD do not know
+// std::atomic, on which semaphores, latches, barriers and futures rest: they report the standard
+// library's own.
 #include "locks_common.hpp"
 #include "locks_exclusion.hpp"
 #include "locks_profiles.hpp"
@@ -69,7 +69,7 @@ void check_counts() {
   MUST(!semaphore.try_acquire() && binary.try_acquire() && !binary.try_acquire());
 }
 
-// Everybody is gone: what is still in progress would grow.
+// All threads have ended: waits in progress would grow.
 void check_quiet() {
   for (const char* name : names) {
     const totals before = total(name);
@@ -77,7 +77,7 @@ void check_quiet() {
     std::this_thread::sleep_for(5ms);
     const totals after = total(name);
     if (after != before) {
-      fail("%s grows with nobody there: %" PRId64 " and %" PRId64 ", then %" PRId64 " and %" PRId64,
+      fail("%s grows without waiters: %" PRId64 " and %" PRId64 ", then %" PRId64 " and %" PRId64,
            name, before.count, before.time, after.count, after.time);
     }
   }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the parts of locks.cpp share: when to stop, how to fail, numbers and work at random.
+// Shared by the parts of locks.cpp: when to stop, how to fail, random numbers and random work.
 #ifndef WHENCE_TESTS_STRESS_LOCKS_COMMON_HPP
 #define WHENCE_TESTS_STRESS_LOCKS_COMMON_HPP
 

@@ -8,7 +8,7 @@
 
 namespace {
 
-// The least a mutex can be: whoever draws a number waits for it to be served.
+// The smallest mutex: a thread draws a number and waits for its turn.
 class ticket_lock {
  public:
   void lock() noexcept {
@@ -42,7 +42,7 @@ struct guarded {
     ++second;
     counted.fetch_add(1, std::memory_order_relaxed);
   }
-  // Requires: the lock is held, maybe by others who read.
+  // Requires: the lock is held, maybe by other readers.
   void look() const { MUST(first == second); }
 
   void check_count() {
@@ -52,7 +52,7 @@ struct guarded {
 
   Mutex lock;
   std::uint64_t first = 0, second = 0;
-  std::atomic<std::uint64_t> counted{0};  // by the threads' own account; orders nothing
+  std::atomic<std::uint64_t> counted{0};  // counted by the threads; gives no order
 };
 
 guarded<tracked_mutex<>> plain{"plain"}, nameless;
@@ -76,8 +76,8 @@ void by_trial(G& g, random_numbers& random) {
   if (hold) g.count(random);
 }
 
-// ThreadSanitizer does not see pthread_mutex_clocklock, by which the standard library waits by the
-// steady clock.
+// ThreadSanitizer does not know pthread_mutex_clocklock, which the standard library uses to wait by
+// the steady clock.
 constexpr bool any_clock = !thread_sanitized;
 
 template <class G>

@@ -38,7 +38,7 @@ totals total(const char* name) {
 constexpr const char* names[] = {"block", "mutex", "mutex_hold"};
 constexpr const char* first_lines[] = {"--- contention:\n", "--- mutex:\n", "mutex_hold profile: "};
 
-// Whether it is written, and begins as it should.
+// True if it is written, and begins as it should.
 bool write(std::size_t which, int debug) {
   std::string text;
   if (profile_named(names[which]).write_to(text, debug)) return false;
@@ -58,7 +58,7 @@ void writing(random_numbers& random) {
   MUST(write(random.below(3), static_cast<int>(random.below(2))));
 }
 
-// Nobody else sets them, so each returns what was set before.
+// Only this part sets them, so each returns its previous value.
 void knobs(random_numbers& random) {
   static std::int64_t block_rate = -1, hold_rate = -1;
   static int fraction = -1;
@@ -84,7 +84,7 @@ void knobs(random_numbers& random) {
 
 // ---- children
 
-// The locks of the forking thread, which nobody else uses: the one it holds, and the others.
+// The forking thread's own locks: the one it holds, and the others.
 struct private_locks {
   tracked_mutex<> held{"inherited"};
   tracked_mutex<std::timed_mutex> timed;
@@ -110,7 +110,7 @@ struct private_locks {
   }
 };
 
-// What a child does; 0: all was well. The sanitizers' own locks do not survive a fork beside
+// A child's work; 0 if all was well. The sanitizers' own locks do not survive a fork beside
 // threads, so there it allocates nothing and starts no thread.
 int child(private_locks& locks) {
   ::alarm(60);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Parts of locks.cpp: condition variables, semaphores, latches, barriers, futures, scopes, and
-// threads and locks that do not live long.
+// threads and locks with short lives.
 #ifndef WHENCE_TESTS_STRESS_LOCKS_WAITS_HPP
 #define WHENCE_TESTS_STRESS_LOCKS_WAITS_HPP
 
@@ -28,7 +28,7 @@ class queue {
     not_empty_.notify_all();
   }
 
-  // The next item; 0: there will be none.
+  // The next item; 0 after the last one.
   int take(std::size_t way, std::stop_token token) {
     std::unique_lock hold(lock_);
     const auto ready = [&] { return !items_.empty() || closed_; };
@@ -112,7 +112,8 @@ void queues(random_numbers& random) {
   }
 }
 
-// What nobody notifies, releases or gives ends in its time, and not before; a stop ends it at once.
+// Waits without a notification, release or value end at their time, and not before; a stop ends
+// them at once.
 void timeouts(random_numbers& random) {
   const auto patience = std::chrono::microseconds(random.below(300));
   const auto start = steady::now();
@@ -187,7 +188,7 @@ void semaphores(random_numbers& random) {
   binary.release();
 }
 
-// All pieces are made before anyone reads them; the threads end while others still wait.
+// All pieces are made before they are read; the threads end while others still wait.
 void latches_and_futures(random_numbers&) {
   constexpr std::size_t threads = 4;
   int pieces[threads] = {};
@@ -219,7 +220,7 @@ void latches_and_futures(random_numbers&) {
   read.wait();
 }
 
-// Each phase every thread adds one; the last one to arrive looks, while nobody else may write.
+// In each phase every thread adds one; the last to arrive checks, while no other thread may write.
 struct phase_check {
   int* numbers;
   int* phase;
@@ -289,8 +290,8 @@ void short_lives(random_numbers& random) {
   }
 }
 
-// Locks on the heap: whoever leaves one last ends it, right after the unlock, while those who left
-// before may still be on their way out of theirs.
+// Locks on the heap: the thread that leaves a lock last destroys it, right after the unlock, while
+// threads that left before may not have returned from theirs yet.
 template <class Mutex>
 struct dying {
   Mutex lock{"dying"};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// CPU and wall-clock samplers at 1 kHz while a program does what profilers have died of: it forks,
+// CPU and wall-clock samplers at 1 kHz while a program does what has killed profilers: it forks,
 // spawns and runs shells with much memory touched, starts threads that end at once, throws, loads
 // and unloads libraries, changes labels all the time, has signals of its own, and begins and ends
 // sessions from several threads.
@@ -13,7 +13,7 @@
 //   signals      a SIGPROF of the program's own reaches its handler, no other does.
 //
 // samplers [--seconds N] [--megabytes N]: fails for any of these, for a crash or a hang, and for a
-// part that did not come to its turn.
+// part that never ran.
 #include <dlfcn.h>
 #include <poll.h>
 #include <signal.h>

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Threads that sleep, in seven kinds of waits, called in four ways, and what a dump says of them:
+// Threads that sleep, in seven kinds of waits, called in four ways, and a dump's answer about them:
 //
 //   ready 4711                              the process; then, once it may:
 //   4712 0x7f12a0 0x55d010 ...              the addresses of each thread's stack
 //   disturbed 0                             calls that came back
 //
 // sleepers THREADS: dumps ten times, waits for a line of input, and ends. tests/stress/like_gdb.sh
-// compares with what gdb finds.
+// compares with gdb's stacks.
 #include <poll.h>
 #include <pthread.h>
 #include <signal.h>
@@ -36,7 +36,7 @@
 namespace {
 
 std::atomic<int> disturbed{0}, asleep{0};
-volatile int zero = 0;  // keeps calls from being the last thing a function does
+volatile int zero = 0;  // keeps calls from being tail calls
 
 int came_back(long result) {
   std::fprintf(stderr, "a call came back with %ld, errno %d\n", result, errno);
@@ -109,8 +109,8 @@ struct caller {
 }
 constexpr int ways = 4;
 
-// By direct calls: the frame pointer of a function that was called through a pointer is not to be
-// had for certain (unwind/sleeper.hpp).
+// Uses direct calls: the frame pointer of a function that was called through a pointer cannot be
+// known for certain (unwind/sleeper.hpp).
 int go_to_sleep(int number) {
   const auto kinds = static_cast<int>(std::size(waits));
   const wait w = waits[number % kinds];

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SIGPROF for the calling thread alone, at random moments: a one-shot timer that the handler winds
-// up again, by a random time, so that no loop of the load can keep step with it. The clock is
-// CLOCK_MONOTONIC: a thread's CPU clock is looked at on the kernel's tick only, some 250 times a
-// second, always at the same places. Signal-safe once made.
+// SIGPROF for the calling thread alone, at random moments: a one-shot timer that the handler
+// restarts with a random time, so that no loop of the load can keep step with it. The clock is
+// CLOCK_MONOTONIC: a thread's CPU clock is checked only on the kernel's tick, some 250 times a
+// second, always at the same places. Signal-safe after construction.
 #ifndef WHENCE_TESTS_STRESS_THREAD_TIMER_HPP
 #define WHENCE_TESTS_STRESS_THREAD_TIMER_HPP
 
@@ -17,7 +17,7 @@
 
 namespace stress {
 
-// xorshift64: fast, repeatable, good enough to choose by.
+// xorshift64: fast, repeatable, and random enough for choices.
 class random_numbers {
  public:
   constexpr explicit random_numbers(std::uint64_t seed) noexcept : state_(seed * 2 + 1) {}

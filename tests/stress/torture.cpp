@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Everything at once: each of eight threads is interrupted a thousand times a second and captures
-// the stack in the handler, while they load and unload libraries that take each other's place in
-// memory, throw, fork, jump, switch contexts, allocate, and start threads.
+// the stack in the handler, while they load and unload libraries that replace each other in memory,
+// throw, fork, jump, switch contexts, allocate, and start threads.
 //
 // How a stack is known to be right:
 //   taken by a call        it equals libgcc's, frame by frame; through a library, its first frames
@@ -10,8 +10,8 @@
 //   taken in a handler     while a thread works on known ground, whatever it does, its stack ends
 //                          with the ground's, which was taken by a call and is right.
 //
-// torture [--seconds N] LIBRARY...: fails for a wrong frame, a crash, a hang, for a part that did
-// not come to its turn, and if no library ever took another one's place.
+// torture [--seconds N] LIBRARY...: fails for a wrong frame, a crash, a hang, for a part that never
+// ran, and if no library ever replaced another one.
 #include <dlfcn.h>
 #include <pthread.h>
 #include <signal.h>
@@ -91,7 +91,7 @@ Function find(void* handle, const char* name) {
   return function;
 }
 
-// Which library was last where; and where its functions returned to.
+// Which library was last at each place, and where its functions returned to.
 void note_place(const library& l) {
   struct occupant {
     std::string path;
@@ -130,7 +130,7 @@ void load_and_unload(library& l) {
 
 // ---- the parts
 
-std::vector<library> libraries[2];  // each for one thread, so that they really go
+std::vector<library> libraries[2];  // each for one thread, so that they are really unloaded
 
 void plugins(stress::random_numbers& random, std::size_t which) {
   std::vector<library>& mine = libraries[which];
@@ -164,8 +164,8 @@ void forking(stress::random_numbers&) {
   }
 }
 
-// Deep stacks of two kinds of frames that are taken again and again while their leaf ends change:
-// what is remembered of the last stack must be noticed to have changed.
+// Deep stacks of two kinds of frames are taken repeatedly while their leaf ends change: the walk
+// must notice that its memory of the last stack is outdated.
 template <int Kind>
 [[gnu::noinline]] std::uint64_t descend(stress::random_numbers& random, int levels) {
   volatile std::uint64_t frame[2 + 6 * Kind] = {1};

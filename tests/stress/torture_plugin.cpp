@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A library to be loaded and unloaded: a chain of functions that ends in a call back. It is built
-// several times, with frames of other sizes (FRAME_BYTES) under the same code, so that what comes
-// to lie at the same address later has its return addresses at the same places and its frames not.
+// A library that is loaded and unloaded: a chain of functions that ends in a callback. It is built
+// several times, with frames of other sizes (FRAME_BYTES) under the same code, so that a later
+// library at the same address has equal return addresses and different frames.
 #include <cstddef>
 
 using callback = void (*)(void*);
 
-// Each function lies in a block of its own, so that the program knows where it may be.
+// Each function lies in a block of its own, so that the program knows its bounds.
 #define LEVEL [[gnu::noinline, gnu::aligned(4096), gnu::visibility("default")]]
 
 namespace {

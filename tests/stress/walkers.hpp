@@ -4,8 +4,8 @@
 // libunwind, and a walk of frame pointers. All of them yield what capture_context yields: the
 // interrupted instruction, then return addresses, those below a signal frame one up.
 //
-// Not one of them is safe there: libgcc dereferences an address it takes for code. So they run
-// between a sigsetjmp and a handler of SIGSEGV that jumps back to it.
+// None of them is safe there: libgcc dereferences an address it takes for code. So they run between
+// a sigsetjmp and a handler of SIGSEGV that jumps back to it.
 #ifndef WHENCE_TESTS_STRESS_WALKERS_HPP
 #define WHENCE_TESTS_STRESS_WALKERS_HPP
 
@@ -61,8 +61,8 @@ struct interrupted_registers {
   }
 };
 
-// What the entry of a context returns to: nobody called it, so it is the first byte of a function,
-// and shown as itself, not as what is before it. 0: not known yet.
+// The address that a context's entry returns to: it comes from no call, so it is the first byte of
+// a function, and is shown unchanged, not as the byte before it. 0 if it is not known yet.
 inline constinit std::atomic<std::uintptr_t> context_start{0};
 
 inline std::uintptr_t as_return_address(std::uintptr_t pc, bool interrupted) noexcept {
@@ -73,7 +73,7 @@ inline std::uintptr_t as_return_address(std::uintptr_t pc, bool interrupted) noe
 
 struct libgcc_frames {
   stack& out;
-  std::uintptr_t from;  // where what is wanted begins
+  std::uintptr_t from;  // where the wanted part begins
   bool from_signal;
   bool begun = false;
 };
@@ -88,7 +88,7 @@ inline _Unwind_Reason_Code take_libgcc_frame(_Unwind_Context* context, void* sta
     frames.out.push(frames.from_signal ? pc : as_return_address(pc, false));
     return _URC_NO_REASON;
   }
-  if (pc == 0) return _URC_NO_REASON;  // how it says that the last frame was the last
+  if (pc == 0) return _URC_NO_REASON;  // this is how it marks the end
   return frames.out.push(as_return_address(pc, interrupted != 0)) ? _URC_NO_REASON
                                                                   : _URC_END_OF_STACK;
 }
@@ -106,7 +106,7 @@ inline void walk_by_libgcc(const void* caller, stack& out) noexcept {
 
 // ---- libunwind
 
-// Loaded by hand: linked, it would take libgcc's place. A static program cannot.
+// Loaded by hand: a linked one would replace libgcc. A static program cannot load it.
 class libunwind {
  public:
 #ifdef WHENCE_STRESS_HAS_LIBUNWIND
@@ -169,7 +169,7 @@ inline memory_range own_stack() noexcept {
   return {reinterpret_cast<std::uintptr_t>(begin), reinterpret_cast<std::uintptr_t>(begin) + size};
 }
 
-// As far as they lead upwards within `bounds`.
+// Follows them as long as they lead upwards within `bounds`.
 inline void walk_by_frame_pointers(const ucontext_t& context, memory_range bounds,
                                    stack& out) noexcept {
   const interrupted_registers r(context);
@@ -206,7 +206,7 @@ inline void install_guard() noexcept {
   ::sigaction(SIGBUS, &action, nullptr);
 }
 
-// False: it crashed.
+// False if it crashed.
 template <class Walk>
 [[gnu::noinline]] bool survives(Walk walk) noexcept {
   sigjmp_buf here;

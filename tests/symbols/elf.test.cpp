@@ -88,7 +88,7 @@ TEST_CASE("the build-id is the one readelf prints") {
   CHECK(expected.size() == 41);
 }
 
-TEST_CASE("what was stripped is found by .gnu_debuglink, and only the file with its checksum") {
+TEST_CASE("stripped symbols are found by .gnu_debuglink, only in a file with its checksum") {
   const workshop shop;
   shop.write("p.cpp", source);
   shop.run(
@@ -105,8 +105,8 @@ TEST_CASE("what was stripped is found by .gnu_debuglink, and only the file with 
   CHECK(symbols::find_debug_file(shop.path("p"), module, header).file == nullptr);
 }
 
-// Nothing is expected of what is found in a damaged file, only that looking does no harm: the
-// sanitizers are the oracle, and time is bounded by the test's own limit.
+// The names found in a damaged file do not matter, only that the search does no harm: the
+// sanitizers are the oracle, and the test's own limit bounds the time.
 TEST_CASE("damaged and truncated files are read without harm") {
   const workshop shop;
   shop.write("p.cpp", source);
@@ -127,7 +127,7 @@ TEST_CASE("damaged and truncated files are read without harm") {
   look(good);
   for (int i = 0; i < 1500; ++i) {
     std::vector<std::byte> bad = good;
-    // Headers are where damage matters: most of it goes there.
+    // Damage matters most in headers: most of it goes there.
     for (std::uint64_t flips = 1 + random() % 8; flips > 0; --flips) {
       const bool header = random() % 2 == 0;
       const std::size_t at = header              ? random() % 64
@@ -144,7 +144,7 @@ TEST_CASE("damaged and truncated files are read without harm") {
   }
 }
 
-TEST_CASE("a file that cannot be opened, a folder and a device are as empty") {
+TEST_CASE("unreadable files, folders and devices count as empty") {
   for (const char* path : {"/nonexistent", "/", "/dev/zero"}) {
     const symbols::file_source file(path);
     CHECK(file.size() == 0);
@@ -172,7 +172,7 @@ TEST_CASE(
   CHECK(symbols::demangle("") == "");
 }
 
-TEST_CASE("thousands of labels at one place, and names that never end, take no time") {
+TEST_CASE("thousands of labels at one place, and endless names, take little time") {
   const workshop shop;
   shop.write("p.s",
              ".text\n.globl main\nmain: ret\n.altmacro\n.macro label n\n.type l\\n, @function\n"
@@ -191,7 +191,7 @@ TEST_CASE("thousands of labels at one place, and names that never end, take no t
   CHECK(table.find(2).name == "next");
   CHECK(std::chrono::steady_clock::now() - sort_start < std::chrono::seconds(2));
 
-  // A table of names without an end, which all sections' names are in.
+  // A table of names without an end, in which all sections' names are.
   constexpr std::size_t sections = 100'000;
   constexpr std::size_t names = std::size_t{8} << 20;
   std::vector<std::byte> bytes(sizeof(ElfW(Ehdr)) + sections * sizeof(ElfW(Shdr)) + names,

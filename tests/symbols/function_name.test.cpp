@@ -10,7 +10,7 @@ using namespace whence;
 
 namespace {
 
-// What a profile says of a function that is known by that name.
+// A profile's names for a function that is known by that name.
 struct names {
   explicit names(std::string_view known_as)
       : system(symbols::system_name_of(known_as)),
@@ -24,7 +24,7 @@ struct names {
 
 }  // namespace
 
-TEST_CASE("a linker's name is the system's, untouched, and gives the others") {
+TEST_CASE("a linker's name stays the system name, and the others are made from it") {
   const names n("_ZN4shop6pricesIiEEvT_.cold");
   CHECK(n.system == "_ZN4shop6pricesIiEEvT_.cold");
   CHECK(n.brief == "shop::prices");
@@ -33,7 +33,7 @@ TEST_CASE("a linker's name is the system's, untouched, and gives the others") {
   CHECK(n.mangled == n.system);
 }
 
-TEST_CASE("a C function has one name, and its clones the mark in the system's alone") {
+TEST_CASE("a C function has one name; its clones' mark is only in the system name") {
   const names n("main");
   for (const std::string& name : {n.system, n.brief, n.templates, n.full, n.mangled}) {
     CHECK(name == "main");
@@ -44,7 +44,7 @@ TEST_CASE("a C function has one name, and its clones the mark in the system's al
   CHECK(clone.full == "work");
 }
 
-TEST_CASE("a name of debug information alone is told from the short one by a blank") {
+TEST_CASE("a name from debug information alone differs from the short one by a blank") {
   const names n("_M_invoke<0>");
   CHECK(n.system == "_M_invoke<0> ");
   CHECK(n.brief == "_M_invoke");
@@ -64,21 +64,21 @@ TEST_CASE("a place without a name is the same in every style") {
   }
 }
 
-TEST_CASE("our inline namespace and texts in template arguments are as a program writes them") {
+TEST_CASE("our inline namespace and texts in template arguments look as in source code") {
   const char* const text = "_ZN6whence2v112fixed_stringILm4EE1fEv";
   CHECK(names(text).brief == "whence::fixed_string::f");
   CHECK(names(text).full == "whence::fixed_string<4ul>::f()");
 }
 
-TEST_CASE("names of other languages are as pprof shows them") {
+TEST_CASE("names of other languages look as in pprof") {
   const names old(
       "_ZN46_$LT$shop..Cart$u20$as$u20$core..ops..Drop$GT$4drop17h0123456789abcdefE.llvm.7");
   CHECK(old.brief == "<shop::Cart as core::ops::Drop>::drop");
   CHECK(old.full == old.brief);
   CHECK(names("_ZN4core3fmt5write17h0123456789abcdefE").brief == "core::fmt::write");
-  // No hash, no Rust.
+  // Without the hash it is not Rust.
   CHECK(names("_ZN4core3fmt5write17h0123456789abcdeFE").brief != "core::fmt::write");
-  // pprof finds the name of the first by itself, if it gets it whole, and shows the others so.
+  // pprof finds the first one's name by itself if it gets it whole, and shows the others unchanged.
   for (const char* name : {"_RNvCs1234_7mycrate3foo", "_D3std5stdio", "$s4main3fooyyF"}) {
     CHECK(names(name).brief == name);
     CHECK(names(name).system == name);

@@ -23,7 +23,7 @@ TEST_CASE("a library's frames are known by their names or by their files") {
   CHECK_FALSE(symbols::is_standard_library(at("main", "main.cpp")));
 }
 
-TEST_CASE("a header that records is ours wherever it lies") {
+TEST_CASE("a recording header is ours in any folder") {
   for (const char* const file :
        {"/opt/include/whence/instruments/lock_holder.hpp", "./include/whence/sys/word.hpp",
         "whence/mutex.hpp", "/usr/include/whence/allocator.hpp"}) {
@@ -38,7 +38,7 @@ TEST_CASE("a header that records is ours wherever it lies") {
   }
 }
 
-TEST_CASE("a file is ours by whole parts of its path") {
+TEST_CASE("a file is recognized as ours by whole parts of its path") {
   constexpr std::string_view installed = "/usr/include/whence/";
   CHECK(symbols::is_below("/usr/include/whence/sys/clock.hpp", installed));
   CHECK_FALSE(symbols::is_below("/usr/include/whence.hpp", installed));

@@ -169,10 +169,10 @@ def theirs(folder, command, asked):
 
 def same_name(our, their, tool):
     function, linker_name = our
-    # addr2line gives inlined functions without a linker's name that of the symbol around them.
+    # addr2line gives an inlined function without a linker's name that of the surrounding symbol.
     if function == their or (tool == "addr2line" and not linker_name):
         return True
-    # They have the last part of a name if there is no linker's name.
+    # Their name is the last part of a name if the function has no linker's name.
     return not linker_name and (function.endswith("::" + their) or their == "operator()")
 
 
@@ -202,7 +202,8 @@ def check(variant):
         asked = [hex(a) for a in numbers]
         mine, missing = ours(folder, program, debug, asked)
         results = []
-        # A debug file names itself: the tools would look for it by the link.
+        # The debug file is passed by its own name: otherwise the tools would look for it by the
+        # link.
         for tool, command in (
                 ("llvm-symbolizer", ["llvm-symbolizer", "--output-style=GNU", "--functions=linkage",
                                      "--no-demangle", "-a", "-e", debug or program]),

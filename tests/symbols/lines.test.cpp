@@ -25,7 +25,7 @@ using whence_tests::workshop;
 
 namespace {
 
-// A descriptor as the caller of debug_lines holds it.
+// An open descriptor, which the caller of debug_lines holds.
 class opened {
  public:
   explicit opened(const std::string& path)
@@ -126,7 +126,7 @@ TEST_CASE("two lambdas have two names, which tell the functions they are in") {
     bool ship = false;
     for (const std::string& name : all_names(shop, lines)) {
       CAPTURE(name);
-      // The linker's name of the one that is not inlined, or the scopes.
+      // The linker's name of the lambda that is not inlined, or the scopes.
       const bool scopes =
           name.starts_with("shop::") && name.find("::{lambda at program.cpp:") != std::string::npos;
       const bool mangled = name.starts_with("_ZZN4shop") || name.starts_with("_ZNK4shop");
@@ -142,7 +142,7 @@ TEST_CASE("two lambdas have two names, which tell the functions they are in") {
   }
 }
 
-TEST_CASE("generic and nested lambdas have names as any lambda has") {
+TEST_CASE("generic and nested lambdas have names like any lambda") {
   if (!config::with_libdw) return;
   const workshop shop;
   build(shop, R"(
@@ -183,13 +183,13 @@ TEST_CASE("a frame has the column of its row, and the line its function starts i
   CHECK(frames[0].function == "counted");
   CHECK(frames[0].start_line == 3);
   CHECK(frames[0].line == 3);
-  // clang writes none for the first row.
+  // clang writes no column for the first row.
   CHECK(lines.find(f.start + f.size - 1).at(0).column != 0);
   CHECK(frames[0].file == shop.path("program.cpp"));
   CHECK(lines.find(f.start + (std::uint64_t{1} << 40)).empty());
 }
 
-TEST_CASE("what is no program, and what has no debug information, has no lines") {
+TEST_CASE("other files, and programs without debug information, have no lines") {
   const workshop shop;
   shop.write("text", "no program");
   shop.write("empty", "");
@@ -204,7 +204,7 @@ TEST_CASE("what is no program, and what has no debug information, has no lines")
   if (!config::with_libdw) CHECK(none.missing().find("libdw") != std::string_view::npos);
 }
 
-TEST_CASE("a file that is cut off while it is being read goes on answering") {
+TEST_CASE("a file that is truncated while it is being read still gives answers") {
   if (!config::with_libdw) return;
   const workshop shop;
   build(shop, two_lambdas, "-O2 -g");
@@ -217,7 +217,7 @@ TEST_CASE("a file that is cut off while it is being read goes on answering") {
   CHECK(frames.back().function == "main");
 }
 
-TEST_CASE("it is said which files of split debug information are not there") {
+TEST_CASE("missing files of split debug information are named") {
   if (!config::with_libdw) return;
   const workshop shop;
   shop.write("program.cpp", two_lambdas);
@@ -253,7 +253,7 @@ TEST_CASE("another build's file of split debug information is not read") {
   CHECK(lines.missing().find(".dwo") != std::string_view::npos);
 }
 
-TEST_CASE("sections that libelf cannot decompress are missed aloud") {
+TEST_CASE("sections that libelf cannot decompress are reported") {
   if (!config::with_libdw) return;
   const workshop shop;
   if (std::system("objcopy --help | grep -q zstd") != 0) return;
@@ -267,7 +267,7 @@ TEST_CASE("sections that libelf cannot decompress are missed aloud") {
   if (!known) CHECK(lines.missing().find("zstd") != std::string_view::npos);
 }
 
-TEST_CASE("memory and descriptors go back when it has been read") {
+TEST_CASE("memory and descriptors are released after reading") {
   if (!config::with_libdw || sanitized) return;
   const opened file("/proc/self/exe");
   const auto read = [&file] {
@@ -286,7 +286,7 @@ TEST_CASE("memory and descriptors go back when it has been read") {
   CHECK(descriptors() == open_before);
 }
 
-TEST_CASE("a row of a file that no line table can have is in no file") {
+TEST_CASE("a row with an impossible file number has no file") {
   if (!config::with_libdw) return;
   const workshop shop;
   shop.write("program.s", R"(
@@ -337,7 +337,7 @@ main:
   CHECK(frames[0].line == 1);
 }
 
-TEST_CASE("what was not found for want of a descriptor may be found another time") {
+TEST_CASE("files that were missed for lack of a descriptor may be found later") {
   if (!config::with_libdw) return;
   const workshop shop;
   shop.write("program.cpp", two_lambdas);
@@ -361,7 +361,7 @@ TEST_CASE("what was not found for want of a descriptor may be found another time
   CHECK_FALSE(again.may_pass());
 }
 
-TEST_CASE("a supplement that DWARF 5 names is taken only if it is the one") {
+TEST_CASE("a supplement that DWARF 5 names is accepted only if its id matches") {
   if (!config::with_libdw) return;
   const workshop shop;
   build(shop, "int main() { return 0; }\n", "-O0 -g");

@@ -23,7 +23,7 @@ using whence_tests::workshop;
 
 namespace {
 
-// A program that is stripped but for its packed symbols, as Fedora's packages are.
+// A stripped program with packed symbols, like Fedora's packages.
 void build(const workshop& shop) {
   shop.write("program.cpp",
              "[[gnu::noinline]] static int hidden(int n) { return n + 1; }\n"
@@ -74,7 +74,7 @@ TEST_CASE("packed symbols of a stripped program are found") {
   CHECK(error == EMFILE);
 }
 
-TEST_CASE("damaged packed symbols are refused, wherever the damage is") {
+TEST_CASE("damaged packed symbols are refused, for damage in any place") {
   if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
   const workshop shop;
   build(shop);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What lies at a module's path is not always the module. Right names or none, never another
-// build's, however the file came to be another one.
+// The file at a module's path is not always the module. Names are right or missing, but never
+// another build's, in whatever way the file was replaced.
 #include <whence/config.hpp>
 
 #include <dlfcn.h>
@@ -80,7 +80,7 @@ names names_in(const library& l, const char* exported) {
   return n;
 }
 
-// The kernel gives the file itself, whatever became of its name, to those who may ptrace.
+// The kernel gives the file itself, under any name, to processes that may ptrace.
 bool is_known_or_none(const std::string& name, const char* known) {
   return name.find(known) != name.npos || name.starts_with("[");
 }
@@ -136,7 +136,7 @@ TEST_CASE(
   }
 }
 
-TEST_CASE("a debug file of another build is refused, wherever it lies; one in a cache is used") {
+TEST_CASE("a debug file of another build is refused in any folder; one in a cache is used") {
   const workshop shop;
   build(shop, "real", "-g -Wl,--build-id=sha1");
   build(shop, "other", "-g -Wl,--build-id=sha1");
@@ -161,7 +161,7 @@ TEST_CASE("a debug file of another build is refused, wherever it lies; one in a 
   ::unsetenv("DEBUGINFOD_CACHE_PATH");
 }
 
-TEST_CASE("a file that is truncated, damaged or no file at all names nothing") {
+TEST_CASE("a truncated, damaged or missing file names nothing") {
   const workshop shop;
   build(shop, "whole", "-Wl,--build-id=sha1");
   shop.run("cp whole.so lib.so");
@@ -180,7 +180,7 @@ TEST_CASE("a file that is truncated, damaged or no file at all names nothing") {
   }
 }
 
-// The kernel and the loader say who the program is; /proc/self/exe is the loader here.
+// The kernel and the loader know the program's file; /proc/self/exe is the loader here.
 TEST_CASE("a program that is started by the loader has its own names, and comes first") {
   const workshop shop;
   shop.write("p.cpp", R"(

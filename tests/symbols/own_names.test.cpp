@@ -12,7 +12,7 @@
 
 using namespace whence;
 
-TEST_CASE("our own names are shown as a program writes them") {
+TEST_CASE("our own names are shown as in source code") {
   using entry = tracked<basic_custom_profile<"app.sessions", true>>;
   const std::string name = symbols::demangle(std::string("_Z1f") + typeid(entry).name());
   CHECK(name.find("(char)97") != std::string::npos);
@@ -20,7 +20,7 @@ TEST_CASE("our own names are shown as a program writes them") {
         "f(whence::tracked<whence::basic_custom_profile<\"app.sessions\", true>, true>)");
 }
 
-TEST_CASE("other names, and what only looks like ours, are left as they are") {
+TEST_CASE("other names, and names that only look like ours, are not changed") {
   for (const char* name :
        {"main", "", "std::vector<int>::push_back(int&&)", "my::whence::v2::f()",
         "whence::fixed_string<4ul>", "whence::fixed_string<4ul>{char [4]{(char)97"}) {

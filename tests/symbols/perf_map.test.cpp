@@ -32,7 +32,7 @@ std::string name_of(symbols::symbolizer& names, std::uintptr_t pc) {
 
 }  // namespace
 
-TEST_CASE("the later line is true, a name may have blanks, and what is no line is none") {
+TEST_CASE("the later line wins, a name may have blanks, and malformed lines are skipped") {
   const workshop shop;
   const std::string path = shop.path("map");
   shop.write("map",
@@ -55,7 +55,7 @@ TEST_CASE("the later line is true, a name may have blanks, and what is no line i
   CHECK(map.find(0x4001) == "last");
 }
 
-TEST_CASE("lines of a large map are found wherever it is cut into pieces, endless lines cut") {
+TEST_CASE("lines of a large map are found across its pieces, endless lines are cut") {
   const workshop shop;
   std::ofstream file(shop.path("map"));
   for (std::uintptr_t i = 1; i <= 20000; ++i) {
@@ -88,7 +88,8 @@ TEST_CASE("a map is a regular file of this user") {
   CHECK(symbols::perf_map(shop.path("map")).find(0x1000).empty());
 }
 
-TEST_CASE("generated code has the name that its compiler gave it last; other code none of them") {
+TEST_CASE(
+    "generated code has its compiler's last name for it; other code has none of these names") {
   constexpr std::size_t bytes = 8192;
   void* const code = ::mmap(nullptr, bytes, PROT_READ | PROT_WRITE | PROT_EXEC,
                             MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -104,14 +105,14 @@ TEST_CASE("generated code has the name that its compiler gave it last; other cod
   write("first");
   CHECK(name_of(names, at + 1) == "first");
   const symbols::location* const held = &names.resolve(at + 1);
-  CHECK(&names.resolve(at + 1) == held);  // nothing new is kept for what is the same
+  CHECK(&names.resolve(at + 1) == held);  // equal answers are kept once
   write("second");
   CHECK(name_of(names, at + 1) == "second");
   CHECK(held->frames.back().name == "first");
   CHECK(name_of(names, at + 0x200) == "[unknown]");
   CHECK(name_of(names, own).find("own_map") != std::string::npos);
   {
-    // What is read of a map that is written anew meanwhile is a line of its own, or nothing.
+    // Reading a map that is being rewritten yields one of its lines, or nothing.
     const symbols::symbolizer::reading open(names);
     CHECK(name_of(names, at + 1) == "second");
     write("third, written anew");

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What debug_lines tells of addresses of a file, for line_variants.py: print_lines FILE
+// Prints what debug_lines finds for addresses of a file, for line_variants.py: print_lines FILE
 // [DEBUG_FILE] reads addresses in hex, one a line, and prints
 //
 //   0xADDRESS

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a look-up takes, and that it is given back: memory, descriptors, time under locks; and that
-// a failure which passes is no answer for good.
+// What a look-up uses, and that it is released: memory, descriptors, time under locks; and that a
+// temporary failure is not remembered.
 #include <whence/config.hpp>
 
 #include <dirent.h>
@@ -66,7 +66,7 @@ int open_descriptors() {
   return n;
 }
 
-// Takes every descriptor below a limit, until it goes.
+// Occupies every descriptor below a limit during its lifetime.
 class no_descriptors {
  public:
   no_descriptors() {
@@ -120,12 +120,12 @@ TEST_CASE(
   CHECK(&names.resolve(own_code()) == placeholder);
   std::this_thread::sleep_for(std::chrono::milliseconds(1100));
   CHECK(named(names));
-  CHECK(placeholder->frames.back().name.starts_with("["));  // whoever holds it
+  CHECK(placeholder->frames.back().name.starts_with("["));  // still held here
   sys::spare.refill();
 }
 
 TEST_CASE("a file that may not be read is asked again") {
-  if (::geteuid() == 0) return;  // who may read everything
+  if (::geteuid() == 0) return;  // root may read everything
   const workshop shop;
   shop.write("l.cpp",
              "extern \"C\" { static int f(int n) { return n; } int (*volatile p)(int) = f; }");
@@ -142,7 +142,7 @@ TEST_CASE("a file that may not be read is asked again") {
   ::dlclose(l);
 }
 
-TEST_CASE("a reading gives its memory and its descriptors back") {
+TEST_CASE("a reading releases its memory and its descriptors") {
   if (sanitized) return;  // their allocators keep what is freed
   const std::vector<symbols::mapping> code = symbols::read_mappings();
   const auto look = [&code] {
@@ -160,7 +160,7 @@ TEST_CASE("a reading gives its memory and its descriptors back") {
   CHECK(open_descriptors() <= descriptors + 1);  // the spare one
 }
 
-TEST_CASE("a hundred libraries that come and go leave nothing behind, and all have names") {
+TEST_CASE("a hundred loaded and unloaded libraries leave nothing behind, and all have names") {
   const workshop shop;
   shop.write("l.cpp",
              "static int f(int n) { return n; } extern \"C\" { int (*volatile p)(int) = f; }");
@@ -204,13 +204,13 @@ TEST_CASE("notes say what was missing when addresses were looked up") {
   ::dlclose(library);
 }
 
-TEST_CASE("a child of fork has none of what its parent is reading, and finds names itself") {
+TEST_CASE("a child of fork inherits no reading of its parent, and finds names itself") {
   if (sanitized) return;  // its runtime's own locks do not survive such a fork
   symbols::symbolizer& names = symbols::symbolizer::instance();
   sys::spare.refill();
   const int descriptors = open_descriptors();
   auto open = std::make_unique<symbols::symbolizer::reading>(names);
-  // (An address that was not asked yet, so that a file is opened.)
+  // (The address was not asked for before, so a file is opened.)
   (void)names.resolve(own_code() + 1);
   REQUIRE(open_descriptors() > descriptors);
   const ::pid_t child = ::fork();
@@ -228,8 +228,8 @@ TEST_CASE("a child of fork has none of what its parent is reading, and finds nam
   CHECK(open_descriptors() == descriptors);
 }
 
-// Nine of ten forks while another thread does nothing but read symbols: no lock that fork takes is
-// held for longer than a moment.
+// Nine of ten forks happen while another thread only reads symbols: no lock that fork takes is held
+// for longer than a moment.
 TEST_CASE("fork does not wait for symbols to be read") {
   if (sanitized) return;
   const std::vector<symbols::mapping> code = symbols::read_mappings();

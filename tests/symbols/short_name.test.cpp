@@ -16,7 +16,7 @@ struct shortening {
   const char* with_templates;
 };
 
-// Each row is a way to take a bracket or a blank for what it is not.
+// Each row is a way to misread a bracket or a blank.
 constexpr shortening hard_cases[] = {
     {"foo::operator()(int) const", "foo::operator()", "foo::operator()"},
     {"std::ostream& operator<< <int>(std::ostream&)", "operator<<", "operator<< <int>"},
@@ -77,12 +77,12 @@ TEST_CASE("a short name has no result, parameters, template arguments or mark of
     CAPTURE(s.name);
     CHECK(symbols::short_name(s.name) == s.brief);
     CHECK(symbols::short_name(s.name, symbols::template_arguments::kept) == s.with_templates);
-    // What is short stays as it is, with templates and without.
+    // A short name stays unchanged, with templates and without.
     CHECK(symbols::short_name(s.brief) == s.brief);
   }
 }
 
-TEST_CASE("names that are short already, of other languages, or broken are left as they are") {
+TEST_CASE("names that are short already, of other languages, or broken are not changed") {
   for (const char* name :
        {"main", "", "pthread_mutex_lock", "[overflow]", "[app+0x7]", "f<int", "f(int", "f)", "f>",
         "f<(int>)", "{", "main.(*server).run", "typeinfo for int (char)", "operator", "(", " "}) {
@@ -91,7 +91,7 @@ TEST_CASE("names that are short already, of other languages, or broken are left 
   }
 }
 
-TEST_CASE("a name of megabytes, and one of brackets alone, take no stack") {
+TEST_CASE("a name of megabytes, and one of brackets alone, need little stack") {
   std::string deep(1 << 20, '<');
   CHECK(symbols::short_name(deep) == deep);
   std::string nested = "f";

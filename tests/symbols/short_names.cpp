@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Reads mangled names, one a line, and writes each with its short name: what short_names.test.sh
-// compares with another demangler's.
+// Reads mangled names, one a line, and writes each with its short name, for short_names.test.sh to
+// compare with another demangler's.
 #include <iostream>
 #include <string>
 

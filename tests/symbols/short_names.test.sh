@@ -1,11 +1,11 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: Apache-2.0
 #
-# Short names are those pprof shows, on real symbols: `short_names.test.sh BUILD`. The functions of
+# Short names equal pprof's, on real symbols: `short_names.test.sh BUILD`. The functions of
 # libstdc++, libLLVM, libclang, Boost and of a program of ours, each by our rule on the text of
-# __cxa_demangle and by the demangler that pprof has (Debian: golang-github-ianlancetaylor-demangle-dev),
-# which takes names apart instead. At least 994 of 1000 of 50 000 names or more must be equal. The rest
-# is counted by its cause; what has none of those known must be rare.
+# __cxa_demangle and by pprof's demangler (Debian: golang-github-ianlancetaylor-demangle-dev), which
+# parses names instead. At least 994 of 1000 must be equal, of 50 000 names or more. The others are
+# counted by cause; names without a known cause must be rare.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 build="$(cd "$1" && pwd)"

@@ -59,7 +59,7 @@ struct box {
   return pc;
 }
 
-// lldiv, which no sanitizer puts its own in place of.
+// lldiv, which no sanitizer replaces.
 std::uintptr_t libc_function() {
   return reinterpret_cast<std::uintptr_t>(::dlsym(RTLD_DEFAULT, "lldiv"));
 }
@@ -129,7 +129,7 @@ TEST_CASE("inlined frames are there innermost first, with the files and lines ad
     const std::string got = std::string(frames[i].file) + ":" + std::to_string(frames[i].line);
     CHECK(where.substr(0, where.find(" (")) == got);
   }
-  // Names are not compared: addr2line gives the innermost frame the name of the symbol around it.
+  // Names are not compared: addr2line gives the innermost frame the name of the surrounding symbol.
   CHECK(i == frames.size());
   REQUIRE(i == 3);
   const auto names = [&frames](std::size_t n, const char* part) {
@@ -140,7 +140,7 @@ TEST_CASE("inlined frames are there innermost first, with the files and lines ad
   CHECK(names(2, "with_inlined"));
 }
 
-TEST_CASE("what has no symbol is named by its module and offset, or unknown; nothing is nameless") {
+TEST_CASE("code without a symbol is named by its module and offset, or [unknown]") {
   CHECK(resolve(5000).frames.back().name == "[unknown]");
   // The ELF header of the C library: in the module, in no function; not executable either.
   Dl_info info{};
@@ -197,8 +197,8 @@ TEST_CASE("mappings are those of /proc/self/maps, with the build-ids readelf pri
   CHECK(compared == 1);
 }
 
-// One library takes another's place. What was found for the first stays good for those who hold it,
-// and whoever asks again is told of the second.
+// One library replaces another. Earlier answers stay valid for callers that hold them, and later
+// calls give the second library's names.
 TEST_CASE("an unloaded library keeps its names until another one is loaded there") {
   const workshop shop;
   for (const char* name : {"first", "second"}) {
@@ -238,7 +238,7 @@ TEST_CASE("an unloaded library keeps its names until another one is loaded there
   }
   REQUIRE(there == before);
   ::dlclose(library);
-  // Both are gone from that place: the one that was there last is meant.
+  // Both are gone from that place: the last one there is meant.
   CHECK(resolve(there).frames.back().name == "second_function");
   CHECK(resolve(there + 1).frames.back().name == "second_function");
   CHECK(held.frames.back().name == "first_function");
@@ -262,7 +262,7 @@ TEST_CASE("a library loaded by a relative name has names after the program chang
 
 TEST_CASE("a forked child finds names while another thread of the parent was looking for some") {
   if (sanitized) return;  // its runtime's own locks do not survive such a fork
-  (void)lookup("heap");   // what fork must wait for is known once the library is in use
+  (void)lookup("heap");   // registers the library's fork handlers
   std::atomic<bool> stop{false};
   std::thread busy([&stop] {
     for (std::uintptr_t i = 0; !stop; ++i) (void)resolve(libc_function() + i % 64);
@@ -271,7 +271,7 @@ TEST_CASE("a forked child finds names while another thread of the parent was loo
     const pid_t child = ::fork();
     REQUIRE(child >= 0);
     if (child == 0) {
-      ::alarm(20);  // a lock that nobody will release would end here
+      ::alarm(20);  // a lock that is never released would end here
       const bool found = resolve(libc_function()).frames.back().name == "lldiv";
       ::_exit(found ? 0 : 1);
     }

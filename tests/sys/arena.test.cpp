@@ -22,7 +22,7 @@ TEST_CASE("blocks are zero, start a cache line and do not overlap, from several 
         auto* const p = static_cast<char*>(arena.allocate(1 + i % 300));
         if (p == nullptr || reinterpret_cast<std::uintptr_t>(p) % sys::cache_line != 0) return;
         for (std::size_t b = 0; b < 1 + i % 300; ++b) {
-          if (p[b] != 0) return;  // somebody else's, or not zero
+          if (p[b] != 0) return;  // another thread's, or not zero
         }
         std::memset(p, 0x5a, 1 + i % 300);
         mine.push_back(p);
@@ -38,7 +38,7 @@ TEST_CASE("blocks are zero, start a cache line and do not overlap, from several 
   CHECK(all.size() == 80'000);
 }
 
-TEST_CASE("the budget is never passed, and a refused block costs nothing") {
+TEST_CASE("the budget is never exceeded, and a refused block costs nothing") {
   sys::memory_budget budget(10'000);
   sys::arena arena(budget);
   std::size_t got = 0;

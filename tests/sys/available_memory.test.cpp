@@ -9,7 +9,7 @@
 
 using namespace whence;
 
-TEST_CASE("available memory is some, and no more than the machine has") {
+TEST_CASE("available memory is more than zero, and at most the machine's") {
   const auto bytes = sys::available_memory();
   REQUIRE(bytes.has_value());
   const auto all = static_cast<std::uint64_t>(::sysconf(_SC_PHYS_PAGES)) *
@@ -18,7 +18,7 @@ TEST_CASE("available memory is some, and no more than the machine has") {
   CHECK(*bytes <= all);
 }
 
-TEST_CASE("a number of a small file is read, and a word in its place is none") {
+TEST_CASE("a number in a small file is read, and a word in its place gives none") {
   const whence_tests::workshop shop;
   shop.write("meminfo", "MemTotal:       100 kB\nMemAvailable:     42 kB\n");
   shop.write("limit", "1073741824\n");

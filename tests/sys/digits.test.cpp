@@ -14,7 +14,7 @@ TEST_CASE("hexadecimal digits are lower case, without leading zeros") {
   CHECK(sys::to_hex(~std::uint64_t{0}) == "ffffffffffffffff");
 }
 
-TEST_CASE("a number is read up to the first character that is no digit of its base") {
+TEST_CASE("a number ends before the first character that is not a digit of its base") {
   CHECK(sys::parse("7fff12ab-7", 16) == 0x7fff12ab);
   CHECK(sys::parse("112)", 10) == 112);
   CHECK(sys::parse("12ab", 10) == 12);

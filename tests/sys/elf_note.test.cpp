@@ -66,7 +66,7 @@ TEST_CASE("a note is found among others, and tells of its object and layout") {
   CHECK(found.object == s.at(s.size() - 8 + 16));
 }
 
-TEST_CASE("notes of other names and sizes are passed over") {
+TEST_CASE("notes of other names and sizes are skipped") {
   segment s;
   s.note(std::string("whence1\0", 8), 10, "1234")
       .note("whence1", 10, "12345678")

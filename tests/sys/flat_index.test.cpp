@@ -11,7 +11,7 @@
 
 using namespace whence;
 
-TEST_CASE("items are found where std::unordered_map has them, equal hashes told apart") {
+TEST_CASE("items are found as by std::unordered_map, also with equal hashes") {
   sys::flat_index index;
   std::vector<std::uint64_t> items;
   std::unordered_map<std::uint64_t, std::uint32_t> oracle;

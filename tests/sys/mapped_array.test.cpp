@@ -10,13 +10,13 @@
 
 using namespace whence;
 
-TEST_CASE("a mapped array grows, moves and sorts as a vector does") {
+TEST_CASE("a mapped array grows, moves and sorts like a vector") {
   sys::mapped_array<std::uint32_t> items;
   CHECK(items.empty());
   for (std::uint32_t i = 0; i < 100'000; ++i) items.push_back(i * 7919 % 100'003);
   REQUIRE(items.size() == 100'000);
   CHECK(items[99'999] == 99'999ULL * 7919 % 100'003);
-  items.push_back(items[5]);  // one of its own while it may move
+  items.push_back(items[5]);  // its own element while it may move
   CHECK(items.back() == items[5]);
 
   sys::sort(items, [](std::uint32_t a, std::uint32_t b) { return a < b; });
@@ -32,7 +32,7 @@ TEST_CASE("a mapped array grows, moves and sorts as a vector does") {
   CHECK(other[999] == 0);
 }
 
-TEST_CASE("a mapped array that cannot be is refused with all items still there") {
+TEST_CASE("a mapped array that cannot grow refuses and keeps all items") {
   sys::mapped_array<std::uint64_t> items;
   items.push_back(42);
   CHECK_THROWS_AS(items.reserve(static_cast<std::size_t>(-1) / 4), std::bad_alloc);

@@ -53,7 +53,7 @@ TEST_CASE("segments double, and their entries stay where they are") {
   CHECK(all.at(first - 1) == nullptr);
 }
 
-TEST_CASE("without memory there is no segment, and later there may be") {
+TEST_CASE("without memory no segment is made, and a later attempt may succeed") {
   entries all;
   CHECK(all.get_or_make(0, [](std::size_t) -> void* { return nullptr; }) == nullptr);
   std::vector<entry> memory(64);
@@ -63,7 +63,7 @@ TEST_CASE("without memory there is no segment, and later there may be") {
   }) == memory.data());
 }
 
-TEST_CASE("threads that make a segment at once have the same") {
+TEST_CASE("threads that make a segment at once share one") {
   sys::memory_budget budget{std::size_t{64} << 20};
   sys::arena memory{budget};
   for (int round = 0; round < 200; ++round) {

@@ -11,7 +11,7 @@
 
 using namespace whence;
 
-TEST_CASE("sorting does what std::stable_sort does, for every length") {
+TEST_CASE("sorting equals std::stable_sort, for every length") {
   std::minstd_rand random(1);
   for (std::size_t size = 0; size < 300; ++size) {
     std::vector<std::pair<int, std::size_t>> items(size);
@@ -24,7 +24,7 @@ TEST_CASE("sorting does what std::stable_sort does, for every length") {
   }
 }
 
-TEST_CASE("first_after finds what std::upper_bound finds") {
+TEST_CASE("first_after equals std::upper_bound") {
   std::minstd_rand random(2);
   for (std::size_t size = 0; size < 100; ++size) {
     std::vector<unsigned> items(size);

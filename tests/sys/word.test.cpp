@@ -10,7 +10,7 @@
 
 using namespace whence;
 
-TEST_CASE("an order of ours has the number of std::memory_order's") {
+TEST_CASE("our memory orders have std::memory_order's numbers") {
   CHECK(static_cast<int>(sys::relaxed) == static_cast<int>(std::memory_order_relaxed));
   CHECK(static_cast<int>(sys::acquire) == static_cast<int>(std::memory_order_acquire));
   CHECK(static_cast<int>(sys::release) == static_cast<int>(std::memory_order_release));
@@ -18,7 +18,7 @@ TEST_CASE("an order of ours has the number of std::memory_order's") {
   CHECK(static_cast<int>(sys::seq_cst) == static_cast<int>(std::memory_order_seq_cst));
 }
 
-TEST_CASE("a word does what std::atomic does") {
+TEST_CASE("a word behaves like std::atomic") {
   sys::word<std::uint32_t> ours{12};
   std::atomic<std::uint32_t> stds{12};
   CHECK(ours.exchange(20) == stds.exchange(20));

@@ -37,7 +37,7 @@ TEST_CASE("LEB128 is read as in DWARF 5, figures 22 and 23") {
   CHECK(d.ok());
 }
 
-TEST_CASE("numbers of ten and more bytes of LEB128 lose their upper bits and nothing else") {
+TEST_CASE("LEB128 numbers of ten and more bytes lose only their upper bits") {
   const bytes b{0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0x7f, 0x05};
   auto c = b.cursor();
   CHECK(c.uleb() == ~std::uint64_t{0});
@@ -45,7 +45,7 @@ TEST_CASE("numbers of ten and more bytes of LEB128 lose their upper bits and not
   CHECK(c.ok());
 }
 
-TEST_CASE("past the end every number is 0, for good") {
+TEST_CASE("past the end every number is 0, permanently") {
   const bytes b{0x80, 0x80};
   auto c = b.cursor();
   CHECK(c.uleb() == 0);

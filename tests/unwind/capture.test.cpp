@@ -24,7 +24,8 @@ struct captured {
   bool truncated = false;
 };
 
-// What an instrument is: one function of ours, never inlined, that asks for its own return address.
+// The shape of an instrument: one function of ours, never inlined, that asks for its own return
+// address.
 [[gnu::noinline]] void instrument(captured& c, std::size_t capacity, std::size_t skip) {
   unwind::trace t{c.pcs.data(), capacity};
   unwind::capture(whence_tests::own_unwinder(), t, __builtin_return_address(0), skip);

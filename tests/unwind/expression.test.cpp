@@ -65,13 +65,13 @@ TEST_CASE("operators compute as DWARF 5 section 2.5.1.4 says, comparisons signed
   CHECK(value_of({0x31, 0x08, 64, 0x24}) == 0);           // a shift by all bits
 }
 
-TEST_CASE("what is damaged or unknown has no value") {
+TEST_CASE("damaged or unknown expressions have no value") {
   CHECK(fails({}));
   CHECK(fails({0x22}));                      // nothing to add
   CHECK(fails({0x13}));                      // nothing to drop
-  CHECK(fails({0x77}));                      // an offset that is not there
+  CHECK(fails({0x77}));                      // a missing offset
   CHECK(fails({0x92, 0x7f, 0}));             // a register that does not exist
   CHECK(fails({0x2f, 0xfd, 0xff}));          // skip -3: jumps are not followed
-  CHECK(fails({0x31, 0x31, 0xe0}));          // no operator
+  CHECK(fails({0x31, 0x31, 0xe0}));          // not an operator
   CHECK(fails(std::vector<int>(40, 0x31)));  // deeper than any stack
 }

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every row of call-frame information of this program, of libc and of libstdc++, as readelf prints
-// it, is what the rule of its address says.
+// Every row of the call-frame information of this program, of libc and of libstdc++, as readelf
+// prints it, equals the rule of its address.
 #include <doctest/doctest.h>
 #include <link.h>
 
@@ -23,7 +23,7 @@ using unwind::rule_kind;
 
 namespace {
 
-// The rule a row stands for; nothing where only its kind can be told from the text.
+// The rule a row stands for; nullopt if the text tells only its kind.
 rule expected(const whence_tests::cfi_row& r) {
   if (r.ra == "u") return rule::of(rule_kind::outermost);
   const std::size_t plus = r.cfa.find('+');

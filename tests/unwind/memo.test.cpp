@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A walk that follows a memo yields what a walk without one does, however the stack changed.
+// A walk that follows a memo yields what a walk without one does, after any change of the stack.
 #include <doctest/doctest.h>
 
 #include <algorithm>

@@ -15,7 +15,7 @@ using namespace whence;
 using unwind::view_slot;
 using whence_tests::own_unwinder;
 
-TEST_CASE("memory is read in place until an address was guessed, then it may be gone") {
+TEST_CASE("memory is read in place until an address is guessed, after which it may be unmapped") {
   void* const page =
       ::mmap(nullptr, sys::page_bytes, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
   REQUIRE(page != MAP_FAILED);
@@ -35,7 +35,7 @@ TEST_CASE("memory is read in place until an address was guessed, then it may be 
 }
 
 #ifdef __x86_64__
-// A frame without call-frame information, which is left by the frame pointer.
+// A frame without call-frame information, which the walk leaves by the frame pointer.
 extern "C" void whence_tests_without_cfi(void (*f)(void*), void* argument);
 asm(".text\n"
     ".globl whence_tests_without_cfi\n"

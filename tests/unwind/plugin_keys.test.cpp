@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Stacks are of the build they were taken in: two plugins take each other's place, and what each
-// one did stays its own, by name and by build-id, in whatever a profile is written as.
+// Stacks belong to the build they were taken in: two plugins replace each other, and the stacks of
+// each keep its name and build-id, in every form of a profile.
 #include <whence/config.hpp>
 
 #include <dlfcn.h>
@@ -67,7 +67,7 @@ TEST_CASE("an unloaded plugin's stacks keep its name though another one lies at 
 
   void* a = load(shop, "plugin_a");
   auto* const in_a = reinterpret_cast<entry*>(::dlsym(a, "plugin_a"));
-  // Twice, so that the two rows are told apart by their counts.
+  // Repeated, so that the two rows differ in their counts.
   const volatile int times = 2;
   for (int i = 0; i < times; ++i) in_a(add, &places[i]);
   ::dlclose(a);
@@ -89,7 +89,7 @@ TEST_CASE("an unloaded plugin's stacks keep its name though another one lies at 
   CHECK(has(part(text, "1 @"), "plugin_b"));
   CHECK_FALSE(has(part(text, "1 @"), "plugin_a"));
 
-  // What is loaded is where it is; what is gone is where nothing is.
+  // Loaded code has its own address; unloaded code has one where nothing lies.
   const auto address_in = [&text](std::string_view row, std::string_view function) {
     const std::string rows = part(text, row);
     const std::size_t end = rows.find(function);
@@ -136,7 +136,7 @@ TEST_CASE(
     in_c(add, &place);
     ::dlclose(c);
   }
-  // One build at one place: one record, so one stack.
+  // One build at one place has one record, so one stack.
   if (p.snapshot().rows.size() == 1) CHECK(has(part(text_of(p, 1), "2 @"), "plugin_c"));
   CHECK(p.count() == 2);
   for (int& place : places) p.remove(&place);

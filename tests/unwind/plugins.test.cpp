@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Libraries that take each other's place: the same code at the same addresses, with frames of other
+// Libraries that replace each other: the same code at the same addresses, with frames of other
 // sizes.
 #include <dlfcn.h>
 #include <doctest/doctest.h>
@@ -66,7 +66,7 @@ class library {
   void* handle_;
 };
 
-// What comes after the library's own frame is the same code whichever library it was.
+// After the library's own frame both have the same code.
 bool ends_alike(const taken& a, const taken& b) {
   if (a.depth != b.depth || a.depth < 3) return false;
   for (std::size_t i = 2; i < a.depth; ++i) {
@@ -99,7 +99,7 @@ TEST_CASE("a library at the address of an unloaded one is walked by its own rule
     for (int round = 0; round < 5; ++round) {
       for (const std::string& path : paths) {
         const library l(path);
-        // The second time by rules that are at hand.
+        // The second walk uses cached rules.
         for (int time = 0; time < 2; ++time) {
           asm volatile("" : "+r"(time));  // not unrolled: one place that calls
           const taken t = l.through();

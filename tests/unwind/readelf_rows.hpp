@@ -19,13 +19,14 @@
 namespace whence_tests {
 
 struct cfi_row {
-  std::uintptr_t address = 0;  // of the file
-  std::string cfa, fp, ra;     // empty: no such column
+  std::uintptr_t address = 0;  // as in the file
+  std::string cfa, fp, ra;     // empty if there is no such column
 };
 
 // `fp`: the frame pointer's name. Rows of functions only, not those that CIEs begin with.
 inline std::vector<cfi_row> rows_by_readelf(const std::string& path, const std::string& fp) {
-  // N: not of the debug file, which has none. readelf also fails for files that it prints well.
+  // N: skips the debug file, which has no such rows. readelf also fails for files that it prints
+  // well.
   std::istringstream text(workshop().run("readelf -wFN '" + path + "' 2>/dev/null || true"));
   std::vector<cfi_row> rows;
   std::vector<std::string> columns;

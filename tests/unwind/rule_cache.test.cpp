@@ -26,7 +26,7 @@ struct own_cache {
   }
 };
 
-// Every key has a rule of its own, so one that was mixed up is seen.
+// Every key has its own rule, so a confusion is seen.
 rule rule_of(std::uint64_t key) {
   const std::uint64_t n = sys::spread(key);
   return rule::from_word((n & rule::bits) | std::uint64_t{1} << 33);
@@ -43,7 +43,7 @@ TEST_CASE("a rule is found by its address and by no other") {
   for (int bit = 0; bit < 64; ++bit) CHECK_FALSE(c.find(key ^ std::uint64_t{1} << bit));
 }
 
-TEST_CASE("two addresses of one slot are both found, as often as they take turns") {
+TEST_CASE("two addresses of one slot that take turns are both found") {
   own_cache c;
   const std::uint64_t a = 0x555500001000, b = a + (std::uint64_t{1} << 20);
   c.cache.insert(a, rule_of(a));
@@ -54,7 +54,7 @@ TEST_CASE("two addresses of one slot are both found, as often as they take turns
   }
 }
 
-TEST_CASE("what is no address of user space is never kept") {
+TEST_CASE("addresses outside of user space are never kept") {
   own_cache c;
   for (const std::uint64_t key : {std::uint64_t{1} << 47, ~std::uint64_t{0}}) {
     c.cache.insert(key, rule_of(key));

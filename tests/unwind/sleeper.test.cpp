@@ -30,14 +30,14 @@ using namespace whence;
 
 namespace {
 
-// A thread that takes its own stack and goes to sleep; the stack is what a look must find.
+// A thread that takes its own stack and goes to sleep; a look must find that stack.
 struct sleeper {
   std::atomic<bool> ready{false};
   std::atomic<bool> interrupted{false};
   std::atomic<pid_t> tid{0};
   std::uintptr_t pcs[256];
   unwind::trace own{pcs, 256};
-  // What ends the sleeps.
+  // These end the sleeps.
   int ends[2]{-1, -1};
   std::mutex m;
   std::condition_variable c;
@@ -64,7 +64,7 @@ void in_read(sleeper& s) {
   if (::read(s.ends[0], &byte, 1) < 0) s.interrupted = true;
 }
 void in_nanosleep(sleeper& s) {
-  // Until the end is there, looked for rarely.
+  // Waits for the end, and checks rarely.
   pollfd p{s.ends[0], POLLIN, 0};
   while (::poll(&p, 1, 0) == 0) {
     const timespec t{0, 400'000'000};
@@ -223,7 +223,7 @@ TEST_CASE("the stack of a thread that sleeps is read without waking it") {
         ++(certain ? complete : incomplete);
         CHECK(t.pcs[0] == task.pc);
         CHECK(t.leaf_is_ip);
-        // A wrong stack is worse than none.
+        // A wrong stack is worse than a missing one.
         if (certain) CHECK(ends_in(t, s.own));
         if (!certain) CHECK(begins_in(t, s.own));
       }
@@ -270,7 +270,7 @@ TEST_CASE("what the kernel says of threads that run, are gone, or never were") {
   CHECK(sys::read_stat(tid).letter == 0);
 }
 
-TEST_CASE("a stack that is not there is an error, not a fault") {
+TEST_CASE("a missing stack is an error, not a fault") {
   static unwind::sleeper_room room;
   std::uintptr_t pcs[64];
   for (const std::uintptr_t sp :

@@ -17,7 +17,7 @@ using namespace whence;
 
 namespace {
 
-// Pages of which the last cannot be read.
+// Pages; the last one cannot be read.
 class guarded_pages {
  public:
   static constexpr std::size_t page = 4096;
@@ -43,10 +43,10 @@ std::uintptr_t here_on_stack() {
 
 }  // namespace
 
-// valgrind answers for the kernel, and says that it was asked about memory that is not there.
+// valgrind answers for the kernel, and reports a query about unmapped memory.
 TEST_SUITE_BEGIN("heavy");
 
-TEST_CASE("what can be read is known without reading it") {
+TEST_CASE("readable memory is known without reading it") {
   const guarded_pages pages(2);
   CHECK(sys::is_readable(pages.begin()));
   CHECK(sys::is_readable(pages.end() - 8));
@@ -59,7 +59,7 @@ TEST_CASE("what can be read is known without reading it") {
   CHECK_FALSE(sys::copy_memory(bytes.data(), pages.end() - 31, 32));
 }
 
-TEST_CASE("an unknown stack grows page by page, up to what cannot be read") {
+TEST_CASE("an unknown stack grows page by page, up to unreadable memory") {
   const guarded_pages pages(4);
   unwind::stack_memory stack(pages.begin() + 100);
   CHECK(stack.end() == pages.begin() + 4096);
@@ -108,7 +108,7 @@ void fibre() {
 
 }  // namespace
 
-TEST_CASE("the stack of a context ends at its start, even where its memory ends there too") {
+TEST_CASE("the stack of a context ends at its start, even if its memory ends there too") {
   const guarded_pages pages(16);
   REQUIRE(::getcontext(&fibre_context) == 0);
   fibre_context.uc_stack.ss_sp = reinterpret_cast<void*>(pages.begin());

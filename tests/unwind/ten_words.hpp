@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A stack of ten words from address 1000 on; the word at a holds a + 7000, unless it is set.
+// A stack of ten words at address 1000; the word at a holds a + 7000, unless it is set.
 #ifndef WHENCE_TESTS_UNWIND_TEN_WORDS_HPP
 #define WHENCE_TESTS_UNWIND_TEN_WORDS_HPP
 

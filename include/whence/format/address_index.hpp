@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Numbers addresses 1, 2, 3 ... in the order they are first seen. A profile of a million stacks
-// makes some twenty million look-ups, whose price is mispredicted branches and not memory: so the
-// table is at most a quarter full, and the hash mixes twice, since addresses lie at regular
-// distances, which one multiplication would map to clusters. Throws: std::bad_alloc.
+// Numbers addresses 1, 2, 3 ... in the order of their first use. A profile of a million stacks
+// makes some twenty million look-ups, whose price is mispredicted branches, not memory: so the
+// table is at most a quarter full, and the hash mixes twice, since one multiplication would map
+// addresses at regular distances to clusters. Throws: std::bad_alloc.
 #ifndef WHENCE_FORMAT_ADDRESS_INDEX_HPP
 #define WHENCE_FORMAT_ADDRESS_INDEX_HPP
 

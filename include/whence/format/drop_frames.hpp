@@ -1,20 +1,20 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The user's code comes first. The functions that do nothing but allocate, unlock or count would be
-// the leaf of every sample, so they are dropped, and all that they call:
+// Stacks begin with the user's code. Functions that only allocate, unlock or count would be the
+// leaf of every sample, so they are dropped, with everything they call:
 //
 //   tracking_allocator::allocate < _M_allocate < vector::_M_realloc_insert < shop::add_order
 //   |------------------ dropped --------------| |---- hidden, if so asked --|
 //
-// pprof drops what profile.proto's drop_frames says (Prune: from the outermost match that has a
-// frame around it); what we show without pprof is told by the same list. So nothing is in it that
-// can run code of the user's: no function that constructs an element, hashes a key or calls a
-// virtual function. Names are short: no template arguments, no parameters. The pattern is for long
-// ones too, which ?names=full and pprof's demangle=full give (pprof cuts them at the first bracket,
-// so that of an argument like (char)97 is not dropped).
+// pprof drops what profile.proto's drop_frames matches (Prune: from the outermost match that has a
+// frame around it); our own views use the same list. So the list has nothing that can run user
+// code: no function that constructs an element, hashes a key or calls a virtual function. Names are
+// short: no template arguments, no parameters. The pattern also matches long names, which
+// ?names=full and pprof's demangle=full give (pprof cuts them at the first bracket, so a name with
+// an argument like (char)97 is not dropped).
 //
-// `block`, `goroutine`, `cpu` and `wall` keep all frames: there the leaf says what is waited for,
-// or computed. Containers are not dropped but hidden, at the leaf end alone, in what is for people:
+// `block`, `goroutine`, `cpu` and `wall` keep all frames: there the leaf says what the thread waits
+// for, or computes. Containers are hidden, not dropped, at the leaf end alone, in views for people:
 // the page and write_top (pprof: -hide='^(std|whence)::').
 #ifndef WHENCE_FORMAT_DROP_FRAMES_HPP
 #define WHENCE_FORMAT_DROP_FRAMES_HPP
@@ -30,8 +30,8 @@ namespace whence::inline v1::format {
 
 inline constexpr std::string_view std_scope = "std::";
 
-// Functions of a scope. One that is `std::` stands for its inline namespaces as well (__1, __cxx11,
-// __detail, _V2).
+// Functions of a scope. The scope `std::` includes its inline namespaces (__1, __cxx11, __detail,
+// _V2).
 struct dropped_names {
   std::string_view scope;
   std::string_view names;  // with | between them
@@ -77,7 +77,7 @@ inline constexpr dropped_names dropped_of_entries[] = {
     {"whence::profile::", "add"},
 };
 
-// Empty: nothing is dropped in profiles of that kind.
+// Empty if nothing is dropped in profiles of that kind.
 constexpr std::span<const dropped_names> dropped_in(core::kind k) noexcept {
   switch (k) {
     case core::kind::allocs:
@@ -93,8 +93,8 @@ constexpr std::span<const dropped_names> dropped_in(core::kind k) noexcept {
   }
 }
 
-// As Profile.drop_frames: anchored by the reader, in what RE2 and JavaScript have in common. What
-// is std's stands in one group at the end.
+// The expression for Profile.drop_frames, which readers anchor, in the syntax that RE2 and
+// JavaScript share. The names of std are one group at the end.
 inline std::string drop_frames(core::kind k) {
   std::string others;
   std::string of_std;
@@ -130,7 +130,7 @@ inline std::string drop_frames(core::kind k) {
   return others + "|std::(_\\w+::)?(" + of_std + ")";
 }
 
-// Of the standard library or this one: hidden at the leaf end.
+// Frames of the standard library and of this one are hidden at the leaf end.
 inline constexpr const char* hide_frames = "^(std|__gnu_cxx|whence)::";
 
 constexpr bool is_hidden(std::string_view short_name) noexcept {
@@ -138,7 +138,7 @@ constexpr bool is_hidden(std::string_view short_name) noexcept {
          short_name.starts_with("whence::");
 }
 
-// Whether drop_frames(k) matches.
+// True if drop_frames(k) matches.
 constexpr bool is_dropped(core::kind k, std::string_view short_name) noexcept {
   const auto is_in = [](std::string_view scope, std::string_view names, std::string_view name) {
     if (!name.starts_with(scope)) return false;
@@ -150,7 +150,7 @@ constexpr bool is_dropped(core::kind k, std::string_view short_name) noexcept {
     }
     return false;
   };
-  // Without an inline namespace of std.
+  // The name without std's inline namespace.
   std::string_view within_std;
   if (short_name.starts_with("std::_")) {
     const std::size_t end = short_name.find("::", 7);
@@ -168,8 +168,8 @@ constexpr bool is_dropped(core::kind k, std::string_view short_name) noexcept {
 
 enum class library_leaves : bool { are_shown, are_hidden };
 
-// Where a stack begins for its reader: the place of the first of `frames`, leaf first, that is
-// neither dropped nor hidden. Something is always left. name_of(frame): its short name.
+// The index at which a stack begins for its reader: the first of `frames`, leaf first, that is
+// neither dropped nor hidden. One frame is always left. name_of(frame) is its short name.
 template <class Frames, class NameOf>
 std::size_t first_shown(core::kind k, const Frames& frames, library_leaves leaves, NameOf name_of) {
   if (dropped_in(k).empty()) return 0;

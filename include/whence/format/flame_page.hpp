@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The page that shows a flame graph, put together of its parts (ui/page.hpp).
+// The page that shows a flame graph, assembled from its parts (ui/page.hpp).
 #ifndef WHENCE_FORMAT_FLAME_PAGE_HPP
 #define WHENCE_FORMAT_FLAME_PAGE_HPP
 
@@ -12,8 +12,8 @@
 
 namespace whence::inline v1::format {
 
-// Between the two comes a profile as JSON, or null: the page then asks the server it came from.
-// `nonce`: of a Content-Security-Policy.
+// Between the two parts comes a profile as JSON, or null: the page then asks its own server.
+// `nonce` belongs to a Content-Security-Policy.
 inline std::string page_begin(std::string_view nonce) {
   std::string text =
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"

@@ -4,8 +4,8 @@
 //
 //   main;work;std::vector::push_back 4096
 //
-// A line for each stack, root first, inlined frames included, without those that pprof drops too,
-// sorted; one sample type. (B. Gregg)
+// One line for each stack, root first, with inlined frames, without the frames that pprof drops
+// too; lines are sorted and have one sample type. (B. Gregg)
 #ifndef WHENCE_FORMAT_FOLDED_HPP
 #define WHENCE_FORMAT_FOLDED_HPP
 
@@ -26,9 +26,9 @@
 
 namespace whence::inline v1::format {
 
-// `value`: the place of the sample type. `most`: bytes of text; beyond them it is file_too_large,
-// found out before they are all in memory, since lines are sorted, hence kept, before any is
-// written. Does not finish the sink. Throws: std::bad_alloc.
+// `value` is the index of the sample type, `most` the limit of the text in bytes. A longer text is
+// file_too_large, and is detected early: lines are kept until all are known, since they are sorted.
+// Does not finish the sink. Throws: std::bad_alloc.
 [[nodiscard]] inline std::error_code write_folded(sink& out, const profile_snapshot& snapshot,
                                                   std::size_t value, std::size_t most,
                                                   name_style style = name_style::brief) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The functions of a row's stack, leaf first, those inlined into others included: all, or those
+// The functions of a row's stack, leaf first, with those inlined into others: all of them, or those
 // that are left without plumbing.
 #ifndef WHENCE_FORMAT_FRAMES_HPP
 #define WHENCE_FORMAT_FRAMES_HPP
@@ -19,7 +19,7 @@
 
 namespace whence::inline v1::format {
 
-// Calls visit(const symbols::frame&, bool inlined), once at least.
+// Calls visit(const symbols::frame&, bool inlined) at least once.
 template <class Visit>
 void for_each_frame(const process_code& code, const profile_row& row, Visit visit) {
   const auto visit_pseudo = [&visit](std::uintptr_t address) {
@@ -40,15 +40,15 @@ void for_each_frame(const process_code& code, const profile_row& row, Visit visi
 
 class shown_frames {
  public:
-  // `k`: of the profile whose rows are shown.
+  // `k`: the kind of profile.
   shown_frames(core::kind k, library_leaves leaves) : kind_(k), leaves_(leaves) {}
-  // For all rows of a snapshot, which are looked up at once. Throws: std::bad_alloc.
+  // For all rows of a snapshot, whose addresses are looked up together. Throws: std::bad_alloc.
   shown_frames(const profile_snapshot& snapshot, library_leaves leaves)
       : shown_frames(snapshot.header.kind, leaves) {
     look_up_in_order(code_, snapshot);
   }
 
-  // Without what is dropped and hidden; never empty. Good until the next call.
+  // The frames without those dropped or hidden; never empty. Valid until the next call.
   std::span<const symbols::frame> of(const profile_row& row) {
     frames_.clear();
     for_each_frame(code_, row, [this](const symbols::frame& f, bool) { frames_.push_back(f); });

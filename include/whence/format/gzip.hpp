@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Compression between a writer and its sink, in two forms with the same verbs: `zlib_gzip`, which
-// needs zlib, and `stored`, which passes plain protobuf through (readers of profiles take both).
-// `default_gzip` is the one config.hpp chose.
+// needs zlib, and `stored`, which passes plain protobuf on (profile readers accept both).
+// config.hpp chooses `default_gzip`.
 //
 // Level 1: level 6 takes 4-7 times as long and saves a few percent. zlib's state is 268 KB.
 #ifndef WHENCE_FORMAT_GZIP_HPP
@@ -48,7 +48,7 @@ namespace whence::inline v1::format {
 class zlib_gzip {
  public:
   explicit zlib_gzip(sink& out) : out_(out), buffer_(new Bytef[buffer_size]) {
-    // 15 + 16: the largest window, and a gzip header (no time, made on Unix) around it.
+    // 15 + 16 means the largest window, and a gzip header (without time, made on Unix).
     state_ = ::deflateInit2(&stream_, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
     rewind();
   }
@@ -61,7 +61,8 @@ class zlib_gzip {
   std::error_code write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {
       const std::size_t n = sys::least<std::size_t>(bytes.size(), UINT_MAX);
-      // zlib only reads it; that the pointer is to const depends on the program's ZLIB_CONST.
+      // zlib only reads the bytes; whether the pointer is to const depends on the program's
+      // ZLIB_CONST.
       stream_.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(bytes.data()));
       stream_.avail_in = static_cast<uInt>(n);
       if (const std::error_code error = run(Z_NO_FLUSH)) return error;
@@ -81,7 +82,7 @@ class zlib_gzip {
  private:
   static constexpr std::size_t buffer_size = 16 * 1024;
 
-  // Until all input is taken, or with Z_FINISH, all output is made.
+  // Runs until all input is taken or, with Z_FINISH, all output is made.
   std::error_code run(int flush) {
     if (state_ != Z_OK) return std::make_error_code(std::errc::not_enough_memory);
     for (;;) {

@@ -10,11 +10,11 @@
 //    "frames": [{"name": "f", "full": "f(int)", "file": "/src/f.cpp", "line": 3, "inlined": true},
 //               ...]}
 //
-// full: left out where it is the same.
-// stack: places in `frames`, leaf first; an inlined frame is followed by the one it was inlined
-// into. shown: the sample type that clients show first. Labels are left out where there are none.
-// drop_frames, hide_frames: regular expressions, if the profile has frames to drop (the first is
-// anchored by ^( and )$): stacks are whole, and it is for the reader to leave them out
+// full is left out if it equals name.
+// stack has indexes into `frames`, leaf first; an inlined frame is followed by the one it was
+// inlined into. shown is the sample type that clients show first. Samples without labels have no
+// "labels". drop_frames and hide_frames are regular expressions, if the profile has frames to drop
+// (the first is anchored by ^( and )$): stacks are complete, and readers leave the frames out
 // (drop_frames.hpp).
 #ifndef WHENCE_FORMAT_JSON_HPP
 #define WHENCE_FORMAT_JSON_HPP
@@ -48,7 +48,7 @@
 
 namespace whence::inline v1::format {
 
-// With quotes. `<` is escaped, so that a page may hold it in a script element.
+// The text in quotes. `<` is escaped, so that a page may hold it in a script element.
 inline std::string json_string(std::string_view text) {
   std::string result = "\"";
   for (const char c : to_utf8(text)) {
@@ -69,8 +69,8 @@ class json_writer {
  public:
   explicit json_writer(name_style names = name_style::brief) : names_(names) {}
 
-  // `most`: bytes of text; beyond them it is file_too_large, as soon as that is known. Does not
-  // finish the sink. Throws: std::bad_alloc.
+  // `most` is the limit of the text in bytes; a longer text is file_too_large as soon as that is
+  // known. Does not finish the sink. Throws: std::bad_alloc.
   [[nodiscard]] std::error_code write(sink& out, const profile_snapshot& snapshot,
                                       std::size_t most = static_cast<std::size_t>(-1)) {
     constexpr std::size_t spill_size = 64 * 1024;
@@ -79,7 +79,7 @@ class json_writer {
     std::size_t written = 0;
     const auto spill = [&]() -> std::error_code {
       written += text.size();
-      // The frames, whose names are the most of it, are kept until all are known.
+      // Most of the text are the frames' names, which are kept until all are known.
       if (written + frames_.size() > most) return std::make_error_code(std::errc::file_too_large);
       const std::error_code error = out.write(std::as_bytes(std::span(text)));
       text.clear();
@@ -162,7 +162,7 @@ class json_writer {
     text += comma == "," ? "}}" : "}";
   }
 
-  // Frames are the same where their texts are, which symbols keep once.
+  // Frames are equal if their texts have equal addresses, since symbols keep each text once.
   std::size_t place_of(known_frame f) {
     const auto same = [&f](const known_frame& other) {
       return f.it.name == other.it.name && f.it.system_name == other.it.system_name &&
@@ -189,7 +189,7 @@ class json_writer {
   const name_style names_;
   const process_code code_;
   std::vector<known_frame> known_;
-  sys::flat_index index_;  // of known_
+  sys::flat_index index_;  // indexes known_
   std::string frames_;     // as JSON
 };
 

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of the code of each mapping, which a profile says in has_functions and the like.
-// Readers then do not look for it themselves: pprof, symbolz and Pyroscope pass over a module that
-// has functions, and complete one that has none, if they have its file.
+// What is known about each mapping's code; a profile says it in has_functions and its siblings.
+// Readers then need not look for it: pprof, symbolz and Pyroscope skip a module that has functions,
+// and complete one without, if they have its file.
 //
 // A module is without symbols if none of its addresses in the profile has a name, and so is a
-// stripped one if any has none: a program exports functions of the standard library's templates,
-// and whoever sees one of them must not take it for all. What has no name in a module with symbols
-// has none elsewhere. Nobody can add any to what is no file: that keeps what it has.
+// stripped one if any address lacks a name: a program exports functions of the standard library's
+// templates, and a reader that sees one of them must not take it for all. In a module with symbols,
+// an address without a name has none elsewhere. A mapping that is not a file keeps its flags, since
+// no reader can add names to it.
 #ifndef WHENCE_FORMAT_KNOWN_PARTS_HPP
 #define WHENCE_FORMAT_KNOWN_PARTS_HPP
 
@@ -27,10 +28,10 @@ class known_parts {
  public:
   struct parts {
     bool functions = false, files = false, lines = false, inlined = false;
-    bool incomplete = false;  // others may know more
+    bool incomplete = false;  // other tools may know more
   };
 
-  // Mappings are numbered from 1. Throws: std::bad_alloc.
+  // Mapping ids begin with 1. Throws: std::bad_alloc.
   known_parts(std::span<const symbols::mapping> mappings, symbol_mode mode)
       : mappings_(mappings), mode_(mode) {
     const bool all = mode == symbol_mode::all;
@@ -43,14 +44,14 @@ class known_parts {
     if (is_stripped && mode_ != symbol_mode::all && !is_named(frames))
       known_[mapping - 1].incomplete = true;
     parts& known = known_[mapping - 1];
-    // Our own names for what is no code, all there is to know of it.
+    // Pseudo-frames have our own names, which are complete.
     if (mappings_[mapping - 1].start < core::first_code_address) known.functions = true;
     for (const symbols::frame& f : frames) {
       known.functions = known.functions || !symbols::is_placeholder(f.name);
       known.files = known.files || !f.file.empty();
       known.lines = known.lines || f.line != 0;
     }
-    // What gives lines gives inlined frames.
+    // A source of lines also gives inlined frames.
     known.inlined = known.inlined || known.lines;
   }
 
@@ -59,7 +60,7 @@ class known_parts {
     return known.incomplete ? parts{} : known;
   }
 
-  // Whether an address is left without lines, so that others may add its names.
+  // True if an address is left without lines, so that others may add its names.
   bool is_deferred(std::uint64_t mapping, std::span<const symbols::frame> frames) const noexcept {
     return mode_ == symbol_mode::deferred && !of(mapping).functions && !is_named(frames) &&
            mappings_[mapping - 1].filename.starts_with('/');

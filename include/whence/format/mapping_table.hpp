@@ -2,11 +2,11 @@
 //
 // Gives every address a mapping, since readers drop or refuse locations without one:
 //
-//   0x1 ... 0x1000    [whence]    the pseudo-frames, where there are any
+//   0x1 ... 0x1000    [whence]    the pseudo-frames, if the profile has any
 //   mapped files                  as the process has them, the program first
 //   in between        [unknown]   one for each gap with addresses in it: unloaded or generated code
 //
-// Mappings are numbered from 1 and never overlap. Throws: std::bad_alloc.
+// Mapping ids begin with 1; mappings never overlap. Throws: std::bad_alloc.
 #ifndef WHENCE_FORMAT_MAPPING_TABLE_HPP
 #define WHENCE_FORMAT_MAPPING_TABLE_HPP
 
@@ -25,7 +25,7 @@ namespace whence::inline v1::format {
 
 class mapping_table {
  public:
-  // Requires: no address is the last one there is, which no half-open range can hold.
+  // Requires: no address is the highest possible one, which no half-open range can hold.
   mapping_table(std::vector<symbols::mapping> mapped, std::span<const std::uintptr_t> addresses)
       : mappings_(std::move(mapped)) {
     leave_out_unused(addresses);
@@ -46,7 +46,7 @@ class mapping_table {
     order();
   }
 
-  // Requires: the address was among those the table was made for.
+  // Requires: the table was made with this address.
   std::uint64_t id(std::uintptr_t address) const { return find(address)->id; }
 
   // mappings()[id - 1]
@@ -60,7 +60,7 @@ class mapping_table {
   static constexpr std::uintptr_t last = std::numeric_limits<std::uintptr_t>::max();
   static constexpr std::uintptr_t page_mask = 0xfff;
 
-  // The optional ones that hold no address.
+  // Leaves out optional mappings that hold no address.
   void leave_out_unused(std::span<const std::uintptr_t> addresses) {
     order();
     std::vector<bool> used(mappings_.size());
@@ -72,7 +72,7 @@ class mapping_table {
                   [&](const symbols::mapping& m) { return !used[i++] && m.is_optional; });
   }
 
-  // One mapping for each gap, in whole pages as far as the gap has them.
+  // Makes one mapping for each gap, in whole pages as far as the gap has them.
   void cover(std::span<const std::uintptr_t> strays) {
     for (std::size_t i = 0; i < strays.size();) {
       const std::size_t above = first_above(strays[i]);
@@ -108,7 +108,7 @@ class mapping_table {
   }
 
   std::vector<symbols::mapping> mappings_;
-  std::vector<range> ranges_;  // by start
+  std::vector<range> ranges_;  // sorted by start
 };
 
 }  // namespace whence::inline v1::format

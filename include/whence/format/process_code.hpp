@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the writers ask about code addresses: what is there, and which files are mapped where. Tests
-// and benchmarks give the writers something else with the same two verbs.
+// The writers' questions about code addresses: which functions they belong to, and which files are
+// mapped where. Tests and benchmarks pass another class with the same two verbs.
 //
-// Stacks have the addresses of libraries that dlopen loaded as keys, of which the unwinder kept
-// path and build-id: they have names and a mapping there, unloaded or not.
+// For libraries that dlopen loaded, stacks hold keys instead of addresses, for which the unwinder
+// kept path and build-id: so they have names and a mapping there, even after dlclose.
 #ifndef WHENCE_FORMAT_PROCESS_CODE_HPP
 #define WHENCE_FORMAT_PROCESS_CODE_HPP
 
@@ -30,13 +30,13 @@ class process_code {
     return names_.resolve(lookup_pc);
   }
 
-  // As symbolizer's.
+  // See symbolizer.
   std::string function_at(std::uintptr_t pc) const { return names_.function_at(pc); }
 
-  // What to write for an address of a stack: where its code is now, if it is loaded.
+  // The address to write for one of a stack: where its code is now, if it is loaded.
   std::uintptr_t place_of(std::uintptr_t address) const { return names_.place_of(address); }
 
-  // The executable mappings, those of the program itself first: readers take the first for it.
+  // The executable mappings. The program's own come first, since readers take the first for it.
   std::vector<symbols::mapping> mappings() const {
     std::vector<symbols::mapping> all = names_.mappings();
     for_each_record([&all](const unwind::plugin_record& record) {
@@ -45,7 +45,7 @@ class process_code {
     return all;
   }
 
-  // What could not be read of the modules that addresses were resolved in, for people.
+  // Notes for people: what could not be read in the modules of resolved addresses.
   std::vector<std::string> notes() const { return names_.notes(); }
 
  private:

@@ -21,8 +21,8 @@ inline constexpr int period_type = 11;          // ValueType
 inline constexpr int period = 12;               // int64
 inline constexpr int comment = 13;              // repeated string
 inline constexpr int default_sample_type = 14;  // string
-// 15, doc_url: pprof's newer schema links to a page that tells how to read the profile. There is
-// none whose address is fixed, so it is left out.
+// 15, doc_url, is left out: pprof's newer schema links to a page that tells how to read the
+// profile, and ours has no page with a fixed address.
 }  // namespace profile
 
 namespace value_type {
@@ -38,8 +38,8 @@ inline constexpr int label = 3;        // repeated Label
 
 namespace label {
 inline constexpr int key = 1;       // string
-inline constexpr int str = 2;       // string; either this
-inline constexpr int num = 3;       // int64   or this
+inline constexpr int str = 2;       // string, unless num is set
+inline constexpr int num = 3;       // int64, unless str is set
 inline constexpr int num_unit = 4;  // string
 }  // namespace label
 

@@ -5,8 +5,8 @@
 //   each row, as it comes    Sample, its addresses numbered on first sight
 //   then                     Function and Location of each address; Mapping; the scalars; strings
 //
-// and what is held grows with the distinct addresses, not with the rows: some 64 KiB go to the
-// compressor at a time. What readers demand of a profile is told where it is met.
+// Memory grows with the distinct addresses, not with the rows: the compressor gets some 64 KiB at a
+// time. Each demand of a profile's readers is explained where the code meets it.
 #ifndef WHENCE_FORMAT_PROFILE_WRITER_HPP
 #define WHENCE_FORMAT_PROFILE_WRITER_HPP
 
@@ -41,7 +41,7 @@
 
 namespace whence::inline v1::format {
 
-// The address a row's frame is looked up and listed by.
+// The address by which a row's frame is looked up and listed.
 inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
   const std::uintptr_t address = row.stack[i];
   if (core::is_pseudo(address)) return core::pseudo_frame_of(address);
@@ -50,7 +50,7 @@ inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noex
   return code ? pc : core::unknown_frame;
 }
 
-// What is written for it, and for a return address too. (Code of tests is where it is.)
+// The address to write for it, or for a return address. (Tests' code keeps addresses as they are.)
 template <class Code>
 std::uintptr_t place_of(const Code& code, std::uintptr_t address) {
   if constexpr (requires { code.place_of(address); }) {
@@ -60,7 +60,7 @@ std::uintptr_t place_of(const Code& code, std::uintptr_t address) {
   }
 }
 
-// A sample type that every backend takes.
+// A sample type that every backend accepts.
 inline std::string sample_type_name(std::string_view profile_name) {
   const auto kept = [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -73,8 +73,8 @@ inline std::string sample_type_name(std::string_view profile_name) {
   return result;
 }
 
-// pprof shortens a name that equals its system_name where it looks like C++: f<int>(int) loses all
-// in brackets. Such a pair is told apart by a blank.
+// pprof shortens a name that equals its system_name and looks like C++: f<int>(int) loses all
+// brackets. A blank makes the two different.
 inline bool is_shortened(const symbols::frame& f) {
   return (f.system_name == f.name || f.system_name.empty()) && !f.name.starts_with('[') &&
          (f.name.find_first_of("<>()[]") != std::string_view::npos ||
@@ -82,8 +82,8 @@ inline bool is_shortened(const symbols::frame& f) {
 }
 
 enum class inlined_frames : unsigned char {
-  together,  // each address one location, with all its inlined frames
-  apart,     // each frame a location of its own, for viewers that show one line a location
+  together,  // one location for each address, with all inlined frames
+  apart,     // one location for each frame, for viewers that show one line a location
 };
 
 // Gzip: zlib_gzip or stored. Code: as process_code. Throws: std::bad_alloc from the constructor.
@@ -109,7 +109,7 @@ class basic_profile_writer {
     });
   }
 
-  // The first failure there was, or none and the sink is finished. Requires: called once.
+  // The first failure; no error if the sink is finished. Requires: called once.
   [[nodiscard]] std::error_code finish() {
     if (error_) return error_;
     return error_ = sys::as_error([&] {
@@ -176,7 +176,7 @@ class basic_profile_writer {
     });
   }
 
-  // To the sample at hand.
+  // Adds it to the current sample.
   void add_location(std::uintptr_t address) {
     const std::uint32_t id = addresses_.id(address);
     if (inlined_ != inlined_frames::apart) return ids_.push_back(id);
@@ -189,7 +189,7 @@ class basic_profile_writer {
     for (std::uint32_t i = first; i < end; ++i) ids_.push_back(i);
   }
 
-  // By address, so that each module is read once.
+  // Looks up in ascending order, so that each module is read once.
   void look_up_in_order() {
     if (options_.symbols == symbol_mode::none) return;
     std::vector<std::uintptr_t> sorted = addresses_.addresses();
@@ -197,7 +197,7 @@ class basic_profile_writer {
     for (const std::uintptr_t a : sorted) (void)frames_of(a);
   }
 
-  // Good until the next call.
+  // Valid until the next call.
   std::span<const symbols::frame> frames_of(std::uintptr_t address) {
     if (options_.symbols == symbol_mode::none) return {};
     if (!core::is_pseudo(address)) return code_.resolve(address).frames;
@@ -234,7 +234,7 @@ class basic_profile_writer {
         write(frames);
         continue;
       }
-      // As many as samples already have: a module that was loaded since may have changed them.
+      // The count is that of the samples: a module that was loaded since may have changed it.
       const std::uint32_t end = n + 1 < first_ids_.size() ? first_ids_[n + 1] : next_id_;
       const std::uint32_t count = end - first_ids_[n];
       for (std::size_t i = 0; i < count; ++i) {
@@ -262,7 +262,7 @@ class basic_profile_writer {
     spill(spill_size);
   }
 
-  // Writes the function where it is new; the numbers so are in the order of the file.
+  // Writes the function if it is new; so ids follow the order of the file.
   std::uint64_t function_id(const symbols::frame& f) {
     const std::string_view name = f.name.empty() ? core::pseudo_name(core::unknown_frame) : f.name;
     const std::int64_t system = is_shortened(f)
@@ -357,21 +357,21 @@ class basic_profile_writer {
   address_index addresses_;
   string_table strings_;
   std::vector<std::uint64_t> functions_;  // system_name << 32 | file
-  sys::flat_index by_key_;                // of functions_
-  std::vector<std::uint32_t> ids_;        // of the row at hand
-  std::vector<std::uint32_t> first_ids_;  // of the locations of each address: apart
+  sys::flat_index by_key_;                // indexes functions_
+  std::vector<std::uint32_t> ids_;        // the current row's
+  std::vector<std::uint32_t> first_ids_;  // each address's first location, if apart
   std::uint32_t next_id_ = 1;
   symbols::frame pseudo_;
-  std::vector<line> lines_;      // of the location at hand
-  std::int64_t number_key_ = 0;  // texts of the numeric label
+  std::vector<line> lines_;      // the current location's
+  std::int64_t number_key_ = 0;  // the numeric label's texts
   std::int64_t number_unit_ = 0;
   std::error_code error_;
 };
 
 using profile_writer = basic_profile_writer<>;
 
-// Looks all addresses of a snapshot up, by address: then each module is read once, however the rows
-// go back and forth between them. Throws: std::bad_alloc.
+// Looks up all addresses of a snapshot in ascending order: then each module is read once, in
+// whatever order the rows need them. Throws: std::bad_alloc.
 template <class Code>
 void look_up_in_order(Code& code, const profile_snapshot& snapshot) {
   address_index addresses;
@@ -391,7 +391,7 @@ void look_up_in_order(Code& code, const profile_snapshot& snapshot) {
     sink& out, const profile_snapshot& snapshot, write_options options = {},
     inlined_frames inlined = inlined_frames::together) {
   const process_code code;
-  // Else the writer does it, when it has all rows.
+  // Otherwise the writer does it, after all rows.
   if (inlined == inlined_frames::apart && options.symbols != symbol_mode::none) {
     look_up_in_order(code, snapshot);
   }

@@ -6,9 +6,9 @@
 //   wire 0 = varint: 7 bits a byte, least significant first, the top bit set on all but the last
 //   wire 2 = varint(length) bytes: strings, messages, packed repeated numbers
 //
-// A length is known only when its payload is written: one byte is left for it, and the payload is
-// moved where that was too little. A number of 0 is the default and is left out.
-// Throws: std::bad_alloc.
+// A length is known only after its payload is written: one byte is reserved for it, and the payload
+// is moved if the length needs more. A number of 0 is the default and is left out. Throws:
+// std::bad_alloc.
 #ifndef WHENCE_FORMAT_PROTOBUF_HPP
 #define WHENCE_FORMAT_PROTOBUF_HPP
 
@@ -36,7 +36,7 @@ class protobuf {
   void int64(int tag, std::int64_t value) { uint64(tag, static_cast<std::uint64_t>(value)); }
   void boolean(int tag, bool value) { uint64(tag, value ? 1 : 0); }
 
-  // An element of a repeated field, so it is written even if it is empty.
+  // Writes an element of a repeated field, so it is written even if it is empty.
   void string(int tag, std::string_view text) {
     reserve(2 * longest_varint + text.size());
     put_varint(static_cast<unsigned>(tag) << 3 | 2);
@@ -45,7 +45,7 @@ class protobuf {
     size_ += text.size();
   }
 
-  // A repeated number; `number(element)` is what is written of an element. Zeros count.
+  // A repeated number; number(element) is the value written for an element. Zeros are written too.
   template <class Range, class F>
   void packed(int tag, const Range& range, F&& number) {
     if (std::size(range) == 0) return;
@@ -109,7 +109,7 @@ class protobuf {
   [[gnu::noinline, gnu::cold]] void grow(std::size_t more) {
     std::size_t capacity = capacity_ == 0 ? 1024 : 2 * capacity_;
     while (capacity - size_ < more) capacity *= 2;
-    // Plain new: make_unique would clear what is about to be written.
+    // Plain new: make_unique would clear memory that is overwritten at once.
     std::unique_ptr<std::byte[]> larger(new std::byte[capacity]);
     if (size_ != 0) std::memcpy(larger.get(), begin_.get(), size_);
     begin_ = std::move(larger);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where a profile goes. Made implicitly from
+// The destination of a profile. Made implicitly from
 //
 //   std::ostream&                       flushed at the end
 //   std::string&                        appended to
@@ -10,12 +10,12 @@
 //   std::error_code(std::span<const std::byte>)   any callable, called once or many times
 //
 // A literal is a path, `write_to("heap.pb.gz")`, but a std::string is text to append to. A string
-// that may be meant as a path (a temporary, a const one) therefore does not compile: write
+// that could be meant as a path (a temporary, a const one) therefore does not compile: write
 // std::filesystem::path(name).
 //
-// What a sink is made from has to outlive it; a path is made absolute at once, so that a profile
-// that ends later goes where it was meant. Every failure is returned, an exception too, and the
-// first one ends the sink. A closed pipe is EPIPE, never SIGPIPE.
+// The object that a sink is made from has to outlive it. A path is made absolute at once, so a
+// later chdir does not change where the profile goes. Every failure is returned, exceptions too,
+// and the first one ends the sink. A closed pipe is EPIPE, never SIGPIPE.
 #ifndef WHENCE_FORMAT_SINK_HPP
 #define WHENCE_FORMAT_SINK_HPP
 
@@ -36,14 +36,14 @@
 
 namespace whence::inline v1 {
 
-// A file descriptor, so that an int is none by accident.
+// A file descriptor. It is a type of its own, so that no int becomes one by accident.
 struct fd {
   int number;
 };
 
 namespace format {
 
-// What a sink was made from.
+// The object that a sink was made from.
 struct target {
   target() = default;
   target(const target&) = delete;
@@ -90,11 +90,11 @@ class sink {
   template <format::sink_callable F>
   sink(F f) : target_(std::make_unique<format::callable_target<F>>(std::move(f))) {}
 
-  // After the first failure nothing more is written, and the failure is what every call returns.
+  // After the first failure nothing more is written, and every call returns that failure.
   std::error_code write(std::span<const std::byte> bytes);
 
-  // Ends the output: flushes, or puts the file in its place. Nothing can be written afterwards.
-  // A sink destroyed without it leaves no file.
+  // Ends the output: flushes, or moves the file into place. Nothing can be written afterwards. A
+  // sink destroyed without finish() leaves no file.
   std::error_code finish();
 
  private:

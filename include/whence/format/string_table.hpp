@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The string_table of a profile: every text once, valid UTF-8, "" at 0.
+// The string_table of a profile: each text once, valid UTF-8, "" at 0.
 #ifndef WHENCE_FORMAT_STRING_TABLE_HPP
 #define WHENCE_FORMAT_STRING_TABLE_HPP
 

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Aligns columns as Go's text/tabwriter does with (minwidth 1, tabwidth 8, padding 1, '\t', 0), so
-// that text profiles are what Go's are, byte for byte.
+// Aligns columns like Go's text/tabwriter with (minwidth 1, tabwidth 8, padding 1, '\t', 0), so
+// that text profiles equal Go's byte for byte.
 //
-// A cell ends with a tab; what follows the last tab of a line belongs to no column. Consecutive
-// lines that have a cell in a column share its width: the widest cell plus 1, rounded up to tab
-// stops. So an inner column begins anew wherever an outer one is interrupted.
+// A tab ends a cell; text after a line's last tab belongs to no column. Consecutive lines with a
+// cell in a column share its width: the widest cell plus 1, rounded up to tab stops. So an inner
+// column begins anew after each interruption of an outer one.
 #ifndef WHENCE_FORMAT_TABWRITER_HPP
 #define WHENCE_FORMAT_TABWRITER_HPP
 
@@ -20,7 +20,7 @@
 
 namespace whence::inline v1::format {
 
-// Requires: text of whole lines.
+// Requires: the text consists of whole lines.
 class tabwriter {
  public:
   explicit tabwriter(std::string& out) : out_(out) {}
@@ -33,7 +33,7 @@ class tabwriter {
     }
   }
 
-  // What is held back until the widths are known.
+  // Writes the lines that were held back until their widths were known.
   void flush() {
     format(0, lines_.size());
     lines_.clear();
@@ -60,7 +60,7 @@ class tabwriter {
     return column + 1 < lines_[line].size();
   }
 
-  // Lines [from, to), whose first widths_.size() columns are known.
+  // Formats lines [from, to), whose first widths_.size() columns are known.
   void format(std::size_t from, std::size_t to) {
     const std::size_t column = widths_.size();
     while (from < to) {

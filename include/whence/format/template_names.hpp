@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The names that Go's text shows beside the short ones: with template arguments. A file in
-// profile.proto keeps the linker's name of each function, from which a client makes any other; the
-// text keeps none, so that without them two instances of a template would be one.
+// Names with template arguments, which Go's text shows beside the short ones. profile.proto keeps
+// each function's linker name, from which a client makes any other; the text has no linker names,
+// so without these names two instances of a template would look like one.
 #ifndef WHENCE_FORMAT_TEMPLATE_NAMES_HPP
 #define WHENCE_FORMAT_TEMPLATE_NAMES_HPP
 
@@ -21,9 +21,9 @@ namespace whence::inline v1::format {
 
 class template_names {
  public:
-  // Empty if it is the short name. Good until the next call. Throws: std::bad_alloc.
+  // Empty if it equals the short name. Valid until the next call. Throws: std::bad_alloc.
   std::string_view of(const symbols::frame& f) {
-    // Texts of the symbolizer are unique, and stay: so a function is known by its place.
+    // The symbolizer's texts are unique and stay, so their addresses identify functions.
     const char* const place = f.system_name.data();
     const std::uint64_t hash = sys::spread(reinterpret_cast<std::uintptr_t>(place));
     std::uint32_t at = index_.find(hash, [&](std::uint32_t i) { return all_[i].place == place; });

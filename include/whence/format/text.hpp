@@ -7,9 +7,9 @@
 //   #	0x6a7166	allocate_live+0x46	/src/main.cpp:22
 //   #	0x6a7240	prices+0x20	/src/main.cpp:40	prices<int>
 //
-// After @ stand return addresses; the # lines show what pprof will look up, the byte before. The
-// numbers are those recorded: pprof scales them by the rate at the end of the first line, which is
-// doubled there because early C++ heap profilers did so. (Go: runtime/pprof/pprof.go)
+// After @ come return addresses; the # lines show the address that pprof will look up, one byte
+// before. The numbers are the recorded ones: pprof scales them by the rate at the end of the first
+// line, which is doubled because early C++ heap profilers did so. (Go: runtime/pprof/pprof.go)
 #ifndef WHENCE_FORMAT_TEXT_HPP
 #define WHENCE_FORMAT_TEXT_HPP
 
@@ -74,12 +74,12 @@ class text_writer {
 
  private:
   void write_heap(const profile_snapshot& snapshot) {
-    // Recorded values are {objects, bytes} allocated, then in use.
+    // Recorded values are {objects, bytes}, first allocated, then in use.
     std::array<std::int64_t, core::max_values> total{};
     for (const profile_row& row : snapshot.rows) {
       for (std::size_t i = 0; i < total.size(); ++i) total[i] += row.raw[i];
     }
-    // pprof takes equal bytes for a profile that has only what is in use.
+    // If both byte counts are equal, pprof takes the profile for one of memory in use alone.
     if (total[1] == total[3]) ++total[1];
     put("heap profile: ", total[2], ": ", total[3], " [", total[0], ": ", total[1], "] @ heap/",
         2 * snapshot.header.period, "\n");
@@ -96,7 +96,7 @@ class text_writer {
   // Nanoseconds stand for cycles.
   void write_waits(const profile_snapshot& snapshot, std::string_view title) {
     put("--- ", title, ":\ncycles/second=1000000000\n");
-    // The values are scaled already, and pprof multiplies by what stands here.
+    // The values are already scaled, and pprof multiplies by this period.
     if (snapshot.header.kind == core::kind::mutex) put("sampling period=1\n");
     for (const profile_row* row :
          sorted(snapshot, [](const profile_row& r) { return r.values[1]; })) {
@@ -111,7 +111,7 @@ class text_writer {
       const profile_row* row;
       std::int64_t count;
     };
-    // Of two values pprof takes one: the time.
+    // pprof takes only one value here: the time.
     const auto shown = static_cast<std::size_t>(core::info(kind_).value_count) - 1;
     std::vector<group> groups;
     std::int64_t total = 0;
@@ -140,7 +140,7 @@ class text_writer {
     put_notes();
   }
 
-  // The largest first.
+  // Sorts the largest first.
   template <class F>
   static std::vector<const profile_row*> sorted(const profile_snapshot& snapshot, F&& value) {
     std::vector<const profile_row*> rows;
@@ -150,7 +150,7 @@ class text_writer {
     return rows;
   }
 
-  // As in the protobuf, no stack is without a frame: pprof refuses a line that has none.
+  // Like in the protobuf, each stack has a frame: pprof refuses a line without one.
   std::string addresses(const profile_row& row) {
     std::string text = "@";
     for (const std::uintptr_t a : row.stack)
@@ -160,7 +160,7 @@ class text_writer {
     return text;
   }
 
-  // A comment to pprof. Go: runtime/pprof/pprof.go, printCountProfile.
+  // pprof reads it as a comment. (Go: runtime/pprof/pprof.go, printCountProfile)
   std::string labels(const profile_row& row) const {
     std::string text;
     const auto add = [&text](std::string_view key, std::string_view value) {
@@ -203,7 +203,7 @@ class text_writer {
     }
   }
 
-  // What could not be read of the modules.
+  // Writes what could not be read in the modules.
   void put_notes() {
     if constexpr (requires { code_.notes(); }) {
       for (const std::string& note : code_.notes()) put("# ", clean(note), "\n");

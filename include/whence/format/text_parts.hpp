@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What every text is put together from.
+// Parts that all text formats are made of.
 #ifndef WHENCE_FORMAT_TEXT_PARTS_HPP
 #define WHENCE_FORMAT_TEXT_PARTS_HPP
 
@@ -32,7 +32,7 @@ void append(std::string& to, const Parts&... parts) {
   (append_one(to, parts), ...);
 }
 
-// A name may not end a cell or a line.
+// Replaces characters that would end a cell or a line.
 inline std::string clean(std::string_view name) {
   std::string text = to_utf8(name);
   for (char& c : text) {
@@ -41,7 +41,7 @@ inline std::string clean(std::string_view name) {
   return text;
 }
 
-// As Go writes a string: with quotes, and nothing that a terminal would obey.
+// Quotes a string like Go: no character of it can control a terminal.
 inline std::string in_quotes(std::string_view text) {
   std::string result = "\"";
   for (const char c : to_utf8(text)) {

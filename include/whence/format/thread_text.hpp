@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A dump of threads as Go writes one of goroutines (debug=2), which is also how its crashes read:
+// A dump of threads in the form of Go's goroutine dumps (debug=2), which is also the form of its
+// crash reports:
 //
 //   goroutine 4711 [poll, 3 minutes, thread "worker 3"] {handler: "/search"}:
 //   shop::serve(...)
@@ -8,7 +9,7 @@
 //   created by shop::start(...)
 //   	/src/shop.cpp:61 +0x96
 //
-// The number is the thread's. (Go: runtime/traceback.go, goroutineheader)
+// The number is the thread's id. (Go: runtime/traceback.go, goroutineheader)
 #ifndef WHENCE_FORMAT_THREAD_TEXT_HPP
 #define WHENCE_FORMAT_THREAD_TEXT_HPP
 
@@ -58,8 +59,8 @@ class thread_text_writer {
   }
 
  private:
-  // Each thread of the circle: where it took the lock that the one before waits for, and where it
-  // waits itself.
+  // Writes each thread of the circle: where it took the lock for which the previous one waits, and
+  // where it waits itself.
   void write_deadlock(const core::thread_dump& dump, const std::vector<std::size_t>& circle) {
     append(
         text_, "deadlock: ", static_cast<std::int64_t>(circle.size()),
@@ -76,7 +77,7 @@ class thread_text_writer {
     }
   }
 
-  // What the lock itself is made of is left out.
+  // Leaves out the frames of the lock's own implementation.
   void write_taken(const profile_row& row) {
     if (row.stack.empty()) return;
     const symbols::location& at = code_.resolve(lookup_address(row, 0));
@@ -106,7 +107,7 @@ class thread_text_writer {
     }
   }
 
-  // The first frame that is neither ours nor the standard library's.
+  // Writes the first frame that belongs neither to us nor to the standard library.
   void write_place(const profile_row& row) {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       for (const symbols::frame& f : code_.resolve(lookup_address(row, i)).frames) {
@@ -137,7 +138,7 @@ class thread_text_writer {
     if (!t.created_at.empty()) write_creation(t.created_at);
   }
 
-  // As Go, one frame: the first that is not the standard library's, if there is one.
+  // Writes one frame, like Go: the first outside the standard library, if the stack has one.
   void write_creation(std::span<const std::uintptr_t> stack) {
     profile_row row;
     for (std::size_t i = 0; i < stack.size(); ++i) {
@@ -168,7 +169,7 @@ class thread_text_writer {
   }
 
   void write_frame(const symbols::frame& f, const symbols::location& at, std::uintptr_t address) {
-    // Go says what a function was called with; all that is known here is of what types.
+    // Go shows a function's arguments; we know only their types.
     const std::string name = clean(symbols::name_of(f, names_));
     const bool has_types = names_ == name_style::full && name.find(')') != std::string::npos;
     append(text_, name, has_types || symbols::is_placeholder(name) ? "\n\t" : "(...)\n\t");
@@ -176,7 +177,7 @@ class thread_text_writer {
            hex{address - at.function_start}, "\n");
   }
 
-  // Minutes as Go writes them, and seconds where it writes nothing.
+  // Minutes as Go writes them, or seconds if Go writes nothing.
   static std::string duration(std::int64_t ns) {
     const std::int64_t tenths = ns / 100'000'000;
     if (tenths >= 600) return std::to_string(tenths / 600) + " minutes";
@@ -184,7 +185,7 @@ class thread_text_writer {
     return std::to_string(tenths / 10) + "." + std::to_string(tenths % 10) + " seconds";
   }
 
-  // Go quotes a key only where it is more than a word.
+  // Go quotes a key only if it is more than a word.
   static std::string word(std::string_view text) {
     for (const char c : text) {
       const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') ||

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The functions with the most in a profile, and how much that is: what write_top makes a table of,
-// as `pprof -top` shows.
+// The functions with the largest values in a profile, from which write_top makes a table like that
+// of `pprof -top`.
 //
 //       flat  flat%        cum   cum%
 //    12.50MB  62.5%    20.00MB 100.0%  shop::add_order
 //
-// flat: in the function itself; cum: in it and in all it calls, each stack counted once however
-// deep the function recurses. An inlined function is one like any other. What allocates or unlocks
-// in the standard library or this one counts for who called it (drop_frames.hpp). Not for signal
-// handlers.
+// flat is the value of the function itself; cum adds everything it calls, and counts each stack
+// once, however deep the function recurses. An inlined function counts like any other. Functions of
+// the standard library and of this one that allocate or unlock count for their caller
+// (drop_frames.hpp). Not for signal handlers.
 #ifndef WHENCE_FORMAT_TOP_HPP
 #define WHENCE_FORMAT_TOP_HPP
 
@@ -32,7 +32,7 @@
 
 namespace whence::inline v1::format {
 
-// "12.50MB", "1.20s", "42": as pprof scales the two units.
+// Scales the two units like pprof: "12.50MB", "1.20s", "42".
 inline std::string human(std::int64_t value, std::string_view unit) {
   struct step {
     double size;
@@ -76,7 +76,7 @@ class function_sums {
     for (const symbols::frame& f : shown_.of(row)) count(f.name);
   }
 
-  // The `most` largest, by flat and then by cumulative value.
+  // The `most` largest functions, sorted by flat, then by cumulative value.
   std::vector<sums> largest(std::size_t most) && {
     sys::sort(all_, [](const sums& a, const sums& b) {
       return a.flat != b.flat ? a.flat > b.flat : a.cumulative > b.cumulative;
@@ -103,7 +103,7 @@ class function_sums {
   std::size_t rows_ = 0;
 };
 
-// The sample type that clients show first: the default one, else the last.
+// The sample type that clients show first: the default one, otherwise the last.
 inline std::size_t shown_value(const core::kind_info& info) {
   std::size_t shown = static_cast<std::size_t>(info.value_count) - 1;
   for (std::size_t i = 0; i <= shown; ++i) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Makes any bytes valid UTF-8, as every reader of a profile demands: what is not part of a
-// character (Unicode, table 3-7) becomes U+FFFD, one for each byte.
+// Makes any bytes valid UTF-8, which every reader of a profile demands: each byte that is not part
+// of a character (Unicode, table 3-7) becomes U+FFFD.
 #ifndef WHENCE_FORMAT_UTF8_HPP
 #define WHENCE_FORMAT_UTF8_HPP
 
@@ -11,7 +11,7 @@
 
 namespace whence::inline v1::format {
 
-// Bytes of the character that `text` begins with; 0 where it begins with none.
+// The length of the character that `text` begins with; 0 if it begins with an invalid one.
 constexpr std::size_t utf8_length(std::string_view text) noexcept {
   const auto byte = [text](std::size_t i) {
     return i < text.size() ? static_cast<unsigned char>(text[i]) : 0U;
@@ -21,7 +21,7 @@ constexpr std::size_t utf8_length(std::string_view text) noexcept {
   if (text.empty()) return 0;
   if (a < 0x80) return 1;
   if (a >= 0xc2 && a <= 0xdf) return tail(1) ? 2 : 0;
-  // No overlong forms, no surrogates, nothing beyond U+10FFFF.
+  // Refuses overlong forms, surrogates, and values above U+10FFFF.
   const unsigned least = a == 0xe0 ? 0xa0 : a == 0xf0 ? 0x90 : 0x80;
   const unsigned most = a == 0xed ? 0x9f : a == 0xf4 ? 0x8f : 0xbf;
   const bool second = byte(1) >= least && byte(1) <= most;
@@ -49,7 +49,7 @@ inline std::string to_utf8(std::string_view text) {
   return result;
 }
 
-// Characters, where a byte that belongs to none counts as one.
+// The number of characters; each byte outside a character counts as one.
 constexpr std::size_t utf8_count(std::string_view text) noexcept {
   std::size_t count = 0;
   for (; !text.empty(); ++count) {

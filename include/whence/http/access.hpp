@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Who is answered. In this order:
+// Decides which requests are answered. The checks, in this order:
 //
 //   peer           this machine, unless options.allow_remote
 //   Host           an address or localhost, unless options.allow_remote: a page of the Web whose
@@ -25,7 +25,7 @@
 
 namespace whence::inline v1::http {
 
-// An address of this machine's loopback interface, IPv4 mapped to IPv6 too.
+// True for an address of this machine's loopback interface, also for IPv4 mapped to IPv6.
 inline bool is_loopback(std::string_view address) {
   const std::string text(address);
   in_addr v4{};
@@ -41,7 +41,7 @@ inline std::string lower_case(std::string_view text) {
   return result;
 }
 
-// Of a Host header, "localhost:6060" or "[::1]:6060": what no name server decides about.
+// True if the value of a Host header ("localhost:6060", "[::1]:6060") needs no name server.
 inline bool is_address_or_localhost(std::string_view host) {
   if (host.starts_with('[')) {
     in6_addr v6{};
@@ -54,7 +54,7 @@ inline bool is_address_or_localhost(std::string_view host) {
          ::inet_pton(AF_INET, name.c_str(), &v4) == 1;
 }
 
-// The same time whatever `given` is, but for its length.
+// Takes the same time whatever `given` holds; only its length matters.
 inline bool equal_in_constant_time(std::string_view given, std::string_view secret) noexcept {
   std::size_t difference = given.size() ^ secret.size();
   for (std::size_t i = 0; i < given.size(); ++i) {
@@ -64,7 +64,7 @@ inline bool equal_in_constant_time(std::string_view given, std::string_view secr
   return difference == 0;
 }
 
-// RFC 4648; what is no digit of it ends the text.
+// RFC 4648. The text ends at the first character that is not a base64 digit.
 inline std::string base64_decoded(std::string_view text) {
   constexpr std::string_view digits =
       "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
@@ -83,7 +83,7 @@ inline std::string base64_decoded(std::string_view text) {
   return result;
 }
 
-// What an Authorization header holds: the token of Bearer, or the password of Basic (RFC 7617).
+// The secret in an Authorization header: the token of Bearer, or the password of Basic (RFC 7617).
 inline std::string secret_of(std::string_view authorization) {
   const std::size_t blank = authorization.find(' ');
   if (blank == std::string_view::npos) return {};
@@ -96,7 +96,7 @@ inline std::string secret_of(std::string_view authorization) {
   return colon == std::string::npos ? std::string{} : pair.substr(colon + 1);
 }
 
-// Why the request is not answered; nothing: it is.
+// The answer that refuses the request; nullopt if the request is allowed.
 inline std::optional<response> refusal(const request& asked, const options& o) {
   if (!o.allow_remote) {
     if (!asked.peer.empty() && !is_loopback(asked.peer)) {

@@ -23,7 +23,7 @@ inline response answer(std::string body, const char* content_type) {
           std::move(body)};
 }
 
-// A profile to be saved. The name is made one that no header or file system is broken by.
+// A profile to be saved. Characters that could break a header or a file name are replaced.
 inline response attachment(std::string body, std::string_view name) {
   std::string file;
   for (const char c : name) {
@@ -36,7 +36,7 @@ inline response attachment(std::string body, std::string_view name) {
   return r;
 }
 
-// `go tool pprof` shows the text where X-Go-Pprof says that it is one. Never holds what was asked.
+// `go tool pprof` shows the text if X-Go-Pprof says that it is one. It never repeats the request.
 inline response failure(int status, std::string_view text) {
   response r = answer(std::string(text) + "\n", plain_text);
   r.status = status;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a request that is allowed to its answer, or to the window that makes it: what is right with
-// options, methods and paths.
+// Turns an allowed request into its answer, or into the window that makes it, after checks of the
+// options, the method and the path.
 #ifndef WHENCE_HTTP_BEGIN_HPP
 #define WHENCE_HTTP_BEGIN_HPP
 
@@ -21,7 +21,7 @@
 
 namespace whence::inline v1::http {
 
-// Of a path, decoded: what is below the prefix, or where gperftools and brpc have their profiles.
+// The part of a decoded path below the prefix, or below the path that gperftools and brpc use.
 inline std::optional<std::string_view> below(std::string_view path, const options& o) {
   if (path.starts_with(o.prefix)) return path.substr(o.prefix.size());
   const std::string old = old_prefix(o);
@@ -29,7 +29,7 @@ inline std::optional<std::string_view> below(std::string_view path, const option
   return path.substr(old.size());
 }
 
-// Whether a body of `asked` is of use.
+// True if this route reads a body.
 inline bool takes_body(const request& asked, const options& o) {
   const target where(asked.target);
   const std::optional<std::string_view> name = below(where.path, o);
@@ -56,7 +56,7 @@ inline operation choose(const request& asked, const options& o) {
   return failure(404, "Not found: the profiles are at " + o.prefix);
 }
 
-// Requires: nothing refuses `asked` (http/access.hpp), and what it views lives until this returns.
+// Requires: access.hpp does not refuse `asked`; what `asked` views lives until this returns.
 inline operation begin_allowed(const request& asked, const options& o) {
   constexpr std::size_t longest_target = 8192;
   std::optional<operation> result;

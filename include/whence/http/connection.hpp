@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A client's socket, which blocks nobody for long: whoever is slow is let go.
+// A client's socket. Slow clients are dropped, so that they block nothing for long:
 //
 //   reading   a body until a moment the caller sets
 //   writing   an answer 10 seconds, and a second more for each 64 KiB that were taken
 //
-// In a server that ends, both end soon. One thread at a time; the waiting room and a worker hand it
-// to each other.
+// When the server ends, both end soon. One thread at a time uses a connection; the waiting room and
+// a worker hand it to each other.
 #ifndef WHENCE_HTTP_CONNECTION_HPP
 #define WHENCE_HTTP_CONNECTION_HPP
 
@@ -28,7 +28,7 @@
 
 namespace whence::inline v1::http {
 
-// The address as text; empty: of another family than IP.
+// The address as text; empty if its family is not IP.
 inline std::string text_of(const sockaddr_storage& address) {
   std::array<char, INET6_ADDRSTRLEN> text{};
   if (address.ss_family == AF_INET) {
@@ -46,14 +46,15 @@ class connection {
   using clock = std::chrono::steady_clock;
 
   enum class stage {
-    idle,     // nothing of a request has come
-    asking,   // a part of one
-    asked,    // a whole head: a worker's turn
-    leaving,  // all is said; what still comes is dropped, since closing would take the answer back
+    idle,     // no byte of a request has come
+    asking,   // a part of a request has come
+    asked,    // a whole head has come: a worker's turn
+    leaving,  // the answer is sent; input is dropped, since closing at once could destroy the
+              // answer
     closed,
   };
 
-  // `socket`: does not block. `open` counts those there are.
+  // Requires: `socket` does not block. `open` counts the open connections.
   connection(int socket, std::string peer, std::atomic<std::size_t>& open)
       : socket_(socket), peer_(std::move(peer)), open_(open) {
     open_.fetch_add(1);
@@ -77,7 +78,7 @@ class connection {
 
   std::string& received() noexcept { return received_; }
 
-  // What has come, without waiting. False: the client has gone, or there is no more to come.
+  // Reads what has come, without waiting. False if the client has gone, or sends nothing more.
   // Throws: std::bad_alloc.
   bool receive() {
     std::array<char, 16384> part;
@@ -87,7 +88,7 @@ class connection {
     return size > 0;
   }
 
-  // Until that many bytes have come. False: they have not.
+  // Waits until that many bytes have come. False if they do not come in time.
   bool receive(std::size_t size, clock::time_point until, const std::atomic<bool>& is_ending) {
     while (received_.size() < size) {
       if (is_ending || clock::now() >= until || !receive()) return false;
@@ -96,7 +97,7 @@ class connection {
     return true;
   }
 
-  // False: the client has gone, or is too slow. `more`: what follows goes into the same packet.
+  // False if the client has gone or is too slow. `more`: the next bytes go into the same packet.
   bool send(std::string_view bytes, bool more, const std::atomic<bool>& is_ending) noexcept {
     const clock::time_point begin = clock::now();
     clock::time_point end = clock::time_point::max();
@@ -117,7 +118,7 @@ class connection {
     return true;
   }
 
-  // As a server tells the client that no more comes, without losing what is on its way.
+  // Tells the client that the answer is complete, without losing bytes that are on their way.
   void end_sending() noexcept { ::shutdown(socket_, SHUT_WR); }
 
   bool is_gone() const noexcept {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What there is under /debug/pprof/, as a page like Go's or as JSON. Names and descriptions are the
-// program's: they are escaped.
+// The list of what is under /debug/pprof/, as a page like Go's or as JSON. Names and descriptions
+// come from the program, so they are escaped.
 #ifndef WHENCE_HTTP_INDEX_PAGE_HPP
 #define WHENCE_HTTP_INDEX_PAGE_HPP
 
@@ -36,12 +36,12 @@ struct listed {
   bool is_window = false;  // it needs ?seconds=
   bool is_profile = true;
 
-  // In the table of stacks: those of this profile, the bytes they take, and the events that found
-  // no room there and were counted on the stack [overflow]. allocs and heap are the same stacks.
+  // Figures of the table of stacks: this profile's stacks, their bytes, and the events for which
+  // the table had no room, which the stack [overflow] counts. allocs and heap share their stacks.
   std::int64_t stacks = 0, bytes = 0, overflow = 0;
 };
 
-// Cost: reads a line of each of its stacks, 0.1 s where there are a million.
+// Cost: reads a cache line of each stack: 0.1 s for a million.
 inline void measure(const profile& p, listed& l) {
   p.rows().for_each([&l](const stack::bucket& b) {
     ++l.stacks;
@@ -130,7 +130,7 @@ inline std::string html_escaped(std::string_view text) {
   return result;
 }
 
-// Of a path; slashes stay.
+// Encodes a path; slashes stay.
 inline std::string percent_encoded(std::string_view text) {
   std::string result;
   for (const char c : text) {

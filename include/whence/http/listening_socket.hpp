@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The port a server listens at. Closed in programs that this one starts. Not SO_REUSEPORT, by which
-// two processes would share the port and neither know.
+// The port a server listens at. Programs that this one starts do not inherit it. SO_REUSEPORT is
+// not used: two processes would share the port unnoticed.
 #ifndef WHENCE_HTTP_LISTENING_SOCKET_HPP
 #define WHENCE_HTTP_LISTENING_SOCKET_HPP
 
@@ -21,7 +21,7 @@ namespace whence::inline v1::http {
 
 class listening_socket {
  public:
-  // Port 0: any that is free. A name that has both is bound as IPv4.
+  // Port 0 means any free port. A name with addresses of both families is bound as IPv4.
   listening_socket(const std::string& host, int port) {
     ::addrinfo wanted{};
     wanted.ai_socktype = SOCK_STREAM;
@@ -47,7 +47,7 @@ class listening_socket {
 
   std::error_code error() const noexcept { return error_; }
 
-  // -1: it is closed.
+  // -1 if it is closed.
   int number() const noexcept { return socket_; }
 
   int port() const noexcept {
@@ -64,7 +64,7 @@ class listening_socket {
   }
 
  private:
-  // 0, or the system's error.
+  // Returns 0, or the system's error.
   int listen_at(const ::addrinfo& where) noexcept {
     const int s = ::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
     if (s < 0) return errno;

@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// HTTP/1.1 as bytes, as much of it as this server needs: the head of a request, taken apart, and
-// the head of an answer. (RFC 9112)
+// The part of HTTP/1.1 that this server needs: it parses the head of a request, and writes the head
+// of an answer. (RFC 9112)
 //
 //   GET /debug/pprof/heap HTTP/1.1 CRLF
 //   Host: 127.0.0.1:6060 CRLF              at most 100 of these
 //   CRLF
 //
-// Strict: what the RFC lets a server repair (a bare LF, a folded field) is refused, since those who
-// repair it differently can be played off against each other.
+// The parser is strict: what the RFC lets a server repair (a bare LF, a folded field) is refused,
+// since servers that repair it differently can be played off against each other.
 #ifndef WHENCE_HTTP_MESSAGE_HPP
 #define WHENCE_HTTP_MESSAGE_HPP
 
@@ -30,16 +30,16 @@
 
 namespace whence::inline v1::http {
 
-// The bytes of a head and its blank line; 0: it has not all come.
+// The bytes of a head with its blank line; 0 if it has not come completely.
 inline std::size_t size_of_head(std::string_view received) noexcept {
   const std::size_t at = received.find("\r\n\r\n");
   return at == std::string_view::npos ? 0 : at + 4;
 }
 
-// Views of the text it was read from.
+// All members are views of the parsed text.
 struct message_head {
   std::string_view method;
-  std::string_view target;  // from the path on
+  std::string_view target;  // begins with the path
   bool is_1_0 = false;
   std::vector<std::pair<std::string, std::string_view>> fields;  // names in lower case
 
@@ -49,7 +49,7 @@ struct message_head {
   }
   bool has(std::string_view name) const noexcept { return count(name) != 0; }
 
-  // The first of that name; empty: there is none.
+  // The value of the first field with that name; empty if the head has no such field.
   std::string_view operator[](std::string_view name) const noexcept {
     for (const auto& [key, value] : fields) {
       if (key == name) return value;
@@ -57,7 +57,7 @@ struct message_head {
     return {};
   }
 
-  // Whether the client would ask more by the same connection.
+  // True if the client may send more requests through this connection.
   bool keeps_alive() const {
     const std::string wish = lower_case((*this)["connection"]);
     if (wish.find("close") != std::string::npos) return false;
@@ -65,7 +65,7 @@ struct message_head {
   }
 };
 
-// Nothing: it is no request.
+// Returns nullopt if the text is no valid request.
 inline std::optional<message_head> parse_head(std::string_view text) {
   constexpr std::size_t most_fields = 100;
   const auto is_plain = [](unsigned char c) { return c == '\t' || (c >= ' ' && c != 127); };
@@ -90,7 +90,7 @@ inline std::optional<message_head> parse_head(std::string_view text) {
       !std::all_of(head.target.begin(), head.target.end(), is_visible)) {
     return std::nullopt;
   }
-  constexpr std::string_view scheme = "http://";  // as proxies are asked
+  constexpr std::string_view scheme = "http://";  // the form that proxies get
   if (lower_case(head.target.substr(0, scheme.size())) == scheme) {
     const std::size_t path = head.target.find('/', scheme.size());
     head.target = path == std::string_view::npos ? "/" : head.target.substr(path);
@@ -138,7 +138,7 @@ inline const char* reason_of(int status) noexcept {
   return "";
 }
 
-// "Sun, 06 Nov 1994 08:49:37 GMT", whatever the program's locale.
+// The form is "Sun, 06 Nov 1994 08:49:37 GMT" in every locale.
 inline std::string http_date(::time_t seconds) {
   constexpr const char* days[] = {"Sun", "Mon", "Tue", "Wed", "Thu", "Fri", "Sat"};
   constexpr const char* months[] = {"Jan", "Feb", "Mar", "Apr", "May", "Jun",
@@ -151,8 +151,8 @@ inline std::string http_date(::time_t seconds) {
   return text.data();
 }
 
-// `is_head`: the answer is one to HEAD, whose body, if it has one, is not sent. `keeps`: whether
-// the connection is kept.
+// `is_head`: answers a HEAD request, so no body is sent, even if there is one. `keeps`: the
+// connection is kept.
 inline std::string head_of(const response& r, bool is_head, bool keeps) {
   std::string text;
   format::append(text, "HTTP/1.1 ", static_cast<std::int64_t>(r.status), " ", reason_of(r.status),

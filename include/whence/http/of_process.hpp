@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// State that is the process's own. A child of fork begins with none of it: there are no windows of
-// its parent's in it, and whoever held a lock there is not here to release it.
+// State that belongs to one process. A child of fork begins with a fresh one: its parent's windows
+// do not exist in it, nor do threads that held locks in the parent.
 #ifndef WHENCE_HTTP_OF_PROCESS_HPP
 #define WHENCE_HTTP_OF_PROCESS_HPP
 
@@ -13,8 +13,8 @@
 
 namespace whence::inline v1::http {
 
-// The T of this process, made at its first use and never destroyed. Thread-safe.
-// Throws: std::bad_alloc.
+// The T of this process, made at first use and never destroyed. Thread-safe. Throws:
+// std::bad_alloc.
 template <class T>
 T& of_process() {
   struct owned {
@@ -25,7 +25,7 @@ T& of_process() {
   owned* now = known.load(std::memory_order_acquire);
   if (now == nullptr || now->process != ::getpid()) {
     auto fresh = std::make_unique<owned>();
-    // The parent's is left behind as it is. Where another thread was first, `now` is its.
+    // The parent's T is never touched. If another thread was first, `now` becomes its T.
     if (known.compare_exchange_strong(now, fresh.get(), std::memory_order_acq_rel)) {
       now = fresh.release();
     }

@@ -1,22 +1,22 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A request on its way: what is answered at once, or a window that is open until finish().
+// A request on its way: an answer that is ready, or a window that is open until finish().
 #ifndef WHENCE_HTTP_OPERATION_HPP
 #define WHENCE_HTTP_OPERATION_HPP
 
 #include <atomic>
 #include <memory>
-#include <mutex>  // durations, without the calendar of <chrono>
+#include <mutex>  // has durations without <chrono>'s calendar
 #include <utility>
 
 #include <whence/http/request.hpp>
 
 namespace whence::inline v1::http {
 
-// One of the windows that may be open at once in the process.
+// Holds one of the windows that may be open at once in the process.
 class window_slot {
  public:
-  window_slot() noexcept = default;  // none
+  window_slot() noexcept = default;  // holds no window
   // Throws: std::bad_alloc.
   explicit window_slot(int most);
   window_slot(window_slot&& other) noexcept : open_(std::exchange(other.open_, nullptr)) {}
@@ -30,7 +30,7 @@ class window_slot {
   static int open();
 
  private:
-  std::atomic<int>* open_ = nullptr;  // how many are
+  std::atomic<int>* open_ = nullptr;  // counts the open windows
 };
 
 // An open window. Its destructor ends it.
@@ -42,36 +42,36 @@ struct pending {
   virtual response finish() = 0;
 };
 
-// Movable. Thread-safety: one thread at a time, but any.
+// Movable. One thread at a time may use it, and each use may be in another thread.
 class operation {
  public:
   operation(response ready);
 
-  // As HEAD is answered whose GET opens a window: nobody knows how long that will be.
+  // Answers HEAD for a GET that would open a window: the length of its body is not known.
   static operation of_unknown_length(response ready);
 
-  // `head`: has the headers its answer will have.
+  // `head` has the headers of the future answer.
   operation(std::unique_ptr<pending> window, window_slot slot, std::chrono::seconds length,
             response head);
 
   operation(operation&&) noexcept;
   ~operation();
 
-  // As HEAD is answered. Requires: there is no window.
+  // Makes the answer one to HEAD. Requires: no window is open.
   void drop_body();
 
-  // How long to wait before finish(). 0: it is answered at once. Cost: finish() writes the profile,
-  // names and gzip included, as begin() does where there is no window: milliseconds, in a large
-  // program seconds, of the calling thread. A loop that may not stop so long gives both to a
-  // worker.
+  // How long to wait before finish(); 0 if the answer is ready. Cost: finish() writes the profile,
+  // with names and gzip, in the calling thread, as begin() does if there is no window. That takes
+  // milliseconds, in a large program seconds. An event loop that may not stop so long gives both
+  // calls to a worker.
   std::chrono::nanoseconds delay() const noexcept { return delay_; }
 
-  // Status and headers of the answer, for servers that send them before its body; a window that
-  // then cannot be shown has no body.
+  // Status and headers of the answer, for servers that send them before the body. If the window
+  // cannot be shown later, the body is empty.
   const response& head() const noexcept { return ready_; }
 
-  // The answer; a window that is finished early is as long as it was. Requires: called once. Where
-  // the client has gone, destroy the operation instead.
+  // The answer. A window that is finished early covers the time until now. Requires: called once.
+  // If the client has gone, destroy the operation instead.
   response finish();
 
  private:

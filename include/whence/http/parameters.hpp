@@ -14,7 +14,7 @@
 
 namespace whence::inline v1::http {
 
-// %41 is A. What is no such code stays as it is. In a query + is a blank.
+// %41 becomes A. An invalid code stays as it is. In a query, + is a blank.
 inline std::string percent_decoded(std::string_view text, bool plus_is_blank) {
   std::string result;
   for (std::size_t i = 0; i < text.size(); ++i) {
@@ -31,7 +31,7 @@ inline std::string percent_decoded(std::string_view text, bool plus_is_blank) {
   return result;
 }
 
-// A decimal number that is the whole text.
+// The value, if the whole text is a decimal number.
 inline std::optional<long> to_number(std::string_view text) {
   if (text.starts_with('+')) text.remove_prefix(1);
   long value = 0;
@@ -53,7 +53,7 @@ class parameters {
     }
   }
 
-  // The first of that name; empty: there is none. (Go: Request.FormValue)
+  // The first value with that name; empty if the query has none. (Go: Request.FormValue)
   std::string_view operator[](std::string_view name) const noexcept {
     for (const auto& [key, value] : all_) {
       if (key == name) return value;
@@ -68,7 +68,7 @@ class parameters {
     }
   }
 
-  // As Go's strconv.Atoi with the error ignored.
+  // Like Go's strconv.Atoi with its error ignored.
   long number(std::string_view name) const { return to_number((*this)[name]).value_or(0); }
 
  private:

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is answered below options.prefix: one row a route, one function each. The statuses and texts
-// are Go's (net/http/pprof), those of what Go has not are in its manner.
+// The routes below options.prefix: one row and one function each. Statuses and texts are Go's
+// (net/http/pprof); those that Go lacks are in its manner.
 #ifndef WHENCE_HTTP_ROUTES_HPP
 #define WHENCE_HTTP_ROUTES_HPP
 
@@ -36,7 +36,7 @@
 
 namespace whence::inline v1::http::routes {
 
-// What a route is given.
+// The arguments of a route.
 struct asked {
   const request& it;
   const http::target& target;
@@ -44,7 +44,7 @@ struct asked {
   std::string_view name;  // below the prefix
 };
 
-// HEAD opens none: it has the headers of an empty one, but for its length.
+// HEAD opens no window: its answer has an empty window's headers, without a length.
 inline operation open_window(const asked& a, long seconds, const view& how, std::string_view file,
                              auto make) {
   if (seconds > a.options.max_seconds) {
@@ -61,8 +61,8 @@ inline operation open_window(const asked& a, long seconds, const view& how, std:
   return make(std::move(slot));
 }
 
-// Session: cpu_session or wall_session. No seconds, or what is none: 30, as in Go, or as many as
-// may be.
+// Session: cpu_session or wall_session. Without a valid ?seconds= the window is 30 s, as in Go, or
+// max_seconds if that is less.
 template <class Session>
 operation session(const asked& a, int default_hz, const char* name) {
   const view how(a.target.parameters, a.options, view::text::none);
@@ -97,7 +97,7 @@ inline operation difference(const asked& a, const profile& p, const view& how) {
   });
 }
 
-// Written without a copy of its rows where it can be.
+// Written without a copy of the rows if possible.
 inline response now(const profile& p, const view& how) {
   const bool is_dump = p.kind() == core::kind::goroutine && how.debug() > 1;
   if (is_dump && how.has_labels()) return failure(400, "debug=2 and label params are incompatible");
@@ -117,7 +117,7 @@ inline operation named(const asked& a) {
   return a.target.parameters["seconds"].empty() ? now(*p, how) : difference(a, *p, how);
 }
 
-// Only where nothing but what is in use can shrink.
+// Only for profiles in which nothing but the values in use can shrink.
 inline operation delta(const asked& a, const profile& p) {
   const view how(a.target.parameters, a.options);
   if (const char* const mistake = how.mistake(p.kind(), p.name())) return failure(400, mistake);
@@ -162,11 +162,12 @@ inline operation symbol(const asked& a) {
   return answer(std::move(*names), plain_text);
 }
 
-// Nothing on the page but its own script runs, and it asks none but this server.
+// On the page only its own script runs, which sends requests to this server only.
 inline operation ui(const asked&) {
   std::random_device random;
   std::string nonce;
-  for (int i = 0; i < 4; ++i) nonce += sys::to_hex(random() | 1U << 31);  // of one length
+  for (int i = 0; i < 4; ++i)
+    nonce += sys::to_hex(random() | 1U << 31);  // so that all have one length
   response r = answer(format::page_begin(nonce) + "null" + format::page_end(nonce),
                       "text/html; charset=utf-8");
   r.headers.emplace_back("Content-Security-Policy",

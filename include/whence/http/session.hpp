@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One request of a connection, answered. A body is read only where one is wanted, once the client
-// is known to be allowed; where it is not read, the connection ends with the answer:
+// Answers one request of a connection. A body is read only if the route wants one and the client is
+// known to be allowed; if it is not read, the connection ends with the answer:
 //
 //   411  chunked, or of unknown length   415  compressed   413  longer than options.max_body
 //   400  with GET or HEAD
@@ -36,7 +36,7 @@ class session {
   session(connection& with, const options& o, const std::atomic<bool>& is_ending)
       : client_(with), options_(o), is_ending_(is_ending) {}
 
-  // Requires: a whole head has come, or what is too long for one. Then the connection is idle,
+  // Requires: a whole head has come, or one that is too long. Afterwards the connection is idle,
   // leaving or closed.
   void serve() {
     const std::size_t size = size_of_head(client_.received());
@@ -71,7 +71,7 @@ class session {
     client_.enter(keeps_ ? connection::stage::idle : connection::stage::leaving);
   }
 
-  // Nothing: the client sends no body, or too slowly.
+  // Returns nullopt if the client sends no body, or sends it too slowly.
   std::optional<operation> begin(const message_head& head) {
     request asked{.method = head.method,
                   .target = head.target,
@@ -122,7 +122,7 @@ class session {
     return client_.receive(length, clock::now() + patience, is_ending_);
   }
 
-  // Until the window is over, or the server. False: the client has gone.
+  // Waits until the window or the server ends. False if the client has gone.
   bool wait_for(const operation& it) const {
     constexpr std::chrono::milliseconds look_again{50};
     const auto end = clock::now() + it.delay();

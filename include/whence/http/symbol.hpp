@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What /debug/pprof/symbol answers: names of addresses, for profiles that have none.
+// Answers /debug/pprof/symbol: names for addresses, for profiles without names.
 //
 //   0x401010+0x401210   ->   num_symbols: 1
 //                            0x401010 _ZN4shop5priceEv
 //
-// Names are as the linker has them: pprof takes them for both of its names, and shortens by itself.
-// (Go: net/http/pprof.Symbol. The 1 tells the client only that there are symbols.)
+// The names are the linker's: pprof takes them for both of its names and shortens one itself. (Go:
+// net/http/pprof.Symbol. The 1 tells the client only that symbols exist.)
 #ifndef WHENCE_HTTP_SYMBOL_HPP
 #define WHENCE_HTTP_SYMBOL_HPP
 
@@ -28,7 +28,7 @@
 
 namespace whence::inline v1::http {
 
-// As strconv.ParseUint with base 0; 0: it is no number.
+// Parses like strconv.ParseUint with base 0; 0 if it is no number.
 inline std::uintptr_t to_address(std::string_view text) {
   int base = 10;
   if (text.starts_with("0x") || text.starts_with("0X")) {
@@ -42,14 +42,14 @@ inline std::uintptr_t to_address(std::string_view text) {
   return error == std::errc{} && end == text.data() + text.size() ? value : 0;
 }
 
-// The function an address is in: not one inlined there, since the client knows of one alone.
+// The function that holds the address, not one inlined into it: the client expects one name.
 inline std::string name_of(const format::process_code& code, std::uintptr_t address) {
   if (core::is_pseudo(address)) return core::pseudo_name(address);
   return format::clean(code.function_at(address));
 }
 
-// Nothing: it would be longer than `most`. Clients ask in any order; looked up are the addresses in
-// their own, so that each module is read once.
+// Returns nullopt if the text would be longer than `most`. The addresses are looked up in ascending
+// order, so that each module is read once.
 inline std::optional<std::string> names_of(std::string_view addresses, std::size_t most) {
   std::vector<std::uintptr_t> asked;
   while (!addresses.empty()) {

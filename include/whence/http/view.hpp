@@ -1,17 +1,18 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a profile is shown: the parameters that say so, and the answer made of a snapshot.
+// The parameters that say how a profile is shown, and the answer made of a snapshot.
 //
-//   debug=N                the text of that profile, N > 0; every other value is 0
+//   debug=N                the text of that profile if N > 0; invalid values count as 0
 //   format=pprof|folded|json
-//   sample_type=TYPE       of format=folded; without it the one that clients show first
-//   label=KEY:VALUE        only samples with that label; all of them where there are several
+//   sample_type=TYPE       for format=folded; by default the one that clients show first
+//   label=KEY:VALUE        only samples with that label; if repeated, samples with all of them
 //   inline=expand          each inlined frame a location of its own (speedscope shows no others)
 //   names=STYLE            brief, templates, full or mangled; in every form
-//   symbolize=auto         of a module without symbols that nothing is known; deferred: no names
-//                          there; 1: as if all were known; 0: addresses alone, for clients that ask
-//                          /debug/pprof/symbol. In debug=1 only 0 is another than auto
-//   signed=1               in a window: what went below zero stays so, as in Go
+//   symbolize=auto         modules without symbols are marked as unresolved; deferred: their
+//                          addresses get no names; 1: all modules are marked as resolved; 0:
+//                          addresses alone, for clients that ask /debug/pprof/symbol. With debug=1
+//                          only 0 differs from auto
+//   signed=1               in a window, negative values are kept, as in Go
 #ifndef WHENCE_HTTP_VIEW_HPP
 #define WHENCE_HTTP_VIEW_HPP
 
@@ -48,7 +49,7 @@ class view {
  public:
   enum class form { pprof, text, folded, json };
 
-  // `text`: whether there is one of that profile; where there is none, debug= is nothing.
+  // `text`: true if the profile has a text form; otherwise debug= has no effect.
   enum class text : bool { none, legacy };
 
   view(const parameters& p, const options& o, text has = text::legacy)
@@ -88,7 +89,7 @@ class view {
     });
   }
 
-  // What is wrong with the parameters for a profile of that kind and name; nullptr: nothing.
+  // The mistake in the parameters for a profile of that kind and name; nullptr if they are right.
   const char* mistake(core::kind kind, std::string_view name) const {
     if (mistake_ != nullptr || sample_type_.empty() || place_of_type(kind, name) >= 0)
       return mistake_;
@@ -100,13 +101,13 @@ class view {
   core::below_zero negative() const noexcept { return negative_; }
   write_options options() const noexcept { return options_; }
 
-  // Whether it is what profile::write_to writes: then no snapshot is needed.
+  // True if profile::write_to writes the same, so that no snapshot is needed.
   bool is_plain() const noexcept {
     return labels_.empty() && inlined_ == format::inlined_frames::together &&
            (form_ == form::pprof || form_ == form::text);
   }
 
-  // `name`: of the file. Throws: std::bad_alloc.
+  // `name` is the file's. Throws: std::bad_alloc.
   response show(profile_snapshot snapshot, std::string_view name) const {
     if (has_labels()) {
       sys::erase_if(snapshot.rows, [this](const profile_row& row) { return !matches(row); });
@@ -132,8 +133,8 @@ class view {
     return written(write, [&](std::string body) { return attachment(std::move(body), name); });
   }
 
-  // What write(sink&) writes, as answer_with(std::string) has it. No more than max_answer is ever
-  // in memory: the write that would be too much fails.
+  // Collects what write(sink&) writes and returns answer_with(std::string). Memory never holds more
+  // than max_answer: the write that would exceed it fails.
   template <class Write, class Answer>
   response written(Write write, Answer answer_with) const {
     std::string body;
@@ -154,7 +155,7 @@ class view {
     Value value;
   };
 
-  // Empty: it stays as it is.
+  // An empty text leaves the value as it is.
   template <class Value>
   void choose(std::string_view given, Value& chosen,
               std::initializer_list<choice<std::type_identity_t<Value>>> choices,
@@ -191,7 +192,7 @@ class view {
         [](std::string body) { return answer(std::move(body), plain_text); });
   }
 
-  // Of sample_type_ among the values; -1: it is none.
+  // The index of sample_type_ among the values; -1 if it is not one of them.
   int place_of_type(core::kind kind, std::string_view name) const {
     const core::kind_info& info = core::info(kind);
     for (int i = 0; i < info.value_count; ++i) {

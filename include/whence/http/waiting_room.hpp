@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where clients are until they have asked: one thread accepts them and gathers the heads of their
-// requests, so that those who are slow, silent or gone hold no worker. A connection goes round:
+// Holds clients between requests: one thread accepts them and reads the heads of their requests, so
+// that slow, silent or gone clients occupy no worker. A connection goes round:
 //
 //   asking  ->  asked: to a worker  ->  idle: back here, until it asks again
 //                                   ->  leaving: back here, until the client has hung up
 //
-// Bounded: `most_open` connections, 64 KiB for a head, and seconds for each stage. Where all places
-// are taken, those who wait get a second, and the others queue in the kernel.
+// The limits are `most_open` connections, 64 KiB for a head, and seconds for each stage. If all
+// places are taken, waiting clients get one more second, and the others queue in the kernel.
 #ifndef WHENCE_HTTP_WAITING_ROOM_HPP
 #define WHENCE_HTTP_WAITING_ROOM_HPP
 
@@ -45,7 +45,7 @@ class waiting_room {
 
   static constexpr std::size_t most_open = 256;
 
-  // `serve`: takes one who has asked, or whose head is too long, to a worker.
+  // `serve` gives a connection to a worker: one whose head is complete, or too long.
   waiting_room(int listening, std::function<void(guest)> serve)
       : listening_(listening), serve_(std::move(serve)) {}
   ~waiting_room() {
@@ -56,14 +56,14 @@ class waiting_room {
 
   std::error_code error() const noexcept { return sys::errno_code(wake_ < 0 ? EMFILE : 0); }
 
-  // In a thread of its own, until end() is called. Then all who have not asked are let go.
+  // Runs in a thread of its own until end() is called. Then connections without a whole head close.
   void run() {
     while (!is_ending_) {
       const std::error_code error = sys::as_error([this] {
         look();
         return std::error_code{};
       });
-      if (error) guests_.clear();  // there is no memory for them
+      if (error) guests_.clear();  // memory is exhausted
     }
     guests_.clear();
     const std::lock_guard hold(mutex_);
@@ -76,7 +76,7 @@ class waiting_room {
   }
   const std::atomic<bool>& is_ending() const noexcept { return is_ending_; }
 
-  // From a worker, when it has answered. Throws: std::bad_alloc.
+  // Called by a worker after its answer. Throws: std::bad_alloc.
   void take_back(guest g) {
     {
       const std::lock_guard hold(mutex_);
@@ -86,7 +86,7 @@ class waiting_room {
     wake();
   }
 
-  // In a child of fork, where there is no thread and nothing is whole.
+  // For a child of fork, which has no thread of ours and may have half-changed data.
   void close_inherited() const noexcept { ::close(wake_); }
 
  private:
@@ -147,7 +147,7 @@ class waiting_room {
       all.swap(back_);
     }
     for (guest& g : all) {
-      // What it asks next may be here already.
+      // The client's next request may be here already.
       if (g->at() == stage::idle && !g->received().empty()) take_part(*g);
       guests_.push_back(std::move(g));
     }
@@ -174,7 +174,7 @@ class waiting_room {
     if (c.at() != stage::asked) c.enter(stage::closed);
   }
 
-  // Those who have asked to their worker, those who are closed away.
+  // Gives complete requests to workers and removes closed connections.
   void send_off() {
     const auto stay = std::partition(guests_.begin(), guests_.end(), [](const guest& g) {
       return g->at() != stage::asked && g->at() != stage::closed;

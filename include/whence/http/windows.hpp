@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The windows a request may open: a session of a sampler, or any profile less what it was.
+// The windows a request may open: a sampler's session, or the growth of any profile.
 #ifndef WHENCE_HTTP_WINDOWS_HPP
 #define WHENCE_HTTP_WINDOWS_HPP
 
@@ -45,20 +45,20 @@ class session_window final : public pending {
   const char* const name_;
 };
 
-// What a profile says now, less what it said.
+// What a profile says now, less what it said before.
 inline profile_snapshot since(core::earlier_rows& before, profile_snapshot now,
                               core::subtracted which, core::below_zero negative) {
   for (profile_row& row : now.rows) before.subtract_from(row, which, negative);
   if (negative == core::below_zero::is_kept) {
     before.for_each_gone([&now](const profile_row& row) { now.rows.push_back(row); });
   }
-  // A row without a value would be a sample, or a group, of nothing.
+  // A row of zeros would be a sample, or a group, of nothing.
   sys::erase_if(now.rows, core::is_zero);
   now.header.duration_ns = now.header.time_ns - before.time_ns();
   return now;
 }
 
-// (Go: net/http/pprof's delta profiles, which hold two profiles and keep what is negative)
+// (Go: net/http/pprof's delta profiles, which hold two profiles and keep negative values)
 class difference_window final : public pending {
  public:
   difference_window(const profile& shown, view how)
@@ -80,12 +80,12 @@ class difference_window final : public pending {
   core::earlier_rows before_;
 };
 
-// delta_heap, delta_block ...: what was added since the last request for the same that was
-// answered, whoever made it; the first time, since the process began. (godeltaprof)
+// delta_heap, delta_block ...: what was added since the last such request that was answered, by any
+// client; the first time, since the process began. (godeltaprof)
 class last_rows {
  public:
-  // As show(profile_snapshot) answers. Only what somebody gets is counted as shown: not where it
-  // fails, nor to HEAD. Throws: std::bad_alloc.
+  // Answers like show(profile_snapshot). A profile counts as shown only if a client gets it: not if
+  // the answer fails, and not for HEAD. Throws: std::bad_alloc.
   template <class Show>
   static response show(const profile& p, bool is_head, Show show) {
     auto& all = of_process<last_rows>();

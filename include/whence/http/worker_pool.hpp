@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The threads of a server of our own: in no profile, deaf to signals, made when they are needed.
-// Where all are busy jobs wait; how many is bounded by who submits them (http/waiting_room.hpp).
+// The threads of our own server: they are in no profile, block all signals, and start when they are
+// needed. If all are busy, jobs wait; the submitter bounds their number (http/waiting_room.hpp).
 #ifndef WHENCE_HTTP_WORKER_POOL_HPP
 #define WHENCE_HTTP_WORKER_POOL_HPP
 
@@ -20,7 +20,7 @@
 
 namespace whence::inline v1::http {
 
-// The calling thread is one of the library's own, as long as this lives.
+// While this lives, the calling thread counts as one of the library's own.
 class own_thread_scope {
  public:
   own_thread_scope() noexcept {
@@ -47,7 +47,7 @@ class worker_pool {
   worker_pool(const worker_pool&) = delete;
   worker_pool& operator=(const worker_pool&) = delete;
 
-  // Where there can be no thread at all, the job is run here.
+  // If no thread can be started, the job runs here.
   void submit(job j) {
     std::unique_lock hold(mutex_);
     if (idle_ <= waiting_.size() && workers_.size() < most_ && !is_over_) add_worker();

@@ -1,11 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The stack of a thread that runs, which only itself can take: it is asked by a timer on its CPU
-// clock, which expires at the next tick it runs in. The kernel signals it on its way back to the
-// program (POSIX_CPU_TIMERS_TASK_WORK), so that no sleep is cut short, were it begun meanwhile. But
-// for one that a debugger has just interrupted: it runs to sleep on, and a tick may meet it there.
+// A running thread's stack, which only that thread can take. A timer on its CPU clock asks for it,
+// and expires at the next tick in which the thread runs. The kernel signals on its way back to the
+// program (POSIX_CPU_TIMERS_TASK_WORK), so a sleep that begins meanwhile is not cut short. One
+// exception: after a debugger's interrupt a thread runs for a moment before it sleeps on, and a
+// tick may meet it there.
 //
-// The place is the handler's from ask() until has_stack, and then the asker's.
+// The handler owns the object from ask() until has_stack, then the asker owns it.
 #ifndef WHENCE_SAMPLERS_ASKED_STACK_HPP
 #define WHENCE_SAMPLERS_ASKED_STACK_HPP
 
@@ -39,8 +40,8 @@ struct asked_stack {
   std::uintptr_t* pcs = nullptr;  // room for the stack
   std::size_t capacity = 0;
 
-  // Sees to it that the thread's next tick on a processor brings its stack. `carried`: by which the
-  // handler finds this place. False where there is no timer.
+  // Makes the thread's next tick on a processor record its stack. `carried` tells the handler where
+  // this object is. False if the kernel refuses a timer.
   bool ask(::pid_t tid, void* carried) noexcept {
     int id = timer.load(std::memory_order_relaxed);
     if (id == sys::no_timer) {
@@ -49,21 +50,21 @@ struct asked_stack {
       if (id == sys::no_timer) return false;
       timer.store(id, std::memory_order_release);
     }
-    // Any more CPU time at all. (None is no time: it would be signalled at once, asleep or not.)
+    // Any CPU time after now. (0 would signal at once, even in its sleep.)
     sys::arm_timer(id, 1, 0);
     return true;
   }
 
   bool has_timer() const noexcept { return timer.load(std::memory_order_relaxed) != sys::no_timer; }
 
-  // Nobody is asked any more.
+  // Withdraws the request.
   void take_back() noexcept {
     const int id = timer.exchange(sys::no_timer);
     if (id != sys::no_timer) sys::delete_timer(id);
     has_stack.store(false, std::memory_order_relaxed);
   }
 
-  // In the handler, of the thread that was asked.
+  // Called in the handler of the thread that was asked.
   void leave(core::process_state& s, const ucontext_t& at) noexcept {
     if (has_stack.load(std::memory_order_acquire) || !sys::has_stack_room(is_main, at.uc_stack)) {
       return;

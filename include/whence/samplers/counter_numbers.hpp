@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The descriptors that counters of ours have had. A signal of a counter that has been closed since
-// may still come, and is not to be taken for one of the program's. Lock-free; has() is signal-safe.
+// The descriptors that our counters have had. A closed counter's signal may still come, and must
+// not be taken for one of the program's. Lock-free; has() is signal-safe.
 #ifndef WHENCE_SAMPLERS_COUNTER_NUMBERS_HPP
 #define WHENCE_SAMPLERS_COUNTER_NUMBERS_HPP
 
@@ -12,7 +12,7 @@ namespace whence::inline v1::samplers {
 
 class counter_numbers {
  public:
-  // False: the number is too high to be remembered.
+  // False if the number is too high to be remembered.
   bool add(int number) noexcept {
     if (!is_in_range(number)) return false;
     word(number).fetch_or(bit(number), std::memory_order_relaxed);

@@ -1,14 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one sampler of CPU time behind every session. It runs while there is a session, at the rate
-// of the fastest, and counts samples at their stacks for good; a session is the difference of two
-// moments.
+// The process's one sampler of CPU time, shared by all sessions. It runs while a session exists, at
+// the highest rate, and its counts only grow; a session is the difference of two moments.
 //
 //   thread of the program    its timer expires ─> SIGPROF ─> take(): stack, labels ─> bucket
 //   thread of the sampler    looks for new and ended threads
 //
-// Locks: `control_` is held while sessions begin and end, `threads_` while entries change; neither
-// is ever held in a handler. A child of fork leaves the sampler behind as it is, and makes another.
+// Locks: `control_` is held while sessions begin and end, `entries_` while entries change; a
+// handler never holds either. A child of fork abandons the sampler as it is and makes another.
 #ifndef WHENCE_SAMPLERS_CPU_SAMPLER_HPP
 #define WHENCE_SAMPLERS_CPU_SAMPLER_HPP
 
@@ -51,14 +50,14 @@
 
 namespace whence::inline v1::samplers {
 
-// The entry of this thread, as its last signal found it.
+// This thread's entry, as its last signal found it.
 WHENCE_THREAD_LOCAL cpu_thread* cpu_thread_here{nullptr};
 
 class cpu_sampler {
  public:
   explicit cpu_sampler(core::process_state& s) noexcept : state_(s), threads_{s.arena} {}
 
-  // The sampler of the process; nullptr where there is no memory.
+  // The sampler of the process; nullptr if memory is exhausted.
   static cpu_sampler* get(core::process_state& s) noexcept {
     enter(s);
     return made_once<cpu_sampler>(s, s.samplers.cpu_sampler);
@@ -92,7 +91,7 @@ class cpu_sampler {
     wishes_.empty() ? stop() : change_rate();
   }
 
-  // What the samples do not explain, and how they were taken.
+  // Adds what the samples do not explain, and how they were taken.
   void complete(profile_snapshot& p, const moment& from, const moment& to, const wish& asked) {
     std::int64_t unexplained = to.process_ns - from.process_ns;
     const auto add = [&](const std::uintptr_t& frame, std::int64_t ns) {
@@ -104,7 +103,7 @@ class cpu_sampler {
     add_comments(p.header.comments, asked);
   }
 
-  // In the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
+  // Called in the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
   static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
     cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
     if (me == nullptr) return false;
@@ -174,7 +173,7 @@ class cpu_sampler {
     state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
     if (const auto error = profiling_signal::install(state_, profiling_signal::for_cpu, &take))
       return error;
-    // Held while the thread starts: it finds the sampler set up.
+    // Held while the thread starts, so that it finds the sampler set up.
     const sys::futex_guard hold(entries_);
     if (const int error = own_->start(own_->cpu_watcher, &watch, this, "whence-cpu")) {
       return {error, std::generic_category()};
@@ -220,7 +219,7 @@ class cpu_sampler {
     }
   }
 
-  // Requires: entries_ is held. `are_new`: threads not known yet have begun since the last look.
+  // Requires: entries_ is held. `are_new`: unknown threads have begun since the last look.
   void look(bool are_new) noexcept {
     profiling_signal::restore(state_);
     bool starved = false;
@@ -232,7 +231,7 @@ class cpu_sampler {
     if (starved) use_interval_timer();
   }
 
-  // In a tracked thread that begins: it may be over before it would be found.
+  // Called in a tracked thread that begins, since a short thread may end before a look finds it.
   static void meet_thread(core::process_state& s) noexcept {
     cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
     if (me == nullptr) return;
@@ -246,7 +245,7 @@ class cpu_sampler {
 
   void use_interval_timer() noexcept { interval_.set(rate_.longer_of_period_and_tick()); }
 
-  // False where there was no timer to be had.
+  // False if the kernel refuses a timer.
   bool begin_thread(cpu_thread& t, ::pid_t tid, bool is_new) noexcept {
     if (!give_frames(state_, t)) return true;
     t.is_main = tid == ::getpid();
@@ -276,7 +275,7 @@ class cpu_sampler {
     return counters_ < most_counters() ? &numbers_ : nullptr;
   }
 
-  // Descriptors are the program's: an eighth of its limit at most.
+  // Descriptors belong to the program: counters take an eighth of its limit at most.
   static int most_counters() noexcept {
     const long share = ::sysconf(_SC_OPEN_MAX) / 8;
     constexpr int most = 256;
@@ -289,7 +288,7 @@ class cpu_sampler {
     cpu_thread* const t = threads_.at(info.si_value.sival_ptr);
     if (t == nullptr) return false;
     const entry_in_use<cpu_thread> in_use(*t);
-    // A late signal of a timer that is gone is ours nevertheless.
+    // A late signal of a deleted timer is still ours.
     if (info.si_timerid != t->timer.load()) return true;
     cpu_thread_here = t;
     const bool counted = t->is_counted();
@@ -310,8 +309,8 @@ class cpu_sampler {
     return true;
   }
 
-  // Of a signal that came late: whether it had to wait until its thread let it in. A long system
-  // call keeps it waiting as well, but that is where the time went.
+  // For a late signal: true if the thread blocked it. A long system call delays it too, but then
+  // the time was spent in that call.
   static bool was_blocked(std::uintptr_t pc) noexcept {
     return !unwind::in_syscall(pc) || unwind::after_signal_mask_call(pc);
   }
@@ -321,20 +320,20 @@ class cpu_sampler {
     cpu_thread* const t = entry_here();
     if (t == nullptr) return true;
     const entry_in_use<cpu_thread> in_use(*t);
-    // A late signal of a counter that is closed is ours nevertheless.
+    // A late signal of a closed counter is still ours.
     if (t->counter.load(std::memory_order_acquire) != info.si_fd) return true;
     const std::int64_t period = t->counter_ns.load(std::memory_order_relaxed);
     if (t->counter_is_fresh.exchange(false, std::memory_order_relaxed)) {
       sys::set_counter_period(info.si_fd, period);
     }
-    // An interrupt that the kernel held back on its way out: time of the call, which the tick
-    // counts.
+    // The kernel held back this interrupt on its way out: its time belongs to the system call, and
+    // the tick counts it.
     if (unwind::in_syscall(unwind::interrupted(at).pc)) return true;
     count(*t, period, at);
     return true;
   }
 
-  // Of the interval timer: a thread with a timer of its own is sampled by that.
+  // A signal of the interval timer. A thread with its own timer is sampled by that one.
   bool take_interval(const ucontext_t& at) noexcept {
     const std::int64_t period = interval_.period_ns();
     if (period == 0) return false;
@@ -374,14 +373,14 @@ class cpu_sampler {
 
   // ---- fork
 
-  // The child has no timers, no sampler threads, no sessions; what it inherited are descriptors.
+  // The child has no timers, sampler threads or sessions; it inherited only descriptors.
   static void forget(core::process_state& s) noexcept {
     if (cpu_sampler* const me = s.samplers.cpu_sampler.exchange(nullptr)) {
       me->active_.store(false, std::memory_order_relaxed);
       me->threads_.for_each([](cpu_thread& t) {
         const int open = t.counter.exchange(sys::no_counter, std::memory_order_relaxed);
         const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
-        // (Not disabled: it is the parent's.)
+        // (It is not disabled: that would disable the parent's.)
         if (sys::is_counter_of(open, tid, profiling_signal_number)) ::close(open);
       });
     }
@@ -395,7 +394,7 @@ class cpu_sampler {
   own_threads* own_ = nullptr;
   wishes wishes_;
   cpu_rate rate_;
-  int timers_ = 0, counters_ = 0;  // of the threads
+  int timers_ = 0, counters_ = 0;  // all threads'
   counter_numbers numbers_;
   thread_table<cpu_thread> threads_;
   thread_watch watch_{10'000'000, 50};

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How one thread's CPU time is sampled, and what one of its signals stands for.
+// How one thread's CPU time is sampled, and how much time one signal stands for.
 //
 //   asked for       sources                        a signal of the timer          of the counter
 //   up to the tick  timer, 1/hz                    1/hz x (1 + overruns)          -
@@ -9,13 +9,13 @@
 //   with a counter  counter, 1/hz                  it came in a system call,
 //                                                  else nothing; see below
 //
-// Overruns are the expiries that fell between two ticks of the kernel: so totals are true at any
-// rate. A counter sees the thread's own code alone, hence together with a timer that sees system
-// calls the total is true as well; what page faults take is in neither, and ends as [unsampled].
+// Overruns are the expiries that fell between two ticks of the kernel: they make totals true at any
+// rate. A counter sees the thread's own code alone, so the total is true together with a timer that
+// sees system calls; neither sees the time of page faults, which ends as [unsampled].
 //
-// If threads compete for a processor, a thread may run for a second and never at a tick: the next
-// signal of its timer then stands for all of it, of which the counter has seen the thread's own
-// code already. So what is longer than a tick stands for no more than what is left to explain.
+// If threads compete for a processor, a thread may run for a second and never at a tick: its
+// timer's next signal then stands for all of it, although the counter has already seen the thread's
+// own code. So a signal for more than a tick stands for no more than the time still unexplained.
 #ifndef WHENCE_SAMPLERS_CPU_THREAD_HPP
 #define WHENCE_SAMPLERS_CPU_THREAD_HPP
 
@@ -35,7 +35,7 @@
 
 namespace whence::inline v1::samplers {
 
-// What all threads are sampled by.
+// The rates and sources for all threads.
 struct cpu_rate {
   std::int64_t period_ns = 0;
   std::int64_t tick_ns = 0;
@@ -48,8 +48,8 @@ struct cpu_rate {
   }
 };
 
-// A little less than `ns`: a loop that takes just as long must not always be met at the same place,
-// and the kernel delivers some 2 % of a counter's signals late.
+// A little less than `ns`: a loop of just that length must not always be met at the same place, and
+// the kernel delivers some 2 % of a counter's signals late.
 inline std::int64_t out_of_step(std::int64_t ns) noexcept {
   return static_cast<std::int64_t>(static_cast<double>(ns) * (0.985 - 0.025 * sys::uniform()));
 }
@@ -60,14 +60,15 @@ struct cpu_thread {
   std::atomic<int> counter{sys::no_counter};
   std::atomic<std::int64_t> timer_ns{0};      // one expiry
   std::atomic<std::int64_t> counter_ns{0};    // one overflow
-  std::atomic<bool> counter_is_fresh{false};  // the first is still to come
-  std::atomic<std::int64_t> missed_ns{0};     // CPU time from before it was found
-  std::uintptr_t* pcs = nullptr;              // for the handler, which has little stack
+  std::atomic<bool> counter_is_fresh{false};  // before its first overflow
+  std::atomic<std::int64_t> missed_ns{0};     // CPU time before its first look
+  std::uintptr_t* pcs = nullptr;              // a buffer, since the handler has little stack
   std::size_t capacity = 0;
   bool is_main = false;
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
-  // With a counter: CPU time of the thread when it was opened, and what samples stand for since.
+  // With a counter: the thread's CPU time when it was opened, and what samples stand for since
+  // then.
   std::atomic<std::int64_t> counted_from_ns{0};
   std::atomic<std::int64_t> explained_ns{0};
   std::atomic<int> in_handler{0};
@@ -79,9 +80,9 @@ struct cpu_thread {
     return counter.load(std::memory_order_relaxed) != sys::no_counter;
   }
 
-  // Sets the sources up: a timer if it may have one, a counter if there are `numbers` for it.
-  // `is_new`: the thread began since the last look, so all its CPU time is to be sampled. False
-  // where there was no timer to be had. Requires: tid is set.
+  // Sets the sources up: a timer if it may have one, a counter if `numbers` is not null. `is_new`:
+  // the thread began since the last look, so all its CPU time is to be sampled. False if the kernel
+  // refuses a timer. Requires: tid is set.
   bool begin(cpu_rate rate, bool is_new, bool may_have_timer, counter_numbers* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
     missed_ns.store(0, std::memory_order_relaxed);
@@ -106,7 +107,7 @@ struct cpu_thread {
     if (id != sys::no_timer) sys::delete_timer(id);
   }
 
-  // In the thread's handler: what a signal of the timer stands for that came in a system call.
+  // Called in the thread's handler: what a timer's signal in a system call stands for.
   std::int64_t left_of(std::int64_t ns) const noexcept {
     const std::int64_t one = timer_ns.load(std::memory_order_relaxed);
     if (ns <= one) return ns;
@@ -117,7 +118,7 @@ struct cpu_thread {
   }
 
   void close_counter() noexcept {
-    // In this order: a child of fork that finds the number closes no other file.
+    // The order matters: a child of fork that finds the number must close no other file.
     const int open = counter.exchange(sys::no_counter, std::memory_order_relaxed);
     const ::pid_t id = tid.load(std::memory_order_relaxed);
     if (sys::is_counter_of(open, id, profiling_signal_number)) sys::close_counter(open);
@@ -130,7 +131,7 @@ struct cpu_thread {
     if (numbers == nullptr || !rate.above_tick()) return;
     const std::int64_t period = out_of_step(rate.period_ns);
     counter_ns.store(period, std::memory_order_relaxed);
-    // The first overflow at a random moment of the first period, as in arm().
+    // The first overflow comes at a random moment of the first period, as in arm().
     const auto first = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
     counted_from_ns.store(sys::thread_cpu_ns(tid.load(std::memory_order_relaxed)),
                           std::memory_order_relaxed);
@@ -138,16 +139,16 @@ struct cpu_thread {
     const int open =
         sys::open_counter(tid.load(std::memory_order_relaxed), profiling_signal_number, first);
     if (open == sys::no_counter) return;
-    // Known before its first signal.
+    // The number must be known before its first signal.
     const bool known = numbers->add(open);
     counter_is_fresh.store(true, std::memory_order_relaxed);
     counter.store(open, std::memory_order_release);
     if (!known || !sys::enable_counter(open)) close_counter();
   }
 
-  // `used_ns`: CPU time of the thread that ought to have been sampled already. The first expiry is
-  // at a random moment of the first period, so that short threads are seen as often as they should
-  // be. (Go: runtime/os_linux.go, setThreadCPUProfiler)
+  // `used_ns` is the thread's CPU time that samples should already have covered. The first expiry
+  // comes at a random moment of the first period, so that short threads are seen in proportion.
+  // (Go: runtime/os_linux.go, setThreadCPUProfiler)
   void arm(cpu_rate rate, std::int64_t used_ns) noexcept {
     const int id = timer.load(std::memory_order_relaxed);
     if (id == sys::no_timer) return;
@@ -157,7 +158,7 @@ struct cpu_thread {
     if (used_ns >= first) {
       const std::int64_t missed = 1 + (used_ns - first) / period;
       first += missed * period;
-      // What is longer ago than a look or two says nothing of where the thread was.
+      // Time from before the last look or two says nothing about where the thread was.
       if (used_ns < longest_missed) missed_ns.store(missed * period, std::memory_order_relaxed);
     }
     sys::arm_timer(id, first - used_ns, period);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A thread, while the dump it is in is being made.
+// A thread of a dump that is being made.
 #ifndef WHENCE_SAMPLERS_DUMPED_THREAD_HPP
 #define WHENCE_SAMPLERS_DUMPED_THREAD_HPP
 
@@ -14,9 +14,9 @@
 namespace whence::inline v1::samplers {
 
 struct dumped_thread : core::placed_thread {
-  std::vector<std::uintptr_t> frame_sps;  // of a thread that sleeps: the stack pointer of each
-  std::uintptr_t sp = 0;                  // 0: not known
-  std::int64_t cpu_ns = -1;               // of a thread that sleeps, or when it was asked
+  std::vector<std::uintptr_t> frame_sps;  // each frame's stack pointer, if the thread sleeps
+  std::uintptr_t sp = 0;                  // 0 if unknown
+  std::int64_t cpu_ns = -1;               // when it was asked, or in its sleep
   asked_stack* asked = nullptr;
 };
 

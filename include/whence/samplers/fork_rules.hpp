@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What fork means for the samplers: SIGPROF waits while it lasts. The child has no timers, no
-// threads of theirs and no sessions, so it leaves them behind as they are, whoever held their
-// locks, and makes new ones when it needs them.
+// What fork does to the samplers: SIGPROF is blocked while it lasts. The child has no timers,
+// sampler threads or sessions; it abandons the samplers as they are, with any locks that are held,
+// and makes new ones when it needs them.
 #ifndef WHENCE_SAMPLERS_FORK_RULES_HPP
 #define WHENCE_SAMPLERS_FORK_RULES_HPP
 
@@ -20,12 +20,13 @@
 
 namespace whence::inline v1::samplers {
 
-// Around a fork, in the root's module; one fork at a time.
+// Called around a fork, in the root's module; one fork at a time.
 class fork_rules {
   static inline sigset_t signals_{};
 
  public:
-  // The calling process has no samplers, sessions or threads of ours, whatever it inherited.
+  // Declares that the calling process has no samplers, sessions or threads of ours, whatever it
+  // inherited.
   static void forget(core::process_state& s) noexcept {
     for (const auto* const place :
          {&s.samplers.forget_cpu, &s.samplers.forget_wall, &s.samplers.forget_dumper}) {
@@ -42,7 +43,7 @@ class fork_rules {
 
   static constexpr core::fork_hooks hooks{
       [](core::process_state&) noexcept {
-        // Old kernels make fork begin anew after each signal, so that it may never end.
+        // Old kernels restart fork after each signal, so that it might never end.
         sigset_t profiling;
         ::sigemptyset(&profiling);
         ::sigaddset(&profiling, SIGPROF);
@@ -54,8 +55,8 @@ class fork_rules {
         ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
       }};
 
-  // A child of _Fork or of the bare system call ran no handlers of fork's: it is noticed when it
-  // first asks for a sampler.
+  // No fork handler has run in a child of _Fork or of the bare system call: such a child is noticed
+  // when it first asks for a sampler.
   static void meet_process(core::process_state& s) noexcept {
     ::pid_t none = 0;
     const ::pid_t now = ::getpid();
@@ -63,7 +64,8 @@ class fork_rules {
   }
 };
 
-// Before anything of this module's is hung from the root. Takes the loader's lock the first time.
+// Requires: the root does not point to anything of this module yet. Takes the loader's lock the
+// first time.
 inline void enter(core::process_state& s) noexcept {
   profiling_signal::prepare_module();
   fork_rules::meet_process(s);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The process's one interval timer, ITIMER_PROF, for threads that can have no timer of their own.
-// It is the program's first: one that uses it keeps it.
+// The process's one interval timer, ITIMER_PROF, for threads that can have no timer of their own. A
+// program that uses it keeps it.
 #ifndef WHENCE_SAMPLERS_INTERVAL_TIMER_HPP
 #define WHENCE_SAMPLERS_INTERVAL_TIMER_HPP
 
@@ -14,7 +14,7 @@ namespace whence::inline v1::samplers {
 
 class interval_timer {
  public:
-  // 0: it is not ours. Signal-safe.
+  // 0 if it is not ours. Signal-safe.
   std::int64_t period_ns() const noexcept { return period_ns_.load(std::memory_order_relaxed); }
 
   // Requires: one caller at a time; so does stop().

@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which threads of a dump wait for tracked locks, who has those, and whether they wait in a circle.
+// Which threads of a dump wait for tracked locks, which threads hold those, and which waits form a
+// circle.
 //
-// Threads are told by their stacks: an address belongs to the one whose stack pointer is the
-// nearest below it. What a lock says of its taker may be of the one before, for the moment of a
-// handover: so a circle is a deadlock only if all of it is still there after a while in which none
-// of its threads has run.
+// A thread is found by an address on its stack: it belongs to the thread whose stack pointer is the
+// nearest below it. During a handover a lock may still name its previous taker. So a circle is a
+// deadlock only if it still exists after a while in which none of its threads has run.
 #ifndef WHENCE_SAMPLERS_LOCK_WAITS_HPP
 #define WHENCE_SAMPLERS_LOCK_WAITS_HPP
 
@@ -37,14 +37,14 @@ class lock_waits {
     const core::wait_slots* const slots = s.waits.load(std::memory_order_acquire);
     if (slots == nullptr) return;
     std::vector<seen> found;
-    found.reserve(all.size() + 64);  // nothing is allocated while slots are visited
+    found.reserve(all.size() + 64);  // visiting slots must not allocate
     slots->for_each(
         [&](const core::wait_slot& slot, std::uint32_t sequence, const core::wait_in_progress& w) {
           if (w.lock != nullptr && found.size() < found.capacity())
             found.push_back({&slot, sequence, w, {}});
         });
     for (seen& f : found) {
-      // The lock may be gone with its wait.
+      // The lock may be destroyed as soon as its wait ends.
       std::uintptr_t words[2]{};
       if (!sys::copy_memory(words, reinterpret_cast<std::uintptr_t>(f.wait.lock), sizeof words)) {
         continue;
@@ -55,7 +55,7 @@ class lock_waits {
     }
   }
 
-  // Circles that are there to stay; waits some milliseconds to be sure, if there is one at all.
+  // The circles that last. Waits some milliseconds to be sure, if there is a circle.
   std::vector<std::vector<std::size_t>> deadlocks() const {
     std::vector<std::vector<std::size_t>> found = circles();
     if (found.empty()) return found;
@@ -69,7 +69,7 @@ class lock_waits {
     return found;
   }
 
-  // The waits, whose stacks point into `frames`. Requires: nothing is added to these any more.
+  // The waits; their stacks point into `frames`. Requires: `frames` does not grow any more.
   std::vector<core::lock_wait> take() const {
     std::vector<core::lock_wait> all = waits_;
     for (std::size_t i = 0; i < all.size(); ++i) {
@@ -122,10 +122,10 @@ class lock_waits {
     seen_.push_back(f);
   }
 
-  // Of an address on its stack: at or above its stack pointer, or, if it was of a function that has
-  // returned since, not far below.
+  // The thread that owns an address on its stack: at or above its stack pointer or, if the function
+  // has returned since, not far below it.
   std::size_t owner_of(std::uintptr_t address) const noexcept {
-    std::size_t below = nobody;  // whose stack pointer is the nearest
+    std::size_t below = nobody;  // the one with the nearest stack pointer
     std::size_t above = nobody;
     for (std::size_t i = 0; i < threads_.size(); ++i) {
       const std::uintptr_t sp = threads_[i].sp;
@@ -137,7 +137,7 @@ class lock_waits {
     return above != nobody && threads_[above].sp - address < returned ? above : nobody;
   }
 
-  // Of its stack, about.
+  // About where its stack ends.
   static std::uintptr_t end_of(const dumped_thread& t) noexcept {
     const bool whole = !t.frame_sps.empty() && !t.it.stack.truncated;
     return whole ? t.frame_sps.back() + sys::page_bytes : t.sp + longest_stack;
@@ -150,7 +150,7 @@ class lock_waits {
     return nobody;
   }
 
-  // The wait of whoever has the lock; nobody: it goes on, or the waiter does after a while.
+  // The wait of the lock's holder, unless the holder runs or the waiter gives up after a while.
   std::size_t next(std::size_t w) const noexcept {
     const core::lock_wait& wait = waits_[w];
     return wait.holder == nobody || wait.may_give_up ? nobody : wait_of(wait.holder);
@@ -158,7 +158,7 @@ class lock_waits {
 
   std::vector<std::vector<std::size_t>> circles() const {
     std::vector<std::vector<std::size_t>> found;
-    std::vector<std::size_t> met(waits_.size(), nobody);  // by the walk that began at
+    std::vector<std::size_t> met(waits_.size(), nobody);  // the walk that met each wait
     for (std::size_t start = 0; start < waits_.size(); ++start) {
       std::size_t w = start;
       while (w != nobody && met[w] == nobody) {

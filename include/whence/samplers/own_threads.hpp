@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The threads of the library's own, samplers' and servers', which are in no profile but as what
-// they cost.
+// The library's own threads, of samplers and servers. Profiles show only what they cost.
 #ifndef WHENCE_SAMPLERS_OWN_THREADS_HPP
 #define WHENCE_SAMPLERS_OWN_THREADS_HPP
 
@@ -28,7 +27,7 @@ struct own_threads {
 
   sys::service_thread cpu_watcher, wall_clock;
 
-  // 0, or the system's error.
+  // Returns 0, or the system's error.
   static int start(sys::service_thread& thread, void (*body)(void*), void* argument,
                    const char* name) noexcept {
     const instruments::unrecorded_start ours;
@@ -54,7 +53,8 @@ struct own_threads {
     return sum;
   }
 
-  // The calling thread, from now on and until it leaves. False: there is no room, and it is seen.
+  // Registers the calling thread until it calls leave(). False if there is no room: profiles then
+  // show it.
   bool join() noexcept {
     const ::pid_t self = ::gettid();
     for (std::size_t i = 0; i < most_others; ++i) {
@@ -81,12 +81,12 @@ struct own_threads {
   static constexpr std::size_t most_others = 1024;
 
   std::atomic<::pid_t> others_[most_others]{};
-  std::atomic<std::size_t> used_{0};  // of these, those that have ever been taken
+  std::atomic<std::size_t> used_{0};  // how many of them have ever been taken
   std::atomic<std::int64_t> others_ended_ns_{0};
 };
 
-// What hangs there, made if there is nothing; nullptr where there is no memory. The loser of a race
-// leaves its copy behind: the arena takes nothing back.
+// The object at this pointer, made if it is null; nullptr if memory is exhausted. The loser of a
+// race abandons its copy, since the arena frees nothing.
 template <class T>
 T* made_once(core::process_state& s, std::atomic<T*>& place) noexcept {
   T* it = place.load(std::memory_order_acquire);
@@ -97,7 +97,7 @@ T* made_once(core::process_state& s, std::atomic<T*>& place) noexcept {
   return place.compare_exchange_strong(it, made, std::memory_order_acq_rel) ? made : it;
 }
 
-// The threads of the process that are the program's; 1 where they cannot be listed.
+// Counts the program's threads; 1 if they cannot be listed.
 inline std::size_t count_threads() noexcept {
   const core::process_state* const s = core::root.load(std::memory_order_acquire);
   const own_threads* const own =

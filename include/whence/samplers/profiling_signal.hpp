@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// SIGPROF, shared with the program: one handler of ours, installed when the first session begins
-// and left there for good, since a signal may come after its timer is gone, and would kill the
-// process by default. What is not ours goes to the handler that was there before.
+// SIGPROF, shared with the program. Our one handler is installed when the first session begins, and
+// stays: a signal may come after its timer is deleted, and would kill the process by default.
+// Signals that are not ours go to the previous handler.
 //
 //   signal ─> on_signal ─> cpu sampler?   ─> wall sampler? ─> thread dump? ─> the program's, if any
 //
-// Who asks for the signal is told by what it carries, so none can mistake another's, nor a
-// kill(SIGPROF). Ours runs on the alternate stack where the thread has one, restarts system calls
-// where the program's did, and keeps errno.
+// A signal's payload tells which sampler asked for it, so none takes another's, nor a
+// kill(SIGPROF). Our handler runs on the alternate stack if the thread has one, restarts system
+// calls if the program's handler did, and preserves errno.
 #ifndef WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
 #define WHENCE_SAMPLERS_PROFILING_SIGNAL_HPP
 
@@ -39,21 +39,20 @@ namespace whence::inline v1::samplers {
 
 inline constexpr int profiling_signal_number = SIGPROF;
 
-// True while the program's handler runs, called by ours: it may call ours in turn, if it was
-// installed over it.
+// True while our handler runs the program's, which may call ours in turn if it was installed later.
 WHENCE_THREAD_LOCAL bool in_program_handler{false};
 
 class profiling_signal {
  public:
-  // True: the signal was the sampler's. Signal-safe.
+  // Returns true if the signal was the sampler's. Signal-safe.
   using taker = bool (*)(core::process_state&, const siginfo_t&, const ucontext_t&) noexcept;
 
-  // Who is asked, in this order.
+  // The takers, in the order in which they are asked.
   enum place : int { for_cpu, for_wall, for_dumps, places };
 
-  // Before this module's code is hung from the root, where handlers and forks call it: the module
-  // must stay, since nobody can tell when the last signal has come, and its symbols must be bound.
-  // Thread-safe. Takes the loader's lock, so call it without any of ours.
+  // Requires: the root does not point to this module's code yet; handlers and forks will call it
+  // there. The module must stay loaded, since the last signal cannot be told, and its symbols must
+  // be bound. Thread-safe. Takes the loader's lock, so call it without any of ours.
   [[gnu::visibility("hidden")]] static void prepare_module() noexcept {
     if (is_prepared_.load(std::memory_order_acquire)) return;
     sys::pin(&core::own_state);
@@ -61,7 +60,7 @@ class profiling_signal {
     is_prepared_.store(true, std::memory_order_release);
   }
 
-  // Sees to it that the process has our handler. Requires: prepare_module(). Thread-safe; not for
+  // Makes sure that the process has our handler. Requires: prepare_module(). Thread-safe; not for
   // signal handlers.
   static std::error_code install(core::process_state& s, place where, taker t) noexcept {
     profiling_signal* p = s.samplers.signal.load(std::memory_order_acquire);
@@ -75,7 +74,7 @@ class profiling_signal {
     return p->install_here();
   }
 
-  // Where the program has put SIG_DFL in its place, our handler is put back, since the next signal
+  // If the program has replaced our handler by SIG_DFL, ours is put back, since the next signal
   // would kill the process.
   static void restore(core::process_state& s) noexcept {
     profiling_signal* const p = s.samplers.signal.load(std::memory_order_acquire);
@@ -86,10 +85,10 @@ class profiling_signal {
     }
   }
 
-  // For the child of a fork: whoever was installing is not there.
+  // For the child of a fork: a thread that was installing does not exist there.
   void forget_holder() noexcept { lock_.unlock(); }
 
-  // Whether somebody else's handler has taken the place of ours.
+  // True if another handler has replaced ours.
   bool replaced() const noexcept {
     struct sigaction now {};
     return ::sigaction(profiling_signal_number, nullptr, &now) == 0 &&
@@ -99,8 +98,8 @@ class profiling_signal {
  private:
   using handler = void (*)(int, siginfo_t*, void*);
 
-  // A thread that is cancelled asynchronously would unwind through the handler, which C++ does not
-  // let it. glibc's signal for it is no sigaddset's.
+  // An asynchronously cancelled thread would unwind through the handler, which C++ forbids.
+  // sigaddset refuses glibc's signal for it.
   static void block_cancellation(sigset_t& mask) noexcept {
     constexpr int cancellation = 32;  // SIGCANCEL (nptl/internal-signals.h)
     unsigned long word = 0;
@@ -109,12 +108,12 @@ class profiling_signal {
     std::memcpy(&mask, &word, sizeof word);
   }
 
-  // What a handler calls is bound now: binding is not for handlers, and takes more of the stack
-  // than they do. (tests/handler_symbols.sh knows them all.)
+  // Binds the symbols that a handler calls: binding is not signal-safe, and needs more stack than
+  // the handler. (tests/handler_symbols.sh checks the list.)
   static void bind_symbols() noexcept {
     const sys::errno_guard keep;
     std::uintptr_t words[4]{};
-    volatile std::size_t bytes = sizeof(std::uintptr_t);  // not to be done in line
+    volatile std::size_t bytes = sizeof(std::uintptr_t);  // so that no call is inlined
     std::memcpy(words, words + 1, bytes);
     std::memmove(words, words + 1, bytes);
     std::memset(words, 0, bytes);
@@ -134,7 +133,7 @@ class profiling_signal {
     const sys::scoped_lock hold(lock_);
     struct sigaction before {};
     if (::sigaction(profiling_signal_number, nullptr, &before) != 0) return last_error();
-    // Some module of the process installed its copy: any is as good.
+    // Some module of the process has installed its copy; all copies are equal.
     const handler known = handler_.load(std::memory_order_relaxed);
     if (known != nullptr && before.sa_sigaction == known) return {};
     programs_[next_] = before;
@@ -150,7 +149,7 @@ class profiling_signal {
                                                                      : last_error();
   }
 
-  // A program whose own handler ends system calls with EINTR counts on that. (Timers on CPU clocks
+  // A program whose handler ends system calls with EINTR relies on that. (Timers on CPU clocks
   // signal on the way out of the kernel, so ours end none in either case.)
   static int restart_flag(const struct sigaction& program) noexcept {
     const bool has_handler = (program.sa_flags & SA_SIGINFO) != 0 ||
@@ -173,12 +172,12 @@ class profiling_signal {
     p->pass_on(number, info, context, __builtin_return_address(0));
   }
 
-  // What the program had there: nothing and SIG_IGN are both nothing, because a process that was
-  // profiled must not die of a profiling signal. (Go: runtime/signal_unix.go,
+  // Calls the program's handler. SIG_DFL and SIG_IGN both mean that nothing is called: a process
+  // that was profiled must not die of a profiling signal. (Go: runtime/signal_unix.go,
   // setProcessCPUProfiler)
   //
-  // It may call ours, if it was installed over it: that call comes from code, not from the kernel.
-  // (That it runs is no sign: it may have been left by siglongjmp.)
+  // The program's handler may call ours, if it was installed later: that call comes from code, not
+  // from the kernel. (A flag that it is running proves nothing: siglongjmp may have left it.)
   void pass_on(int number, siginfo_t* info, void* context, const void* caller) {
     const struct sigaction* program = program_.load(std::memory_order_acquire);
     const bool from_kernel = unwind::ends_signal(reinterpret_cast<std::uintptr_t>(caller));
@@ -202,7 +201,7 @@ class profiling_signal {
   sys::spin_lock lock_;
   std::atomic<handler> handler_{nullptr};
   std::atomic<const struct sigaction*> program_{nullptr};
-  struct sigaction programs_[2]{};  // a handler may be reading the one before
+  struct sigaction programs_[2]{};  // two, since a handler may still read the old one
   int next_ = 0;
 };
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What sessions of every sampler share: a window from their construction to stop(), or to the
-// moment they are asked.
+// The common part of all samplers' sessions: a window from construction to stop(), or to the moment
+// of snapshot().
 //
 // Sampler:  static Sampler* get(process_state&)                 the one of the process
 //           static stack::bucket_list& list(process_state&)     where it counts
@@ -37,7 +37,7 @@ namespace whence::inline v1::samplers {
 inline constexpr int highest_hz = 10'000;
 
 struct moment {
-  std::int64_t wall_ns, monotonic_ns, process_ns, own_ns;  // own: of the samplers' threads
+  std::int64_t wall_ns, monotonic_ns, process_ns, own_ns;  // own: the samplers' threads
 
   static moment now(const core::process_state& s) noexcept {
     const own_threads* const own = s.samplers.own.load(std::memory_order_acquire);
@@ -49,7 +49,7 @@ struct moment {
 template <class Sampler>
 class session {
  public:
-  // Throws: std::invalid_argument for an hz out of range; std::bad_alloc. Where the system gives no
+  // Throws: std::invalid_argument if hz is out of range; std::bad_alloc. If the system refuses a
   // thread or handler, there are no samples, and error() says why.
   explicit session(int hz) : wish_{checked(hz)} {
     const sys::no_cancel uncancelled;
@@ -69,11 +69,10 @@ class session {
   session(const session&) = delete;
   session& operator=(const session&) = delete;
 
-  // Whether sampling could begin.
+  // Why sampling could not begin, if it could not.
   std::error_code error() const noexcept { return error_; }
 
-  // Ends the window; what was counted until now stays. The second time it does nothing.
-  // Throws: std::bad_alloc.
+  // Ends the window and keeps its counts. Later calls do nothing. Throws: std::bad_alloc.
   void stop() {
     if (window_ == nullptr) return;
     const sys::no_cancel uncancelled;
@@ -87,7 +86,7 @@ class session {
     ended_ = take();
   }
 
-  // The window, as far as it goes. Throws: std::bad_alloc.
+  // The window until now, or until stop(). Throws: std::bad_alloc.
   profile_snapshot snapshot() const {
     const sys::no_cancel uncancelled;
     return window_ == nullptr ? ended_ : take();

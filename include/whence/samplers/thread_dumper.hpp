@@ -1,15 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every thread's stack at this moment, without stopping any.
+// Takes every thread's stack at this moment, without stopping any thread.
 //
 //   asleep in the kernel      its stack is read, and holds if its CPU clock has not moved   20 us
 //   running, or ready to      it is asked, and answers at its next tick                    1-4 ms
 //   the calling thread        takes its own
 //   coroutines, suspended     are read like any other memory                               0.3 us
 //
-// A thread that falls asleep before it answers is read; one that does not answer in a tenth of a
-// second is in the dump without a stack. One dump at a time. (Go: runtime.GoroutineProfile stops
-// the world twice for a moment, and has each goroutine record itself before it runs on.)
+// A thread that falls asleep before it answers is read; one that does not answer within a tenth of
+// a second is in the dump without a stack. Only one dump is made at a time. (Go:
+// runtime.GoroutineProfile stops the world twice for a moment, and each goroutine records itself
+// before it runs on.)
 #ifndef WHENCE_SAMPLERS_THREAD_DUMPER_HPP
 #define WHENCE_SAMPLERS_THREAD_DUMPER_HPP
 
@@ -58,7 +59,7 @@ class thread_dumper {
  public:
   explicit thread_dumper(core::process_state& s) noexcept : state_(s) {}
 
-  // The one of the process; nullptr where there is no memory.
+  // The dumper of the process; nullptr if memory is exhausted.
   static thread_dumper* get(core::process_state& s) noexcept {
     enter(s);
     return made_once<thread_dumper>(s, s.samplers.dumper);
@@ -66,7 +67,7 @@ class thread_dumper {
 
   enum class detail : bool { stacks, everything };
 
-  // The calling thread's stack begins at the frame that returns to `caller`. Requires: as
+  // The calling thread's stack begins at the frame that returns to `caller`. Requires: as for
   // unwind::capture. Throws: std::bad_alloc.
   core::thread_dump take(const profile& shown, const void* caller, detail how) {
     const sys::no_cancel uncancelled;
@@ -75,7 +76,7 @@ class thread_dumper {
     core::thread_dump dump;
     dump.header = core::header_of(shown, state_);
     frames_ = std::make_shared<std::vector<std::uintptr_t>>();
-    // Each time: the program may have put another handler there.
+    // Repeated each time, since the program may have installed another handler.
     ready_ = get_ready();
     if (!ready_) dump.header.warnings.emplace_back("threads that run cannot be asked for stacks");
     std::vector<place> places = find_threads(dump);
@@ -87,7 +88,7 @@ class thread_dumper {
     const core::coroutine_root* const coroutines =
         state_.coroutines.load(std::memory_order_acquire);
     if (coroutines != nullptr) coroutines->add_stacks(state_, {depth(), *frames_, suspended});
-    // The last to add frames, so what points to them holds.
+    // This is the last call that adds frames, so pointers to frames stay valid.
     if (how == detail::everything) {
       describe(places);
       const lock_waits waits(state_, places, *frames_);
@@ -100,7 +101,7 @@ class thread_dumper {
     return dump;
   }
 
-  // In the handler of SIGPROF: true if the signal is for a dump. Signal-safe.
+  // Called in the handler of SIGPROF: true if the signal is for a dump. Signal-safe.
   static bool answer(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
     thread_dumper* const me = s.samplers.dumper.load(std::memory_order_acquire);
     if (me == nullptr || info.si_code != SI_TIMER) return false;
@@ -128,7 +129,7 @@ class thread_dumper {
            !profiling_signal::install(state_, profiling_signal::for_dumps, &answer);
   }
 
-  // The calling one first, then in the order of their creation.
+  // Lists the calling thread first, then the others in the order of their creation.
   std::vector<place> find_threads(core::thread_dump& dump) {
     const ::pid_t self = ::gettid();
     std::vector<::pid_t> tids{self};
@@ -168,7 +169,8 @@ class thread_dumper {
   void look(std::vector<place>& places) {
     std::vector<place*> running;
     for (std::size_t i = 1; i < places.size(); ++i) running.push_back(&places[i]);
-    // Twice: many that seem to run were only just woken, by a debugger or to look at something.
+    // Done twice: many threads that seem to run were woken only for a moment, by a debugger or to
+    // check a condition.
     sys::erase_if(running, [&](place* p) { return has(*p); });
     if (!running.empty()) sys::nap();
     sys::erase_if(running, [&](place* p) { return has(*p); });
@@ -179,14 +181,14 @@ class thread_dumper {
     }
   }
 
-  // Whether it sleeps, and was read, or is no more.
+  // True if it sleeps and was read, or has ended.
   bool has(place& p) {
     const found f = read(p);
     if (f == found::nothing) p.it.tid = 0;
     return f != found::running;
   }
 
-  // If it sleeps, its stack. It may wake up meanwhile: then once more.
+  // Reads its stack if it sleeps. If it wakes up meanwhile, reads once more.
   found read(place& p) {
     for (int attempt = 0; attempt < 3; ++attempt) {
       const std::int64_t cpu = sys::thread_cpu_ns(p.it.tid);
@@ -202,7 +204,7 @@ class thread_dumper {
       if (sys::thread_cpu_ns(p.it.tid) != cpu) continue;
       if (!whole) {
         trace.truncated = true;
-        p.it.note = "the rest of its stack cannot be had for certain while it sleeps";
+        p.it.note = "the rest of its stack cannot be read reliably while it sleeps";
       }
       const char* const name = sys::syscall_name(task.number);
       p.it.state = name != nullptr   ? name
@@ -218,7 +220,7 @@ class thread_dumper {
     return found::running;
   }
 
-  // Not asked for its stack, since that would end its sleep.
+  // It is not asked for its stack, since that would end its sleep.
   found hide(place& p) {
     p.it.state = "waiting";
     p.it.label_set = state_.threads.labels_of(p.it.tid);
@@ -227,7 +229,7 @@ class thread_dumper {
     return found::stack;
   }
 
-  // Asks threads that run, as many as there are places at most, and waits for the answers.
+  // Asks running threads, at most as many as places exist, and waits for the answers.
   void ask(place* const* running, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) begin_asking(*running[i], asked_[i]);
     const std::int64_t begin = sys::monotonic_ns();
@@ -247,7 +249,7 @@ class thread_dumper {
     p.it.state = "running";
     p.it.label_set = state_.threads.labels_of(p.it.tid);
     p.cpu_ns = sys::thread_cpu_ns(p.it.tid);
-    // The one asked here last may be answering late, or be held there by a debugger.
+    // The thread last asked in this place may answer late, or a debugger may stop it there.
     asked.take_back();
     for (int naps = 0; asked.in_handler.load() != 0; ++naps) {
       if (naps == most_naps) {
@@ -258,7 +260,7 @@ class thread_dumper {
     }
     asked.has_stack.store(false, std::memory_order_relaxed);
     asked.is_main = p.it.tid == ::getpid();
-    // A signal it blocks would be for whatever of its own waits for signals.
+    // A blocked signal would go to the thread's own sigwait.
     if (sys::blocks_signal(p.it.tid, profiling_signal_number)) {
       p.it.note = "it runs, and blocks SIGPROF";
     } else if (ready_ && give_frames(state_, asked) && asked.ask(p.it.tid, &asked)) {
@@ -268,7 +270,7 @@ class thread_dumper {
     }
   }
 
-  // Whether there is nothing more to wait for.
+  // True if the answer has come or cannot come any more.
   bool is_answered(place& p, bool look_again, std::int64_t passed) {
     if (p.asked->has_stack.load(std::memory_order_acquire)) {
       p.it.label_set = p.asked->labels;
@@ -286,7 +288,7 @@ class thread_dumper {
     return true;
   }
 
-  // A thread can answer only at a tick on a processor, which it may be waiting for.
+  // A thread can answer only at a tick on a processor, for which it may have to wait.
   static bool had_its_chance(const place& p, std::int64_t passed) noexcept {
     const std::int64_t tick_ns = 1'000'000'000 / sys::ticks_per_second();
     return passed >= longest_patience_ns || sys::thread_cpu_ns(p.it.tid) - p.cpu_ns > 3 * tick_ns;
@@ -300,7 +302,7 @@ class thread_dumper {
     p.it.stack.truncated = t.truncated;
   }
 
-  // Names, and since when they sleep.
+  // Adds names, and since when threads sleep.
   void describe(std::vector<place>& places) {
     const std::int64_t now = sys::last_run_ns(::gettid());
     for (place& p : places) {
@@ -320,7 +322,7 @@ class thread_dumper {
     }
   }
 
-  // Once all frames are there.
+  // Requires: all frames have been added.
   void finish(core::thread_dump& dump, core::placed_thread& p) const {
     p.it.labels = state_.labels.of(p.it.label_set);
     p.it.stack.stack = {frames_->data() + p.first_frame, p.depth};
@@ -344,7 +346,7 @@ class thread_dumper {
   sys::futex_mutex control_;
   bool ready_ = false;
   unwind::sleeper_room* room_ = nullptr;
-  std::shared_ptr<std::vector<std::uintptr_t>> frames_;  // of the dump that is being made
+  std::shared_ptr<std::vector<std::uintptr_t>> frames_;  // the current dump's
   asked_stack asked_[most_asked];
 };
 

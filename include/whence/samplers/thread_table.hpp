@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a sampler knows of each thread, by entries that never move and are never freed, so that a
-// signal that comes late finds one, if no longer its own (sys/segments.hpp).
+// A sampler's data for each thread, in entries that never move and are never freed, so that a late
+// signal always finds an entry, even if another thread owns it by then (sys/segments.hpp).
 //
-// An entry without a tid is free. Taking and freeing: under the sampler's lock. Reading:
+// An entry without a tid is free. Taking and freeing need the sampler's lock; reading is
 // signal-safe.
 #ifndef WHENCE_SAMPLERS_THREAD_TABLE_HPP
 #define WHENCE_SAMPLERS_THREAD_TABLE_HPP
@@ -22,9 +22,9 @@
 
 namespace whence::inline v1::samplers {
 
-// A handler that was delayed may still use an entry when its thread is no longer sampled: until all
-// have gone, the entry is nobody else's. (Sequentially consistent, as is the timer's exchange:
-// either the handler sees that the timer is gone, or whoever ends it sees the handler.)
+// A delayed handler may still use an entry whose thread is no longer sampled: the entry is not
+// reused until all handlers have left it. (Sequentially consistent, as is the timer's exchange:
+// either the handler sees that the timer is gone, or the thread that ends it sees the handler.)
 template <class Entry>
 class entry_in_use {
  public:
@@ -37,7 +37,7 @@ class entry_in_use {
   Entry& entry_;
 };
 
-// Room for a stack of the depth that is in force, in the entry. False where there is no memory.
+// Makes room in the entry for a stack of the current depth. False if memory is exhausted.
 template <class Entry>
 bool give_frames(core::process_state& s, Entry& e) noexcept {
   const auto depth = static_cast<std::size_t>(s.stack_depth.load(std::memory_order_relaxed));
@@ -57,7 +57,7 @@ class thread_table {
  public:
   constexpr explicit thread_table(sys::arena& memory) noexcept : arena_(memory) {}
 
-  // The entry that is at this address; nullptr where there is none. Signal-safe.
+  // The entry at this address; nullptr if no entry is there. Signal-safe.
   Entry* at(const void* address) const noexcept { return entries_.at(address); }
 
   // Signal-safe.
@@ -73,7 +73,7 @@ class thread_table {
     });
   }
 
-  // An entry for a thread that has begun, which calls this itself.
+  // An entry for a new thread, which calls this itself.
   template <class Begins>
   void add(::pid_t tid, Begins begins) noexcept {
     Entry* const e = find(tid) == nullptr ? take() : nullptr;
@@ -83,9 +83,9 @@ class thread_table {
     e->seen = look_;
   }
 
-  // Makes the entries those of the threads there are now: calls begins(entry, tid) for each new
-  // one, which sets the tid, and ends(entry) for each that is gone, which is free afterwards.
-  // skip(tid): threads to leave out. False where threads cannot be listed.
+  // Matches the entries to the existing threads: calls begin(entry, tid) for each new thread, which
+  // sets the tid, and end(entry) for each ended one, whose entry is then free. skip(tid) tells
+  // which threads to leave out. False if threads cannot be listed.
   template <class Skip, class Begins, class Ends>
   bool follow(Skip skip, Begins begins, Ends ends) noexcept {
     ++look_;
@@ -98,7 +98,7 @@ class thread_table {
         if (e == nullptr) return;
         begins(*e, tid);
       } else if (cpu < e->last_cpu_ns) {
-        // No clock goes back: another thread has the number now.
+        // A CPU clock never goes back, so another thread has this number now.
         ends(*e);
         begins(*e, tid);
       }
@@ -125,8 +125,8 @@ class thread_table {
  private:
   using entries = sys::segments<Entry, 12>;
 
-  // The kernel lists threads as they were made, mostly the order of the entries: so the search goes
-  // on where the last one ended.
+  // The kernel lists threads in the order of their creation, which is mostly the order of the
+  // entries: so each search continues where the last one ended.
   Entry* find_next(::pid_t tid) noexcept {
     for (int round = 0; round < 2; ++round) {
       for (; segment_ < entries::count; ++segment_, index_ = 0) {
@@ -155,7 +155,7 @@ class thread_table {
   sys::arena& arena_;
   entries entries_;
   std::uint32_t look_ = 0;
-  std::size_t segment_ = 0, index_ = 0;  // where find_next goes on
+  std::size_t segment_ = 0, index_ = 0;  // where find_next continues
 };
 
 }  // namespace whence::inline v1::samplers

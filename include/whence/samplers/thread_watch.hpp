@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// When to look for new threads: after each interval, if anything in the system was started since
-// the last look, once a second in any case (sandboxes tell nothing of what is started), and never
-// for more than a given part of a processor.
+// When to look for new threads: after each interval if any thread in the system has started since
+// the last look; at least once a second, since sandboxes hide starts; and never for more than a
+// given part of a processor.
 #ifndef WHENCE_SAMPLERS_THREAD_WATCH_HPP
 #define WHENCE_SAMPLERS_THREAD_WATCH_HPP
 
@@ -15,18 +15,18 @@ namespace whence::inline v1::samplers {
 
 class thread_watch {
  public:
-  // `part`: looks take at most 1 / part of a processor.
+  // Looks take at most 1 / `part` of a processor.
   thread_watch(std::int64_t interval_ns, int part) noexcept
       : interval_ns_(interval_ns), part_(part) {}
 
-  // Calls look() if it is time to, and sets when it will be. Requires: one caller at a time.
+  // Calls look() if it is due, and sets the next time. Requires: one caller at a time.
   template <class Look>
   void look(std::int64_t now_ns, Look look_now) noexcept {
     next_ns_ = now_ns + interval_ns_;
     const std::int64_t newest = sys::newest_task();
     if (newest > 0 && newest == newest_ && now_ns - looked_ns_ < longest_ns) return;
     looked_ns_ = now_ns;
-    // By the thread's own clock: it may have to wait for its processor, which is no cost.
+    // Measured by the thread's own clock: the time it waits for a processor is no cost.
     const std::int64_t begin = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID);
     look_now();
     newest_ = newest;

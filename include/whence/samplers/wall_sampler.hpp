@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one sampler of wall-clock time behind every session: a thread that looks, at one random
-// moment of each period, at all threads of the process, and counts the period for each where it is.
+// The process's one sampler of wall-clock time, shared by all sessions. Its thread looks at all
+// threads of the process at one random moment of each period, and counts the period for each at its
+// stack.
 //
 //   CPU clock as at the last look?     asleep as before: counted there           0.3 us
 //   asleep in the kernel?              its stack is read, not disturbed          10 to 30 us
 //   running, or ready to               it is asked for its stack at its next tick
 //
-// A moment drawn anew in each period keeps step with nothing, and every moment is as likely as any
-// other. What it may cost is bounded: where there are more threads than can be looked at in a
-// fiftieth of a processor, it looks at as many, in a random place of their list, and counts each
-// for the others.
+// A moment drawn anew in each period keeps step with no loop, and all moments are equally likely.
+// The cost is bounded: if a fiftieth of a processor is too little to look at all threads, it looks
+// at as many as it affords, from a random place of the list on, and each counts for the others.
 #ifndef WHENCE_SAMPLERS_WALL_SAMPLER_HPP
 #define WHENCE_SAMPLERS_WALL_SAMPLER_HPP
 
@@ -52,7 +52,7 @@ class wall_sampler {
  public:
   explicit wall_sampler(core::process_state& s) noexcept : state_(s), threads_{s.arena} {}
 
-  // The sampler of the process; nullptr where there is no memory.
+  // The sampler of the process; nullptr if memory is exhausted.
   static wall_sampler* get(core::process_state& s) noexcept {
     enter(s);
     return made_once<wall_sampler>(s, s.samplers.wall_sampler);
@@ -107,12 +107,12 @@ class wall_sampler {
       const std::int64_t n = count.load(std::memory_order_relaxed);
       if (n > 0) p.header.comments.push_back(std::to_string(n) + what);
     };
-    say(incomplete_, " stacks of sleeping threads could not be had for certain to their root");
+    say(incomplete_, " stacks of sleeping threads could not be read reliably to their root");
     say(hidden_, " looks at sleeping threads might not read /proc/self/task/*/syscall");
     say(unasked_, " looks at running threads had no timer to ask them for their stack");
   }
 
-  // In the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
+  // Called in the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
   static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
     wall_sampler* const me = s.samplers.wall_sampler.load(std::memory_order_acquire);
     if (me == nullptr || info.si_code != SI_TIMER) return false;
@@ -154,13 +154,13 @@ class wall_sampler {
   static void run(void* self) noexcept { static_cast<wall_sampler*>(self)->run(); }
 
   void run() noexcept {
-    std::int64_t begin = sys::monotonic_ns();  // of the period
+    std::int64_t begin = sys::monotonic_ns();  // start of the period
     for (;;) {
       const std::int64_t period = period_ns_.load(std::memory_order_relaxed);
       const auto at = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
       if (!own_->wall_clock.sleep_until(begin + at)) return;
       const std::int64_t now = sys::monotonic_ns();
-      // Periods that were slept through count with this one.
+      // Periods that this thread slept through count too.
       const std::int64_t periods = 1 + (now - begin) / period;
       look(now, periods * period);
       begin += periods * period;
@@ -194,9 +194,9 @@ class wall_sampler {
     seen_share_.store(static_cast<std::int64_t>(1000 * chosen / count), std::memory_order_relaxed);
   }
 
-  // How many threads to look at in a period of `ns`.
+  // How many threads a period of `ns` allows to look at.
   std::size_t affordable(std::size_t count, std::int64_t ns) const noexcept {
-    constexpr double share = 0.01;  // and the rest for finding threads
+    constexpr double share = 0.01;  // the rest is for finding threads
     constexpr std::size_t least = 8;
     const double most = share * static_cast<double>(ns) / cost_ns_;
     if (most >= static_cast<double>(count)) return count;
@@ -219,7 +219,7 @@ class wall_sampler {
 
   void look_at(wall_thread& t, std::int64_t ns) noexcept {
     const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
-    // A thread may wake up while it is looked at: then once more.
+    // A thread may wake up while it is read: then it is read again.
     for (int attempt = 0; attempt < 3; ++attempt) {
       const std::int64_t cpu = sys::thread_cpu_ns(tid);
       if (cpu < 0) return;  // ended
@@ -235,7 +235,7 @@ class wall_sampler {
       unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
       const std::uint32_t labels = with_state(state_.threads.labels_of(tid),
                                               sys::read_stat(tid).letter == 'D' ? disk : waiting);
-      // What was read counts only if it was all of one sleep.
+      // The stack counts only if all of it was read during one sleep.
       if (sys::thread_cpu_ns(tid) != cpu) continue;
       if (!whole) {
         incomplete_.fetch_add(1, std::memory_order_relaxed);
@@ -250,7 +250,7 @@ class wall_sampler {
     t.pending_labels = with_state(state_.threads.labels_of(tid), running);
     t.pending_samples += 1;
     t.pending_ns += ns;
-    // It may be that it cannot answer: it blocks the signal, or never gets a processor.
+    // Maybe the thread cannot answer: it blocks the signal, or never gets a processor.
     const bool had_timer = t.has_timer();
     const bool asked = (had_timer || timers_ < sys::affordable_timers(4)) && t.ask();
     timers_ += t.has_timer() && !had_timer ? 1 : 0;
@@ -262,7 +262,7 @@ class wall_sampler {
     }
   }
 
-  // Where there is no room for the set, the state is said nevertheless.
+  // If there is no room for the set of labels, the state is kept alone.
   std::uint32_t with_state(std::uint32_t labels, state now) noexcept {
     if (labels == stack::label_sets::overflow) return lost_states_[now];
     const std::uint32_t both =
@@ -270,21 +270,21 @@ class wall_sampler {
     return both == stack::label_sets::overflow ? lost_states_[now] : both;
   }
 
-  // Of one that sleeps no more is known than that.
+  // For a hidden sleeping thread only the state is known.
   void count_hidden(wall_thread& t, ::pid_t tid, std::int64_t ns) noexcept {
     hidden_.fetch_add(1, std::memory_order_relaxed);
     t.pending_labels = with_state(state_.threads.labels_of(tid), waiting);
     count_unseen(t, ns);
   }
 
-  // Counts the time a thread was met running at the stack it has left since.
+  // Counts the time a running thread had collected, at the stack it has left since then.
   void collect(wall_thread& t) noexcept {
     if (!t.has_stack.load(std::memory_order_acquire)) return;
     count_pending(t, record(t.stack, with_state(t.labels, running)));
     t.has_stack.store(false, std::memory_order_release);
   }
 
-  // Counts it where nobody saw the stack, and `ns` more.
+  // Counts that time, and `ns` more, without a stack.
   void count_unseen(wall_thread& t, std::int64_t ns) noexcept {
     t.pending_ns += ns;
     t.pending_samples += ns > 0 ? 1 : 0;
@@ -338,13 +338,13 @@ class wall_sampler {
   std::atomic<bool> active_{false};
   std::uint32_t states_[state_count]{}, lost_states_[state_count]{};  // label sets
 
-  // The sampler's thread's own, but for what handlers use of the entries.
+  // Used only by the sampler's thread, except for the entries' handler part.
   thread_table<wall_thread> threads_;
   thread_watch watch_{50'000'000, 400};
   unwind::sleeper_room* room_ = nullptr;
-  int timers_ = 0;                              // of the threads
-  double cost_ns_ = 2000;                       // of a look at one thread
-  std::atomic<std::int64_t> seen_share_{1000};  // of the threads, in thousandths
+  int timers_ = 0;                              // the threads'
+  double cost_ns_ = 2000;                       // a look at one thread
+  std::atomic<std::int64_t> seen_share_{1000};  // share of the threads, in thousandths
   std::atomic<std::int64_t> incomplete_{0};
   std::atomic<std::int64_t> hidden_{0};
   std::atomic<std::int64_t> unasked_{0};

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the wall sampler knows of one thread.
+// The wall sampler's data for one thread.
 //
-//   asleep    where it slept when it was looked at, and its CPU clock then: a thread whose clock
+//   asleep    where it slept at the last look, and its CPU clock then: a thread whose clock
 //             has not moved has not run, so it still sleeps there, with the same stack and labels
-//   running   the time it has been met running but its stack is not had yet: that comes from itself
+//   running   the time in which it ran and has not answered with its stack yet
 #ifndef WHENCE_SAMPLERS_WALL_THREAD_HPP
 #define WHENCE_SAMPLERS_WALL_THREAD_HPP
 
@@ -26,10 +26,10 @@ struct wall_thread : asked_stack {
   stack::bucket* asleep = nullptr;
   std::int64_t cpu_ns = -1;
 
-  // Time it was met running, whose stack is not there yet. The sampler's own.
+  // The time it ran without an answer yet. Only the sampler uses it.
   std::int64_t pending_ns = 0;
   std::int64_t pending_samples = 0;
-  std::uint32_t pending_labels = 0;  // if no stack comes
+  std::uint32_t pending_labels = 0;  // used if no stack comes
 
   bool is_free() const noexcept { return tid.load() == 0 && in_handler.load() == 0; }
 

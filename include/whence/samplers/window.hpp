@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What was counted in a list of buckets from one moment to another: the list only grows at its
-// head, so the values at the begin, noted from there on, are those of the same buckets at the end.
+// What was counted in a list of buckets between two moments. The list grows only at its head, so
+// the values noted at the beginning belong to the last buckets of the list at the end.
 //
 //   begin    head ─> b ─> a                      noted: b, a
 //   end      head ─> d ─> c ─> b ─> a            d, c: all of it;  b, a: less what was noted
@@ -32,7 +32,7 @@ class window {
     note(list.overflow, overflow_);
   }
 
-  // Calls visit(row) for what was counted since.
+  // Calls visit(row) for everything counted since the beginning.
   template <class Visit>
   void for_each_row(core::kind k, const stack::label_sets& labels, Visit visit) const {
     for_each_row_in(list_.head, head_, k, labels, visit);
@@ -85,7 +85,7 @@ class window {
   chain head_, overflow_;
 };
 
-// A row of one frame that is no code.
+// A row with one frame that is not code.
 inline profile_row pseudo_row(const std::uintptr_t& frame, std::int64_t time_ns) {
   profile_row row;
   row.stack = {&frame, 1};

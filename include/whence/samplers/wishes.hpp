@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The rates that the sessions of a sampler asked for: it runs at the highest. Requires: one caller
-// at a time.
+// The rates that a sampler's sessions asked for; it runs at the highest. Requires: one caller at a
+// time.
 #ifndef WHENCE_SAMPLERS_WISHES_HPP
 #define WHENCE_SAMPLERS_WISHES_HPP
 
@@ -9,7 +9,7 @@
 
 namespace whence::inline v1::samplers {
 
-// One session's; in its own memory.
+// One session's rate, in the session's own memory.
 struct wish {
   int hz = 0;
   wish* next = nullptr;

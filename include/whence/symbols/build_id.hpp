@@ -28,7 +28,7 @@ inline std::string to_hex(std::span<const std::byte> bytes) {
   return text;
 }
 
-// Of a segment of notes; empty where none of them is a build-id.
+// Searches a segment of notes; empty if it has no build-id.
 inline std::string find_build_id(std::span<const std::byte> notes, std::uint64_t alignment) {
   const std::uint64_t unit = alignment == 8 ? 8 : 4;
   const auto padded = [unit](std::uint64_t n) { return (n + unit - 1) / unit * unit; };

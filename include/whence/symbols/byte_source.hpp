@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where an ELF file's bytes come from: a file, read piece by piece (a mapped one would raise SIGBUS
-// when somebody truncates it), memory (the vDSO), or memory that may go (a loaded module). A read
-// past the end fails, and changes nothing.
+// The bytes of an ELF file: from a file, read piece by piece (a mapped one would raise SIGBUS if it
+// is truncated), from memory (the vDSO), or from memory that may be unmapped (a loaded module). A
+// read past the end fails, and changes nothing.
 #ifndef WHENCE_SYMBOLS_BYTE_SOURCE_HPP
 #define WHENCE_SYMBOLS_BYTE_SOURCE_HPP
 
@@ -24,7 +24,7 @@ namespace whence::inline v1::symbols {
 
 class byte_source {
  public:
-  // Of what is read in one piece: notes, names of sections, section headers.
+  // The limit for what is read in one piece: notes, names of sections, section headers.
   static constexpr std::uint64_t longest_piece = std::uint64_t{1} << 24;
 
   byte_source() = default;
@@ -44,8 +44,8 @@ class byte_source {
     return read(offset, std::as_writable_bytes(std::span(&value, 1)));
   }
 
-  // Empty if there are not so many bytes, or more than a piece has: what a damaged header asks for
-  // may be the size of a sparse file.
+  // Empty if the source has fewer bytes, or a piece may not have so many: a damaged header may ask
+  // for the size of a sparse file.
   std::vector<std::byte> piece(std::uint64_t offset, std::uint64_t length) const {
     std::vector<std::byte> bytes;
     if (length > longest_piece || offset > size() || length > size() - offset) return bytes;
@@ -72,7 +72,7 @@ class memory_source final : public byte_source {
   std::span<const std::byte> bytes_;
 };
 
-// Of this process, where another thread may unmap it.
+// Memory of this process, which another thread may unmap.
 class process_source final : public byte_source {
  public:
   process_source(std::uintptr_t start, std::uint64_t bytes) : start_(start), size_(bytes) {}
@@ -87,7 +87,7 @@ class process_source final : public byte_source {
   std::uint64_t size_;
 };
 
-// A regular file; of size 0 if it cannot be opened.
+// A regular file; its size is 0 if it cannot be opened.
 class file_source final : public byte_source {
  public:
   explicit file_source(const char* path) : file_(path), error_(file_.error()) {
@@ -97,7 +97,7 @@ class file_source final : public byte_source {
   std::uint64_t size() const noexcept override { return size_; }
 
   int descriptor() const noexcept { return file_.get(); }
-  // errno of what failed first; 0: nothing did.
+  // errno of the first failure, or 0.
   int error() const noexcept { return error_; }
   const struct ::stat& status() const noexcept { return status_; }
 

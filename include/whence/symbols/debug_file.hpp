@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The file that holds what was stripped from a module: by its build-id, then by the name in its
-// .gnu_debuglink section, in the folders that gdb looks in, and what debuginfod fetched earlier.
-// The network is never asked.
+// Finds the file with a module's stripped parts: by its build-id, then by the name in its
+// .gnu_debuglink section, in gdb's folders, and among the files that debuginfod fetched earlier. It
+// never uses the network.
 //
 //   /usr/lib/debug/.build-id/ab/cdef....debug
 //   <folder>/<link>    <folder>/.debug/<link>    /usr/lib/debug/<folder>/<link>
 //   $DEBUGINFOD_CACHE_PATH or $XDG_CACHE_HOME/debuginfod_client or ~/.cache/debuginfod_client:
 //       abcdef.../debuginfo
 //
-// A file is the right one if it has the module's build-id; of a module without one, if it has the
+// A file is the right one if it has the module's build-id or, for a module without one, the
 // checksum beside the name.
 #ifndef WHENCE_SYMBOLS_DEBUG_FILE_HPP
 #define WHENCE_SYMBOLS_DEBUG_FILE_HPP
@@ -62,7 +62,7 @@ inline bool has_checksum(const byte_source& file, std::uint32_t expected) {
   return crc == expected;
 }
 
-// Empty: there is none, or the program runs with another user's rights.
+// Empty if no cache exists, or the program runs with another user's rights.
 inline std::string debuginfod_cache() {
   if (const char* const path = ::secure_getenv("DEBUGINFOD_CACHE_PATH")) return path;
   if (const char* const path = ::secure_getenv("XDG_CACHE_HOME")) {
@@ -75,16 +75,16 @@ inline std::string debuginfod_cache() {
 }
 
 struct found_debug_file {
-  std::unique_ptr<file_source> file;  // nullptr: there is none
-  int error = 0;                      // of a file that could not be looked at for a passing reason
+  std::unique_ptr<file_source> file;  // nullptr if no file was found
+  int error = 0;                      // errno, if a file could not be read for a temporary reason
 };
 
-// Whether it is worth while to ask again.
+// True if a later attempt may succeed.
 constexpr bool may_pass(int error) noexcept {
   return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
 }
 
-// What was stripped from the module at `path`, or is a copy of what was.
+// The file with what was stripped from the module at `path`, or with a copy of it.
 inline found_debug_file find_debug_file(const std::string& path, const byte_source& module,
                                         const elf& header) {
   found_debug_file found;

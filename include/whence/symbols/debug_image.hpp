@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The sections of an ELF file that lines and scopes are read from, in memory of their own, as a
-// small ELF file that libdw takes:
+// The sections of an ELF file from which lines and scopes are read, in their own memory, as a small
+// ELF file that libdw accepts:
 //
 //   | Ehdr | a null section | section headers | their names | .debug_info | .debug_abbrev | ...
 //
-// A copy, because a mapped file raises SIGBUS in the program if somebody truncates it; one mapping,
-// because that is given back whole. Compressed sections are in it as they were before, so that they
-// are decompressed once. What nobody here asks for (locations of variables, macros, call frames) is
-// not read: it is about a third of what compilers write.
+// It is a copy, because a mapped file raises SIGBUS if it is truncated; it is one mapping, because
+// a mapping is returned to the kernel as a whole. Compressed sections are stored in it
+// decompressed, so that this is done once. Sections that have no use here (locations of variables,
+// macros, call frames) are not read: they are about a third of what compilers write.
 #ifndef WHENCE_SYMBOLS_DEBUG_IMAGE_HPP
 #define WHENCE_SYMBOLS_DEBUG_IMAGE_HPP
 
@@ -38,7 +38,7 @@
 
 namespace whence::inline v1::symbols {
 
-// A file by a descriptor that somebody else closes.
+// A file by its descriptor, which the caller closes.
 class borrowed_file final : public byte_source {
  public:
   explicit borrowed_file(int descriptor) : descriptor_(descriptor) {
@@ -113,29 +113,28 @@ class dwarf_handle {
 
 class debug_image {
  public:
-  // More than this is not read: it would be the program's memory for as long as it takes.
+  // Larger images are not read: they would occupy the program's memory meanwhile.
   static constexpr std::uint64_t largest = std::uint64_t{2} << 30;
   static constexpr std::uint64_t unasked = std::uint64_t{16} << 20;
 
   debug_image() = default;
 
-  // False if the file has no .debug_info that can be read; `why` then says what is wrong, and stays
-  // empty if there simply is none. `split`: the sections of a .dwo or .dwp file.
-  // Throws: std::bad_alloc.
+  // False if the file has no readable .debug_info; `why` then names the fault, or is empty if the
+  // section is missing. `split`: the sections of a .dwo or .dwp file. Throws: std::bad_alloc.
   bool read(const byte_source& source, const elf& file, bool split, std::string& why) {
     std::array<found, debug_sections> all{};
     std::uint64_t total = 0;
     lacks_memory_ = false;
     for (std::size_t i = 0; i < debug_sections; ++i) {
       all[i] = look_for(source, file, names[i], split, why);
-      // What is stored is in memory as well while it is decompressed.
+      // The stored bytes are in memory too while they are decompressed.
       if (all[i].plain > largest - total || all[i].stored > largest) {
         why = "more than 2 GB of debug information";
         return false;
       }
       total += all[i].plain;
     }
-    // What is small is read without asking: it is less than the answer could be wrong by.
+    // Small images are read without a check: they are smaller than its error.
     if (total > unasked && total > sys::available_memory().value_or(largest) / 2) {
       lacks_memory_ = true;
       why = "not memory enough for " + std::to_string(total >> 20U) + " MB of debug information";
@@ -157,7 +156,7 @@ class debug_image {
   }
 
   std::size_t size() const noexcept { return bytes_.size(); }
-  // Whether the last read() failed for that alone: the next one may not.
+  // True if the last read() failed only for lack of memory: the next one may succeed.
   bool lacks_memory() const noexcept { return lacks_memory_; }
 
   std::span<const std::byte> section(debug_section which, const section_slices& slices) const {
@@ -176,8 +175,8 @@ class debug_image {
            size <= static_cast<std::size_t>(bytes_.end() - at);
   }
 
-  // A view of some parts. libdw notes where the sections are when it opens it, so the headers may
-  // be written anew for the next one.
+  // A view of some parts. libdw notes where the sections are when it opens a view, so the headers
+  // may be rewritten for the next one.
   dwarf_handle open(const section_slices& slices) {
     for (std::size_t i = 0; i < debug_sections; ++i) {
       const std::span<const std::byte> part = section(static_cast<debug_section>(i), slices);
@@ -193,7 +192,7 @@ class debug_image {
       ::elf_end(elf);
       return {};
     }
-    // Its own handler ends the process.
+    // libdw's own handler ends the process.
     ::dwarf_new_oom_handler(dwarf, &no_memory);
     return {elf, dwarf};
   }
@@ -245,8 +244,8 @@ class debug_image {
       f.compressed = true;
       f.zstd = begin.ch_type == compressed_by_zstd;
     }
-    // zlib makes at most 1032 bytes of one; zstd could make more, what compilers write is far from
-    // it.
+    // zlib makes at most 1032 bytes from one; zstd could make more, but compilers' output is far
+    // from it.
     if (f.plain / 1032 > f.stored) {
       why = "a compressed section of impossible size";
       return {};

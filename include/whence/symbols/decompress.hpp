@@ -25,10 +25,10 @@ namespace whence::inline v1::symbols {
 
 class libelf_decompress {
  public:
-  // From a section as it is stored. False: it is damaged, or not of the size of `to`.
-  // Throws: std::bad_alloc.
+  // Decompresses a stored section. False if it is damaged, or its size is not that of `to`. Throws:
+  // std::bad_alloc.
   static bool section(std::span<const std::byte> stored, bool gnu, std::span<std::byte> to) {
-    // libelf does it for a section of a file, so there is one around it for a moment.
+    // libelf decompresses only sections of files, so a file is made around it for a moment.
     constexpr std::size_t longest_name = 16;
     constexpr std::size_t begin = sizeof(Elf64_Ehdr) + 3 * sizeof(Elf64_Shdr) + 2 * longest_name;
     sys::mapped_array<std::byte> whole;
@@ -100,7 +100,8 @@ class zlib_decompress {
     stored = stored.subspan(header);
     ::z_stream stream{};
     if (::inflateInit(&stream) != Z_OK) return false;
-    // zlib only reads it; that the pointer is to const depends on the program's ZLIB_CONST.
+    // zlib only reads the bytes; whether the pointer is to const depends on the program's
+    // ZLIB_CONST.
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(stored.data()));
     stream.next_out = reinterpret_cast<Bytef*>(to.data());
     const auto* const in_end = reinterpret_cast<const Bytef*>(stored.data() + stored.size());

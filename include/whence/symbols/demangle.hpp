@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a mangled name to the one in the source. What compilers append to the name of a part or a
-// clone of a function (f.cold, f.part.0, f.constprop.0) is left out: it is the same source, and the
-// rare paths that take locks and memory are nearly all in some f.cold.
+// Turns a mangled name into the one in the source. It leaves out compilers' suffixes for parts and
+// clones of functions (f.cold, f.part.0, f.constprop.0): the source is the same, and the rare paths
+// that take locks and memory are nearly all in some f.cold.
 #ifndef WHENCE_SYMBOLS_DEMANGLE_HPP
 #define WHENCE_SYMBOLS_DEMANGLE_HPP
 
@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-// As <cxxabi.h> declares it, without the rest. (Itanium C++ ABI, 3.4 Demangler API)
+// The same declaration as in <cxxabi.h>, without the rest. (Itanium C++ ABI, 3.4 Demangler API)
 namespace __cxxabiv1 {
 extern "C" char* __cxa_demangle(const char* mangled, char* buffer, std::size_t* length,
                                 int* status);
@@ -21,8 +21,8 @@ extern "C" char* __cxa_demangle(const char* mangled, char* buffer, std::size_t* 
 
 namespace whence::inline v1::symbols {
 
-// g++ runs the body of a coroutine f in another function, of which only the type of the argument
-// tells: "_Z1fPZ1fiE9_Z1fi.Frame.actor". The mangled name of f; empty: it is no such function.
+// g++ puts the body of a coroutine f into another function, which only its argument's type reveals:
+// "_Z1fPZ1fiE9_Z1fi.Frame.actor". Returns the mangled name of f; empty for other functions.
 inline std::string_view coroutine_in(std::string_view mangled) {
   const std::size_t end = mangled.find(".Frame");
   if (end == std::string_view::npos) return {};
@@ -39,8 +39,8 @@ inline std::string_view coroutine_in(std::string_view mangled) {
   return {};
 }
 
-// A C function's name without the marks of compilers: "work" of "work.isra.0.cold". A dot alone is
-// none, since other languages have them in their names.
+// A C function's name without compilers' marks: "work" for "work.isra.0.cold". A dot alone is not a
+// mark, since other languages have dots in their names.
 inline std::string_view without_clone(std::string_view name) noexcept {
   for (std::size_t at = name.find('.', 1); at != std::string_view::npos;
        at = name.find('.', at + 1)) {
@@ -61,8 +61,8 @@ inline std::string_view without_clone(std::string_view name) noexcept {
   return name;
 }
 
-// The name itself where it is not mangled. Those of Rust (_R), D and Swift are left to who shows
-// them, whole: pprof knows Rust's, and only as the linker has them.
+// Names that are not mangled are returned unchanged, and so are names of Rust (_R), D and Swift:
+// pprof shortens Rust's itself, from the linker's form only.
 inline std::string demangle(std::string_view mangled) {
   if (const std::string_view coroutine = coroutine_in(mangled); !coroutine.empty()) {
     return demangle(coroutine);

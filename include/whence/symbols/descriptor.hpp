@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A file that is open, closed with the object, and in a child of fork, whatever the
-// parent was just reading.
+// An open file. It is closed with the object, and also in a child of fork, even in the middle of a
+// read.
 //
-// If the process has no descriptor left, the spare one is given for it.
+// If the process has no descriptor left, the spare one is closed to make room.
 #ifndef WHENCE_SYMBOLS_DESCRIPTOR_HPP
 #define WHENCE_SYMBOLS_DESCRIPTOR_HPP
 
@@ -22,8 +22,8 @@
 
 namespace whence::inline v1::symbols {
 
-// The descriptors that are open now. A file that is opened between open() and add() by a thread,
-// while another one forks, stays open in the child.
+// The descriptors that are open now. If a thread opens a file and another one forks before add(),
+// the file stays open in the child.
 class open_descriptors {
  public:
   void add(int number) noexcept {
@@ -53,7 +53,7 @@ inline constinit open_descriptors all_open;
 
 class descriptor {
  public:
-  // error() says why there is none.
+  // If it is not open, error() says why.
   explicit descriptor(const char* path) noexcept
       : descriptor([path] { return ::open(path, O_RDONLY | O_CLOEXEC | O_NONBLOCK | O_NOCTTY); }) {}
   // An empty file without a name, for reading and writing.

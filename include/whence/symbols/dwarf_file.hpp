@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One file of DWARF: its image, its units, and views of single units. A view shows libdw one unit
-// as if the file had no other one: opening it costs the same in a file of ten and of ten thousand
-// units, what libdw allocates for it goes when it is closed, and what is damaged stays in there.
+// as if the file had no others: opening it costs the same in a file of ten and of ten thousand
+// units, closing it frees libdw's memory for it, and damage stays within it.
 //
-// The price: references to other units (link-time optimization, dwz) are followed here.
+// The price: references to other units (link-time optimization, dwz) have to be followed here.
 #ifndef WHENCE_SYMBOLS_DWARF_FILE_HPP
 #define WHENCE_SYMBOLS_DWARF_FILE_HPP
 
@@ -27,7 +27,7 @@
 
 namespace whence::inline v1::symbols {
 
-// `size` little-endian bytes at `at`; nothing if they are not all in the section.
+// `size` little-endian bytes at `at`; nullopt if they are not all in the section.
 inline std::optional<std::uint64_t> number_at(std::span<const std::byte> section, std::uint64_t at,
                                               std::size_t size) noexcept {
   std::uint64_t value = 0;
@@ -59,10 +59,10 @@ struct dwarf_unit {
   bool is_skeleton = false;
   std::uint64_t low_pc = 0;
   std::uint64_t addr_base = 0;
-  std::uint64_t ranges_base = 0;    // of its split unit, before DWARF 5
-  std::uint64_t rnglists_base = 0;  // 0: none
-  std::uint64_t split_id = 0;       // of a skeleton
-  std::uint32_t slices = 0;         // of the file's list; 0: whole sections
+  std::uint64_t ranges_base = 0;    // its split unit's, before DWARF 5
+  std::uint64_t rnglists_base = 0;  // 0 if missing
+  std::uint64_t split_id = 0;       // if it is a skeleton
+  std::uint32_t slices = 0;         // index in the file's list; 0 for whole sections
 };
 
 class dwarf_file {
@@ -75,8 +75,8 @@ class dwarf_file {
 
   const sys::mapped_array<dwarf_unit>& units() const noexcept { return units_; }
 
-  // Lists the units of a part of the file, each with f(unit, its first DIE) to tell more about it.
-  // False if the list ends early because it is damaged.
+  // Lists the units of a part of the file, and calls f(unit, its first DIE) for each to tell more
+  // about it. False if damage ends the list early.
   template <class F>
   bool list_units(std::uint32_t in_slices, F f) {
     units_.clear();
@@ -152,14 +152,14 @@ inline std::optional<std::uint64_t> constant_of(::Dwarf_Die& die, unsigned name)
   return value;
 }
 
-// Where a unit's line table is; a split unit's, which has files only, is the first one there is.
+// The place of a unit's line table. A split unit's, which has only files, is the first in its file.
 inline std::uint64_t line_table_of(const dwarf_file& file, ::Dwarf_Die& root) noexcept {
   if (file.is_split) return 0;
   return constant_of(root, DW_AT_stmt_list).value_or(~std::uint64_t{0});
 }
 
-// Where the addresses that a unit's attributes speak of are: a split unit's in the file of its
-// skeleton, at the skeleton's base.
+// The place of the addresses that a unit's attributes refer to: for a split unit in its skeleton's
+// file, at the skeleton's base.
 struct address_source {
   const dwarf_file* file;
   const dwarf_unit* unit;
@@ -171,7 +171,7 @@ struct address_source {
   }
 };
 
-// The value of an attribute of class address; nothing if it is of another one.
+// The value of an attribute of class address; nullopt if its class is another one.
 inline std::optional<std::uint64_t> address_of(const dwarf_file& file, ::Dwarf_Attribute& a,
                                                const address_source& addresses) noexcept {
   const auto index_of = [&](std::size_t size) -> std::optional<std::uint64_t> {

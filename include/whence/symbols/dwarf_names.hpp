@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The name of a function from its DIE: the linker's, which the DIE has itself or one that it was
-// made from (DW_AT_abstract_origin, DW_AT_specification), in another unit or another file, if need
-// be. g++ writes none for what no other unit can call: lambdas, members of local classes, functions
-// in anonymous namespaces. Their name is made of the DIEs around the declaration:
+// The name of a function from its DIE: the linker's name, which is in the DIE or in one that it was
+// made from (DW_AT_abstract_origin, DW_AT_specification), even in another unit or file. g++ writes
+// none for functions that no other unit can call: lambdas, members of local classes, functions in
+// anonymous namespaces. Their name is made from the DIEs around the declaration:
 // shop::price::{lambda at cart.cpp:12}.
 #ifndef WHENCE_SYMBOLS_DWARF_NAMES_HPP
 #define WHENCE_SYMBOLS_DWARF_NAMES_HPP
@@ -35,7 +35,7 @@ struct function_name {
   std::uint32_t start_line = 0;
 };
 
-// Opens units as names lead to them, and keeps the views until close().
+// Opens the units that names refer to, and keeps the views until close().
 class dwarf_names {
  public:
   struct place {
@@ -43,19 +43,19 @@ class dwarf_names {
     std::size_t unit = 0;
     ::Dwarf_Die die{};
 
-    std::uint64_t offset() noexcept {  // in the file
+    std::uint64_t offset() noexcept {  // from the file's beginning
       return file->units()[unit].offset + ::dwarf_dieoffset(&die);
     }
   };
 
-  // `supplement`: what dwz moved out of several files into one; nullptr: none.
+  // `supplement`: what dwz moved out of several files into one; nullptr if it does not exist.
   explicit dwarf_names(dwarf_file* supplement) : supplement_(supplement) {
     if (supplement_ != nullptr) supplement_text_ = supplement_->image.open(supplement_->slices[0]);
   }
   dwarf_names(const dwarf_names&) = delete;
   dwarf_names& operator=(const dwarf_names&) = delete;
 
-  // nullptr if libdw refuses it. Good until close().
+  // nullptr if libdw refuses it. Valid until close().
   ::Dwarf* view(dwarf_file& file, std::size_t unit) {
     for (const opened& o : open_) {
       if (o.file == &file && o.unit == unit) return o.handle.get();
@@ -68,7 +68,7 @@ class dwarf_names {
   }
   void close() noexcept { open_.clear(); }
 
-  // Where the files of a split unit are listed that has no list itself, as clang writes them.
+  // Where a split unit's files are listed if it has no list itself, as in clang's output.
   void use_files_of(const dwarf_file& file, const dwarf_unit& skeleton, std::uint64_t at) noexcept {
     listing_file_ = &file;
     listing_unit_ = &skeleton;
@@ -83,7 +83,7 @@ class dwarf_names {
     return line_program(*listing_file_, *listing_unit_, listing_, folder).file(number);
   }
 
-  // False: libdw cannot show it.
+  // False if libdw cannot show it.
   bool root(dwarf_file& file, std::size_t unit, place& to) {
     ::Dwarf* const dwarf = view(file, unit);
     to.file = &file;
@@ -117,7 +117,7 @@ class dwarf_names {
     return name;
   }
 
-  // Of the DIE that this one was made from; false: of none.
+  // The DIE that this one was made from; false if it has none.
   bool origin(place& from, place& to) {
     ::Dwarf_Attribute a;
     return (has_attribute(from.die, DW_AT_abstract_origin, a) ||
@@ -134,7 +134,7 @@ class dwarf_names {
     return true;
   }
 
-  // The same for an attribute that says so.
+  // The same for a given attribute.
   bool origin(place& from, ::Dwarf_Attribute& a, place& to) { return follow(from, a, to); }
 
  private:
@@ -154,7 +154,7 @@ class dwarf_names {
     dwarf_handle handle;
   };
 
-  // Whoever asks has nothing of the other units in hand.
+  // Requires: the caller holds nothing of the other units.
   void close_others(const place& kept) {
     sys::erase_if(open_,
                   [&kept](const opened& o) { return o.file != kept.file || o.unit != kept.unit; });
@@ -211,7 +211,7 @@ class dwarf_names {
     std::string path;
     for (std::size_t i = 0; i < around.size(); ++i) {
       place& p = around[i];
-      // What is in a function that is defined elsewhere than it is declared.
+      // The contents of a function that is defined elsewhere than it is declared.
       if (is_function(p.die) && origin(p, next)) {
         path = path_of(p, depth + 1);
       } else {
@@ -223,7 +223,7 @@ class dwarf_names {
     return path;
   }
 
-  // The call operator of a lambda is the lambda.
+  // The call operator of a lambda stands for the lambda.
   static void add_scope(std::string& path, std::string_view name) {
     if (!is_call_operator(name) || !path.ends_with('}')) add(path, name);
   }
@@ -272,12 +272,12 @@ class dwarf_names {
     return false;
   }
 
-  // That of a generic lambda has template arguments.
+  // A generic lambda's operator has template arguments.
   static bool is_call_operator(std::string_view name) noexcept {
     return name == "operator()" || name.starts_with("operator()<");
   }
 
-  // Only the file's own name: it is a part of a name.
+  // Only the file's last part, since it becomes part of a name.
   std::string declared_at(place& p) {
     const auto line = constant_of(p.die, DW_AT_decl_line);
     const auto file = constant_of(p.die, DW_AT_decl_file);
@@ -287,7 +287,7 @@ class dwarf_names {
     return " at " + path.substr(path.rfind('/') + 1) + ":" + std::to_string(*line);
   }
 
-  // The DIEs around one, outermost first; lexical blocks are left out by having no name.
+  // The DIEs around one, outermost first; lexical blocks have no name, so they are left out.
   bool enclosing(place& it, std::vector<place>& to) {
     const std::uint64_t wanted = ::dwarf_dieoffset(&it.die);
     place at;
@@ -306,7 +306,7 @@ class dwarf_names {
     return false;
   }
 
-  // In the order they are in the unit; kept, since many names lead through the same ones.
+  // The DIEs are in the unit's order, and kept, since many names lead through the same DIEs.
   std::span<const std::uint64_t> children_of(place& parent) {
     const std::uint64_t of = parent.offset();
     const std::uint64_t hash = sys::spread(of);
@@ -338,7 +338,7 @@ class dwarf_names {
   dwarf_handle supplement_text_;
   std::vector<opened> open_;
   sys::mapped_array<family> families_;
-  sys::flat_index by_parent_;  // of families_
+  sys::flat_index by_parent_;  // indexes families_
   sys::mapped_array<std::uint64_t> children_;
 };
 

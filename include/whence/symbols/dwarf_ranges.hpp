@@ -6,8 +6,8 @@
 //   .debug_ranges:    | begin | end | ... | 0 | 0 |      begin == -1: end is the base from here on
 //   .debug_rnglists:  | kind, 1 | operands | ... | DW_RLE_end_of_list |
 //
-// libdw has a function for it, which needs to see a skeleton and its split unit at once. What a
-// linker left out starts at 0 or 1 (GNU ld, gold) or at -1 or -2 (lld), and is not reported.
+// libdw's function for it needs to see a skeleton and its split unit at once. Code that a linker
+// left out starts at 0 or 1 (GNU ld, gold) or at -1 or -2 (lld), and is not reported.
 #ifndef WHENCE_SYMBOLS_DWARF_RANGES_HPP
 #define WHENCE_SYMBOLS_DWARF_RANGES_HPP
 
@@ -23,8 +23,7 @@
 
 namespace whence::inline v1::symbols {
 
-// What is asked of a function's DIE, found in one pass over its attributes: dwarf_attr begins anew
-// for each of them.
+// The needed attributes of a function's DIE, found in one pass: dwarf_attr starts anew for each.
 struct function_attributes {
   ::Dwarf_Attribute low{}, high{}, ranges{}, origin{}, specification{}, call_file{}, call_line{},
       call_column{};
@@ -73,12 +72,12 @@ inline std::uint32_t small_number(::Dwarf_Attribute& a) noexcept {
              : 0;
 }
 
-// `file`, `unit`: of the DIE that has them. `skeleton`: the unit itself if it is not split.
+// `file` and `unit` have the attributes' DIE. `skeleton`: the unit itself if it is not split.
 struct range_reader {
   const dwarf_file& file;
   const dwarf_unit& unit;
   address_source skeleton;
-  // Entries that will be looked at: any number of functions may have one list.
+  // The number of entries still allowed: any number of functions may share one list.
   mutable std::uint64_t left = 100'000'000;
 
   // Calls f(low, high) for each range that is not empty.
@@ -130,7 +129,7 @@ struct range_reader {
     auto read = static_cast<std::uint64_t>(p - info.data());
     const auto index = uleb_at(info, read);
     if (!index || *index > debug_image::largest) return std::nullopt;
-    // A split unit has no attribute that tells: its table is the first one.
+    // A split unit has no attribute for it: its table is the first one.
     const std::uint64_t base =
         unit.rnglists_base != 0 ? unit.rnglists_base : std::uint64_t{unit.offset_bytes} * 2 + 4;
     const auto offset = number_at(file.section(debug_section::rnglists, unit),
@@ -153,7 +152,7 @@ struct range_reader {
       if (*begin == highest) {
         base = *end;
       } else if (*begin < *end && *begin != highest - 1) {
-        // Relative to 0 what was left out starts at 0 or 1, as `f` knows.
+        // Relative to 0, code that was left out starts at 0 or 1, as `f` knows.
         f(base + *begin, base + *end);
       }
     }
@@ -195,7 +194,7 @@ struct range_reader {
           const auto from = uleb_at(section, at);
           const auto to = uleb_at(section, at);
           if (!from || !to) return;
-          // What was left out has a base of 0, and offsets that are none.
+          // Code that was left out has a base of 0, and invalid offsets.
           if (!base || *base <= 1 || *base >= ~std::uint64_t{1}) continue;
           low = *base + *from;
           high = *base + *to;

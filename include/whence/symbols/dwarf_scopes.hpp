@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which functions an address is in, inlined ones too: a table of one unit, made at its first
-// question. (dwarf_getscopes looks through all of a unit for each address.)
+// The functions that hold an address, inlined ones too: a table of one unit, made at its first
+// look-up. (dwarf_getscopes searches a whole unit for each address.)
 //
 // The functions are found in one walk over the unit's DIEs, as ranges that hold each other; these
 // become steps in the order of addresses.
@@ -30,13 +30,13 @@ namespace whence::inline v1::symbols {
 
 class scope_builder {
  public:
-  // More than a program has in one unit, and few enough to be read in seconds.
+  // More than any program's unit has, and few enough to be read in seconds.
   static constexpr std::size_t most_dies = 20'000'000;
 
   scope_builder(line_tables& to, dwarf_names& names, const range_reader& ranges)
       : to_(to), names_(names), ranges_(ranges) {}
 
-  // Adds the functions of a unit. False: not all, it is damaged or beyond all bounds.
+  // Adds the functions of a unit. False if some are missing: it is damaged, or exceeds the limits.
   bool add(dwarf_names::place root) {
     ::Dwarf_Die child;
     if (::dwarf_child(&root.die, &child) == 0) walk(root, child, no_scope, false, 0);
@@ -49,14 +49,14 @@ class scope_builder {
 
   struct known_name {
     const dwarf_file* file;
-    std::uint64_t offset;  // + 1; 0: empty
+    std::uint64_t offset;  // + 1; 0 if empty
     std::uint32_t name;
   };
   struct extent {
     std::uint32_t low, high, scope, depth;
   };
 
-  // This DIE and those after it, with all in them.
+  // Walks this DIE and those after it, with everything inside them.
   void walk(const dwarf_names::place& unit, ::Dwarf_Die die, std::uint32_t around, bool in_function,
             int depth) {
     if (depth > deepest) {
@@ -64,7 +64,7 @@ class scope_builder {
       return;
     }
     for (;;) {
-      // Damaged references to siblings lead back; what was seen once is not looked at again.
+      // Damaged references to siblings may lead back; DIEs already seen are skipped.
       const std::uint64_t offset = ::dwarf_dieoffset(&die);
       if (offset <= last_ || ++dies_ > most_dies) {
         whole_ = false;
@@ -90,8 +90,8 @@ class scope_builder {
         case DW_TAG_with_stmt:
           enter = true;
           break;
-        // g++ writes the code of a lambda, or of a local class, into the function that it is in,
-        // even into one that has no code itself because it is copied wherever it is called.
+        // g++ writes the code of a lambda, or of a local class, into the surrounding function, even
+        // if that has no code itself because it is inlined everywhere.
         case DW_TAG_structure_type:
         case DW_TAG_class_type:
         case DW_TAG_union_type:
@@ -111,7 +111,7 @@ class scope_builder {
     }
   }
 
-  // no_scope: it has no code.
+  // Returns no_scope if it has no code.
   std::uint32_t add_scope(const dwarf_names::place& unit, ::Dwarf_Die& die, std::uint32_t around,
                           int depth) {
     const auto fresh = static_cast<std::uint32_t>(to_.scopes.size());
@@ -182,7 +182,7 @@ class scope_builder {
     }
   }
 
-  // From ranges that hold each other to steps. One that reaches out of the one around it is cut.
+  // Turns nested ranges into steps. A range that exceeds its outer one is cut.
   void flatten() {
     sys::sort(extents_, [](const extent& a, const extent& b) {
       return a.low != b.low ? a.low < b.low : a.depth < b.depth;
@@ -221,7 +221,7 @@ class scope_builder {
   const range_reader& ranges_;
   sys::mapped_array<extent> extents_;
   std::size_t first_step_ = 0;
-  sys::mapped_array<known_name> known_;  // by what they were copied from; half empty
+  sys::mapped_array<known_name> known_;  // hashed by their origins; half empty
   std::size_t named_ = 0;
   std::uint64_t last_ = 0;
   std::size_t dies_ = 0;

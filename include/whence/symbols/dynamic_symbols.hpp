@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where a loaded module's dynamic symbols are in memory: for modules whose file is gone, or is
-// another build's by now. What the loader itself binds names by is always there; functions that the
-// module does not export have no name in it.
+// The place of a loaded module's dynamic symbols in memory, for modules whose file is gone, or is
+// another build's by now. The symbols by which the loader binds are always there; functions that
+// the module does not export are not.
 //
 //   PT_DYNAMIC:   DT_SYMTAB | DT_STRTAB | DT_STRSZ | DT_HASH or DT_GNU_HASH   (no count of symbols)
 //   DT_HASH:      | buckets | chains = symbols | ...
 //   DT_GNU_HASH:  | buckets | first symbol | filter words | shift | filter | buckets | chains |
 //                 a chain ends with an odd hash; the last symbol is at the end of the last chain
 //
-// Every address is checked against the module's, and memory is read by the kernel: it may be gone.
-// (gABI, "Dynamic Section"; DT_GNU_HASH: glibc, elf/dl-lookup.c)
+// Every address is checked against the module's bounds, and the kernel reads the memory, since it
+// may be unmapped. (gABI, "Dynamic Section"; DT_GNU_HASH: glibc, elf/dl-lookup.c)
 #ifndef WHENCE_SYMBOLS_DYNAMIC_SYMBOLS_HPP
 #define WHENCE_SYMBOLS_DYNAMIC_SYMBOLS_HPP
 
@@ -30,7 +30,7 @@ namespace whence::inline v1::symbols {
 class dynamic_symbols {
  public:
   // `memory`: the module from its first to its last segment, which begins at `start`; `dynamic`:
-  // where in it the dynamic section is. `bias`: from the file's addresses to the process's.
+  // the place of the dynamic section in it. `bias`: from the file's addresses to the process's.
   dynamic_symbols(const byte_source& memory, std::uintptr_t start, std::uintptr_t bias,
                   std::uint64_t dynamic)
       : memory_(memory), start_(start), bias_(bias) {
@@ -49,14 +49,14 @@ class dynamic_symbols {
     where_.count = gnu_hash != 0 ? count_of_gnu(gnu_hash) : hash != 0 ? count_of(hash) : 0;
   }
 
-  // In `memory`; count 0: there are none.
+  // A place in `memory`; count is 0 if the module has no symbols.
   const symbol_table::place& where() const noexcept { return where_; }
 
  private:
   static constexpr std::uint64_t most_entries = 1024;
   static constexpr std::uint64_t most_symbols = std::uint64_t{1} << 24;
 
-  // glibc turns some of them into addresses; 0: outside of the module.
+  // glibc turns some of the offsets into addresses; 0 if it is outside of the module.
   std::uint64_t offset(std::uint64_t address) const noexcept {
     const std::uint64_t at =
         address >= start_ && bias_ != 0 ? address - start_ : address + bias_ - start_;
@@ -88,7 +88,7 @@ class dynamic_symbols {
     return sys::least(last, most_symbols);
   }
 
-  // Of `count` words, as far as they are in memory, until visit returns false.
+  // Visits `count` words, as far as they are in memory, until visit returns false.
   template <class Visit>
   void each_word(std::uint64_t at, std::uint64_t count, Visit visit) const {
     std::array<std::uint32_t, 1024> some;

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An ELF file as far as names need it: its sections, its notes, its symbols of code. (System V
+// An ELF file, as far as names need it: its sections, its notes, its symbols of code. (System V
 // gABI, chapters "Object Files" and "Symbol Table")
 //
 //   | Ehdr | ... program headers ... sections ... | section headers |
 //
-// The file may be anything: damaged, truncated, no ELF at all. Every offset and count is checked
-// against the source, and what does not fit is as if it were not there.
+// The file may be damaged, truncated, or not ELF at all. Every offset and count is checked against
+// the source, and invalid parts are ignored.
 #ifndef WHENCE_SYMBOLS_ELF_HPP
 #define WHENCE_SYMBOLS_ELF_HPP
 
@@ -48,7 +48,7 @@ class elf {
 
   bool is_elf() const noexcept { return is_elf_; }
 
-  // nullptr where there is none of that name.
+  // nullptr if no section has that name.
   const section* find(std::string_view name) const noexcept {
     for (const section& s : sections_) {
       if (is_text_at(names_, s.sh_name, name)) return &s;
@@ -56,13 +56,13 @@ class elf {
     return nullptr;
   }
 
-  // Empty where the section has none, or it is not within the file.
+  // Empty if the section has no content, or it is not within the file.
   static std::vector<std::byte> content(const byte_source& source, const section& s) {
     return s.sh_type == SHT_NOBITS ? std::vector<std::byte>{}
                                    : source.piece(s.sh_offset, s.sh_size);
   }
 
-  // The string that starts at `offset` of a string table; empty where that is outside.
+  // The string at `offset` of a string table; empty if the offset is outside.
   static std::string_view text_at(const std::vector<std::byte>& table,
                                   std::uint64_t offset) noexcept {
     if (offset >= table.size()) return {};
@@ -76,7 +76,7 @@ class elf {
   static constexpr std::uint64_t most_note_bytes = 65536;
   static constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
 
-  // Looks at no more than the name's length: one that a damaged file has may go on for megabytes.
+  // Looks no further than the name's length: a damaged file's name may go on for megabytes.
   static bool is_text_at(const std::vector<std::byte>& table, std::uint64_t offset,
                          std::string_view text) noexcept {
     if (offset >= table.size() || text.size() > table.size() - offset) return false;
@@ -89,7 +89,7 @@ class elf {
     if (header.e_shoff == 0 || header.e_shentsize != sizeof(section)) return;
     section first;
     if (!source.read_value(header.e_shoff, first)) return;
-    // Counts that do not fit the header stand in section 0.
+    // Counts too large for the header are in section 0.
     const std::uint64_t count = header.e_shnum != 0 ? header.e_shnum : first.sh_size;
     const std::uint64_t names = header.e_shstrndx != SHN_XINDEX ? header.e_shstrndx : first.sh_link;
     if (count > source.size() / sizeof(section)) return;

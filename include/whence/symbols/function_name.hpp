@@ -1,14 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a function is called, in each style, from the one name that is kept of it:
+// A function's names in each style, made from the one name that is kept:
 //
 //   _ZN4shop6pricesIiEEvT_    the linker's: shop::prices, shop::prices<int>,
 //                             void shop::prices<int>(int)
 //   work.part.0               a C function's, or a clone of one: work
-//   "operator()(int) "        where only debug information names a function, which g++ does so for
+//   "operator()(int) "        from debug information alone, which g++ writes for
 //                             inlined ones: that name and a blank
 //
-// The blank keeps pprof from shortening what it is shown: it does so where both names are equal.
+// The blank stops pprof from shortening the shown name: it does so if both names are equal.
 #ifndef WHENCE_SYMBOLS_FUNCTION_NAME_HPP
 #define WHENCE_SYMBOLS_FUNCTION_NAME_HPP
 
@@ -23,12 +23,12 @@
 
 namespace whence::inline v1::symbols {
 
-// [module+0x47c1] and [unknown] are no names, and no function has one that begins so.
+// [module+0x47c1] and [unknown] are placeholders, and no function's name begins like them.
 constexpr bool is_placeholder(std::string_view name) noexcept {
   return name.starts_with('[');
 }
 
-// Of what the linker or debug information calls a function.
+// Made from the name that the linker or debug information gives a function.
 inline std::string system_name_of(std::string_view known_as) {
   std::string name(known_as);
   if (!known_as.starts_with("_Z") && !is_placeholder(known_as) &&

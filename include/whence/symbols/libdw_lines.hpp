@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lines and inlined frames of one file by libdw (elfutils). The unit that an address is in is found
-// by a table of all units' addresses; the unit is then read once, into tables. All of it is in
-// memory that goes back to the kernel with the object: see debug_image.hpp and dwarf_file.hpp.
+// Lines and inlined frames of one file by libdw (elfutils). A table of all units' addresses gives
+// the unit of an address, which is then read once, into tables. All memory is returned to the
+// kernel with the object: see debug_image.hpp and dwarf_file.hpp.
 //
-// The files may be anything. Every walk is bounded, and what was not read is told by missing().
-// Not thread-safe. For readers: it allocates and opens files.
+// The files may be damaged. Every walk is bounded, and missing() says what was not read. Not
+// thread-safe. For readers: it allocates and opens files.
 #ifndef WHENCE_SYMBOLS_LIBDW_LINES_HPP
 #define WHENCE_SYMBOLS_LIBDW_LINES_HPP
 
@@ -42,9 +42,9 @@ namespace whence::inline v1::symbols {
 
 class libdw_lines {
  public:
-  // `file`: the module's file, `debug`: what was stripped from it, or -1. Both are the caller's,
-  // who knows that they are the right ones, and stay open as long as this lives. `path`: the
-  // module's.
+  // `file`: the module's file; `debug`: the file with its stripped parts, or -1. The caller opens
+  // both, knows that they are the right ones, and keeps them open as long as this lives. `path`:
+  // the module's.
   libdw_lines(int file, int debug, const std::string& path) : path_(path), split_(path) {
     const sys::errno_guard keep;
     try {
@@ -63,7 +63,8 @@ class libdw_lines {
     try {
       std::vector<source_line> frames;
       std::uint32_t looked = 0;
-      // Units overlap if a linker folded equal functions: the first that knows it tells.
+      // Units overlap if a linker folded equal functions: the first one that knows the address
+      // answers.
       for (std::size_t i = after(address); i > 0 && looked < most_overlapping; ++looked) {
         const unit_range& r = units_at_[--i];
         if (address >= r.high) continue;
@@ -78,9 +79,9 @@ class libdw_lines {
     }
   }
 
-  // What is missing, in words; empty: nothing. More of it may be known after find().
+  // What is missing, in words; empty if everything was read. find() may add to it.
   std::string_view missing() const noexcept { return missing_; }
-  // Whether it may be there another time: what lacked was memory, or a descriptor.
+  // True if a later attempt may succeed: memory was exhausted, or descriptors.
   bool may_pass() const noexcept { return may_pass_ || split_.may_pass(); }
 
  private:
@@ -141,7 +142,7 @@ class libdw_lines {
     return true;
   }
 
-  // Where code can be: what a linker left out has addresses that are nowhere.
+  // The code's addresses: functions that a linker left out have addresses outside.
   void read_code(const byte_source& source) {
     ElfW(Ehdr) header;
     if (!source.read_value(0, header) || header.e_phentsize != sizeof(ElfW(Phdr))) return;
@@ -204,7 +205,7 @@ class libdw_lines {
   const unit_tables& tables_of(std::uint32_t unit) {
     unit_tables& t = tables_of_[unit];
     if (t.read) return t;
-    // Tables take a quarter of what they are made from; if not, they are made again.
+    // Tables take a quarter of their sources' size; if they grow beyond it, they are made again.
     if (tables_.bytes() > sys::most(least_tables, main_.image.size() / 2)) forget();
     t.read = true;
     t.rows.begin = t.rows.end = static_cast<std::uint32_t>(tables_.rows.size());
@@ -265,7 +266,7 @@ class libdw_lines {
       return known_[number] - 1;
     }
 
-    // A sequence is a function or a section, and stays as it is; they come in any order.
+    // A sequence is a function or a section, and stays together; sequences come in any order.
     void add_rows() {
       sys::mapped_array<line_row> rows;
       sys::mapped_array<table_part> sequences;
@@ -310,7 +311,7 @@ class libdw_lines {
       });
       std::uint32_t end = 0;
       for (const table_part& s : sequences) {
-        // Two at one place: equal functions that the linker made one.
+        // Two sequences at one place: equal functions that the linker merged.
         if (rows[s.begin].at < end) continue;
         of_.tables_.rows.append(rows.data() + s.begin, s.end - s.begin);
         end = rows[s.end - 1].at;
@@ -324,7 +325,7 @@ class libdw_lines {
       of_.tables_.files.push_back(of_.tables_.add_text(path));
       return static_cast<std::uint32_t>(of_.tables_.files.size() - 1);
     }
-    // What a number stands for that no file has.
+    // The file for numbers that name no file.
     std::uint32_t nameless() {
       if (nameless_ == no_file) nameless_ = add({});
       return nameless_;
@@ -391,10 +392,10 @@ class libdw_lines {
   std::unique_ptr<dwarf_file> supplement_;
   split_units split_;
   sys::mapped_array<unit_range> units_at_;
-  std::uint64_t ranges_left_ = 20'000'000;  // that units_at_ may still be made of
+  std::uint64_t ranges_left_ = 20'000'000;  // how many more units_at_ may hold
   sys::mapped_array<unit_tables> tables_of_;
   line_tables tables_;
-  std::string folder_;  // that the unit being read was compiled in
+  std::string folder_;  // in which the current unit was compiled
 };
 
 }  // namespace whence::inline v1::symbols

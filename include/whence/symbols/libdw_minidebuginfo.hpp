@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// .gnu_debugdata unpacked by libdw, which opens a file that is packed by xz as if it were not: so
-// liblzma is linked by libdw alone.
+// Unpacks .gnu_debugdata through libdw, which opens a file packed by xz like any other: so only
+// libdw links liblzma.
 #ifndef WHENCE_SYMBOLS_LIBDW_MINIDEBUGINFO_HPP
 #define WHENCE_SYMBOLS_LIBDW_MINIDEBUGINFO_HPP
 
@@ -64,7 +64,7 @@ class libdw_minidebuginfo {
 
   static std::vector<std::byte> unpacked(int descriptor, std::uint64_t size) {
     std::vector<std::byte> plain;
-    plain.reserve(size);  // so that nothing is thrown once the file is open
+    plain.reserve(size);  // so that nothing throws while the file is open
     ::elf_version(EV_CURRENT);
     ::Elf* const opened = ::dwelf_elf_begin(descriptor);
     if (opened == nullptr) return plain;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Which frames are a library's, when a program's own line is looked for: by their names or, as an
-// inlined function's name lacks its namespace where there is little debug information (-g1), by
-// their files.
+// Tells which frames belong to a library, in the search for a program's own line: by their names
+// or, since an inlined function's name lacks its namespace if there is little debug information
+// (-g1), by their files.
 #ifndef WHENCE_SYMBOLS_LIBRARY_FRAMES_HPP
 #define WHENCE_SYMBOLS_LIBRARY_FRAMES_HPP
 
@@ -14,7 +14,7 @@
 
 namespace whence::inline v1::symbols {
 
-// Where this library's headers are: their folder, or the one file they were made into.
+// The place of this library's headers: their folder, or the single header.
 constexpr std::string_view own_headers() noexcept {
   std::string_view path = __FILE__;
   constexpr std::string_view here = "symbols/library_frames.hpp";
@@ -22,8 +22,8 @@ constexpr std::string_view own_headers() noexcept {
   return path;
 }
 
-// Of the folder `headers`, or that one file: at the begin of the path or of a part of it. A folder
-// of one part (by -ffile-prefix-map) is only ever at the begin.
+// True for files of the folder `headers`, or that one file: at the beginning of the path or of a
+// part of it. A folder of one part (by -ffile-prefix-map) only counts at the beginning.
 constexpr bool is_below(std::string_view file, std::string_view headers) noexcept {
   const std::size_t at = file.find(headers);
   if (at == file.npos || headers.empty()) return false;
@@ -33,8 +33,8 @@ constexpr bool is_below(std::string_view file, std::string_view headers) noexcep
   return !is_one_folder && (headers.front() == '/' || file[at - 1] == '/');
 }
 
-// One of the headers that a program's own files compile though the library was compiled elsewhere
-// (whence::compiled): then their folder has another name there than here.
+// A header that a program's own files compile even if the library was compiled elsewhere
+// (whence::compiled): its folder then has another name there.
 constexpr bool is_recording_header(std::string_view file) noexcept {
   constexpr std::string_view folder = "whence/";
   const std::size_t at = file.rfind(folder);

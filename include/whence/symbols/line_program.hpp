@@ -4,9 +4,9 @@
 //
 //   | length | version, 2 | header length | ... | directories | files | program |
 //
-// libdw reads it as well, at 112 bytes a row in two allocations, all of it even if only a file's
-// name is asked for, partly on the stack, and leaves the rows of functions that the linker left out
-// among the others. A row here is 16 bytes, and such functions are known by where they start.
+// libdw reads it as well, at 112 bytes a row in two allocations, completely even for one file's
+// name, partly on the stack, and leaves the rows of discarded functions among the others. A row
+// here is 16 bytes, and discarded functions are recognized by their start.
 #ifndef WHENCE_SYMBOLS_LINE_PROGRAM_HPP
 #define WHENCE_SYMBOLS_LINE_PROGRAM_HPP
 
@@ -40,10 +40,10 @@ class line_program {
     good_ = read_header(at);
   }
 
-  // False: it is damaged, or of a version that is not known.
+  // False if it is damaged, or of an unknown version.
   bool good() const noexcept { return good_; }
 
-  // The path of a file by its number; empty: there is none.
+  // The path of a file by its number; empty if the number is invalid.
   std::string file(std::uint64_t number) const {
     const std::uint64_t at = version_ < 5 ? number - 1 : number;
     if (at >= files_.size()) return {};
@@ -63,7 +63,7 @@ class line_program {
   }
 
   // Calls row(address, file, line, column) for each row, and ends(address) after the last one of a
-  // sequence. False: it is damaged, the rows so far are good.
+  // sequence. False if it is damaged; the rows so far are good.
   template <class Row, class Ends>
   bool run(Row row, Ends ends) const {
     if (!good_ || line_range_ == 0) return false;
@@ -96,7 +96,7 @@ class line_program {
     std::uint32_t length = 0;
     std::uint32_t folder = 0;
 
-    // As far as a path goes: thousands of files may have one folder.
+    // At most as long as a path may be: thousands of files may have one folder.
     std::string_view text() const noexcept {
       return {name, length < longest_path ? length : longest_path};
     }
@@ -144,7 +144,7 @@ class line_program {
         at += 2;
         return by.has_value();
       }
-      default:  // nothing that is asked for here, and as many operands as the header says
+      default:  // not needed here; the header gives the number of operands
         for (unsigned i = 0; i < operands_[opcode]; ++i) {
           if (!uleb_at(code, at)) return false;
         }
@@ -200,7 +200,7 @@ class line_program {
     program_ = at + *header;
     least_instruction_ = byte();
     if (version_ >= 4) ++at;  // operations of an instruction: one on these machines
-    ++at;                     // whether a row starts a statement
+    ++at;                     // tells whether a row starts a statement
     line_base_ = static_cast<signed char>(byte());
     line_range_ = static_cast<unsigned>(byte());
     opcode_base_ = static_cast<unsigned>(byte());
@@ -217,7 +217,7 @@ class line_program {
     return {text, static_cast<std::uint32_t>(::strnlen(text, section.size() - at)), 0};
   }
 
-  // The same, looking no further than a path goes.
+  // The same, but reads no more than the longest path.
   static entry path_at(std::span<const std::byte> section, std::uint64_t at) noexcept {
     if (at >= section.size()) return {};
     section = section.subspan(at);
@@ -257,7 +257,7 @@ class line_program {
       columns[i] = {*content, *form};
     }
     const auto rows = uleb_at(names, at);
-    // Each takes a byte at least.
+    // Each entry takes at least a byte.
     if (!rows || (*rows != 0 && count == 0) || *rows > names.size()) return false;
     for (std::uint64_t i = 0; i < *rows; ++i) {
       entry e;

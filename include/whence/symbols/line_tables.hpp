@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is known of the units of a file that were asked about, as tables in memory that goes back to
-// the kernel:
+// The known units of a file, as tables in memory that is returned to the kernel:
 //
 //   rows:    | place | file | line | column | ...   in the order of places: valid from there on
 //   steps:   | place | scope | ...                  the same
@@ -31,7 +30,7 @@ struct scope_name {
   bool linker_name = false;
 };
 struct scope {
-  std::uint32_t around = no_scope;  // no_scope: it is not inlined
+  std::uint32_t around = no_scope;  // no_scope if it is not inlined
   std::uint32_t name = 0;
   std::uint32_t call_file = 0, call_line = 0, call_column = 0;
 };
@@ -40,12 +39,12 @@ struct scope_step {
 };
 struct line_row {
   std::uint32_t at;
-  std::uint32_t file;  // no_file: a sequence of rows ends here
+  std::uint32_t file;  // no_file if a sequence of rows ends here
   std::uint32_t line, column;
 };
 
 struct line_tables {
-  std::uint64_t low = 0, high = 0;  // of the code
+  std::uint64_t low = 0, high = 0;  // bounds of the code
   sys::mapped_array<line_row> rows;
   sys::mapped_array<scope_step> steps;
   sys::mapped_array<scope> scopes;
@@ -60,7 +59,7 @@ struct line_tables {
     return static_cast<std::uint32_t>(address - low);
   }
 
-  // Empty after 4 GB of text.
+  // Returns an empty piece after 4 GB of text.
   text_piece add_text(std::string_view s) {
     if (s.size() > 0xffffffff - text.size()) return {};
     const text_piece p{static_cast<std::uint32_t>(text.size()),
@@ -89,7 +88,7 @@ struct table_part {
   std::uint32_t begin = 0, end = 0;
 };
 
-// The last item of a part that is not after `at`; nullptr: all are.
+// The last item of a part that is not after `at`; nullptr if all are after it.
 template <class T>
 const T* last_before(const sys::mapped_array<T>& items, table_part part,
                      std::uint32_t at) noexcept {

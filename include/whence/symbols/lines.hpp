@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Lines and inlined frames of one file: by libdw if the library is at hand, else none.
+// Lines and inlined frames of one file: by libdw if the library is available, otherwise none.
 #ifndef WHENCE_SYMBOLS_LINES_HPP
 #define WHENCE_SYMBOLS_LINES_HPP
 
@@ -14,19 +14,19 @@
 
 namespace whence::inline v1::symbols {
 
-// One frame at an address, as debug information tells it; empty or 0 if it does not.
+// One frame at an address, from debug information; members that it lacks are empty or 0.
 struct source_line {
-  // The linker's name if the debug information has one, else the name by the scopes it is written
-  // in: shop::price::{lambda at cart.cpp:12}.
+  // The linker's name if the debug information has one, otherwise the name made from the
+  // surrounding scopes: shop::price::{lambda at cart.cpp:12}.
   std::string function;
   bool linker_name = false;
   std::string file;
   std::uint32_t line = 0;
   std::uint32_t column = 0;
-  std::uint32_t start_line = 0;  // of the function
+  std::uint32_t start_line = 0;  // the function's
 };
 
-// Knows nothing.
+// Used without libdw; finds nothing.
 class no_lines {
  public:
   no_lines(int, int, const std::string&) {}

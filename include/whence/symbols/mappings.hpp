@@ -2,7 +2,7 @@
 //
 // The executable mappings of the process: /proc/self/maps. A profile lists those of files, by Go's
 // rules (src/runtime/pprof/proto.go, parseProcSelfMaps): anonymous ones are left out, [vdso] is
-// not, and " (deleted)" is no part of a name.
+// listed, and " (deleted)" is not part of a name.
 //
 //   55d0c0a01000-55d0c0a05000 r-xp 00001000 fe:00 1835 /usr/bin/prog
 #ifndef WHENCE_SYMBOLS_MAPPINGS_HPP
@@ -30,13 +30,13 @@ struct mapping {
   std::uintptr_t start;
   std::uintptr_t limit;
   std::uint64_t offset;  // in the file
-  std::string filename;  // empty: it is of no file
+  std::string filename;  // empty if it has no file
   std::string build_id;  // hex; empty if it has none
   file_identity file{};
   bool is_optional = false;  // listed only if an address of the profile lies in it
 };
 
-// What comes before `stop`, which is taken off `line` too.
+// The text before `stop`, which is removed from `line` with it.
 inline std::string_view take_until(std::string_view& line, char stop) {
   const std::size_t at = line.find(stop);
   const std::string_view token = line.substr(0, at);
@@ -44,13 +44,13 @@ inline std::string_view take_until(std::string_view& line, char stop) {
   return token;
 }
 
-// As stat tells it: makedev(), whose header defines macros `major` and `minor` in every program.
+// The same as stat's: makedev(), whose header defines macros `major` and `minor` in every program.
 constexpr std::uint64_t device_number(std::uint64_t major, std::uint64_t minor) noexcept {
   return (minor & 0xff) | (major & 0xfff) << 8 | (minor & ~std::uint64_t{0xff}) << 12 |
          (major & ~std::uint64_t{0xfff}) << 32;
 }
 
-// All that can be executed, anonymous ones too; `data`: and all the rest.
+// All executable mappings, anonymous ones too; with `data` all others as well.
 inline std::vector<mapping> parse_code(std::string_view text, bool data = false) {
   std::vector<mapping> result;
   while (!text.empty()) {
@@ -81,7 +81,7 @@ inline std::vector<mapping> parse_maps(std::string_view text) {
 }
 
 // The code that is mapped now, in the order of addresses; empty without /proc or a descriptor.
-// `data`: as of parse_code.
+// `data`: as in parse_code.
 inline std::vector<mapping> mapped_code(bool data = false) {
   const descriptor maps("/proc/thread-self/maps");
   sys::mapped_array<char> text;
@@ -96,15 +96,15 @@ inline std::vector<mapping> mapped_code(bool data = false) {
   return parse_code({text.data(), text.size()}, data);
 }
 
-// nullptr: none holds the address. `code` as mapped_code().
+// nullptr if no mapping holds the address. `code` as from mapped_code().
 inline const mapping* find_mapping(const std::vector<mapping>& code, std::uintptr_t address) {
   const std::size_t after =
       sys::first_after(code, [address](const mapping& m) { return address < m.start; });
   return after > 0 && address < code[after - 1].limit ? &code[after - 1] : nullptr;
 }
 
-// Of a module that stacks have gone through: what the kernel says, or said, of its code, where the
-// stacks have it.
+// The mapping of a module that stacks have gone through: the kernel's present or former answer
+// about its code, at the place where stacks have it.
 inline mapping mapping_of(const unwind::plugin_record& record) {
   constexpr std::uintptr_t in_page = sys::page_bytes - 1;
   const loaded_module m = module_of(record);
@@ -118,9 +118,9 @@ inline mapping mapping_of(const unwind::plugin_record& record) {
           true};
 }
 
-// Which file each module is: the kernel knows full paths, where dlopen("./plugin.so") leaves the
-// loader with a name that says nothing once the program has changed its folder, and what the
-// program is whoever started it.
+// Finds each module's file: the kernel knows full paths, but for dlopen("./plugin.so") the loader
+// has a name that is useless after the program has changed its folder; the kernel also knows the
+// program's file, in whatever way it was started.
 inline void identify_files(std::vector<loaded_module>& modules, const std::vector<mapping>& code) {
   for (loaded_module& m : modules) {
     if (m.path == "[vdso]" || m.code.empty()) continue;
@@ -131,7 +131,7 @@ inline void identify_files(std::vector<loaded_module>& modules, const std::vecto
   }
 }
 
-// Those of files, with the build-ids of the modules that they are.
+// The mappings of files, with the build-ids of their modules.
 inline std::vector<mapping> listed_mappings(const std::vector<mapping>& code,
                                             const std::vector<loaded_module>& modules) {
   std::vector<mapping> result;

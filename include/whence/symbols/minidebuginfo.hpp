@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The section .gnu_debugdata of a stripped module (Fedora, RHEL): an ELF file with the symbols of
-// functions that .dynsym has not, packed by xz. It has names, and no lines.
+// The section .gnu_debugdata of a stripped module (Fedora, RHEL): an ELF file, packed by xz, with
+// the symbols of functions that .dynsym lacks. It has names, but no lines.
 //
 //   xz: | streams of blocks | index: 0, records, (packed, plain size) each | CRC-32, 4 |
 //       | CRC-32, 4 | size of the index / 4 - 1, 4 | flags, 2 | "YZ" |
@@ -24,7 +24,7 @@
 
 namespace whence::inline v1::symbols {
 
-// How large an xz file says it is when it is unpacked; nothing if it is damaged.
+// The unpacked size that an xz file declares; nullopt if it is damaged.
 inline std::optional<std::uint64_t> unpacked_size(std::span<const std::byte> xz) noexcept {
   constexpr std::size_t footer = 12;
   if (xz.size() < 2 * footer) return std::nullopt;
@@ -72,8 +72,8 @@ class libdw_minidebuginfo;
 
 namespace whence::inline v1::symbols {
 
-// unpack(source, file, why, error): the file that is packed in a module's; empty if there is none,
-// or it cannot be read, which `why` then tells; errno in `error` of what may pass.
+// unpack(source, file, why, error) returns the packed file of a module; empty if it has none, or it
+// cannot be read. Then `why` gives the reason, and `error` the errno of a temporary failure.
 using minidebuginfo = std::conditional_t<config::with_libdw, libdw_minidebuginfo, no_minidebuginfo>;
 
 }  // namespace whence::inline v1::symbols

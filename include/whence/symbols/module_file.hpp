@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one gate for files. What lies at a module's path need not be the module: a package was
-// upgraded, a plugin built anew, the folder changed, the program started as `ld.so program`. So a
-// file is taken for the module only if
+// The one gate for files. The file at a module's path need not be the module: a package was
+// upgraded, a plugin rebuilt, the folder changed, the program started as `ld.so program`. So a file
+// is accepted for the module only if
 //
 //   it has the module's build-id, read through the descriptor that all readers then use; or
-//   neither has one, and device and inode are those of the mapping. (On overlayfs and btrfs stat
-//   tells other ones than /proc/self/maps, so that the file is asked there.)
+// neither has one, and device and inode are those of the mapping. (On overlayfs and btrfs stat's
+// numbers differ from those of /proc/self/maps, so the file's are read there.)
 //
 // Everything that reads names or lines goes through open_module(). Not for signal handlers.
 #ifndef WHENCE_SYMBOLS_MODULE_FILE_HPP
@@ -33,13 +33,13 @@
 namespace whence::inline v1::symbols {
 
 struct module_file {
-  std::unique_ptr<file_source> file;  // nullptr: none is the module
-  std::string path;                   // it was opened by
-  int error = 0;                      // errno of one that could not be read, which may be it
-  bool refused = false;               // there is one, but of another build
+  std::unique_ptr<file_source> file;  // nullptr if no file is the module
+  std::string path;                   // the path it was opened by
+  int error = 0;                      // errno of a candidate that could not be read
+  bool refused = false;               // the file found is another build's
 };
 
-// As /proc/self/maps tells it: a page of the file is mapped for a moment, and never touched.
+// The numbers in /proc/self/maps: a page of the file is mapped for a moment, and never touched.
 inline file_identity mapped_identity(const file_source& file) {
   constexpr std::size_t bytes = sys::page_bytes;
   void* const page = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
@@ -59,7 +59,7 @@ inline bool is_module(const file_source& file, const elf& header, const loaded_m
          m.file == mapped_identity(file);
 }
 
-// Where the module's file may be. `mapped`: its code, if it is loaded and that is known.
+// The possible paths of the module's file. `mapped`: its code, if it is loaded and that is known.
 inline std::vector<std::string> module_paths(const loaded_module& m, const mapping* mapped) {
   std::vector<std::string> paths;
   const auto add = [&paths](std::string path) {
@@ -75,7 +75,7 @@ inline std::vector<std::string> module_paths(const loaded_module& m, const mappi
     add("/proc/thread-self/exe");
     if (const auto* const given = reinterpret_cast<const char*>(::getauxval(AT_EXECFN))) add(given);
   }
-  // Whatever became of its name; only for those who may ptrace.
+  // Works under any name of the file; only for processes that may ptrace.
   if (mapped != nullptr) {
     add("/proc/self/map_files/" + sys::to_hex(mapped->start) + "-" + sys::to_hex(mapped->limit));
   }
@@ -94,7 +94,7 @@ inline module_file open_module(const loaded_module& m, const mapping* mapped) {
       return result;
     }
     result.refused = result.refused || file->size() != 0;
-    // The kernel refuses its own list to most, which says nothing of the file.
+    // The kernel refuses this folder to most processes, which says nothing about the file.
     const int error = file->error();
     const bool is_gone = error == ENOENT || error == ENOTDIR || error == EPERM;
     if (error != 0 && !is_gone) result.error = error;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The modules that addresses of stacks may lie in, by address:
+// The modules that may hold addresses of stacks, sorted by address:
 //
 //   loaded     as the loader lists them now
 //   gone       were loaded when addresses were looked up; until another one takes their place
@@ -31,8 +31,8 @@ struct known_module {
   explicit known_module(loaded_module m) : it(std::move(m)) {}
   loaded_module it;
   module_facts facts;
-  std::uint64_t asked_in = 0;   // the last reading that it was asked in
-  std::int64_t read_at_ns = 0;  // when it was read last
+  std::uint64_t asked_in = 0;   // the last reading that used it
+  std::int64_t read_at_ns = 0;  // time of its last read
 };
 
 class module_list {
@@ -44,7 +44,7 @@ class module_list {
   // Requires: `now` is loaded_modules(), complete.
   void refresh(std::vector<loaded_module> now) {
     std::vector<pointer> before = std::move(loaded_);
-    // Last gone, first asked.
+    // The module that went last is searched first.
     for (pointer& g : gone_) before.push_back(std::move(g));
     loaded_.clear();
     gone_.clear();
@@ -64,7 +64,7 @@ class module_list {
     order();
   }
 
-  // Takes note of a module that stacks have gone through.
+  // Registers a module that stacks have gone through.
   void remember(const unwind::plugin_record& record) {
     const std::uint64_t hash = sys::spread(record.it.keys);
     const auto same = [&](std::uint32_t i) {
@@ -78,7 +78,7 @@ class module_list {
     ordered_ = false;
   }
 
-  // nullptr: none holds the address.
+  // nullptr if no module holds the address.
   const pointer* find(std::uintptr_t pc) {
     if (!ordered_) order();
     const std::size_t after =
@@ -90,7 +90,7 @@ class module_list {
     return nullptr;
   }
 
-  // The same module where it is loaded; nullptr: it is not.
+  // The same module at its loaded place; nullptr if it is not loaded.
   const known_module* loaded_as(const loaded_module& m) const {
     for (const pointer& l : loaded_) {
       const loaded_module& now = l->it;
@@ -101,7 +101,7 @@ class module_list {
     return nullptr;
   }
 
-  // Calls visit(const known_module&) for all.
+  // Calls visit(const known_module&) for every module.
   template <class Visit>
   void for_each(Visit visit) const {
     for (const auto* all : {&loaded_, &gone_, &recorded_}) {
@@ -131,8 +131,8 @@ class module_list {
   std::vector<pointer> loaded_;
   std::vector<pointer> gone_;  // one for each place and build
   std::vector<pointer> recorded_;
-  sys::flat_index by_keys_;    // of recorded_
-  std::vector<range> ranges_;  // of loaded_ and recorded_; by address
+  sys::flat_index by_keys_;    // indexes recorded_
+  std::vector<range> ranges_;  // of loaded_ and recorded_, sorted by address
   bool ordered_ = true;
 };
 

@@ -1,10 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // One module while a profile is being written: its functions and lines, read from its file and its
-// debug file, or, if no file is the module, its exported functions from memory. All that was read
-// is given back with the object.
+// debug file or, if no file is the module, its exported functions from memory. The object's end
+// releases all that was read.
 //
-// Not for signal handlers; no lock that a fork or the loader waits for may be held.
+// Not for signal handlers. Requires: the caller holds no lock that a fork or the loader waits for.
 #ifndef WHENCE_SYMBOLS_MODULE_READER_HPP
 #define WHENCE_SYMBOLS_MODULE_READER_HPP
 
@@ -34,16 +34,16 @@
 
 namespace whence::inline v1::symbols {
 
-// What is known of a module since it was last read.
+// What is known about a module since its last read.
 struct module_facts {
-  bool may_change = false;     // what failed may pass: it is worth while to read it again
+  bool may_change = false;     // a failure may be temporary: a later read may find more
   bool exported_only = false;  // names are those of its dynamic symbols: a stripped module
-  std::string reason;          // why not all of it is known, for people; empty: it is
+  std::string reason;          // for people: why something is missing; empty if nothing is
 };
 
 class module_reader {
  public:
-  // `loaded`: the module as it is in memory now, its own addresses; nullptr: it is not.
+  // `loaded`: the module in memory now, with its own addresses; nullptr if it is not loaded.
   module_reader(const loaded_module& m, const mapping* mapped, const loaded_module* loaded)
       : bias_(m.bias) {
     try {
@@ -51,7 +51,7 @@ class module_reader {
         read_vdso(m);
       } else {
         read_file(m, mapped);
-        // A file that was cut off may have its build-id still, and nothing else.
+        // A truncated file may still have its build-id, and nothing else.
         if (table_.empty() && loaded != nullptr) read_memory(*loaded);
       }
       table_.sort();
@@ -60,7 +60,7 @@ class module_reader {
     }
   }
 
-  // By an address that stacks have; an empty name if no function is known there.
+  // `pc` is an address from a stack; the name is empty if no function is known there.
   symbol_table::symbol find(std::uintptr_t pc) const {
     symbol_table::symbol s = table_.find(pc - bias_);
     s.start += bias_;
@@ -73,7 +73,7 @@ class module_reader {
     std::vector<source_line> found;
     if (lines_ == nullptr) return found;
     found = lines_->find(pc - bias_);
-    note_lines();  // the files beside it are looked for now
+    note_lines();  // find() has just searched for the files beside it
     return found;
   }
 
@@ -125,7 +125,7 @@ class module_reader {
     if (!has_reason_ && facts_.reason != lines_->missing()) facts_.reason = lines_->missing();
   }
 
-  // What distributions leave in a stripped file: the names of its functions, packed.
+  // Distributions leave the names of functions in a stripped file, packed.
   void read_packed(const elf& header) {
     int error = 0;
     unpacked_ = minidebuginfo::unpack(*file_.file, header, facts_.reason, error);
@@ -144,7 +144,7 @@ class module_reader {
     symbol_table::place at = dynamic_symbols(all, m.start, m.bias, m.dynamic - m.start).where();
     const std::uint64_t bytes = at.count * sizeof(ElfW(Sym));
     if (at.count == 0 || at.name_bytes > all.size() || bytes > all.size()) return;
-    // Copied at once: the module may be unloaded while names are asked for.
+    // Copied at once: the module may be unloaded while names are looked up.
     copy_.resize(static_cast<std::size_t>(bytes + at.name_bytes));
     const std::span<std::byte> copy(copy_.data(), copy_.size());
     if (!all.read(at.symbols, copy.first(static_cast<std::size_t>(bytes))) ||
@@ -159,7 +159,7 @@ class module_reader {
     has_reason_ = true;
   }
 
-  // What was read is the module's, if the module is still there.
+  // The bytes read belong to the module only if it is still loaded.
   static bool is_loaded(const loaded_module& m) {
     bool found = false;
     for (const loaded_module& now : loaded_modules()) found = found || now.is(m);
@@ -174,7 +174,7 @@ class module_reader {
   std::unique_ptr<memory_source> memory_;
   symbol_table table_;  // of the sources above
   std::unique_ptr<debug_lines> lines_;
-  bool has_reason_ = false;  // why there is less than lines that lack
+  bool has_reason_ = false;  // the reason is a graver one than missing lines
   module_facts facts_;
 };
 

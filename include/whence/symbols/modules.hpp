@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The objects that are loaded now: where their code is, and which build they are. Read under the
-// loader's lock; the notes and headers looked at are mapped as long as it is held.
-// Not for signal handlers.
+// loader's lock, during which the notes and headers stay mapped. Not for signal handlers.
 #ifndef WHENCE_SYMBOLS_MODULES_HPP
 #define WHENCE_SYMBOLS_MODULES_HPP
 
@@ -31,10 +30,10 @@ struct code_range {
   std::uintptr_t start, limit;
 };
 
-// Which file the kernel has mapped, as /proc/self/maps tells it.
+// The file that the kernel has mapped, identified as in /proc/self/maps.
 struct file_identity {
   std::uint64_t device = 0;
-  std::uint64_t inode = 0;  // 0: not known
+  std::uint64_t inode = 0;  // 0 if unknown
 
   bool known() const noexcept { return inode != 0; }
   friend bool operator==(const file_identity&, const file_identity&) = default;
@@ -42,14 +41,14 @@ struct file_identity {
 
 struct loaded_module {
   std::string path;              // "[vdso]" for the vDSO
-  std::string loader_name;       // as dlopen was given it; empty for the program
+  std::string loader_name;       // the name given to dlopen; empty for the program
   std::string build_id;          // hex; empty if it has none
   std::uintptr_t bias = 0;       // from the file's addresses to those that stacks have
   std::vector<code_range> code;  // executable segments
   std::uintptr_t end = 0;        // of its last segment
   std::uintptr_t start = 0;      // of its first segment
-  std::uintptr_t dynamic = 0;    // its dynamic section; 0: it has none
-  std::uintptr_t away = 0;       // stacks have its addresses that much above where it is loaded
+  std::uintptr_t dynamic = 0;    // its dynamic section; 0 if it has none
+  std::uintptr_t away = 0;       // stacks have its addresses, plus this
   bool is_program = false;
   file_identity file;
 
@@ -60,7 +59,7 @@ struct loaded_module {
     return false;
   }
 
-  // The same build at the same place.
+  // True for the same build at the same place.
   bool is(const loaded_module& other) const noexcept {
     if (bias != other.bias || start != other.start || build_id != other.build_id) return false;
     if (!build_id.empty()) return true;
@@ -81,8 +80,8 @@ inline module_generation current_generation() {
   return generation;
 }
 
-// What the program was started as, if nothing better is known: started by `ld.so program`, the
-// first is the loader.
+// The file the program was started as, used if nothing better is known: for `ld.so program` it
+// names the loader.
 inline std::string started_as() {
   std::array<char, 4096> path;
   const ssize_t length = ::readlink("/proc/thread-self/exe", path.data(), path.size());
@@ -94,8 +93,8 @@ inline std::string started_as() {
   return given != nullptr ? given : "";
 }
 
-// A module that stacks have gone through, as the unwinder took note of it; it may be gone. It lies
-// where the stacks have it: at its keys.
+// A module that stacks have gone through, from the unwinder's record; it may be unloaded. Its place
+// is where the stacks have it: at its keys.
 inline loaded_module module_of(const unwind::plugin_record& record) {
   const unwind::plugin& p = record.it;
   loaded_module m;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What is open while profiles are being written: the readers of some modules, the mappings, the map
-// of generated code. A profile's addresses come module by module, so a few readers serve; more
-// would take the program's descriptors. close() gives all of it back.
+// The open parts while profiles are being written: the readers of some modules, the mappings, the
+// map of generated code. A profile's addresses come module by module, so a few readers are enough;
+// more would take the program's descriptors. close() releases everything.
 //
 // Not thread-safe.
 #ifndef WHENCE_SYMBOLS_OPEN_MODULES_HPP
@@ -25,7 +25,7 @@ namespace whence::inline v1::symbols {
 
 class open_modules {
  public:
-  // Good until the next call. `loaded`: as of module_reader.
+  // Valid until the next call. `loaded`: as for module_reader.
   module_reader& reader(known_module& m, const loaded_module* loaded) {
     for (std::size_t i = 0; i < readers_.size(); ++i) {
       if (readers_[i].of != &m) continue;
@@ -38,7 +38,7 @@ class open_modules {
         loaded != nullptr ? find_mapping(code(), loaded->code[0].start) : nullptr;
     auto fresh = std::make_unique<module_reader>(m.it, mapped, loaded);
     if (fresh->facts().may_change && !readers_.empty()) {
-      // The others' descriptors, or memory, may be what it lacks.
+      // It may lack the descriptors, or memory, that the other readers occupy.
       readers_.clear();
       fresh.reset();
       fresh = std::make_unique<module_reader>(m.it, mapped, loaded);
@@ -48,7 +48,7 @@ class open_modules {
     return *readers_.back().it;
   }
 
-  // As the kernel lists it: read once.
+  // The kernel's list, read once.
   const std::vector<mapping>& code() {
     if (!std::exchange(has_code_, true)) code_ = mapped_code();
     return code_;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// This library's own names as a program writes them: without the inline namespace, and with the
-// text of a string that is a template argument.
+// This library's own names as in source code: without the inline namespace, and with the text of a
+// string that is a template argument.
 //
 //   whence::v1::custom<whence::v1::fixed_string<4ul>{char [4]{(char)97, (char)112, (char)112}}>
 //   whence::custom<"app">
@@ -17,8 +17,8 @@
 
 namespace whence::inline v1::symbols {
 
-// Takes the character list of a demangled fixed_string off the front of `rest`, as a string
-// literal; empty, and nothing taken, where there is none.
+// Takes the character list of a demangled fixed_string off the front of `rest`, and returns it as a
+// string literal; if `rest` begins with none, returns an empty text and takes nothing.
 inline std::string take_fixed_string(std::string_view& rest) {
   constexpr std::string_view head = "whence::fixed_string<", list = "{char", item = "(char)";
   if (!rest.starts_with(head)) return {};

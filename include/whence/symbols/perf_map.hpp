@@ -6,8 +6,8 @@
 //   /tmp/perf-PID.map:    7f6c1a0b4000 1c0 LazyCompile:*render /srv/app.js:12      address, size,
 //   name
 //
-// Anybody may put a file there: it has to be a regular one, and of this user. Of two lines for one
-// address the later one is true, since code is replaced.
+// Every user may put a file there: so it has to be a regular one, and owned by this user. The later
+// of two lines for one address counts, since code is replaced.
 #ifndef WHENCE_SYMBOLS_PERF_MAP_HPP
 #define WHENCE_SYMBOLS_PERF_MAP_HPP
 
@@ -37,17 +37,17 @@ class perf_map {
     sys::sort(functions_, [](const function& a, const function& b) { return a.start < b.start; });
   }
 
-  // Empty: no line is about it.
+  // Empty if no line has the address.
   std::string find(std::uintptr_t address) const {
     std::size_t at =
         sys::first_after(functions_, [address](const function& f) { return address < f.start; });
-    // Code that was replaced may lie in between, but not much of it.
+    // Replaced code may lie in between, but not much of it.
     for (int looked = 0; at > 0 && looked < 64; ++looked) {
       const function& f = functions_[--at];
       if (address - f.start >= f.bytes) continue;
       std::string text(f.line_bytes, '\0');
       if (!file_.read(f.line, std::as_writable_bytes(std::span(text)))) return {};
-      // The file may have been written anew since.
+      // The file may have been rewritten meanwhile.
       const line now(text);
       const bool same = now.start == f.start && now.bytes == f.bytes;
       return same ? std::string(now.name.substr(0, now.name.find('\n'))) : std::string{};
@@ -82,7 +82,7 @@ class perf_map {
     for (std::uint64_t at = 0; at < size;) {
       const auto n = static_cast<std::size_t>(sys::least<std::uint64_t>(piece, size - at));
       if (!file_.read(at, std::as_writable_bytes(std::span(text.data(), n)))) return;
-      // Of a line that goes on beyond the piece, the begin is read again, unless it is endless.
+      // If a line goes on beyond the piece, its beginning is read again, unless it is endless.
       std::string_view lines(text.data(), n);
       const std::size_t end = lines.rfind('\n');
       if (end != lines.npos && n == piece) lines = lines.substr(0, end + 1);

@@ -1,12 +1,12 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Names of Rust as they were mangled until v0: C++'s way on the outside, with a hash at the end,
-// and escapes for what no identifier of C++ may hold.
+// Names of Rust as they were mangled before v0: C++'s way on the outside, with a hash at the end,
+// and escapes for characters that C++ identifiers cannot hold.
 //
 //   _ZN46_$LT$shop..Cart$u20$as$u20$core..ops..Drop$GT$4drop17h0123456789abcdefE
 //   <shop::Cart as core::ops::Drop>::drop
 //
-// They are shown whole: what looks like template arguments there is the name. (rustc-demangle)
+// They are shown whole: the parts that look like template arguments are the name. (rustc-demangle)
 #ifndef WHENCE_SYMBOLS_RUST_NAME_HPP
 #define WHENCE_SYMBOLS_RUST_NAME_HPP
 
@@ -52,7 +52,7 @@ inline std::string without_rust_escapes(std::string_view part) {
   return text;
 }
 
-// Empty: it is no such name.
+// Empty if it is no such name.
 inline std::string rust_name(std::string_view mangled) {
   constexpr std::string_view begin = "_ZN", hash = "17h";
   constexpr std::size_t end_size = 3 + 16 + 1;  // 17h, the hash, E

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The short form of a demangled name, which is what pprof shows of C++: without what a function
-// returns and takes, without template arguments, and without the mark of a clone.
+// The short form of a demangled name, as pprof shows C++: without the function's result and
+// parameters, without template arguments, and without the mark of a clone.
 //
 //   std::vector<int>& shop::prices<int>(shop::order) const [clone .cold]   ->   shop::prices
 //   shop::f(int)::{lambda(char)#2}::operator()(char) const   ->
 //       shop::f::{lambda(char)#2}::operator()
 //
-// It reads the text of __cxa_demangle from left to right, once. What looks like a bracket but is
-// part of an operator's name, or an arrow, opens and closes nothing; a text whose brackets do not
-// match is returned as it is. (github.com/ianlancetaylor/demangle: NoParams, NoTemplateParams)
+// It reads the text of __cxa_demangle from left to right, once. Brackets that are part of an
+// operator's name, and arrows, open and close nothing; a text with unmatched brackets is returned
+// unchanged. (github.com/ianlancetaylor/demangle: NoParams, NoTemplateParams)
 #ifndef WHENCE_SYMBOLS_SHORT_NAME_HPP
 #define WHENCE_SYMBOLS_SHORT_NAME_HPP
 
@@ -29,7 +29,7 @@ class name_shortener {
   name_shortener(std::string_view name, template_arguments wanted) noexcept
       : text_(name), wanted_(wanted) {}
 
-  // The name itself where nothing of it would be left.
+  // The name itself if nothing of it would be left.
   std::string shortened() && {
     take_prefix();
     while (at_ < text_.size() && !ended_) {
@@ -50,7 +50,7 @@ class name_shortener {
 
   std::string_view rest() const noexcept { return text_.substr(at_); }
 
-  // Of what compilers make beside a function: what precedes its name.
+  // Takes the words before the name of functions that compilers add.
   void take_prefix() {
     for (const std::string_view p :
          {"vtable for ", "VTT for ", "typeinfo for ", "typeinfo name for ", "guard variable for ",
@@ -69,7 +69,7 @@ class name_shortener {
     at_ += count;
   }
 
-  // False: the brackets do not match.
+  // False if the brackets do not match.
   bool step() {
     if (is_operator(at_)) {
       take_operator();
@@ -97,7 +97,7 @@ class name_shortener {
     }
   }
 
-  // A whole bracket, taken or left out.
+  // Takes a whole bracket, or leaves it out.
   bool group(bool is_taken) {
     const std::size_t end = end_of_group(at_);
     if (end == none) return false;
@@ -113,7 +113,7 @@ class name_shortener {
       return true;
     }
     const std::string_view before = std::string_view(short_).substr(begin_);
-    // What a function returns may be a pointer to another: void (*f(int))(char)
+    // A function may return a pointer to another: void (*f(int))(char)
     if (before.empty() && (rest().starts_with("(*") || rest().starts_with("(&"))) {
       const std::size_t end = end_of_group(at_);
       if (end == none) return false;
@@ -126,13 +126,13 @@ class name_shortener {
     if (before.ends_with('.')) return group(true);  // main.(*server).run, of Go
     if (!group(false)) return false;
     skip_qualifiers();
-    // A local function, or one of a local class: the name goes on.
+    // After a local function, or one of a local class, the name goes on.
     ended_ = !rest().starts_with("::");
     is_conversion_ = false;
     return true;
   }
 
-  // Those of a member function, after its parameters.
+  // Skips a member function's qualifiers, after its parameters.
   void skip_qualifiers() noexcept {
     for (;;) {
       std::size_t length = 0;
@@ -152,7 +152,7 @@ class name_shortener {
     } else if (is_conversion_ || rest().starts_with("[")) {
       short_ += ' ';
     } else {
-      short_.resize(begin_);  // that was what it returns
+      short_.resize(begin_);  // removes the result's type
     }
   }
 
@@ -163,7 +163,8 @@ class name_shortener {
     return at + word.size() < text_.size() && !is_word(text_[at + word.size()]);
   }
 
-  // Of an operator's name: the end of its symbol. One of words (new, bool, co_await) has none.
+  // The end of the symbol in an operator's name. Operators of words (new, bool, co_await) have
+  // none.
   std::size_t end_of_symbol(std::size_t at) const noexcept {
     at += std::string_view("operator").size();
     for (const std::string_view s :
@@ -190,7 +191,7 @@ class name_shortener {
     is_conversion_ = true;
   }
 
-  // The place after the bracket that closes the one at `at`; none: there is none.
+  // The place after the bracket that closes the one at `at`; `none` if there is no such bracket.
   std::size_t end_of_group(std::size_t at) const {
     std::vector<char> open;
     while (at < text_.size()) {
@@ -231,9 +232,9 @@ class name_shortener {
 
   std::string_view text_;
   const template_arguments wanted_;
-  std::size_t at_ = 0;     // what is before is done
+  std::size_t at_ = 0;     // the text before it is done
   std::string short_;      // so far
-  std::size_t begin_ = 0;  // in short_: of the name
+  std::size_t begin_ = 0;  // beginning of the name in short_
   bool ended_ = false;
   bool is_conversion_ = false;  // blanks are part of the operator's type
 };

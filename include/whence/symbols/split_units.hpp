@@ -3,12 +3,12 @@
 // Files beside a module that hold a part of its debug information:
 //
 //   NAME.dwo       one per object file (-gsplit-dwarf), named by the skeleton unit; its id is there
-//   MODULE.dwp     many of them packed into one; which part is whose is told by .debug_cu_index:
+//   MODULE.dwp     many of them packed into one; .debug_cu_index tells the part of each unit:
 //                  | version, columns, units, slots | ids | rows | column kinds | offsets | sizes |
 //   supplement     what dwz found in several files, named by .gnu_debugaltlink or .debug_sup, by
 //                  build-id
 //
-// Each is taken only if its id is the one that is asked for.
+// Each is accepted only if it has the wanted id.
 #ifndef WHENCE_SYMBOLS_SPLIT_UNITS_HPP
 #define WHENCE_SYMBOLS_SPLIT_UNITS_HPP
 
@@ -54,7 +54,7 @@ class split_units {
  public:
   explicit split_units(const std::string& module) : module_(module) {}
 
-  // `name`, `folder`: DW_AT_dwo_name and DW_AT_comp_dir of the skeleton. Good until the next call.
+  // `name`, `folder`: DW_AT_dwo_name and DW_AT_comp_dir of the skeleton. Valid until the next call.
   std::optional<split_unit> find(std::uint64_t id, const std::string& name,
                                  const std::string& folder, std::string& why) {
     if (const auto packed = find_packed(id, why)) return packed;
@@ -86,7 +86,7 @@ class split_units {
   }
 
   void release() noexcept { alone_.reset(); }
-  // Whether what was not found may be there another time.
+  // True if a later attempt may find what is missing now.
   bool may_pass() const noexcept { return may_pass_; }
 
  private:
@@ -169,20 +169,20 @@ class split_units {
   std::unique_ptr<dwarf_file> alone_;
 };
 
-// What dwz writes has the note, but no program header that says where it is.
+// dwz's output has the note, but no program header that says where it is.
 inline std::string note_build_id(const byte_source& source, const elf& file) {
   if (!file.build_id().empty()) return file.build_id();
   const elf::section* const note = file.find(".note.gnu.build-id");
   return note == nullptr ? std::string() : find_build_id(elf::content(source, *note), 4);
 }
 
-// Which file a supplement is: by .gnu_debugaltlink, or by DWARF 5's .debug_sup, which the
-// supplement has as well, without a name.
+// Identifies a supplement: by .gnu_debugaltlink, or by DWARF 5's .debug_sup, which the supplement
+// has as well, without a name.
 struct supplement_link {
   bool is_standard = false;    // .debug_sup
   bool is_supplement = false;  // the file is one itself
   std::string name;
-  std::string id;  // hex; empty: there is no link
+  std::string id;  // hex; empty if it has no link
 };
 
 inline supplement_link find_link(const byte_source& source, const elf& file) {
@@ -206,8 +206,8 @@ inline supplement_link find_link(const byte_source& source, const elf& file) {
   return found;
 }
 
-// The supplement of a file, at `path`; nullptr if it names none or it is not there, which `why`
-// says. `passing` is set if it may be there another time.
+// The supplement of the file at `path`; nullptr if it names none or the supplement is missing,
+// which `why` says. `passing` is set if a later attempt may succeed.
 inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, const elf& file,
                                                    const std::string& path, std::string& why,
                                                    bool& passing) {

@@ -1,11 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The functions of a module by address: the union of .symtab and .dynsym, its own or a debug
-// file's, or of the dynamic symbols in memory. Names stay where they are until they are asked for.
+// file's, or of the dynamic symbols in memory. Names are read only when they are needed.
 //
-// A symbol reaches as far as its size says; one of size 0 (hand-written assembly) to the next
-// symbol or the end of its section. Of several at one address the global name wins, then the weak
-// one.
+// A symbol's size gives its end; one of size 0 (hand-written assembly) ends at the next symbol or
+// the end of its section. If several have one address, a global name wins, then a weak one.
 #ifndef WHENCE_SYMBOLS_SYMBOL_TABLE_HPP
 #define WHENCE_SYMBOLS_SYMBOL_TABLE_HPP
 
@@ -43,8 +42,8 @@ class symbol_table {
   symbol_table(const symbol_table&) = delete;
   symbol_table& operator=(const symbol_table&) = delete;
 
-  // Adds the functions of a file, which must outlive the table. Its addresses are those the file
-  // was linked at.
+  // Adds the functions of a file, which must outlive the table. The addresses are those at which
+  // the file was linked.
   void add(const byte_source& source, const elf& file) {
     // A file has one of each (gABI); a damaged one with thousands would be read thousands of times.
     for (const unsigned type : {unsigned{SHT_SYMTAB}, unsigned{SHT_DYNSYM}}) {
@@ -60,10 +59,11 @@ class symbol_table {
     }
   }
 
-  // The same without sections: untyped symbols are none, and one of size 0 has no end but the next.
+  // The same without sections: untyped symbols are ignored, and one of size 0 ends only at the
+  // next.
   void add(const byte_source& source, const place& where) { add(source, where, {}); }
 
-  // Call once, after the last add.
+  // Requires: called once, after the last add.
   void sort() {
     sys::sort(entries_, [](const entry& a, const entry& b) {
       return a.start != b.start ? a.start < b.start : a.rank > b.rank;
@@ -75,7 +75,7 @@ class symbol_table {
       covered = sys::most(covered, e.end);
       return false;
     });
-    // Backwards, so that many at one place are passed by once.
+    // The loop runs backwards, so that many symbols at one place are passed only once.
     std::uint64_t next = ~std::uint64_t{0};
     for (std::size_t i = entries_.size(); i > 0; --i) {
       entry& e = entries_[i - 1];
@@ -89,11 +89,11 @@ class symbol_table {
     std::size_t at =
         sys::first_after(entries_, [address](const entry& e) { return address < e.start; });
     const entry* best = nullptr;
-    // A function may lie within another (an alternative entry), but not under many.
+    // A function may lie within another (an alternative entry), but not within many.
     for (int looked = 0; at > 0 && looked < 16; ++looked) {
       const entry& e = entries_[--at];
       if (best != nullptr && e.start != best->start) break;
-      // Of one start the order is best last.
+      // Entries with one start are sorted so that the best is last.
       if (address < e.end) best = &e;
     }
     return best == nullptr ? symbol{} : symbol{best->start, best->end, name_of(*best)};
@@ -121,7 +121,7 @@ class symbol_table {
       return section < section_ends.size() ? section_ends[section] : ~std::uint64_t{0};
     }
 
-    // Up to the zero, or to where the names end.
+    // The text up to its zero, or to the end of the names.
     std::string text(std::uint64_t offset) const {
       std::string result;
       std::size_t step = 128;
@@ -189,7 +189,7 @@ class symbol_table {
     return !from.source->read_value(from.names + name, first) || first == '$' || first == '\0';
   }
 
-  // Typed before untyped, sized before unsized, global before weak before local.
+  // Orders typed before untyped, sized before unsized, global before weak before local.
   static std::uint8_t rank(const ElfW(Sym) & item) noexcept {
     const auto binding = static_cast<unsigned>(item.st_info >> 4);
     return static_cast<std::uint8_t>(((item.st_info & 0xf) != STT_NOTYPE ? 8 : 0) +

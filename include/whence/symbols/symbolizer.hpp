@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From an address to functions, files and lines: names from ELF symbols, lines and inlined frames
-// from debug information. What was found for an address is kept for the life of the process, and
-// references to it stay good; what was read to find it is given back when the last `reading` ends.
+// Turns an address into functions, files and lines: names from ELF symbols, lines and inlined
+// frames from debug information. Answers are kept for the life of the process, and references to
+// them stay valid; the files and tables behind them are released when the last `reading` ends.
 //
-// A failure that can pass (no descriptor, no memory) is no answer: the address is looked up again
-// in a later reading, a second later at the earliest, and so is generated code, which changes.
+// A temporary failure (no descriptor, no memory) is not an answer: the address is looked up again
+// in a later reading, at least a second later. So is generated code, which changes.
 //
-// What was known of a module stays known when it is unloaded. Stacks have the addresses of plugins
-// as keys (unwind/plugins.hpp), which are never another one's. Nothing is without a name: what has
-// no symbol is [module+0xoffset].
+// An unloaded module's names stay known. Stacks have keys instead of addresses for plugins
+// (unwind/plugins.hpp), and a key never belongs to another plugin. Every frame has a name: without
+// a symbol it is [module+0xoffset].
 //
 // Thread-safe. For readers: it allocates, locks and opens files, so never in a signal handler. No
 // lock that fork or the loader waits for is held while a file is read.
@@ -52,11 +52,11 @@ namespace whence::inline v1::symbols {
 // The texts live as long as the process.
 struct frame {
   std::string_view name;         // short
-  std::string_view system_name;  // what name_of makes the other styles of; function_name.hpp
-  std::string_view file;         // empty: not known
-  std::uint32_t line = 0;        // 0: not known
+  std::string_view system_name;  // name_of makes the other styles from it; function_name.hpp
+  std::string_view file;         // empty if unknown
+  std::uint32_t line = 0;        // 0 if unknown
   std::uint32_t column = 0;
-  std::uint32_t start_line = 0;  // of the function
+  std::uint32_t start_line = 0;  // the function's
 
   friend bool operator==(const frame&, const frame&) = default;
 };
@@ -69,7 +69,7 @@ inline std::string name_of(const frame& f, name_style style) {
 
 struct location {
   std::span<const frame> frames;      // innermost inlined frame first; never empty
-  std::uintptr_t function_start = 0;  // of the function that is no inlined one; 0: not known
+  std::uintptr_t function_start = 0;  // the start of the non-inlined function; 0 if unknown
   bool is_stripped = false;           // its module has no names but those it exports
 };
 
@@ -79,7 +79,8 @@ class symbolizer {
   symbolizer(const symbolizer&) = delete;
   symbolizer& operator=(const symbolizer&) = delete;
 
-  // The one that writers share. A forked child starts afresh: its parent's may be locked for good.
+  // The one that all writers share. A forked child makes a new one, since its parent's may be
+  // locked.
   static symbolizer& instance() {
     static constinit std::atomic<symbolizer*> shared{nullptr};
     static constinit std::atomic<bool> forgotten_at_fork{false};
@@ -91,14 +92,14 @@ class symbolizer {
         all_open.close_all();
       });
     }
-    auto* const fresh = new symbolizer;  // never freed: what it gives out is never invalid
+    auto* const fresh = new symbolizer;  // never freed, so that its answers stay valid
     if (shared.compare_exchange_strong(known, fresh, std::memory_order_acq_rel)) return *fresh;
     delete fresh;
     return *known;
   }
 
-  // As long as one lives, files and tables stay open: whoever looks up more than one address holds
-  // one. The last one that ends gives all of it back.
+  // Files and tables stay open while one lives: a caller that looks up several addresses holds one.
+  // The end of the last one releases everything.
   class reading {
    public:
     explicit reading(symbolizer& of) : of_(&of), process_(::getpid()) {
@@ -109,7 +110,7 @@ class symbolizer {
     reading(const reading& other) : reading(*other.of_) {}
     reading& operator=(const reading&) = delete;
     ~reading() {
-      // In a child of fork it is the parent's.
+      // An object in a child of fork is the parent's.
       if (::getpid() != process_) return;
       const std::lock_guard hold(of_->mutex_);
       of_->end_reading();
@@ -120,13 +121,13 @@ class symbolizer {
     pid_t process_;
   };
 
-  // Takes note of a module that may be gone already, so that its stacks have names.
+  // Registers a module that may be unloaded already, so that its stacks have names.
   void remember(const unwind::plugin_record& record) {
     const std::lock_guard hold(mutex_);
     modules_.remember(record);
   }
 
-  // `pc` is the address of an instruction: of a return address, less 1. A plugin's: its key.
+  // `pc` is the address of an instruction: a return address minus 1. A plugin's is its key.
   const location& resolve(std::uintptr_t pc) {
     const std::lock_guard hold(mutex_);
     const in_reading open(*this);
@@ -135,19 +136,19 @@ class symbolizer {
     if (k.where != nullptr && k.generation == generation_ && !k.may_change) return *k.where;
     const module_list::pointer* const at = modules_.find(pc);
     module_list::pointer module = at != nullptr ? *at : nullptr;
-    // What was known of a module that is gone stays known until another takes its place.
+    // A module that is gone keeps its known names until another one takes its place.
     const bool moved = k.where == nullptr || (module != nullptr && module != k.module);
     if (moved || (k.may_change && k.asked_in != reading_number_ && may_ask(module.get()))) {
       k.may_change = look_up(pc, module.get(), k.where);
       k.asked_in = reading_number_;
       k.module = std::move(module);
     }
-    k.generation = generation_;  // last: a look-up that throws is none
+    k.generation = generation_;  // set last: a look-up that throws does not count
     return *k.where;
   }
 
-  // The function that `pc` is in, inlined ones aside: by the linker's name if that is mangled, else
-  // short. Empty: it is not known. Nothing is kept: whoever asks may ask for any address.
+  // The function that holds `pc`, not one inlined into it: the linker's name if that is mangled,
+  // otherwise a short one; empty if it is unknown. Not kept: a client may ask for any address.
   std::string function_at(std::uintptr_t pc) {
     const std::lock_guard hold(mutex_);
     const in_reading open(*this);
@@ -170,8 +171,7 @@ class symbolizer {
     return name.starts_with("_Z") ? name : name_of(system_name_of(name), name_style::brief);
   }
 
-  // Where the code is now that stacks have at `address`: differs from it for a plugin that is
-  // loaded.
+  // The present address of the code that stacks have at `address`: it differs for a loaded plugin.
   std::uintptr_t place_of(std::uintptr_t address) {
     if (!unwind::plugins::is_plugin_key(address)) return address;
     const std::lock_guard hold(mutex_);
@@ -180,7 +180,7 @@ class symbolizer {
     return loaded ? address - (*m)->it.away : address;
   }
 
-  // The code that is mapped, the program's first; read once for all who are reading.
+  // The code that is mapped, the program's first; read once for all readings.
   std::vector<mapping> mappings() {
     const std::lock_guard hold(mutex_);
     const in_reading open(*this);
@@ -190,7 +190,7 @@ class symbolizer {
     return listed_mappings(open_.code(), modules);
   }
 
-  // What is missing of the modules that were asked in this reading: a line for each reason.
+  // What is missing in the modules used in this reading: a line for each reason.
   std::vector<std::string> notes() {
     const std::lock_guard hold(mutex_);
     struct note {
@@ -227,7 +227,7 @@ class symbolizer {
     bool may_change = false;     // a later reading may find more
   };
 
-  // A reading for one call, if there is none. Requires: mutex_ is held as long as it lives.
+  // A reading for one call, if none is open. Requires: mutex_ is held as long as it lives.
   class in_reading {
    public:
     explicit in_reading(symbolizer& of) : of_(of) { of.begin_reading(); }
@@ -257,7 +257,7 @@ class symbolizer {
     return known_[at];
   }
 
-  // Takes note of modules that came or went.
+  // Registers modules that were loaded or unloaded.
   void refresh() {
     const module_generation now = current_generation();
     if (now == generation_ && !modules_.loaded().empty()) return;
@@ -268,14 +268,14 @@ class symbolizer {
     modules_.refresh(std::move(found));
   }
 
-  // False: it could not be read a moment ago.
+  // False if a read failed a moment ago.
   bool may_ask(const known_module* m) const {
     return m == nullptr || !m->facts.may_change || m->asked_in == reading_number_ ||
            sys::monotonic_ns() - m->read_at_ns >= retry_ns;
   }
 
-  // Puts what is at `pc` into `where`, a new place only if it differs. True: it may be known better
-  // in a later reading.
+  // Puts the answer for `pc` into `where`, in a new place only if it differs. True if a later
+  // reading may find more.
   bool look_up(std::uintptr_t pc, known_module* module, const location*& where) {
     std::vector<frame> frames;
     symbol_table::symbol symbol;
@@ -292,7 +292,7 @@ class symbolizer {
     }
     may_change = may_change || module->facts.may_change;
     if (frames.empty()) frames.push_back(make_frame("", "", 0));
-    // The outermost frame is the function itself, and the linker's name for it is the surer one.
+    // The outermost frame is the function itself, and its linker's name is more reliable.
     frame& function = frames.back();
     if (!symbol.name.empty()) {
       function = with_place(make_frame(symbol.name, function.file, function.line), function.column,
@@ -318,7 +318,7 @@ class symbolizer {
     return may_change;
   }
 
-  // nullptr: it is not loaded now.
+  // nullptr if it is not loaded now.
   const loaded_module* loaded_now(const known_module& m) const {
     const known_module* const now = modules_.loaded_as(m.it);
     return now != nullptr ? &now->it : nullptr;
@@ -340,15 +340,15 @@ class symbolizer {
     return "[" + std::string(path.substr(path.rfind('/') + 1)) + "+0x" + sys::to_hex(offset) + "]";
   }
 
-  // What a compiler at run time calls a function is shown as it is: "Script:~ /srv/app.js:12".
+  // Names by run-time compilers are shown unchanged: "Script:~ /srv/app.js:12".
   frame mapped_frame(std::uintptr_t pc) {
     const std::string name = mapped_name(pc);
     if (is_placeholder(name) || name.starts_with("_Z")) return make_frame(name, {}, 0);
     return {intern(name), {}, {}, 0, 0, 0};
   }
 
-  // Of code that the loader knows nothing of: a file the program mapped itself, what a compiler
-  // made, or none at all.
+  // A name for code that the loader does not know: a file that the program mapped itself, generated
+  // code, or an unmapped address.
   std::string mapped_name(std::uintptr_t pc) {
     const mapping* const m = find_mapping(open_.code(), pc);
     if (m == nullptr) return "[unknown]";
@@ -383,7 +383,7 @@ class symbolizer {
   std::vector<known> known_;
   sys::flat_index by_pc_;
   sys::kept<std::string> copies_;
-  std::vector<std::string_view> texts_;  // of copies_
+  std::vector<std::string_view> texts_;  // texts of copies_
   sys::flat_index by_text_;
   sys::kept<std::vector<frame>> frames_;
   sys::kept<location> locations_;

@@ -53,6 +53,7 @@ inline constexpr char body[] = R"page(<form id="controls">
 <span><label for="filter">Label</label> <select id="filter"></select></span>
 <span><input id="reversed" type="checkbox"> <label for="reversed">reversed</label></span>
 <span><input id="inlined" type="checkbox" checked> <label for="inlined">inlined frames</label></span>
+<span><input id="containers" type="checkbox"> <label for="containers">containers</label></span>
 <span><label for="view">View</label> <select id="view"><option value="flame">flame graph</option><option value="top">top</option></select></span>
 <button type="button" id="save">Save</button>
 </form>
@@ -101,8 +102,24 @@ const unit = () => state.profile.sample_types[$('type').selectedIndex].unit;
 const shown = value => human(value, unit());
 const percent = (value, of) => (of ? 100 * value / of : 0).toFixed(2) + '%';
 const signed = value => (value > 0 ? '+' : '') + shown(value);
+const matched = new WeakMap();
+function matchesOf(profile) {
+if (!matched.has(profile)) {
+const patterns = [`^(${profile.drop_frames})$`, profile.hide_frames].map(text => new RegExp(text));
+matched.set(profile, patterns.map(p => profile.frames.map(f => p.test(f.name))));
+}
+return matched.get(profile);
+}
+function firstShown(profile, stack) {
+if (!profile.drop_frames) return 0;
+const [dropped, hidden] = matchesOf(profile);
+let first = stack.length - 1;
+while (first > 0 && dropped[stack[first]]) --first;
+while (first > 0 && !dropped[stack[first - 1]]) --first;
+return $('containers').checked ? first : Math.max(first, stack.findIndex((f, i) => i >= first && !hidden[f]));
+}
 function frames(profile, sample) {
-const all = sample.stack.map(i => profile.frames[i]);
+const all = sample.stack.slice(firstShown(profile, sample.stack)).map(i => profile.frames[i]);
 return $('inlined').checked ? all : all.filter(f => !f.inlined);
 }
 function isWanted(sample) {
@@ -387,6 +404,7 @@ if (!same) state.base = null;
 const types = profile.sample_types.map(t => option(t.type));
 fill($('type'), types, type || (same ? $('type').value : profile.sample_types[profile.shown].type));
 state.profile = profile;
+$('containers').parentElement.hidden = !profile.hide_frames;
 fillLabels();
 $('comments').replaceChildren(...profile.comments.map(line => {
 const item = document.createElement('li');
@@ -452,7 +470,7 @@ link.href = URL.createObjectURL(new Blob([source.slice(0, at), data, rest], { ty
 link.download = 'profile.html';
 link.click();
 }
-for (const id of ['type', 'group', 'filter', 'reversed', 'inlined', 'view']) {
+for (const id of ['type', 'group', 'filter', 'reversed', 'inlined', 'containers', 'view']) {
 $(id).addEventListener('change', refresh);
 }
 $('search').addEventListener('input', search);

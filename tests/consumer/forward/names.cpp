@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a header does that only names the library's types; run.sh adds the pages before or after it.
+// A header that only names the library's types; run.sh adds the pages before or after it.
 #include <whence/fwd.hpp>
 
 struct shop {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two translation units, compiled with settings that must not be mixed. The program runs, and says
-// so at first use; the script reads what it says.
+// Two translation units, compiled with settings that must not be mixed. The program runs and
+// reports it at first use; the script reads the message.
 #include <cstdio>
 #include <vector>
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The least that a translation unit can include: what every page includes. It defines UNIT, and
-// uses OTHER so that a linker takes it out of an archive.
+// The smallest translation unit: it includes what every page includes. It defines UNIT, and uses
+// OTHER so that a linker takes it out of an archive.
 #include <whence/config.hpp>
 
 int OTHER();

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A program and a plugin of which only one is compiled with WHENCE_DISABLE. They share no class of
-// the library, so this is allowed: the one without it records, the other one does not.
+// A program and a plugin, only one of which is compiled with WHENCE_DISABLE. They share no class of
+// the library, so this is allowed: only the one without it records.
 #include <dlfcn.h>
 
 #include <cstdio>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // With WHENCE_DISABLE the instruments record nothing, but a program may have entries of its own,
-// and what it sets and reads is what it says.
+// and its settings and reads work.
 #include <cstdio>
 
 #include <whence/whence.hpp>

@@ -6,7 +6,7 @@
 
 #include <whence/recording.hpp>
 
-// Half through either instrument.
+// Allocates half through either instrument.
 inline void allocate_100_mb() {
   whence::set_heap_profile_rate(64 * 1024);
   whence::tracking_allocator<char> allocator;

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Records alone, on a thread that does not pause, while a plugin that reads is loaded:
-// `late_reader PLUGIN`. Whatever the thread had named before goes on to work, kept references too.
+// Only records, in a thread that does not pause, while a plugin that reads is loaded: `late_reader
+// PLUGIN`. All names that the thread used before keep working, kept references too.
 #include <dlfcn.h>
 #include <unistd.h>
 
@@ -48,7 +48,7 @@ int main(int, char** argv) {
   };
   std::thread one(work);
   std::thread two(work);
-  // However busy the machine is, they record before the plugin comes, and after.
+  // Even on a busy machine, the thread records before the plugin comes, and after.
   const auto let_record = [&rounds] {
     for (const int begun = rounds; rounds < begun + 100;) usleep(100);
   };

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// `no_memory`: the kernel has none for the library from the first moment on. Nothing is recorded;
-// the program goes on, and so does what it asks of profiles.
+// `no_memory`: the kernel refuses the library all memory from the start. Nothing is recorded; the
+// program goes on, and so does its use of profiles.
 #include <sys/resource.h>
 
 #include <cstdio>

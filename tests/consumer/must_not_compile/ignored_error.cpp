@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A failed write is always returned; ignoring the answer is an error under -Werror.
+// A failed write is always returned; ignoring the result is an error under -Werror.
 // expected: nodiscard
 #include <string>
 

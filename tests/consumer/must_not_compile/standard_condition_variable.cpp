@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A std::condition_variable waits with a std::mutex alone, and the error says what it was given.
+// A std::condition_variable waits only with a std::mutex, and the error names the given lock.
 // expected: unique_lock<(whence::v1::)?tracked_mutex
 #include <condition_variable>
 #include <mutex>

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A registry is a type that meets profile_registry; any other says what is missing.
+// A registry is a type that meets profile_registry; the error for other types says what is missing.
 // expected: profile_registry
 #include <whence/whence.hpp>
 

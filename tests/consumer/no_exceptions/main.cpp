@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Compiled with -fno-exceptions -fno-rtti: everything but the throwing of misuse works. Given an
-// argument, the program misuses the library, which then ends it with the message it would throw.
+// Compiled with -fno-exceptions -fno-rtti: everything works except throwing on misuse. With an
+// argument, the program misuses the library, which ends it with the exception's message.
 #include <cstdio>
 #include <string>
 #include <vector>

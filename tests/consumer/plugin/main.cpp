@@ -54,7 +54,7 @@ int main(int argc, char** argv) {
     close(&report);
     expect(report.entries == 1 && sessions->count() == 1, argv[i], "the entry is still there");
 
-    // What was found once stays known, whether or not the plugin is really unloaded.
+    // A found name stays known, even if the plugin is really unloaded.
     for (const char* when : {"allocs does not name the plugin's function",
                              "allocs does not name the closed plugin's function"}) {
       std::string text;
@@ -63,7 +63,7 @@ int main(int argc, char** argv) {
       if (library != nullptr) dlclose(library);
       library = nullptr;
     }
-    // Forks and signals call no code of the plugin's, unless it is still there.
+    // Forks and signals call code of the plugin only if it is still loaded.
     const pid_t child = fork();
     if (child == 0) _exit(0);
     int status = 1;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the program asks of a plugin, beyond which the two share nothing but the library's headers.
+// The program's questions to a plugin; otherwise the two share only the library's headers.
 #ifndef PLUGIN_HPP
 #define PLUGIN_HPP
 

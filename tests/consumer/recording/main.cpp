@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What one module records, another reads: `main MODE RECORDS READS`, each "-" for the executable's
-// own part, or a plugin to load; READS may be "none". A module that is loaded later is loaded when
-// work goes on already, and closed before it has ended.
+// One module reads what another records: `main MODE RECORDS READS`, each "-" for the executable's
+// own part, or a plugin to load; READS may be "none". A module that is loaded later is loaded while
+// work goes on, and closed before it has ended.
 #include <dlfcn.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -71,7 +71,7 @@ int main(int, char** argv) {
   decltype(begin_work)* begin = &begin_work;
   decltype(end_work)* end = &end_work;
   if (std::strcmp(order, "records-first") == 0) {
-    // Whether or not anything reads yet, it works.
+    // The work goes on whether a reader exists or not.
     begin = find(records_at, "begin_work", begin);
     end = find(records_at, "end_work", end);
     begin();
@@ -107,7 +107,7 @@ int main(int, char** argv) {
   int status = 1;
   expect(waitpid(child, &status, 0) == child && status == 0, "a child of fork did not work");
 
-  // The reader goes away as far as the loader lets it: what records goes on.
+  // The reader is unloaded as far as the loader allows: recording goes on.
   if (reads_at != nullptr) dlclose(reads_at);
   end();
   begin();

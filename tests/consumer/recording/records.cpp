@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Includes nothing but the pages that record.
+// Includes only recording pages.
 #include "records.hpp"
 
 #include <unistd.h>

@@ -1,19 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What a part of the program that only records does, and what the part that reads is asked. Parts
-// are in the executable or in a plugin.
+// The tasks of the program's recording part, and the questions to its reading part. Both parts are
+// in the executable or in a plugin.
 #ifndef RECORDS_HPP
 #define RECORDS_HPP
 
-// Whatever the visibility of all else.
+// These are visible with any other visibility flags.
 #pragma GCC visibility push(default)
 extern "C" {
-// Records: allocates, holds an entry of "app.sessions" and a coroutine, lets a thread wait for the
-// lock "orders"; end_work gives all back.
+// Records: allocates, holds an entry of "app.sessions" and a coroutine, and makes a thread wait for
+// the lock "orders"; end_work frees all.
 void begin_work();
 void end_work();
 
-// Reads: the whole text of a profile, "" if there is none, in memory that it keeps.
+// Reads: the whole text of a profile, "" if it does not exist, in memory that the reader keeps.
 const char* read_profile(const char* name);
 void set_rate(long bytes);
 }

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Two translation units of one program share every profile, and what one allocates the other frees.
+// Two translation units of one program share every profile, and each frees the other's memory.
 #include <cstdio>
 #include <string>
 

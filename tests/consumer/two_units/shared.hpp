@@ -12,7 +12,7 @@ struct session {
   whence::tracked<whence::custom_profile<"app.sessions">> entry;
 };
 
-// In other.cpp.
+// Defined in other.cpp.
 numbers made_there();
 whence::profile* heap_there();
 whence::profile* sessions_there();

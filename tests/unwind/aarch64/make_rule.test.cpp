@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Every row of call-frame information of this program, as readelf prints it, is what the rule of
-// its address says; and rows that no compiler at hand writes, from entries made by hand.
+// Every row of this program's call-frame information, as readelf prints it, equals the rule of its
+// address; entries made by hand cover rows that no available compiler writes.
 #include <doctest/doctest.h>
 
 #if defined(__aarch64__)
@@ -30,8 +30,8 @@ bool starts_with(const std::string& text, const char* start) {
   return text.rfind(start, 0) == 0;
 }
 
-// The rule a row stands for. readelf shows what is undefined as it shows what was never spoken of,
-// so there are two.
+// The rule a row stands for. readelf prints undefined registers and unmentioned ones alike, so
+// there are two.
 struct expectation {
   bool known = false;
   rule first, second;
@@ -122,7 +122,7 @@ TEST_CASE("every row of this program is what readelf says") {
 
 TEST_SUITE_END();
 
-TEST_CASE("a row that says nothing of the RA has it in lr; one that has lost it is the outermost") {
+TEST_CASE("a row without an RA has it in lr; one with an undefined RA is the outermost") {
   CHECK(by_hand({}).made() == unwind::leaf_rule);
   CHECK(by_hand({0x0e, 32}).made() == rule::leaf(32));
   CHECK(by_hand({0x08, 30}).made() == unwind::leaf_rule);                 // same_value x30
@@ -137,14 +137,14 @@ TEST_CASE("frames with the pair x29, x30, with x30 alone, and others") {
   CHECK(by_hand({0x0e, 32, 0x9d, 4, 0x9e, 3}).made() == rule::frame(false, 32, 24, true));
   CHECK(by_hand({0x0c, 29, 32, 0x9d, 4, 0x9e, 3}).made() == rule::frame(true, 32, 24, true));
   CHECK(by_hand({0x0e, 16, 0x9e, 2}).made() == rule::frame(false, 16, 16, false));
-  // Apart from each other; x30 in x15; a CFA in x9; one by an expression.
+  // Saved apart from each other; x30 in x15; a CFA in x9; one by an expression.
   CHECK(by_hand({0x0e, 32, 0x9d, 4, 0x9e, 2}).made().kind() == rule_kind::exact);
   CHECK(by_hand({0x09, 30, 15}).made().kind() == rule_kind::exact);
   CHECK(by_hand({0x0c, 9, 32, 0x9d, 4, 0x9e, 3}).made().kind() == rule_kind::exact);
   CHECK(by_hand({0x0f, 2, 0x8f, 0, 0x9d, 4, 0x9e, 3}).made().kind() == rule_kind::exact);
 }
 
-TEST_CASE("what is said to be a signal frame is one where the code ends a signal") {
+TEST_CASE("a marked signal frame is one if its code returns from a signal") {
   // nop; mov x8, 139; svc 0; nop
   static constexpr std::uint32_t code[] = {0xd503201f, 0xd2801168, 0xd4000001, 0xd503201f};
   const auto kind_at = [](const std::uint32_t* at, unsigned back) {

@@ -60,7 +60,7 @@ TEST_CASE("frame: CFA = sp + 16n, RA = lr, which is true of a leaf alone") {
   CHECK(refused(rule::leaf(16), {1, ~std::uintptr_t{15}, 5, 77}));
 }
 
-TEST_CASE("every step but one over a signal leaves no lr behind") {
+TEST_CASE("only a step over a signal keeps lr") {
   CHECK(after(rule::frame(false, 16, 8, true), {1, 1008, 5, 77}).lr == 0);
   CHECK(after(rule::of(rule_kind::linked), {1, 1008, 1024, 77}).lr == 0);
 }
@@ -81,7 +81,7 @@ TEST_CASE("after a linked step, a frame's own record tells its sp") {
   const rule q = rule::frame(false, 64, 40, true);
   CHECK(corrected(q, {1, 1008, 1072, 0}) == 1056);
   CHECK(corrected(q, {1, 1056, 1072, 0}) == 1056);
-  // Never down, and not where no record is.
+  // The correction never goes down, and needs a record.
   CHECK(corrected(q, {1, 1064, 1072, 0}) == 1064);
   CHECK(corrected(rule::frame(false, 64, 40, false), {1, 1008, 1072, 0}) == 1008);
   CHECK(corrected(rule::frame(true, 64, 40, true), {1, 1008, 1072, 0}) == 1008);
@@ -127,7 +127,7 @@ TEST_CASE("a signal frame that is not all on the stack is refused") {
   CHECK(refused(rule::of(rule_kind::signal_frame), {1, 1008, 5, 0}));
 }
 
-TEST_CASE("no rule reads outside of the stack, whatever the registers hold") {
+TEST_CASE("no rule reads outside of the stack, for any registers") {
   const rule rules[] = {rule::frame(false, 16, 8, false),
                         rule::frame(false, 16, 16, false),
                         rule::frame(false, 96, 88, true),
@@ -163,7 +163,7 @@ TEST_CASE("no rule reads outside of the stack, whatever the registers hold") {
           ++climbed;
           CHECK(r.sp >= 1008);
           CHECK(r.sp <= 1088);
-          // Where sp does not rise, lr was used up: no walk is without end.
+          // If sp does not rise, lr was used up: no walk is endless.
           CHECK((r.sp > 1008 || (word != 0 && r.lr == 0)));
         }
       }
@@ -182,7 +182,7 @@ TEST_CASE("a signed return address is taken without its signature") {
   std::uintptr_t address = reinterpret_cast<std::uintptr_t>(&same);
   CHECK(unwind::plain_code_address(address) == address);
   std::uintptr_t with_signature = address;
-  // PACIA1716; a NOP where the machine has no authentication.
+  // PACIA1716; a NOP on machines without authentication.
   asm("mov x17, %0\n\t"
       "mov x16, 1234\n\t"
       "hint 8\n\t"
@@ -199,7 +199,7 @@ TEST_CASE("a signed return address is taken without its signature") {
   CHECK(after(unwind::leaf_rule, {1, 1008, 5, with_signature}).pc == address);
 }
 
-TEST_CASE("what does not fit a rule is left to the exact walk") {
+TEST_CASE("frames that do not fit a rule are left to the exact walk") {
   CHECK(rule::frame(false, 24, 8, false).kind() == rule_kind::exact);
   CHECK(rule::frame(false, 0, 8, false).kind() == rule_kind::exact);
   CHECK(rule::frame(false, -16, 8, false).kind() == rule_kind::exact);
@@ -243,7 +243,7 @@ TEST_CASE("a rule keeps its kind and its numbers") {
   CHECK_FALSE(rule::frame(false, largest, largest - 8, true).ra_is_in_lr());
 }
 
-TEST_CASE("the keys of a return address and of the instruction there are two") {
+TEST_CASE("a return address and the instruction there have different keys") {
   const std::uintptr_t address = 0xffff'8888'7774;
   CHECK(unwind::rule_key(address) !=
         unwind::rule_key(unwind::pc::instruction(address).as_return_address()));
@@ -258,7 +258,7 @@ TEST_CASE("a return address follows BL, BLR or their authenticating forms, and n
     std::memcpy(code, &instruction, sizeof code);
     return unwind::call_before(code, ra);
   };
-  // What the assembler makes of each.
+  // The assembler's code for each instruction.
   CHECK(before(0x9400a35a, 0x4028b0).target == 0x42b614);  // bl 42b614
   CHECK(before(0x97fffc8c, 0x4028b4).target == 0x401ae0);  // bl 401ae0
   for (const std::uint32_t indirect : {

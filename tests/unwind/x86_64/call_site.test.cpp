@@ -31,7 +31,7 @@ TEST_CASE("a direct call has a target") {
   CHECK(before({0xe8, 0xf0, 0xff, 0xff, 0xff}).target == returns_to - 0x10);
 }
 
-TEST_CASE("an indirect call is one, in whichever form, and has no target") {
+TEST_CASE("an indirect call is recognized in every form, and has no target") {
   const std::initializer_list<int> calls[] = {
       {0xff, 0xd0},                                // call *%rax
       {0x41, 0xff, 0xd4},                          // call *%r12
@@ -51,7 +51,7 @@ TEST_CASE("an indirect call is one, in whichever form, and has no target") {
   }
 }
 
-TEST_CASE("what is no call is none") {
+TEST_CASE("other instructions are not calls") {
   CHECK_FALSE(before({}).is_call);
   CHECK_FALSE(before({0xff, 0xe0}).is_call);                    // jmp *%rax
   CHECK_FALSE(before({0xff, 0x30}).is_call);                    // push (%rax)

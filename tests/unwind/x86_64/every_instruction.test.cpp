@@ -29,11 +29,11 @@ using namespace whence;
 namespace {
 
 struct stepping {
-  std::array<std::uintptr_t, 128> root{};  // of the stack, from the stepped function's caller on
+  std::array<std::uintptr_t, 128> root{};  // the stack from the stepped function's caller on
   std::size_t root_depth = 0;
   long steps = 0;
   long complete = 0;
-  long astray = 0;  // a frame that is no code of a module
+  long astray = 0;  // a frame outside of all modules
   std::uintptr_t first_bad = 0;
 };
 stepping run;
@@ -72,7 +72,7 @@ void trap(bool on) {
   }
 }
 
-// Steps through work(). Its callers' frames are those that were there before.
+// Steps through work(). The frames of its callers are those from before.
 template <class Work>
 [[gnu::noinline]] stepping step_through(Work work) {
   struct sigaction action {};
@@ -82,7 +82,7 @@ template <class Work>
   REQUIRE(::sigaction(SIGTRAP, &action, &before) == 0);
   run = {};
   take_root();
-  // This frame is in both, but goes on elsewhere: the root begins with its caller.
+  // This frame is in both, but continues elsewhere: the root begins with its caller.
   for (std::size_t i = 1; i < run.root_depth; ++i) run.root[i - 1] = run.root[i];
   --run.root_depth;
   trap(true);
@@ -111,7 +111,7 @@ struct circle : shape {
   double area(double scale) const override { return std::sqrt(scale) * 3; }
 };
 
-// A stack that is realigned, and grows by what is only known when it runs.
+// A stack that is realigned, and grows by an amount known only at run time.
 [[gnu::noinline]] int aligned_frame(int n) {
   alignas(64) volatile char room[128];
   auto* const grown = static_cast<volatile char*>(__builtin_alloca(static_cast<std::size_t>(n)));
@@ -122,7 +122,7 @@ struct circle : shape {
 
 }  // namespace
 
-// glibc's big-number functions push registers and do not say so; this one does as they do.
+// glibc's big-number functions push registers and do not say so; this one does the same.
 asm(".text\n"
     ".type pushes_in_secret, @function\n"
     "pushes_in_secret:\n"
@@ -137,7 +137,7 @@ asm(".text\n"
     "  ret\n"
     ".cfi_endproc\n"
     ".size pushes_in_secret, . - pushes_in_secret\n"
-    // Where its information leads is a word of the stack, behind bytes that look like a call (e8).
+    // Its information leads to a word of the stack, behind bytes that look like a call (e8).
     ".type leads_into_the_stack, @function\n"
     "leads_into_the_stack:\n"
     ".cfi_startproc\n"
@@ -158,7 +158,7 @@ asm(".text\n"
     "  ret\n"
     ".cfi_endproc\n"
     ".size leads_into_the_stack, . - leads_into_the_stack\n"
-    // No call-frame information at all, and no frame.
+    // It has no call-frame information at all, and no frame.
     ".type says_nothing, @function\n"
     "says_nothing:\n"
     "  movl $9, %eax\n"

@@ -53,7 +53,7 @@ TEST_CASE("a frame that keeps its size: how far its frame pointer is above its s
 
 TEST_CASE("a frame that may grow has no answer") {
   CHECK(distance(-16, {take_24, call, leave}) == -1);           // no frame pointer is made
-  CHECK(distance(-8, {prologue, take_24, call, leave}) == -1);  // rbp is not where it belongs
+  CHECK(distance(-8, {prologue, take_24, call, leave}) == -1);  // rbp is not in its usual place
   CHECK(distance(-16, {prologue, take_24, take_24, call, leave}) == -1);
   CHECK(distance(-16, {prologue, take_24, call, give_8, leave}) == -1);  // arguments were pushed
   CHECK(distance(-24, {prologue, push_rbx, call, give_8, leave}) == -1);
@@ -76,7 +76,7 @@ TEST_CASE("a frame that may grow has no answer") {
     CHECK(distance(-16, {prologue, take_24, move, call, leave}) == -1);
     CHECK(distance(-16, {prologue, take_24, call, leave, move}) == -1);
   }
-  // The same operations on other registers are nobody's business.
+  // The same operations on other registers do not matter.
   CHECK(distance(-16, {prologue, take_24, {0x49, 0x29, 0xc4}, call, leave}) == 32);  // r12
   CHECK(distance(-16, {prologue, take_24, {0x4c, 0x8b, 0x65, 0xf0}, call, leave}) == 32);
 }

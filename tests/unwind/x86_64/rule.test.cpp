@@ -67,7 +67,7 @@ TEST_CASE("linked: CFA = fp + 16, RA = *(fp + 8), fp = *(fp)") {
   CHECK(same(after(rule::of(rule_kind::linked), {1, 1000, 1032}), {8040, 1048, 8032}));
 }
 
-TEST_CASE("no rule reads outside of the stack, whatever the registers hold") {
+TEST_CASE("no rule reads outside of the stack, for any registers") {
   const rule rules[] = {rule::frame(false, 8, 1),
                         rule::frame(false, 88, 11),
                         rule::frame(true, 16, 2),
@@ -114,7 +114,7 @@ TEST_CASE("the last frame of the stack may end where it ends") {
   CHECK(refused(rule::frame(true, 16, 2), {1, 1016, 1008}));
 }
 
-TEST_CASE("what does not fit a rule is left to the exact walk") {
+TEST_CASE("frames that do not fit a rule are left to the exact walk") {
   CHECK(rule::frame(false, 12, 1).kind() == rule_kind::exact);
   CHECK(rule::frame(false, 0, 1).kind() == rule_kind::exact);
   CHECK(rule::frame(false, std::int64_t{8} << 16, 1).kind() == rule_kind::exact);

@@ -18,8 +18,8 @@
 
 using namespace whence;
 
-// read(2) by a function that does not save rbp, called by one whose
-// frame grows by `bytes` first, so that only its call leads on.
+// Calls read(2) through a function that does not save rbp, called by one whose frame grows by
+// `bytes` first, so that only its call leads on.
 extern "C" long sleep_in_handler_read(int fd, void* room, std::size_t bytes);
 asm(R"(
 .text
@@ -106,7 +106,7 @@ TEST_CASE("a thread that sleeps in a signal handler, on a stack that is below it
         unwind::sleeper_walk(whence_tests::own_unwinder(), task.pc, task.sp, room).fill(t);
     if (sys::thread_cpu_ns(s.tid) != cpu) continue;
     done = true;
-    // Of the first stack nothing is left to look for other calls in.
+    // The first stack no longer has other calls to look for.
     CHECK_FALSE(certain);
     CHECK(t.depth == 1);
     CHECK(t.pcs[0] == task.pc);
