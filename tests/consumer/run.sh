@@ -29,6 +29,8 @@ pc_dir() { dirname "$(find "$prefix" -name whence.pc)"; }
 flags() { PKG_CONFIG_PATH="$(pc_dir)" pkg-config "$1" "${2:-whence}"; }
 compile_flags() { flags --cflags "$@"; }
 link_flags() { flags --libs "$@"; }
+# An archive does not name the libraries that it needs itself.
+static_link_flags() { PKG_CONFIG_PATH="$(pc_dir)" pkg-config --static --libs "${1:-whence}"; }
 
 # An object's part of the library: its own body of a function that is never inlined, or no body.
 expect_mode() {  # whence::whence or whence::compiled, objects...
@@ -220,8 +222,10 @@ case_link_modes() {
   for linker in bfd gold lld; do
     command -v "ld.$linker" >/dev/null || { echo "link_modes: no ld.$linker here"; continue; }
     for manner in "main.o" "main.o -Wl,--gc-sections" "main-no-pie.o -no-pie" "main.o -static"; do
+      local kind_of_link=link_flags
+      [[ $manner != *-static ]] || kind_of_link=static_link_flags
       # shellcheck disable=SC2046,SC2086
-      "$CXX" -fuse-ld=$linker $manner -o program $(link_flags whence-compiled)
+      "$CXX" -fuse-ld=$linker $manner -o program $($kind_of_link whence-compiled)
       ./program heap.pb.gz || die "$linker, $manner: the program failed"
       expect_heap_profile heap.pb.gz
       tried=$((tried + 1))
@@ -304,6 +308,8 @@ case_recording() {
     local options=("${compile[@]}" $kind)
     # clang's LTO needs a linker that knows its objects.
     [[ $kind != -flto || "$("$CXX" --version)" != *clang* ]] || options+=(-fuse-ld=lld)
+    # shellcheck disable=SC2207
+    if [[ $kind == -static ]]; then link=($(static_link_flags) -ldl); else link=($(link_flags) -ldl); fi
     # shellcheck disable=SC2086
     "$CXX" "${options[@]}" -DWITH_RECORDS main.cpp records.cpp -o records "${link[@]}" 2>warnings
     # shellcheck disable=SC2086

@@ -71,14 +71,14 @@ for of in "${url}heap" "$work/heap.pb.gz"; do
   pprof -top -alloc_space -symbolize=remote:demangle=full "$of"
   shows ' indexer::add\(.*, unsigned int\)' "$what: demangle=full"
   pprof -top -alloc_space -symbolize=remote:demangle=templates "$of"
-  shows 'tracking_allocator<.*>::allocate( |$)' "$what: demangle=templates"
+  shows 'tracking_allocator<.*>::' "$what: demangle=templates"
   pprof -top -alloc_space -symbolize=remote:force "$of"
   shows ' indexer::add( |$)' "$what: force"
 done
 pprof -top -alloc_space "${url}heap?names=full"
 shows ' indexer::add\(.*, unsigned int\)' 'names=full'
 pprof -top -alloc_space "${url}heap?names=templates"
-shows 'tracking_allocator<.*>::allocate( |$)' 'names=templates'
+shows 'tracking_allocator<.*>::' 'names=templates'
 get "${url}heap?names=mangled&format=folded&sample_type=alloc_space" >"$work/out"
 shows ';_ZN7indexer3add' 'names=mangled'
 

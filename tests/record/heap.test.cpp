@@ -16,7 +16,11 @@
 #include <whence/labels.hpp>
 #include <whence/memory_resource.hpp>
 #include <whence/profile.hpp>
+#include <whence/profile/attach.hpp>
+#include <whence/profile/counters.hpp>
 #include <whence/profile/difference.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/record.hpp>
 
 using namespace whence;
 using whence_tests::heap_rate;

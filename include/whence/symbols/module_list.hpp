@@ -53,10 +53,14 @@ class module_list {
       for (pointer& old : before) {
         if (old == nullptr || !old->it.is(m)) continue;
         same = std::exchange(old, nullptr);
-        if (m.file.known()) same->it = std::move(m);
         break;
       }
-      loaded_.push_back(same != nullptr ? same : std::make_shared<known_module>(std::move(m)));
+      if (same == nullptr) {
+        same = std::make_shared<known_module>(std::move(m));
+      } else if (m.file.known()) {
+        same->it = std::move(m);
+      }
+      loaded_.push_back(std::move(same));
     }
     for (pointer& old : before) {
       if (old != nullptr && gone_.size() < most_gone) gone_.push_back(std::move(old));

@@ -356,7 +356,7 @@ class symbolizer {
     const bool may_be_generated = file.empty() || file.starts_with("[anon") ||
                                   file.starts_with("/memfd:") || file.starts_with("/dev/zero");
     if (may_be_generated) {
-      const std::string name = open_.generated_code().find(pc);
+      std::string name = open_.generated_code().find(pc);
       if (!name.empty()) return name;
     }
     return file.empty() ? "[unknown]" : offset_name(file, pc - m->start + m->offset);
