@@ -139,7 +139,6 @@ TEST_CASE("sleeps and polls end neither early nor with an error") {
 
 TEST_CASE("wall sessions overlap, and a child of fork begins its own") {
   CHECK_THROWS_AS(wall_session({.hz = 0}), std::invalid_argument);
-  constexpr std::int64_t ms = 1'000'000;
   const auto seconds = [](const wall_session& s) {
     return seconds_with(s.snapshot(), "wall_sleeps", "waiting");
   };

@@ -17,7 +17,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
-#include <new>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -36,6 +35,7 @@
 #include <whence/symbols/split_units.hpp>
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/mapped_array.hpp>
+#include <whence/sys/out_of_memory.hpp>
 #include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
@@ -47,12 +47,11 @@ class libdw_lines {
   // the module's.
   libdw_lines(int file, int debug, const std::string& path) : path_(path), split_(path) {
     const sys::errno_guard keep;
-    try {
-      begin(file, debug);
-    } catch (const std::bad_alloc&) {
-      no_memory();
-      units_at_.release();
-    }
+    sys::or_if_out_of_memory([&] { begin(file, debug); },
+                             [this] {
+                               no_memory();
+                               units_at_.release();
+                             });
   }
   libdw_lines(const libdw_lines&) = delete;
   libdw_lines& operator=(const libdw_lines&) = delete;
@@ -60,23 +59,12 @@ class libdw_lines {
   // Frames at an address of the file, innermost inlined one first; empty if unknown.
   std::vector<source_line> find(std::uint64_t address) {
     const sys::errno_guard keep;
-    try {
-      std::vector<source_line> frames;
-      std::uint32_t looked = 0;
-      // Units overlap if a linker folded equal functions: the first one that knows the address
-      // answers.
-      for (std::size_t i = after(address); i > 0 && looked < most_overlapping; ++looked) {
-        const unit_range& r = units_at_[--i];
-        if (address >= r.high) continue;
-        frames = frames_in(r.unit, address);
-        if (!frames.empty()) break;
-      }
-      return frames;
-    } catch (const std::bad_alloc&) {
-      forget();
-      no_memory();
-      return {};
-    }
+    return sys::or_if_out_of_memory([&] { return find_in_units(address); },
+                                    [this] {
+                                      forget();
+                                      no_memory();
+                                      return std::vector<source_line>();
+                                    });
   }
 
   // What is missing, in words; empty if everything was read. find() may add to it.
@@ -85,6 +73,20 @@ class libdw_lines {
   bool may_pass() const noexcept { return may_pass_ || split_.may_pass(); }
 
  private:
+  std::vector<source_line> find_in_units(std::uint64_t address) {
+    std::vector<source_line> frames;
+    std::uint32_t looked = 0;
+    // Units overlap if a linker folded equal functions: the first one that knows the address
+    // answers.
+    for (std::size_t i = after(address); i > 0 && looked < most_overlapping; ++looked) {
+      const unit_range& r = units_at_[--i];
+      if (address >= r.high) continue;
+      frames = frames_in(r.unit, address);
+      if (!frames.empty()) break;
+    }
+    return frames;
+  }
+
   static constexpr std::uint32_t most_overlapping = 16;
   static constexpr std::size_t least_tables = std::size_t{16} << 20;
 

@@ -48,7 +48,7 @@ class line_program {
     const std::uint64_t at = version_ < 5 ? number - 1 : number;
     if (at >= files_.size()) return {};
     const entry& f = files_[at];
-    const std::string name(f.text());
+    std::string name(f.text());
     if (name.empty() || name.front() == '/') return name;
     std::string_view within = folder_;
     if (version_ >= 5 || f.folder != 0) {
@@ -201,7 +201,7 @@ class line_program {
     least_instruction_ = byte();
     if (version_ >= 4) ++at;  // operations of an instruction: one on these machines
     ++at;                     // tells whether a row starts a statement
-    line_base_ = static_cast<signed char>(byte());
+    line_base_ = static_cast<std::int8_t>(byte());
     line_range_ = static_cast<unsigned>(byte());
     opcode_base_ = static_cast<unsigned>(byte());
     for (unsigned i = 1; i < opcode_base_; ++i) operands_[i] = static_cast<unsigned char>(byte());

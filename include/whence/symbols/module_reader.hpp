@@ -14,7 +14,6 @@
 #include <cstdint>
 #include <cstring>
 #include <memory>
-#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -31,6 +30,7 @@
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/symbol_table.hpp>
 #include <whence/sys/mapped_array.hpp>
+#include <whence/sys/out_of_memory.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -46,18 +46,7 @@ class module_reader {
   // `loaded`: the module in memory now, with its own addresses; nullptr if it is not loaded.
   module_reader(const loaded_module& m, const mapping* mapped, const loaded_module* loaded)
       : bias_(m.bias) {
-    try {
-      if (m.path == "[vdso]") {
-        read_vdso(m);
-      } else {
-        read_file(m, mapped);
-        // A truncated file may still have its build-id, and nothing else.
-        if (table_.empty() && loaded != nullptr) read_memory(*loaded);
-      }
-      table_.sort();
-    } catch (const std::bad_alloc&) {
-      fail(ENOMEM);
-    }
+    sys::or_if_out_of_memory([&] { read(m, mapped, loaded); }, [this] { fail(ENOMEM); });
   }
 
   // `pc` is an address from a stack; the name is empty if no function is known there.
@@ -80,6 +69,17 @@ class module_reader {
   const module_facts& facts() const noexcept { return facts_; }
 
  private:
+  void read(const loaded_module& m, const mapping* mapped, const loaded_module* loaded) {
+    if (m.path == "[vdso]") {
+      read_vdso(m);
+    } else {
+      read_file(m, mapped);
+      // A truncated file may still have its build-id, and nothing else.
+      if (table_.empty() && loaded != nullptr) read_memory(*loaded);
+    }
+    table_.sort();
+  }
+
   void fail(int error) {
     facts_.may_change = true;
     facts_.reason = "could not be read: " + std::generic_category().message(error);
