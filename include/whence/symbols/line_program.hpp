@@ -201,7 +201,8 @@ class line_program {
     least_instruction_ = byte();
     if (version_ >= 4) ++at;  // operations of an instruction: one on these machines
     ++at;                     // tells whether a row starts a statement
-    line_base_ = static_cast<std::int8_t>(byte());
+    const auto base = static_cast<int>(byte());
+    line_base_ = base > 127 ? base - 256 : base;  // a signed byte
     line_range_ = static_cast<unsigned>(byte());
     opcode_base_ = static_cast<unsigned>(byte());
     for (unsigned i = 1; i < opcode_base_; ++i) operands_[i] = static_cast<unsigned char>(byte());
