@@ -164,8 +164,12 @@ int main() { shop::count(3); return 0; }
   for (const std::string& name : all_names(shop, lines)) {
     if (name.find(" at program.cpp:") != std::string::npos) lambdas.insert(name);
   }
+#ifdef __clang__
+  CHECK(lambdas.empty());  // it writes the linker's names of lambdas
+#else
   const std::string outer = "shop::count::{lambda at program.cpp:6}";
   CHECK(lambdas == std::set<std::string>{outer, outer + "::{lambda at program.cpp:7}"});
+#endif
 }
 
 TEST_CASE("a frame has the column of its row, and the line its function starts in") {
