@@ -96,6 +96,8 @@ class no_descriptors {
 
 TEST_CASE(
     "there are names without a descriptor, by the spare one; without that, once there are some") {
+  // UBSan needs a pipe to look at an object, and takes one it cannot look at for damaged.
+  if (sanitized) return;
   sys::spare.refill();
   symbols::symbolizer by_spare;
   symbols::symbolizer names;
