@@ -11,8 +11,8 @@
 #include <vector>
 
 #include <whence/format/drop_frames.hpp>
+#include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
-#include <whence/format/profile_writer.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>

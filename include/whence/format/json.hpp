@@ -33,6 +33,7 @@
 
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/frames.hpp>
+#include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>

@@ -12,7 +12,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <limits>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,6 +23,7 @@
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/gzip.hpp>
 #include <whence/format/known_parts.hpp>
+#include <whence/format/lookup.hpp>
 #include <whence/format/mapping_table.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_proto.hpp>
@@ -40,25 +40,6 @@
 #include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::format {
-
-// The address by which a row's frame is looked up and listed.
-inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
-  const std::uintptr_t address = row.stack[i];
-  if (core::is_pseudo(address)) return core::pseudo_frame_of(address);
-  const std::uintptr_t pc = row.frame(i).lookup();
-  const bool code = !core::is_pseudo(pc) && pc != std::numeric_limits<std::uintptr_t>::max();
-  return code ? pc : core::unknown_frame;
-}
-
-// The address to write for it, or for a return address. (Tests' code keeps addresses as they are.)
-template <class Code>
-std::uintptr_t place_of(const Code& code, std::uintptr_t address) {
-  if constexpr (requires { code.place_of(address); }) {
-    return code.place_of(address);
-  } else {
-    return address;
-  }
-}
 
 // A sample type that every backend accepts.
 inline std::string sample_type_name(std::string_view profile_name) {
@@ -369,22 +350,6 @@ class basic_profile_writer {
 };
 
 using profile_writer = basic_profile_writer<>;
-
-// Looks up all addresses of a snapshot in ascending order: then each module is read once, in
-// whatever order the rows need them. Throws: std::bad_alloc.
-template <class Code>
-void look_up_in_order(Code& code, const profile_snapshot& snapshot) {
-  address_index addresses;
-  for (const profile_row& row : snapshot.rows) {
-    for (std::size_t i = 0; i < row.stack.size(); ++i) {
-      const std::uintptr_t address = lookup_address(row, i);
-      if (!core::is_pseudo(address)) addresses.id(address);
-    }
-  }
-  std::vector<std::uintptr_t> sorted = addresses.addresses();
-  sys::sort(sorted, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
-  for (const std::uintptr_t address : sorted) (void)code.resolve(address);
-}
 
 // Writes a whole snapshot and finishes the sink. Throws: std::bad_alloc.
 [[nodiscard]] inline std::error_code write_proto(

@@ -25,8 +25,8 @@
 #include <vector>
 
 #include <whence/format/frames.hpp>
+#include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
-#include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/tabwriter.hpp>
 #include <whence/format/template_names.hpp>

@@ -22,8 +22,8 @@
 #include <utility>
 #include <vector>
 
+#include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
-#include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/names.hpp>
@@ -101,7 +101,7 @@ class thread_text_writer {
       if (w.waiter != thread) continue;
       text_ += ", waiting for lock";
       if (!w.lock.empty()) append(text_, " ", in_quotes(w.lock));
-      if (w.holder == core::lock_wait::nobody) return;
+      if (w.holder == core::lock_wait::no_thread) return;
       append(text_, " held by thread ", tid_of(dump, w.holder));
       return write_place(w.taken);
     }
