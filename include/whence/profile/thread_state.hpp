@@ -46,11 +46,11 @@ struct dump_parts {
 
 // A thread that waits for a tracked lock, and the thread that holds it.
 struct lock_wait {
-  static constexpr std::size_t nobody = static_cast<std::size_t>(-1);
-  std::size_t waiter = nobody, holder = nobody;  // places in thread_dump::threads
-  std::string lock;                              // its name; may be empty
-  bool may_give_up = false;                      // the wait may time out
-  profile_row taken;                             // where the holder took it: its frames alone
+  static constexpr std::size_t no_thread = static_cast<std::size_t>(-1);
+  std::size_t waiter = no_thread, holder = no_thread;  // places in thread_dump::threads
+  std::string lock;                                    // its name; may be empty
+  bool may_give_up = false;                            // the wait may time out
+  profile_row taken;                                   // where the holder took it: its frames alone
 };
 
 struct thread_dump {

@@ -26,6 +26,7 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/thread_labels.hpp>
 #include <whence/samplers/counter_numbers.hpp>
+#include <whence/samplers/cpu_comments.hpp>
 #include <whence/samplers/cpu_thread.hpp>
 #include <whence/samplers/fork_rules.hpp>
 #include <whence/samplers/interval_timer.hpp>
@@ -100,7 +101,7 @@ class cpu_sampler {
     for (const profile_row& row : p.rows) unexplained -= row.values[1];
     add(profiler_frame, to.own_ns - from.own_ns);
     add(unsampled_frame, unexplained - (to.own_ns - from.own_ns));
-    add_comments(p.header.comments, asked);
+    add_comments(p.header.comments, conditions(asked.hz));
   }
 
   // Called in the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
@@ -122,47 +123,23 @@ class cpu_sampler {
  private:
   static constexpr std::int64_t most_late_ticks = 10;
 
-  void add_comments(std::vector<std::string>& lines, const wish& asked) {
-    if (!listed_.load(std::memory_order_relaxed)) {
-      lines.emplace_back("threads could not be listed (/proc/self/task)");
-    }
-    lines.push_back("asked for " + std::to_string(asked.hz) + " samples a second of CPU time");
-    int threads = 0;
-    int counters = 0;
-    int without = 0;
-    const sys::futex_guard hold(entries_);
-    threads_.for_each([&](const cpu_thread& t) {
-      ++threads;
-      if (!t.is_timed()) ++without;
-      if (t.is_counted()) ++counters;
-    });
-    if (sys::is_filtered.load(std::memory_order_relaxed)) {
-      lines.emplace_back(
-          "a filter of system calls (seccomp) is set: perf_event_open and process_vm_readv are not "
-          "called, because it might end the program; if it allows them, set WHENCE_SECCOMP=ignore");
-    }
-    if (rate_.above_tick() && counters < threads) {
-      lines.push_back(std::to_string(threads - counters) +
-                      " threads have no perf_event counter: they are sampled at the kernel's " +
-                      std::to_string(1'000'000'000 / rate_.tick_ns) +
-                      " Hz, each sample with the time it stands for");
-    }
-    if (without > 0) {
-      lines.push_back(
-          std::to_string(without) + " threads could have no timer" +
-          (interval_.period_ns() != 0
-               ? ": they are sampled by ITIMER_PROF, which may end sleeps and outlives exec"
-               : ""));
-    }
-    if (const std::int64_t ns = blocked_ns_.load(std::memory_order_relaxed); ns > 0) {
-      lines.push_back(std::to_string(ns / 1'000'000) +
-                      " ms of CPU time, in all sessions, passed while threads could take no signal "
-                      "(SIGPROF blocked): [unsampled]");
-    }
+  cpu_conditions conditions(int asked_hz) {
+    cpu_conditions now;
+    now.asked_hz = asked_hz;
+    now.blocked_ns = blocked_ns_.load(std::memory_order_relaxed);
+    now.listed = listed_.load(std::memory_order_relaxed);
+    now.filtered = sys::is_filtered.load(std::memory_order_relaxed);
     const profiling_signal* const signal = state_.samplers.signal.load(std::memory_order_acquire);
-    if (signal != nullptr && signal->replaced()) {
-      lines.push_back("the program has replaced the handler of SIGPROF");
-    }
+    now.handler_replaced = signal != nullptr && signal->replaced();
+    const sys::futex_guard hold(entries_);
+    now.rate = rate_;
+    now.by_interval = interval_.period_ns() != 0;
+    threads_.for_each([&now](const cpu_thread& t) {
+      ++now.threads;
+      if (!t.is_timed()) ++now.without_timer;
+      if (t.is_counted()) ++now.counted;
+    });
+    return now;
   }
 
   // Requires: control_ is held.

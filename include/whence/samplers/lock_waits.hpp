@@ -92,23 +92,23 @@ class lock_waits {
   struct part {
     std::size_t first, depth;
   };
-  static constexpr std::size_t nobody = core::lock_wait::nobody;
+  static constexpr std::size_t no_thread = core::lock_wait::no_thread;
   static constexpr std::uintptr_t longest_stack = std::uintptr_t{8} << 20;
   static constexpr std::uintptr_t returned = std::uintptr_t{64} << 10;
 
   void add(const core::process_state& s, const seen& f) {
     core::lock_wait w;
     w.waiter = owner_of(f.wait.sp);
-    if (w.waiter == nobody) return;
+    if (w.waiter == no_thread) return;
     w.may_give_up = f.wait.may_give_up;
-    w.holder = f.holder.sp == 0 ? nobody : owner_of(f.holder.sp);
+    w.holder = f.holder.sp == 0 ? no_thread : owner_of(f.holder.sp);
     if (f.wait.bucket != nullptr) {
       for (const stack::label& l : s.labels.of(f.wait.bucket->labels)) {
         if (l.key == "lock") w.lock = l.value;
       }
     }
     part taken{frames_.size(), 0};
-    if (w.holder != nobody) {
+    if (w.holder != no_thread) {
       frames_.push_back(f.holder.pc);
       const dumped_thread& t = threads_[w.holder];
       for (std::size_t i = 0; i < t.frame_sps.size(); ++i) {
@@ -125,16 +125,16 @@ class lock_waits {
   // The thread that owns an address on its stack: at or above its stack pointer or, if the function
   // has returned since, not far below it.
   std::size_t owner_of(std::uintptr_t address) const noexcept {
-    std::size_t below = nobody;  // the one with the nearest stack pointer
-    std::size_t above = nobody;
+    std::size_t below = no_thread;  // the one with the nearest stack pointer
+    std::size_t above = no_thread;
     for (std::size_t i = 0; i < threads_.size(); ++i) {
       const std::uintptr_t sp = threads_[i].sp;
       if (sp == 0) continue;
       std::size_t& nearest = sp <= address ? below : above;
-      if (nearest == nobody || (sp <= address) == (sp > threads_[nearest].sp)) nearest = i;
+      if (nearest == no_thread || (sp <= address) == (sp > threads_[nearest].sp)) nearest = i;
     }
-    if (below != nobody && address <= end_of(threads_[below])) return below;
-    return above != nobody && threads_[above].sp - address < returned ? above : nobody;
+    if (below != no_thread && address <= end_of(threads_[below])) return below;
+    return above != no_thread && threads_[above].sp - address < returned ? above : no_thread;
   }
 
   // About where its stack ends.
@@ -147,25 +147,25 @@ class lock_waits {
     for (std::size_t i = 0; i < waits_.size(); ++i) {
       if (waits_[i].waiter == thread) return i;
     }
-    return nobody;
+    return no_thread;
   }
 
   // The wait of the lock's holder, unless the holder runs or the waiter gives up after a while.
   std::size_t next(std::size_t w) const noexcept {
     const core::lock_wait& wait = waits_[w];
-    return wait.holder == nobody || wait.may_give_up ? nobody : wait_of(wait.holder);
+    return wait.holder == no_thread || wait.may_give_up ? no_thread : wait_of(wait.holder);
   }
 
   std::vector<std::vector<std::size_t>> circles() const {
     std::vector<std::vector<std::size_t>> found;
-    std::vector<std::size_t> met(waits_.size(), nobody);  // the walk that met each wait
+    std::vector<std::size_t> met(waits_.size(), no_thread);  // the walk that met each wait
     for (std::size_t start = 0; start < waits_.size(); ++start) {
       std::size_t w = start;
-      while (w != nobody && met[w] == nobody) {
+      while (w != no_thread && met[w] == no_thread) {
         met[w] = start;
         w = next(w);
       }
-      if (w == nobody || met[w] != start) continue;
+      if (w == no_thread || met[w] != start) continue;
       std::vector<std::size_t> circle;
       for (std::size_t i = w; circle.empty() || i != w; i = next(i)) {
         circle.push_back(i);

@@ -10,9 +10,7 @@
 #define WHENCE_SYMBOLS_LIBDW_LINES_HPP
 
 #include <dwarf.h>
-#include <elf.h>
 #include <elfutils/libdw.h>
-#include <link.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -23,6 +21,7 @@
 #include <utility>
 #include <vector>
 
+#include <whence/symbols/code_segments.hpp>
 #include <whence/symbols/debug_image.hpp>
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/symbols/dwarf_names.hpp>
@@ -94,9 +93,6 @@ class libdw_lines {
     std::uint64_t low, high;
     std::uint32_t unit;
   };
-  struct code {
-    std::uint64_t low, high;
-  };
   struct unit_tables {
     table_part steps, rows;
     bool read = false;
@@ -117,7 +113,6 @@ class libdw_lines {
 
   void begin(int descriptor, int debug) {
     const borrowed_file own(descriptor);
-    const elf own_elf(own);
     read_code(own);
     std::string why;
     bool found = false;
@@ -144,27 +139,11 @@ class libdw_lines {
     return true;
   }
 
-  // The code's addresses: functions that a linker left out have addresses outside.
+  // Functions that a linker left out have addresses outside of the code.
   void read_code(const byte_source& source) {
-    ElfW(Ehdr) header;
-    if (!source.read_value(0, header) || header.e_phentsize != sizeof(ElfW(Phdr))) return;
-    for (std::uint64_t i = 0; i < header.e_phnum; ++i) {
-      ElfW(Phdr) segment;
-      if (!source.read_value(header.e_phoff + i * sizeof segment, segment)) return;
-      if (segment.p_type != PT_LOAD || (segment.p_flags & PF_X) == 0) continue;
-      const std::uint64_t end = segment.p_vaddr + segment.p_memsz;
-      if (end <= segment.p_vaddr) continue;
-      if (code_.empty() || segment.p_vaddr < tables_.low) tables_.low = segment.p_vaddr;
-      tables_.high = sys::most(tables_.high, end);
-      code_.push_back({segment.p_vaddr, end});
-    }
-  }
-
-  bool is_code(std::uint64_t address) const noexcept {
-    for (const code& c : code_) {
-      if (address >= c.low && address < c.high) return true;
-    }
-    return false;
+    code_ = code_segments(source);
+    tables_.low = code_.low();
+    tables_.high = code_.high();
   }
 
   void add(dwarf_unit& u, ::Dwarf_Die& root) {
@@ -183,7 +162,7 @@ class libdw_lines {
     const range_reader ranges{main_, u, addresses, ranges_left_};
     function_attributes extent(root);
     ranges.each(extent, [&](std::uint64_t low, std::uint64_t high) {
-      if (is_code(low)) units_at_.push_back({low, high, number});
+      if (code_.hold(low)) units_at_.push_back({low, high, number});
     });
     ranges_left_ = ranges.left;
   }
@@ -279,7 +258,7 @@ class libdw_lines {
       bool live = false;
       const auto row = [&](std::uint64_t address, std::uint64_t number, std::uint32_t line,
                            std::uint32_t column) {
-        if (!started) live = of_.is_code(address);
+        if (!started) live = of_.code_.hold(address);
         started = true;
         const bool first = rows.size() == begin;
         if (!live || (!first && address < before) || !t.holds(address, address + 1)) return;
@@ -389,7 +368,7 @@ class libdw_lines {
   std::string path_;
   std::string missing_;
   bool may_pass_ = false;
-  std::vector<code> code_;
+  code_segments code_;
   dwarf_file main_;
   std::unique_ptr<dwarf_file> supplement_;
   split_units split_;

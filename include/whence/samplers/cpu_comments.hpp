@@ -1,0 +1,58 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a CPU profile says of the conditions under which it was sampled, for people.
+#ifndef WHENCE_SAMPLERS_CPU_COMMENTS_HPP
+#define WHENCE_SAMPLERS_CPU_COMMENTS_HPP
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include <whence/samplers/cpu_thread.hpp>
+
+namespace whence::inline v1::samplers {
+
+struct cpu_conditions {
+  int asked_hz = 0;
+  int threads = 0, counted = 0, without_timer = 0;  // threads that are sampled now
+  cpu_rate rate;                                    // by which threads are sampled
+  std::int64_t blocked_ns = 0;                      // CPU time while SIGPROF was blocked
+  bool listed = true;                               // /proc/self/task could be read
+  bool filtered = false;                            // sys::is_filtered
+  bool by_interval = false;                         // ITIMER_PROF is in use
+  bool handler_replaced = false;                    // the program took SIGPROF
+};
+
+// Throws: std::bad_alloc.
+inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& now) {
+  if (!now.listed) lines.emplace_back("threads could not be listed (/proc/self/task)");
+  lines.push_back("asked for " + std::to_string(now.asked_hz) + " samples a second of CPU time");
+  if (now.filtered) {
+    lines.emplace_back(
+        "a filter of system calls (seccomp) is set: perf_event_open and process_vm_readv are not "
+        "called, because it might end the program; if it allows them, set WHENCE_SECCOMP=ignore");
+  }
+  if (now.rate.above_tick() && now.counted < now.threads) {
+    lines.push_back(std::to_string(now.threads - now.counted) +
+                    " threads have no perf_event counter: they are sampled at the kernel's " +
+                    std::to_string(1'000'000'000 / now.rate.tick_ns) +
+                    " Hz, each sample with the time it stands for");
+  }
+  if (now.without_timer > 0) {
+    lines.push_back(
+        std::to_string(now.without_timer) + " threads could have no timer" +
+        (now.by_interval
+             ? ": they are sampled by ITIMER_PROF, which may end sleeps and outlives exec"
+             : ""));
+  }
+  if (now.blocked_ns > 0) {
+    lines.push_back(std::to_string(now.blocked_ns / 1'000'000) +
+                    " ms of CPU time, in all sessions, passed while threads could take no signal "
+                    "(SIGPROF blocked): [unsampled]");
+  }
+  if (now.handler_replaced) lines.emplace_back("the program has replaced the handler of SIGPROF");
+}
+
+}  // namespace whence::inline v1::samplers
+
+#endif  // WHENCE_SAMPLERS_CPU_COMMENTS_HPP
