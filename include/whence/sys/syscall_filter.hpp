@@ -13,6 +13,7 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdlib>
+#include <cstring>
 #include <string_view>
 
 #include <whence/sys/errno_guard.hpp>
@@ -30,21 +31,27 @@ inline void look_for_filter() noexcept {
   if (is_filtered.load(std::memory_order_relaxed)) return;
   const errno_guard keep;
   const no_cancel uncancelled;
-  const char* const wish = std::getenv("WHENCE_SECCOMP");
-  if (wish != nullptr && std::string_view(wish) == "ignore") return;
   const int file = ::open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
   if (file < 0) return;
+  // Read in pieces, since the line before it that lists groups may be long. Each keeps as much of
+  // the one before as a line that is cut in two needs.
+  constexpr std::string_view filter_mode = "\nSeccomp:\t2\n";
   char text[4096];
-  std::size_t size = 0;
-  for (ssize_t got = 1; got > 0 && size < sizeof text;) {
-    got = ::read(file, text + size, sizeof text - size);
-    if (got > 0) size += static_cast<std::size_t>(got);
+  std::size_t kept = 0;
+  bool found = false;
+  while (!found) {
+    const ssize_t got = ::read(file, text + kept, sizeof text - kept);
+    if (got <= 0) break;
+    const std::string_view piece(text, kept + static_cast<std::size_t>(got));
+    found = piece.find(filter_mode) != std::string_view::npos;
+    kept = piece.size() < filter_mode.size() ? piece.size() : filter_mode.size() - 1;
+    std::memmove(text, piece.data() + piece.size() - kept, kept);
   }
   ::close(file);
-  constexpr std::string_view filter_mode = "\nSeccomp:\t2\n";
-  if (std::string_view(text, size).find(filter_mode) != std::string_view::npos) {
-    is_filtered.store(true, std::memory_order_relaxed);
-  }
+  if (!found) return;
+  const char* const wish = std::getenv("WHENCE_SECCOMP");
+  if (wish != nullptr && std::string_view(wish) == "ignore") return;
+  is_filtered.store(true, std::memory_order_relaxed);
 }
 
 }  // namespace whence::inline v1::sys
