@@ -158,7 +158,7 @@ tools = [
     Tool("whence", "cpu_profile_by_whence", read_pprof),
     Tool("gperftools", "cpu_profile_by_gperftools", read_pprof),
     Tool("go", "peer_cpu_profile", read_pprof, ("split", "shares", "busy")),
-    Perf("perf", "cpu_profile_by_nobody", read_perf),
+    Perf("perf", "cpu_profile_by_none", read_perf),
 ]
 wanted = options.only.split(",")
 left_out = [t.name for t in tools if t.name in wanted and not t.is_there()]

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The profiler that bench/cpu_profile.cpp is linked with: bench/cpu_by_whence.cpp,
-// cpu_by_gperftools.cpp or cpu_by_nobody.cpp.
+// cpu_by_gperftools.cpp or cpu_by_none.cpp.
 #ifndef WHENCE_BENCH_CPU_PROFILER_HPP
 #define WHENCE_BENCH_CPU_PROFILER_HPP
 

@@ -55,7 +55,7 @@ TEST_CASE("a set is sorted by key, has one value a key, and is equal to the same
   const labels l{{"handler", "/search"}, {"tenant", "acme"}};
   CHECK(l.size() == 2);
   CHECK(l["tenant"] == "acme");
-  CHECK(l["nobody"].empty());
+  CHECK(l["absent"].empty());
   CHECK(text(l.with({{"tenant", "other"}, {"z", "9"}})) == "handler=/search tenant=other z=9 ");
   CHECK(l.with({}) == l);
   CHECK(labels{}.with(l) == l);
