@@ -2,8 +2,8 @@
 //
 // Takes the stack of an event and looks its bucket up, as every instrument does.
 //
-// Thread-safe. Never allocates from the heap, never throws. Stack: 1 KiB, and 8 bytes a frame of the
-// depth limit, 1 KiB by default.
+// Thread-safe. Never allocates from the heap, never throws. Stack: 1 KiB, and 8 bytes for each
+// frame of the depth limit, 1 KiB more by default.
 #ifndef WHENCE_PROFILE_RECORD_HPP
 #define WHENCE_PROFILE_RECORD_HPP
 
