@@ -98,8 +98,12 @@ class thread_table {
         if (e == nullptr) return;
         begins(*e, tid);
       } else if (cpu < e->last_cpu_ns) {
-        // A CPU clock never goes back, so another thread has this number now.
+        // A CPU clock never goes back, so another thread has this number now. A handler of the
+        // former one may still use this entry.
         ends(*e);
+        e->tid.store(0, std::memory_order_release);
+        e = take();
+        if (e == nullptr) return;
         begins(*e, tid);
       }
       e->last_cpu_ns = cpu;
