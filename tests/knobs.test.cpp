@@ -1,11 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <cstddef>
 #include <cstdint>
+#include <fstream>
+#include <iterator>
 #include <string>
 
 #include "sanitizers.hpp"
 #include "workshop.hpp"
+#include <whence/instruments/setting.hpp>
 #include <whence/knobs.hpp>
 #include <whence/profile.hpp>
 
@@ -36,6 +40,22 @@ TEST_CASE("the knobs of waits return what was set, clamped to their ranges") {
   CHECK(hold == 1000);
   CHECK(set_mutex_hold_profile_rate(-1) == 1'000'000);
   CHECK(set_mutex_hold_profile_rate(hold) == 0);
+}
+
+TEST_CASE("the table in docs/guarantees.md has each setting's function, variable and start value") {
+  std::ifstream file(std::string(WHENCE_INCLUDE_DIR) + "/../docs/guarantees.md");
+  const std::string text(std::istreambuf_iterator<char>(file), {});
+  REQUIRE(!text.empty());
+  for (const instruments::setting_info& row : instruments::settings) {
+    const std::size_t start = text.find(std::string("| `") + row.function + "(");
+    REQUIRE_MESSAGE(start != std::string::npos, row.function);
+    const std::string line = text.substr(start, text.find('\n', start) - start);
+    CAPTURE(line);
+    CHECK(line.find(std::string("| `") + row.environment + "` | " + std::to_string(row.at_start) +
+                    " |") != std::string::npos);
+    CHECK(line.find(row.meaning) != std::string::npos);
+    if (*row.in_go != '\0') CHECK(line.find(row.in_go) != std::string::npos);
+  }
 }
 
 // The output of a program that is started with the given environment.

@@ -132,6 +132,8 @@ TEST_CASE("a custom name may hold any characters") {
   CHECK(has(index.body, "http &lt;&amp;&#39;&#34;"));
   CHECK_FALSE(has(index.body, odd.name()));
   CHECK(has(index.body, "<a href='http%20%3c%26%27%22%0d%0a%ff%3e?debug=1'>"));
+  CHECK(has(index.body, "<li>WHENCE_STACK_DEPTH=128: frames of a stack</li>"));
+  CHECK(has(get("/debug/pprof/?format=json").body, "\"WHENCE_STACK_DEPTH\":128"));
 }
 
 TEST_CASE("requests that Go refuses are refused in Go's words") {

@@ -31,7 +31,7 @@ TEST_CASE("buckets of one stack sampled at two rates make one row, each scaled b
     set_heap_profile_rate(rate);
     blocks.push_back(a.allocate(size));
   }
-  set_heap_profile_rate(instruments::default_of(instruments::knob::heap_rate));
+  set_heap_profile_rate(instruments::info(instruments::setting::heap_rate).at_start);
   const auto rows = own::heap().snapshot().rows;
   REQUIRE(rows.size() == 1);
   CHECK(rows[0].values[0] == 3);

@@ -18,10 +18,12 @@
 #include <whence/format/utf8.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/request.hpp>
+#include <whence/instruments/setting.hpp>
 #include <whence/profile.hpp>
 #include <whence/profile/attach.hpp>
 #include <whence/profile/header.hpp>
 #include <whence/profile/process_state.hpp>
+#include <whence/profile/setting_values.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/sequence.hpp>
@@ -180,6 +182,12 @@ inline std::string index_html(const options& o) {
   if (const core::process_state* const s = core::state()) {
     format::append(text, "<li>tables use ", static_cast<std::int64_t>(s->budget.used()), " of ",
                    static_cast<std::int64_t>(s->budget.limit()), " bytes</li>\n");
+    for (int i = 0; i < instruments::setting_count; ++i) {
+      const instruments::setting_info& row = instruments::settings[i];
+      format::append(text, "<li>", row.environment, "=",
+                     core::value_of(*s, static_cast<instruments::setting>(i)), ": ", row.meaning,
+                     "</li>\n");
+    }
     for (const std::string& line : core::comments(*s)) {
       if (line.starts_with("tables use ")) continue;
       format::append(text, "<li>", html_escaped(line), "</li>\n");
@@ -201,8 +209,16 @@ inline std::string index_json(const options& o) {
     comma = ",";
   }
   format::append(text, "],\n\"windows\":{\"open\":", window_slot::open(),
-                 ",\"most\":", o.max_windows, "}}\n");
-  return text;
+                 ",\"most\":", o.max_windows, "},\n\"settings\":{");
+  if (const core::process_state* const s = core::state()) {
+    comma = "";
+    for (int i = 0; i < instruments::setting_count; ++i) {
+      format::append(text, comma, "\n\"", instruments::settings[i].environment,
+                     "\":", core::value_of(*s, static_cast<instruments::setting>(i)));
+      comma = ",";
+    }
+  }
+  return text + "}}\n";
 }
 
 }  // namespace whence::inline v1::http

@@ -55,7 +55,7 @@ struct lock_words;
 struct ended_hold;
 struct birth_words;
 struct thread_words;
-enum class knob : int;
+enum class setting : int;
 
 // All functions are thread-safe and allocate nothing from the heap; none of them may be called in a
 // signal handler. `caller` is as for unwind::capture: the return address of a function still
@@ -113,8 +113,8 @@ struct recorder {
   void (*resume)(core::coroutine_record&, bool suspended) noexcept;
   void (*await)(core::coroutine_record& callee, core::coroutine_record& caller) noexcept;
 
-  // Settings (record/knobs.hpp); returns the value before.
-  std::int64_t (*set)(knob, std::int64_t) noexcept;
+  // Settings (record/settings.hpp); returns the value before.
+  std::int64_t (*set)(setting, std::int64_t) noexcept;
 };
 
 }  // namespace instruments

@@ -13,12 +13,11 @@
 #include <cstdint>
 #include <initializer_list>
 
-#include <whence/instruments/knob.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/profile/environment.hpp>
 #include <whence/profile/fork.hpp>
 #include <whence/profile/process_state.hpp>
-#include <whence/profile/sampling.hpp>
+#include <whence/profile/setting_values.hpp>
 #include <whence/profile/settings.hpp>
 #include <whence/sys/early_call.hpp>
 #include <whence/sys/elf_note.hpp>
@@ -26,7 +25,6 @@
 #include <whence/sys/loader.hpp>
 #include <whence/sys/no_cancel.hpp>
 #include <whence/sys/spare_descriptor.hpp>
-#include <whence/unwind/trace.hpp>
 
 namespace whence::inline v1::core {
 
@@ -85,21 +83,7 @@ inline bool open_root(process_state& s) noexcept {
   }
   if (heap == nullptr || make_predefined(s, kind::allocs, heap) == nullptr) return false;
 
-  using instruments::knob;
-  const auto start_value = [](const char* name, knob k, std::int64_t least, std::int64_t most) {
-    return environment_number(name, least, most, instruments::default_of(k));
-  };
-  const std::int64_t rate = start_value("WHENCE_HEAP_RATE", knob::heap_rate, 0, largest_rate);
-  if (may_leave_untagged(rate)) s.free_mask = look_at_all;
-  s.heap.change(rate);
-  s.hold_rate = start_value("WHENCE_MUTEX_HOLD_RATE", knob::hold_rate, 0, largest_hold_rate);
-  s.block_rate = start_value("WHENCE_BLOCK_RATE", knob::block_rate, 0, largest_block_rate);
-  s.mutex_fraction =
-      start_value("WHENCE_MUTEX_FRACTION", knob::mutex_fraction, 0, largest_mutex_fraction);
-  s.stack_depth = static_cast<int>(start_value("WHENCE_STACK_DEPTH", knob::stack_depth, 1,
-                                               static_cast<std::int64_t>(unwind::max_depth)));
-  s.budget.set_limit(static_cast<std::size_t>(
-      start_value("WHENCE_MEMORY_LIMIT", knob::memory_limit, 0, std::int64_t{1} << 47)));
+  take_environment(s);
   s.open = true;
   return true;
 }

@@ -1,7 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Start values of the knobs from the environment: WHENCE_HEAP_RATE and WHENCE_MEMORY_LIMIT in
-// bytes, WHENCE_STACK_DEPTH in frames. A value that is not a number in range is refused with a
+// Reads a number from the environment. A value that is not a number in range is refused with a
 // message.
 #ifndef WHENCE_PROFILE_ENVIRONMENT_HPP
 #define WHENCE_PROFILE_ENVIRONMENT_HPP

@@ -14,8 +14,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/instruments/knob.hpp>
 #include <whence/instruments/recorder.hpp>
+#include <whence/instruments/setting.hpp>
 #include <whence/profile/block_filter.hpp>
 #include <whence/profile/live_map.hpp>
 #include <whence/profile/profile_directory.hpp>
@@ -77,7 +77,7 @@ struct process_state {
   const instruments::recorder* const table = &recording;
 
   sys::memory_budget budget{
-      static_cast<std::size_t>(instruments::default_of(instruments::knob::memory_limit))};
+      static_cast<std::size_t>(instruments::info(instruments::setting::memory_limit).at_start)};
   sys::arena arena{budget};
   stack::losses losses;
   stack::table stacks{arena, losses};
@@ -97,14 +97,15 @@ struct process_state {
 
   sampling_root samplers;
 
-  sampling heap{instruments::default_of(instruments::knob::heap_rate)};  // bytes allocated
-  std::atomic<std::int64_t> hold_rate{instruments::default_of(instruments::knob::hold_rate)};
-  std::atomic<std::int64_t> block_rate{instruments::default_of(instruments::knob::block_rate)};
+  sampling heap{instruments::info(instruments::setting::heap_rate).at_start};  // bytes allocated
+  std::atomic<std::int64_t> hold_rate{instruments::info(instruments::setting::hold_rate).at_start};
+  std::atomic<std::int64_t> block_rate{
+      instruments::info(instruments::setting::block_rate).at_start};
   std::atomic<std::int64_t> mutex_fraction{
-      instruments::default_of(instruments::knob::mutex_fraction)};
+      instruments::info(instruments::setting::mutex_fraction).at_start};
   std::atomic<std::uintptr_t> free_mask{tagged_only};
   std::atomic<int> stack_depth{
-      static_cast<int>(instruments::default_of(instruments::knob::stack_depth))};
+      static_cast<int>(instruments::info(instruments::setting::stack_depth).at_start)};
   std::atomic<bool> links_published{false};  // the code of every module sees the table
   std::atomic<bool> mixed_settings{false};
 

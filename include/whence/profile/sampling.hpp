@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // How densely memory is sampled, as the root keeps it; modules have a copy of the floor in their
-// hot words (instruments/hot_words.hpp). It also has the limits of what a program may set.
+// hot words (instruments/hot_words.hpp).
 #ifndef WHENCE_PROFILE_SAMPLING_HPP
 #define WHENCE_PROFILE_SAMPLING_HPP
 
@@ -12,10 +12,6 @@
 
 namespace whence::inline v1::core {
 
-inline constexpr std::int64_t largest_rate = std::int64_t{1} << 40;
-inline constexpr std::int64_t largest_hold_rate = 1'000'000;
-inline constexpr std::int64_t largest_block_rate = std::int64_t{1} << 50;  // 13 days
-inline constexpr std::int64_t largest_mutex_fraction = 1'000'000;
 inline constexpr std::int64_t last_epoch = std::int64_t{1} << 62;
 inline constexpr std::int64_t never = INT64_MIN;
 

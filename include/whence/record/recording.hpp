@@ -17,9 +17,9 @@
 #include <whence/record/birth.hpp>
 #include <whence/record/find_profile.hpp>
 #include <whence/record/heap.hpp>
-#include <whence/record/knobs.hpp>
 #include <whence/record/labels.hpp>
 #include <whence/record/lock.hpp>
+#include <whence/record/settings.hpp>
 #include <whence/record/suspension.hpp>
 #include <whence/record/wait.hpp>
 #include <whence/stack/bucket.hpp>
