@@ -7,14 +7,16 @@ beside those of addr2line and llvm-symbolizer.
 
 Every address of the program's code is asked for. A row of the table:
 
+    symbols     addresses with the name of the linker's symbol there, in percent
     ours        addresses that we know a line of
     frames      frames at them; inlined ones are those beyond one an address
     places      addresses at which file and line of all frames are the other tool's, in percent
     names       the same of the functions' names
     with        the other tool: of the two the one that agrees with us more
 
-A difference at more than 0.1 % of the addresses from both tools fails. So does a variant that has no lines, or a
-lambda whose name does not tell it from the other one.
+A difference at more than 0.1 % of the addresses from both tools fails. So does a variant that has no lines, a
+lambda whose name does not tell it from the other one. Of a stripped program only the functions that it exports have
+names, and of one with minidebuginfo all have: neither has lines. Sections by zstd need elfutils 0.189.
 """
 import concurrent.futures
 import itertools
@@ -43,9 +45,10 @@ def has(*programs):
 
 
 class Variant:
-    def __init__(self, name, compiler, flags, link=(), after=None, needs=()):
+    def __init__(self, name, compiler, flags, link=(), after=None, needs=(), lines=True, exported=False, unread=""):
         self.name, self.compiler, self.flags, self.link = name, compiler, flags, list(link)
-        self.after, self.needs = after, needs
+        self.after, self.needs, self.lines, self.exported = after, needs, lines, exported
+        self.unread = unread  # part of the reason for a lack of lines, if an older libdw cannot read them
 
     def build(self, folder):
         """The program and, if there is one, its debug file."""
@@ -60,10 +63,30 @@ class Variant:
 
 # ---- what is done to the program
 
-def debuglink(folder):
-    run(["objcopy", "--only-keep-debug", "program", "program.debug"], folder=folder)
-    run(["objcopy", "--strip-all", "--add-gnu-debuglink=program.debug", "program", "stripped"], folder=folder)
-    return "stripped", "program.debug"
+def debuglink(beside):
+    def change(folder):
+        debug = f"{beside}program.debug"
+        (pathlib.Path(folder) / debug).parent.mkdir(exist_ok=True)
+        run(["objcopy", "--only-keep-debug", "program", debug], folder=folder)
+        run(["objcopy", "--strip-all", f"--add-gnu-debuglink={debug}", "program", "stripped"], folder=folder)
+        return "stripped", debug
+    return change
+
+
+def stripped(folder):
+    run(["strip", "program", "-o", "stripped"], folder=folder)
+    return "stripped", "program"
+
+
+def minidebuginfo(folder):
+    """As Fedora's packages: the symbols of functions, packed."""
+    functions = [name for _, _, kind, name in symbols_of("program", folder) if kind in "tTwW"]
+    (pathlib.Path(folder) / "functions").write_text("\n".join(functions))
+    run(["objcopy", "-S", "--keep-symbols=functions", "program", "mini"], folder=folder)
+    run(["xz", "-k", "mini"], folder=folder)
+    run(["strip", "program", "-o", "stripped"], folder=folder)
+    run(["objcopy", "--add-section", ".gnu_debugdata=mini.xz", "stripped", "packed"], folder=folder)
+    return "packed", "program"
 
 
 def packed(tool):
@@ -110,11 +133,17 @@ def variants():
                       after=packed("llvm-dwp" if not gcc else "dwp"), needs=["llvm-dwp", "dwp"])
         yield Variant(".dwp DWARF 5", compiler, ["-O2", "-gdwarf-5", "-gsplit-dwarf"],
                       after=packed("llvm-dwp"), needs=["llvm-dwp"])
-        yield Variant("zlib", compiler, ["-O2", "-g"], after=compress("zlib"), needs=["objcopy"])
-        yield Variant("debuglink", compiler, ["-O2", "-g"], after=debuglink, needs=["objcopy"])
+        for name, change in (("zlib", compress("zlib")), ("debuglink", debuglink("")),
+                             (".debug/", debuglink(".debug/"))):
+            yield Variant(name, compiler, ["-O2", "-g"], after=change, needs=["objcopy"])
+        yield Variant("stripped", compiler, ["-O2", "-g"], ["-rdynamic"], after=stripped, needs=["strip"],
+                      lines=False, exported=True)
+        yield Variant("minidebuginfo", compiler, ["-O2", "-g"], after=minidebuginfo, needs=["objcopy", "xz"],
+                      lines=False)
         yield Variant("LTO", compiler, ["-O2", "-g", "-flto"], [] if gcc else ["-fuse-ld=lld"],
                       needs=[] if gcc else ["ld.lld"])
     yield Variant("ThinLTO", "clang++", ["-O2", "-g", "-flto=thin"], ["-fuse-ld=lld"], needs=["ld.lld"])
+    yield Variant("zstd", "g++", ["-O2", "-g"], after=compress("zstd"), needs=["objcopy"], unread="zstd")
     yield Variant("zlib-gnu", "g++", ["-O2", "-g"], after=compress("zlib-gnu"), needs=["objcopy"])
     yield Variant("static", "g++", ["-O2", "-g"], ["-static"])
     yield Variant("dwz", "g++", ["-O2", "-g"], after=dwz_alone, needs=["dwz"])
@@ -126,31 +155,44 @@ def variants():
 OWN_FUNCTIONS = re.compile(r"shop|^main$|unused_by_all")
 
 
-def addresses(folder):
-    found = set()
-    for line in run(["nm", "-S", "--defined-only", "program"], folder=folder).splitlines():
+def symbols_of(program, folder, dynamic=False):
+    """(start, end, kind, name) of each."""
+    found = []
+    for line in run(["nm", "-S", "--defined-only", *(["-D"] if dynamic else []), program],
+                    folder=folder).splitlines():
         field = line.split()
-        if len(field) == 4 and field[2] in "tTwW" and OWN_FUNCTIONS.search(field[3]):
-            found.update(range(int(field[0], 16), int(field[0], 16) + int(field[1], 16)))
-    return sorted(found)
+        if len(field) == 4:
+            found.append((int(field[0], 16), int(field[0], 16) + int(field[1], 16), field[2], field[3]))
+    return found
+
+
+def addresses(symbols):
+    """{address: {symbols}}"""
+    found = {}
+    for start, end, kind, name in symbols:
+        if kind in "tTwW" and OWN_FUNCTIONS.search(name):
+            for address in range(start, end):
+                found.setdefault(address, set()).add(name)
+    return dict(sorted(found.items()))
 
 
 def place(file, line):
     return (os.path.normpath(file) if file not in ("", "??") else "", int(line) if line.isdigit() else 0)
 
 
-def ours(folder, program, debug, asked):
-    answers, missing = {}, ""
-    command = [PRINT_LINES, program] + ([debug] if debug else [])
-    for line in run(command, "\n".join(asked), folder).splitlines():
-        if line.startswith("missing\t"):
-            missing = line.split("\t", 1)[1]
+def ours(folder, program, asked):
+    answers, names, exported_only, reason = {}, {}, "", ""
+    for line in run([PRINT_LINES, program], "\n".join(asked), folder).splitlines():
+        if line.startswith("module\t"):
+            _, exported_only, reason = line.split("\t", 2)
         elif line.startswith("0x"):
-            frames = answers[int(line, 16)] = []
+            address, names_it = line.split("\t")
+            names[int(address, 16)] = names_it
+            frames = answers[int(address, 16)] = []
         else:
             function, linker_name, file, number = line.split("\t")[:4]
             frames.append((function, linker_name == "1", *place(file, number)))
-    return answers, missing
+    return answers, names, exported_only == "1", reason
 
 
 def theirs(folder, command, asked):
@@ -198,9 +240,10 @@ def check(variant):
         return f"{variant.compiler:8} {variant.name:16} (not installed: {' '.join(variant.needs)})", []
     with tempfile.TemporaryDirectory(prefix="whence-lines-") as folder:
         program, debug = variant.build(folder)
-        numbers = addresses(folder)
-        asked = [hex(a) for a in numbers]
-        mine, missing = ours(folder, program, debug, asked)
+        functions = addresses(symbols_of(program if variant.exported else "program", folder, variant.exported))
+        asked = [hex(a) for a in functions]
+        mine, symbols, exported_only, reason = ours(folder, program, asked)
+        has_lines = variant.lines and not (variant.unread and variant.unread in reason)
         results = []
         # The debug file is passed by its own name: otherwise the tools would look for it by the
         # link.
@@ -208,18 +251,32 @@ def check(variant):
                 ("llvm-symbolizer", ["llvm-symbolizer", "--output-style=GNU", "--functions=linkage",
                                      "--no-demangle", "-a", "-e", debug or program]),
                 ("addr2line", ["addr2line", "-a", "-i", "-f", "-e", debug or program])):
-            if has(tool):
+            if has(tool) and has_lines:
                 results.append((*compare(mine, theirs(folder, command, asked), tool), tool))
-        places, names, differences, tool = max(results, key=lambda r: (r[0], r[1]))
+        places, names, differences, tool = max(results, key=lambda r: (r[0], r[1]), default=(0, 0, [], "nm"))
     known = sum(1 for frames in mine.values() if any(f[2] for f in frames))
     frames = sum(len(f) for f in mine.values())
-    total = len(numbers)
-    row = (f"{variant.compiler:8} {variant.name:16} {total:6} {known:6} {frames:7} "
-           f"{100 * places / total:8.2f} {100 * names / total:7.2f}  {tool}")
+    total = len(functions)
+    named = sum(1 for address, names_of_it in functions.items() if symbols[address] in names_of_it)
+    row = f"{variant.compiler:8} {variant.name:16} {total:6} {100 * named / total:9.2f} {known:6} {frames:7} "
+    row += f"{100 * places / total:8.2f} {100 * names / total:7.2f}" if has_lines else f"{'-':>8} {'-':>7}"
+    row += f"  {tool}"
     label = f"{variant.compiler} {variant.name}"
     faults = []
-    if missing:
-        faults.append(f"{label}: missing: {missing}")
+    if total < 100:
+        faults.append(f"{label}: only {total} addresses")
+    if named < 0.999 * total:
+        wrong = next(a for a in functions if symbols[a] not in functions[a])
+        faults.append(f"{label}: {total - named} symbols differ, as at {wrong:#x}: {symbols[wrong]!r}, "
+                      f"of {functions[wrong]}")
+    if exported_only != variant.exported:
+        faults.append(f"{label}: only exported functions have names: {exported_only}")
+    if not has_lines:
+        if frames != 0:
+            faults.append(f"{label}: {frames} frames")
+        return row, faults
+    if reason:
+        faults.append(f"{label}: missing: {reason}")
     if known < 0.9 * total:
         faults.append(f"{label}: lines of {known} of {total} addresses")
     if min(places, names) < 0.999 * total:
@@ -235,7 +292,7 @@ def check(variant):
 
 
 def main():
-    print(f"{'compiler':8} {'variant':16} {'asked':>6} {'ours':>6} {'frames':>7} {'places %':>8} {'names %':>7}  with")
+    print(f"{'compiler':8} {'variant':16} {'asked':>6} {'symbols %':>9} {'ours':>6} {'frames':>7} {'places %':>8} {'names %':>7}  with")
     faults = []
     count = 0
     with concurrent.futures.ThreadPoolExecutor(os.cpu_count()) as pool:

@@ -97,3 +97,77 @@ TEST_CASE("damaged packed symbols are refused, for damage in any place") {
     CHECK(plain.empty() == !why.empty());
   }
 }
+
+namespace {
+
+std::vector<std::byte> bytes_of(const std::string& path) {
+  const symbols::file_source file(path.c_str());
+  std::vector<std::byte> bytes(file.size());
+  REQUIRE(file.read(0, bytes));
+  return bytes;
+}
+
+// The largest amount of memory that the process has had so far.
+long peak_kilobytes() {
+  std::ifstream status("/proc/self/status");
+  std::string word;
+  long kilobytes = 0;
+  while (status >> word && word != "VmHWM:") {
+  }
+  status >> kilobytes;
+  return kilobytes;
+}
+
+}  // namespace
+
+TEST_CASE("the unpacked size is that of the chunks, for every way of packing") {
+  if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
+  const workshop shop;
+  shop.run("cat /bin/sh /bin/sh > plain && head -c 300000 /dev/urandom >> plain");
+  const std::uint64_t plain = std::filesystem::file_size(shop.path("plain"));
+  for (const char* options :
+       {"-1", "-6", "-9e", "--block-size=65536", "--x86 --lzma2",
+        "--delta=dist=4 --x86 --lzma2=dict=4KiB", "--check=none", "--check=crc32", "--check=sha256",
+        "-T2 --block-size=100000", "--lzma2=mode=fast,lc=0"}) {
+    CAPTURE(options);
+    shop.run(std::string("xz -k -f ") + options + " plain");
+    CHECK(symbols::xz_size::of(bytes_of(shop.path("plain.xz"))) == plain);
+  }
+  shop.run(": > plain && xz -k -f plain");
+  CHECK(symbols::xz_size::of(bytes_of(shop.path("plain.xz"))) == 0);
+  // A dictionary of 1 GB, and a second stream.
+  shop.run(
+      "echo > plain && xz -k -f --lzma2=dict=1GiB plain && xz -c plain > two && xz -c plain >> "
+      "two");
+  CHECK(!symbols::xz_size::of(bytes_of(shop.path("plain.xz"))));
+  CHECK(!symbols::xz_size::of(bytes_of(shop.path("two"))));
+}
+
+TEST_CASE("packed symbols whose index lies about their size take no more memory than it says") {
+  if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
+  const workshop shop;
+  shop.run("head -c 134217728 /dev/zero | xz -0 > big.xz");
+  std::string bomb;
+  {
+    std::ifstream file(shop.path("big.xz"), std::ios::binary);
+    bomb.assign((std::istreambuf_iterator<char>(file)), {});
+  }
+  // 134 217 728, 7 bits a byte, becomes 4 194 304.
+  const std::size_t at = bomb.rfind("\x80\x80\x80\x40");
+  REQUIRE(at != std::string::npos);
+  bomb[at + 3] = 2;
+  std::ofstream(shop.path("lie.xz"), std::ios::binary) << bomb;
+  shop.write("program.c", "int main(void) { return 0; }\n");
+  shop.run(workshop::compiler() +
+           " -x c program.c -o program && "
+           "objcopy -S --add-section .gnu_debugdata=lie.xz program packed");
+  const symbols::file_source source(shop.path("packed").c_str());
+  const symbols::elf header(source);
+  REQUIRE(header.find(".gnu_debugdata") != nullptr);
+  std::string why;
+  int error = 0;
+  const long before = peak_kilobytes();
+  CHECK(symbols::minidebuginfo::unpack(source, header, why, error).empty());
+  CHECK(why == "the section .gnu_debugdata is damaged");
+  CHECK(peak_kilobytes() - before < 60'000);
+}

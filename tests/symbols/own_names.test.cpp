@@ -27,3 +27,13 @@ TEST_CASE("other names, and names that only look like ours, are not changed") {
     CHECK(symbols::as_written(name) == name);
   }
 }
+
+TEST_CASE("the time for a name with many unfinished texts grows with its length alone") {
+  // A search to the end of the name for each of them would take an hour.
+  for (const char* begin : {"whence::fixed_string<", "whence::fixed_string<4ul>{char [4]{"}) {
+    std::string name;
+    for (int i = 0; i < 1'000'000; ++i) name += begin;
+    CHECK((symbols::as_written(name) == name));
+    CHECK((symbols::as_written(name + "}}") != name));
+  }
+}

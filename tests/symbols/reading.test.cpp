@@ -19,6 +19,7 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
+#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
@@ -182,6 +183,58 @@ TEST_CASE("a hundred loaded and unloaded libraries leave nothing behind, and all
   }
   CHECK(right == 100);
   if (!sanitized) CHECK(status("RssAnon:") <= after_ten + 512);
+}
+
+TEST_CASE(
+    "three thousand modules have names, with their files and without, and few are open at once") {
+  const workshop shop;
+  shop.write(
+      "l.cpp",
+      "static int f(int n) { return n; } extern \"C\" { int (*volatile p)(int) = f; int g() { "
+      "return 0; } }");
+  shop.run(workshop::compiler() + " -g -shared -fPIC -Wl,--build-id=0x" + std::string(40, '1') +
+           " l.cpp -o l.so");
+  std::ifstream file(shop.path("l.so"), std::ios::binary);
+  std::string library((std::istreambuf_iterator<char>(file)), {});
+  const std::size_t id = library.find(std::string(20, '\x11'));
+  REQUIRE(id != std::string::npos);
+  const int modules = sanitized ? 100 : 3000;
+  std::vector<void*> handles;
+  std::vector<std::uintptr_t> functions, exported;
+  for (int i = 0; i < modules; ++i) {
+    // Each is a build of its own.
+    library.replace(id, sizeof i, reinterpret_cast<const char*>(&i), sizeof i);
+    const std::string path = shop.path("l" + std::to_string(i) + ".so");
+    std::ofstream(path, std::ios::binary) << library;
+    void* const l = ::dlopen(path.c_str(), RTLD_NOW);
+    REQUIRE(l != nullptr);
+    handles.push_back(l);
+    functions.push_back(
+        reinterpret_cast<std::uintptr_t>(*static_cast<int (**)(int)>(::dlsym(l, "p"))));
+    exported.push_back(reinterpret_cast<std::uintptr_t>(::dlsym(l, "g")));
+  }
+  const int descriptors = open_descriptors();
+  const long anonymous = status("RssAnon:");
+  for (const bool has_files : {true, false}) {
+    if (!has_files) shop.run("rm -f l*.so");
+    const long peak = status("VmHWM:");
+    symbols::symbolizer names;
+    int right = 0;
+    {
+      const symbols::symbolizer::reading open(names);
+      for (const std::uintptr_t f : has_files ? functions : exported) {
+        right += names.resolve(f).frames.back().name == (has_files ? "f" : "g") ? 1 : 0;
+        CHECK(open_descriptors() <= descriptors + 40);
+      }
+    }
+    CHECK(right == modules);
+    CHECK(open_descriptors() <= descriptors + 1);  // the spare one
+    if (!sanitized) {
+      CHECK(status("VmHWM:") <= peak + 40'000);
+      CHECK(status("RssAnon:") <= anonymous + 2048 + 4 * modules);
+    }
+  }
+  for (void* const l : handles) ::dlclose(l);
 }
 
 // A child that inherited the files of a reading would keep them for good.

@@ -7,11 +7,14 @@
 #define WHENCE_SYMBOLS_DEMANGLE_HPP
 
 #include <cstddef>
+#include <cstdint>
 #include <cstdlib>
 #include <cstring>
 #include <initializer_list>
 #include <string>
 #include <string_view>
+
+#include <whence/symbols/mangled_size.hpp>
 
 // The same declaration as in <cxxabi.h>, without the rest. (Itanium C++ ABI, 3.4 Demangler API)
 namespace __cxxabiv1 {
@@ -61,8 +64,12 @@ inline std::string_view without_clone(std::string_view name) noexcept {
   return name;
 }
 
+// __cxa_demangle allocates the text of a name, whatever its length.
+inline constexpr std::uint64_t longest_demangled = std::uint64_t{1} << 20;
+
 // Names that are not mangled are returned unchanged, and so are names of Rust (_R), D and Swift:
-// pprof shortens Rust's itself, from the linker's form only.
+// pprof shortens Rust's itself, from the linker's form only. So are names that may be longer than
+// longest_demangled.
 inline std::string demangle(std::string_view mangled) {
   if (const std::string_view coroutine = coroutine_in(mangled); !coroutine.empty()) {
     return demangle(coroutine);
@@ -70,6 +77,7 @@ inline std::string demangle(std::string_view mangled) {
   if (mangled.starts_with("_R")) return std::string(mangled);
   if (!mangled.starts_with("_Z")) return std::string(without_clone(mangled));
   const std::string base(mangled.substr(0, mangled.find('.')));
+  if (!mangled_size(base).is_at_most(longest_demangled)) return std::string(mangled);
   int status = 0;
   char* const plain = __cxxabiv1::__cxa_demangle(base.c_str(), nullptr, nullptr, &status);
   if (plain == nullptr) return std::string(mangled);

@@ -33,7 +33,7 @@ class libdw_minidebuginfo {
     const elf::section* const section = file.find(".gnu_debugdata");
     if (section == nullptr) return {};
     const std::vector<std::byte> packed = elf::content(source, *section);
-    const auto size = unpacked_size(packed);
+    const auto size = xz_size::of(packed);
     if (!size || *size > largest) {
       why = "the section .gnu_debugdata is damaged";
       return {};

@@ -144,7 +144,8 @@ class module_reader {
     symbol_table::place at = dynamic_symbols(all, m.start, m.bias, m.dynamic - m.start).where();
     const std::uint64_t bytes = at.count * sizeof(ElfW(Sym));
     if (at.count == 0 || at.name_bytes > all.size() || bytes > all.size()) return;
-    // Copied at once: the module may be unloaded while names are looked up.
+    // Copied at once: the module may be unloaded while names are looked up. The bytes are its own
+    // only if it is still loaded afterwards.
     copy_.resize(static_cast<std::size_t>(bytes + at.name_bytes));
     const std::span<std::byte> copy(copy_.data(), copy_.size());
     if (!all.read(at.symbols, copy.first(static_cast<std::size_t>(bytes))) ||
@@ -157,13 +158,6 @@ class module_reader {
     facts_.reason += facts_.reason.empty() ? "" : "; ";
     facts_.reason += "exported functions are named from memory";
     has_reason_ = true;
-  }
-
-  // The bytes read belong to the module only if it is still loaded.
-  static bool is_loaded(const loaded_module& m) {
-    bool found = false;
-    for (const loaded_module& now : loaded_modules()) found = found || now.is(m);
-    return found;
   }
 
   std::uintptr_t bias_;

@@ -108,28 +108,44 @@ inline loaded_module module_of(const unwind::plugin_record& record) {
   return m;
 }
 
+// Requires: the loader's lock is held, so that the module's notes are mapped.
+inline loaded_module module_of(const dl_phdr_info& info) {
+  loaded_module m;
+  m.bias = info.dlpi_addr;
+  m.path = m.loader_name = info.dlpi_name != nullptr ? info.dlpi_name : "";
+  m.is_program = reinterpret_cast<std::uintptr_t>(info.dlpi_phdr) == ::getauxval(AT_PHDR);
+  m.start = ~std::uintptr_t{0};
+  for (const ElfW(Phdr) & segment : std::span(info.dlpi_phdr, info.dlpi_phnum)) {
+    const std::uintptr_t start = m.bias + segment.p_vaddr;
+    if (segment.p_type == PT_LOAD) {
+      if ((segment.p_flags & PF_X) != 0) m.code.push_back({start, start + segment.p_memsz});
+      m.end = start + segment.p_memsz;
+      if (start < m.start) m.start = start;
+    } else if (segment.p_type == PT_DYNAMIC) {
+      m.dynamic = start;
+    } else if (segment.p_type == PT_NOTE && m.build_id.empty() && sys::is_mapped(info, segment)) {
+      m.build_id = find_build_id({reinterpret_cast<const std::byte*>(start), segment.p_memsz},
+                                 segment.p_align);
+    }
+  }
+  return m;
+}
+
+// True if that build is at that place now. A process may have thousands of modules, so the others
+// are not looked at.
+inline bool is_loaded(const loaded_module& m) {
+  bool found = false;
+  sys::for_each_module([&m, &found](const dl_phdr_info& info) {
+    found = info.dlpi_addr == m.bias && module_of(info).is(m);
+    return found;
+  });
+  return found;
+}
+
 inline std::vector<loaded_module> loaded_modules() {
   std::vector<loaded_module> modules;
-  const std::uintptr_t program = ::getauxval(AT_PHDR);
-  sys::for_each_module([&modules, program](const dl_phdr_info& info) {
-    loaded_module& m = modules.emplace_back();
-    m.bias = info.dlpi_addr;
-    m.path = m.loader_name = info.dlpi_name != nullptr ? info.dlpi_name : "";
-    m.is_program = reinterpret_cast<std::uintptr_t>(info.dlpi_phdr) == program;
-    m.start = ~std::uintptr_t{0};
-    for (const ElfW(Phdr) & segment : std::span(info.dlpi_phdr, info.dlpi_phnum)) {
-      const std::uintptr_t start = m.bias + segment.p_vaddr;
-      if (segment.p_type == PT_LOAD) {
-        if ((segment.p_flags & PF_X) != 0) m.code.push_back({start, start + segment.p_memsz});
-        m.end = start + segment.p_memsz;
-        if (start < m.start) m.start = start;
-      } else if (segment.p_type == PT_DYNAMIC) {
-        m.dynamic = start;
-      } else if (segment.p_type == PT_NOTE && m.build_id.empty() && sys::is_mapped(info, segment)) {
-        m.build_id = find_build_id({reinterpret_cast<const std::byte*>(start), segment.p_memsz},
-                                   segment.p_align);
-      }
-    }
+  sys::for_each_module([&modules](const dl_phdr_info& info) {
+    modules.push_back(module_of(info));
     return false;
   });
   const std::uintptr_t vdso = ::getauxval(AT_SYSINFO_EHDR);

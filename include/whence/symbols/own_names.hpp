@@ -22,9 +22,12 @@ namespace whence::inline v1::symbols {
 inline std::string take_fixed_string(std::string_view& rest) {
   constexpr std::string_view head = "whence::fixed_string<", list = "{char", item = "(char)";
   if (!rest.starts_with(head)) return {};
-  const std::size_t open = rest.find(list);
-  const std::size_t close = rest.find("}}");
-  if (open == std::string_view::npos || close == std::string_view::npos || close < open) return {};
+  constexpr std::size_t longest_size = 24;  // 4ul>
+  const std::size_t open = rest.substr(0, head.size() + longest_size + list.size()).find(list);
+  if (open == std::string_view::npos) return {};
+  // Not beyond the next head, or a text of many heads would be searched as many times.
+  const std::size_t close = rest.find_first_of("}<", open);
+  if (close == std::string_view::npos || !rest.substr(close).starts_with("}}")) return {};
   std::string text = "\"";
   for (std::size_t at = rest.find(item, open); at < close; at = rest.find(item, at + 1)) {
     const std::uint64_t c = sys::parse(rest.substr(at + item.size(), close - at), 10);

@@ -192,8 +192,18 @@ class name_shortener {
   }
 
   // The place after the bracket that closes the one at `at`; `none` if there is no such bracket.
-  std::size_t end_of_group(std::size_t at) const {
-    std::vector<char> open;
+  // Asked for ascending places.
+  std::size_t end_of_group(std::size_t at) {
+    if (groups_.empty()) find_groups(at);
+    while (next_group_ < groups_.size() && groups_[next_group_].begin < at) ++next_group_;
+    return next_group_ < groups_.size() ? groups_[next_group_].end : none;
+  }
+
+  // Finds the end of every group from `at` on, in one pass: a group may begin with another, which
+  // begins with a third.
+  void find_groups(std::size_t at) {
+    std::vector<std::size_t> open;  // indexes of groups_
+    const auto opener = [&] { return text_[groups_[open.back()].begin]; };
     while (at < text_.size()) {
       if (is_operator(at)) {
         at = end_of_symbol(at);
@@ -205,34 +215,44 @@ class name_shortener {
         case '(':
         case '{':
         case '[':
-          open.push_back(c);
+          open.push_back(groups_.size());
+          groups_.push_back({at - 1, none});
           break;
         case '-':
           if (at < text_.size() && text_[at] == '>') ++at;
           break;
         case '>':  // in other brackets it is a comparison
-          if (!open.empty() && open.back() == '<') open.pop_back();
+          if (open.empty() || opener() != '<') break;
+          groups_[open.back()].end = at;
+          open.pop_back();
           break;
         case ')':
         case '}':
         case ']': {
-          const char opener = c == ')' ? '(' : c == '}' ? '{' : '[';
-          while (!open.empty() && open.back() == '<' && open.size() > 1) open.pop_back();
-          if (open.empty() || open.back() != opener) return none;
-          open.pop_back();
+          while (!open.empty() && opener() == '<') open.pop_back();
+          if (!open.empty() && opener() == (c == ')' ? '(' : c == '}' ? '{' : '[')) {
+            groups_[open.back()].end = at;
+            open.pop_back();
+          } else {
+            open.clear();  // closes none of them
+          }
           break;
         }
         default:
           break;
       }
-      if (open.empty()) return at;
     }
-    return none;
   }
 
   std::string_view text_;
   const template_arguments wanted_;
-  std::size_t at_ = 0;     // the text before it is done
+  struct group_place {
+    std::size_t begin, end;
+  };
+
+  std::size_t at_ = 0;               // the text before it is done
+  std::vector<group_place> groups_;  // by their begin; empty until one is needed
+  std::size_t next_group_ = 0;
   std::string short_;      // so far
   std::size_t begin_ = 0;  // beginning of the name in short_
   bool ended_ = false;
