@@ -43,7 +43,7 @@ install_missing "${packages[@]}"
 # ---- the suites ----------------------------------------------------------------------------------
 
 configure_and_build() {
-  cmake -S "$root" --preset "$1" -B "$build/$1"
+  cmake -S "$root" --preset "$1" -B "$build/$1" -DWHENCE_BENCH_OPTIONS=-O1
   cmake --build "$build/$1" --parallel "$jobs"
 }
 
@@ -134,12 +134,10 @@ suite_aarch64() {
   done
 }
 
-# A subshell, outside of any condition: otherwise `set -e` has no effect inside.
-passed=()
-failed=()
-run() {
+# Runs a suite and leaves its status and seconds in FOLDER/NAME.result.
+measured() {
   local started=$SECONDS status
-  printf '\n==== %s\n' "$1"
+  # A subshell, outside of any condition: otherwise `set -e` has no effect inside.
   set +e
   (
     set -euo pipefail
@@ -147,15 +145,45 @@ run() {
   )
   status=$?
   set -e
-  if [ $status -eq 0 ]; then passed+=("$1"); else failed+=("$1"); fi
-  seconds[$1]=$((SECONDS - started))
+  echo "$status $((SECONDS - started))" >"$build/$1.result"
 }
 
+passed=()
+failed=()
 declare -A seconds=()
+note_result() {
+  local status
+  read -r status "seconds[$1]" <"$build/$1.result"
+  if [ "$status" -eq 0 ]; then passed+=("$1"); else failed+=("$1"); fi
+}
+
+run() {
+  printf '\n==== %s\n' "$1"
+  measured "$1"
+  note_result "$1"
+}
+
+# Suites that each keep one processor busy: as many at a time as there are processors. What they say
+# is printed when all have ended, one after the other.
+run_beside_each_other() {
+  local suite
+  for suite in "$@"; do
+    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
+    measured "$suite" >"$build/$suite.out" 2>&1 &
+  done
+  wait
+  for suite in "$@"; do
+    printf '\n==== %s\n' "$suite"
+    cat "$build/$suite.out"
+    note_result "$suite"
+  done
+}
+
 run reader
 run gcc
 if [ $quick -eq 0 ]; then
-  for suite in clang asan tsan valgrind aarch64 format lint; do run $suite; done
+  for suite in clang asan tsan; do run $suite; done
+  run_beside_each_other aarch64 valgrind lint format
 fi
 
 printf '\n'
