@@ -4,6 +4,11 @@
 //
 //   auto r = whence::http::handle({.method = "GET", .target = "/debug/pprof/heap"});
 //
+// or, for answers of any length, in parts:
+//
+//   std::error_code e = whence::http::handle(request, head, [&](auto bytes) { return send(bytes);
+//   });
+//
 // and for event loops, which a window of thirty seconds must not block (begin and finish still work
 // in the calling thread: see operation::delay):
 //
@@ -34,8 +39,8 @@
 // allowed. Errors are text with X-Go-Pprof, as `go tool pprof` wants them:
 //
 //   400 a parameter   401, 403 not allowed   404 no such profile   405 method   413, 414 too long
-//   (of whence::server also 400, 411, 413, 415, 431: http/session.hpp)
-//   500 the system, or an answer above options.max_answer   503 too many windows: Retry-After
+//   (of whence::server also 400, 411, 413, 415, 431: http/exchange.hpp)
+//   500 the system, or a whole answer above options.max_answer   503 too many windows: Retry-After
 //
 // Thread-safe: any number of requests at once, and options.max_windows windows. Responses never
 // echo request data in their body; of the headers, only the redirect of the prefix without its last
@@ -45,6 +50,9 @@
 
 #include <whence/config.hpp>
 
+#include <system_error>
+
+#include <whence/format/sink.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/request.hpp>
 #include <whence/instruments/recorder.hpp>
@@ -60,6 +68,13 @@ operation begin(const request& asked, const options& o = {});
 // Answers a request; HEAD gets content_length and no body. A window holds the calling thread until
 // it is over or the client has gone. Requires and throws: as begin.
 response handle(const request& asked, const options& o = {});
+
+// Answers a request in parts of some 64 KiB, so that a text of gigabytes takes no memory: `head` is
+// complete before the first part is written to `body`, which may wait for the client: no lock of
+// the profiles is held meanwhile. Returns the failure of `body`, or one that came after the first
+// part: then end the connection, so that the client does not take a part for the whole. Requires
+// and throws: as handle above.
+std::error_code handle(const request& asked, response_head& head, sink body, const options& o = {});
 
 }  // namespace whence::inline v1::http
 

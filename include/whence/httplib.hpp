@@ -8,9 +8,10 @@
 // A program without a server of its own uses whence::server, of <whence/server.hpp>.
 //
 // Include it with the macros that cpp-httplib was built with (Debian: pkg-config --cflags
-// cpp-httplib). The response to a window begins with its headers and ends, after its seconds, with
-// the profile. If the client goes away before, the window ends within a tenth of a second. A client
-// of HTTP/1.0 gets the headers when the window is over.
+// cpp-httplib). A profile is sent in chunks as it is made. The response to a window begins with its
+// headers and ends, after its seconds, with the profile. If the client goes away before, the window
+// ends within a tenth of a second. A client of HTTP/1.0 gets the headers with the whole profile, of
+// at most options.max_answer.
 //
 // A window holds one of the server's threads, of which there are 8 by default: options.max_windows
 // limits them, and httplib::Server::stop() waits for them. whence::server has threads of its own
@@ -33,8 +34,10 @@
 #include <chrono>
 #include <cstddef>
 #include <memory>
+#include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -48,7 +51,7 @@ namespace whence::inline v1 {
 namespace http {
 
 // Sets everything but the body, because httplib takes the content type apart from it.
-inline std::string give_headers(const response& from, httplib::Response& to) {
+inline std::string give_headers(const response_head& from, httplib::Response& to) {
   std::string type;
   to.status = from.status;
   for (const auto& [name, value] : from.headers) {
@@ -61,18 +64,23 @@ inline std::string give_headers(const response& from, httplib::Response& to) {
   return type;
 }
 
-// Sends the profile when the window is over. False if the client has gone, or the profile could not
-// be made.
-inline bool send_window(operation& it, std::chrono::steady_clock::time_point end,
-                        httplib::DataSink& to) {
+// Sends the profile when the window is over, part by part. False if the client has gone, or the
+// profile could not be made.
+inline bool send_later(operation& it, std::chrono::steady_clock::time_point end,
+                       httplib::DataSink& to) {
   constexpr std::chrono::milliseconds look_again{50};
   for (auto now = std::chrono::steady_clock::now(); now < end;
        now = std::chrono::steady_clock::now()) {
     if (!to.is_writable()) return false;
     std::this_thread::sleep_for(std::min<std::chrono::nanoseconds>(end - now, look_again));
   }
-  const response r = it.finish();
-  if (r.status != 200 || !to.write(r.body.data(), r.body.size())) return false;
+  response_head head;
+  const auto send = [&](std::span<const std::byte> bytes) {
+    const bool is_sent =
+        head.status == 200 && to.write(reinterpret_cast<const char*>(bytes.data()), bytes.size());
+    return is_sent ? std::error_code() : std::make_error_code(std::errc::operation_canceled);
+  };
+  if (it.finish(head, send)) return false;
   to.done();
   return true;
 }
@@ -107,16 +115,16 @@ inline void answer(const httplib::Request& asked, httplib::Response& to, const o
                                                .peer = asked.remote_addr,
                                                .fetch_site = fetch_site},
                                               o));
+  const bool is_head = asked.method == "HEAD";
   if (it->delay().count() != 0 && asked.version == "HTTP/1.0") {
     std::this_thread::sleep_for(it->delay());
-  } else if (it->delay().count() != 0) {
+  } else if (!it->is_ready() && !is_head && asked.version != "HTTP/1.0") {
     const auto end = std::chrono::steady_clock::now() + it->delay();
     const std::string type = give_headers(it->head(), to);
-    return to.set_chunked_content_provider(type, [it, end](std::size_t, httplib::DataSink& out) {
-      return send_window(*it, end, out);
-    });
+    return to.set_chunked_content_provider(
+        type, [it, end](std::size_t, httplib::DataSink& out) { return send_later(*it, end, out); });
   }
-  give_whole(it->finish(), asked.method == "HEAD", to);
+  give_whole(it->finish(), is_head, to);
 }
 
 // A pattern that matches only the text.

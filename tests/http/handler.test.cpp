@@ -7,6 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdint>
@@ -25,7 +26,6 @@
 #include "../sanitizers.hpp"
 #include "../wait_probe.hpp"
 #include <whence/allocator.hpp>
-#include <whence/format/folded.hpp>
 #include <whence/format/json.hpp>
 #include <whence/http.hpp>
 #include <whence/knobs.hpp>
@@ -578,7 +578,7 @@ TEST_CASE("the allocated type chooses samples like a label") {
   CHECK(has(get("/debug/pprof/http.types.heap?debug=1").body, "# labels: {\"type\":\"char\"}\n"));
 }
 
-TEST_CASE("an answer may have the greatest length, but no more") {
+TEST_CASE("a whole answer may have the greatest length, but no more") {
   const options o{.max_answer = 200};
   for (const char* target :
        {"heap", "goroutine?debug=2", "goroutine?debug=1", "goroutine?format=json",
@@ -602,33 +602,89 @@ template <int Depth, class Name>
   asm volatile("");
 }
 
-TEST_CASE("an answer that is too long is abandoned before it is all in memory") {
+TEST_CASE("an answer of any length is written in parts, after its head") {
   using long_name = std::tuple<std::string, std::wstring, std::u16string, std::u32string>;
   whence::profile& p = whence::new_profile("http.long");
   for (int i = 0; i < 1024; ++i) add_below<10, long_name>(p, i, static_cast<unsigned>(i));
   const options o{.max_answer = 100'000};
-  for (const char* form : {"folded", "json"}) {
+  for (const char* form : {"debug=1", "format=folded", "format=json"}) {
     CAPTURE(form);
-    const std::string target = std::string("/debug/pprof/http.long?names=full&format=") + form;
-    CHECK(get(target).status == 200);
-    CHECK(get(target).body.size() > o.max_answer);
+    const std::string target = std::string("/debug/pprof/http.long?names=full&") + form;
+    const response whole = get(target);
+    CHECK(whole.status == 200);
+    CHECK(whole.body.size() > o.max_answer);
     check_error(get(target, o), 500, "failed to collect profile: File too large");
+
+    whence::http::response_head head{.status = 0};
+    std::size_t largest = 0, size = 0;
+    const auto part = [&](std::span<const std::byte> bytes) {
+      CHECK(head.status == 200);
+      largest = std::max(largest, bytes.size());
+      size += bytes.size();
+      return std::error_code{};
+    };
+    CHECK_FALSE(handle({.target = target}, head, part, o));
+    CHECK(head.headers == whole.headers);
+    CHECK(largest < o.max_answer);
+    // The frames of JSON are one part; a text ends with the program's memory.
+    CHECK(size > o.max_answer);
   }
-  const auto snapshot = p.snapshot();
-  std::size_t written = 0;
-  whence::sink counted([&written](std::span<const std::byte> bytes) {
-    written += bytes.size();
-    return std::error_code{};
-  });
-  CHECK(whence::format::json_writer().write(counted, snapshot, 70'000) ==
-        std::errc::file_too_large);
-  CHECK(whence::format::write_folded(counted, snapshot, 0, 70'000, whence::name_style::full) ==
-        std::errc::file_too_large);
-  CHECK(written <= 70'000);
   std::string many = "0x1";
   while (many.size() < 90'000) many += "+0x1";
   check_error(handle({.method = "POST", .target = "/debug/pprof/symbol", .body = many}, o), 500,
               "failed to collect profile: File too large");
+}
+
+TEST_CASE("an answer in parts has the failures of its sink, and those of the request") {
+  whence::http::response_head head;
+  const auto refuse = [](std::span<const std::byte>) {
+    return std::make_error_code(std::errc::broken_pipe);
+  };
+  for (const char* target : {"heap", "heap?debug=1", "goroutine?format=json", "cmdline", "nosuch",
+                             "block?seconds=1", "delta_block", "symbol?0x1"}) {
+    CAPTURE(target);
+    CHECK(handle({.target = "/debug/pprof/" + std::string(target)}, head, refuse) ==
+          std::errc::broken_pipe);
+  }
+  std::string text;
+  CHECK_FALSE(handle({.target = "/debug/pprof/nosuch"}, head, whence::sink(text)));
+  CHECK(head.status == 404);
+  CHECK(text == "Unknown profile\n");
+  text.clear();
+  CHECK_FALSE(handle({.target = "/debug/pprof/profile?seconds=9", .cancelled = [] { return true; }},
+                     head, whence::sink(text)));
+  CHECK(head.status == 500);
+  CHECK(text == "context canceled\n");
+  text.clear();
+  CHECK_FALSE(handle({.method = "HEAD", .target = "/debug/pprof/cmdline"}, head, refuse));
+  CHECK(head.content_length == get("/debug/pprof/cmdline").body.size());
+}
+
+TEST_CASE("delta_NAME keeps what a client did not take to its end") {
+  whence::tracked_mutex<> lock("http.half");
+  const std::string target =
+      "/debug/pprof/delta_block?format=folded&sample_type=contentions&label=lock:http.half";
+  wait_once(lock, "http.half");
+  whence::http::response_head head;
+  const auto refuse = [](std::span<const std::byte>) {
+    return std::make_error_code(std::errc::broken_pipe);
+  };
+  CHECK(handle({.target = target}, head, refuse));
+  CHECK(get(target).body.ends_with(" 1\n"));
+  CHECK(get(target).body.empty());
+}
+
+TEST_CASE("no lock is held while a client takes its answer") {
+  whence::http::response_head head;
+  const auto ask_meanwhile = [](std::span<const std::byte>) {
+    CHECK(get("/debug/pprof/delta_block").status == 200);
+    CHECK(get("/debug/pprof/heap?debug=1").status == 200);
+    CHECK(get("/debug/pprof/goroutine?debug=2").status == 200);
+    return std::error_code{};
+  };
+  for (const char* target : {"heap?debug=1", "delta_block", "goroutine?debug=2", "symbol?0x1"}) {
+    CHECK_FALSE(handle({.target = "/debug/pprof/" + std::string(target)}, head, ask_meanwhile));
+  }
 }
 
 TEST_CASE("the index says how much memory each profile uses, and what it has lost") {

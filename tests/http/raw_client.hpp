@@ -15,7 +15,8 @@
 #include <utility>
 
 struct raw_answer {
-  int status = 0;  // 0 if the server hung up without one
+  int status = 0;         // 0 if the server hung up without one
+  bool is_whole = false;  // its last chunk came
   std::string head, body;
 
   // Returns "" if the answer has no such header.
@@ -30,7 +31,10 @@ struct raw_answer {
 
 class raw_client {
  public:
-  explicit raw_client(int port, int family = AF_INET) : socket_(::socket(family, SOCK_STREAM, 0)) {
+  // `room`: how many bytes of answers the kernel keeps for it, if not 0.
+  explicit raw_client(int port, int family = AF_INET, int room = 0)
+      : socket_(::socket(family, SOCK_STREAM, 0)) {
+    if (room != 0) ::setsockopt(socket_, SOL_SOCKET, SO_RCVBUF, &room, sizeof room);
     sockaddr_in v4{};
     v4.sin_family = AF_INET;
     v4.sin_port = htons(static_cast<std::uint16_t>(port));
@@ -72,7 +76,7 @@ class raw_client {
     return true;
   }
 
-  // The next answer, of the length it says, or all until the server hangs up.
+  // The next answer, of the length it says, or in chunks, or all until the server hangs up.
   raw_answer receive(bool is_head = false) {
     raw_answer a;
     while (received_.find("\r\n\r\n") == std::string::npos) {
@@ -84,6 +88,10 @@ class raw_client {
     a.status = std::stoi(a.head.substr(9, 3));
     const std::string length = a["Content-Length"];
     if (is_head || a.status == 100) return a;
+    if (a["Transfer-Encoding"] == "chunked") {
+      while (take_chunk(a)) continue;
+      return a;
+    }
     const std::size_t wanted = length.empty() ? std::string::npos : std::stoul(length);
     while (received_.size() < wanted && more()) continue;
     a.body = received_.substr(0, wanted);
@@ -108,6 +116,22 @@ class raw_client {
   raw_answer get(std::string_view target) { return ask("GET", target); }
 
  private:
+  // False if it was the last chunk, or the server hung up.
+  bool take_chunk(raw_answer& a) {
+    while (received_.find("\r\n") == std::string::npos) {
+      if (!more()) return false;
+    }
+    const std::size_t begin = received_.find("\r\n") + 2;
+    const std::size_t size = std::stoul(received_, nullptr, 16);
+    while (received_.size() < begin + size + 2) {
+      if (!more()) return false;
+    }
+    a.body.append(received_, begin, size);
+    received_.erase(0, begin + size + 2);
+    a.is_whole = size == 0;
+    return !a.is_whole;
+  }
+
   bool more() {
     char part[16384];
     const ssize_t size = ::recv(socket_, part, sizeof part, 0);

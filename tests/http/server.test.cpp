@@ -21,7 +21,7 @@
 
 #include "../sanitizers.hpp"
 #include "raw_client.hpp"
-#include <whence/http/waiting_room.hpp>
+#include <whence/http/loop.hpp>
 #include <whence/profile.hpp>
 #include <whence/server.hpp>
 #include <whence/sys/task_list.hpp>
@@ -263,7 +263,7 @@ TEST_CASE("slow and silent clients do not block others, and are dropped") {
 TEST_CASE("more clients than places are answered in turn") {
   const whence::server profiles("127.0.0.1", 0);
   std::vector<raw_client> silent;
-  for (std::size_t i = 0; i < 2 * whence::http::waiting_room::most_open; ++i) {
+  for (std::size_t i = 0; i < 2 * whence::http::loop::most_open; ++i) {
     silent.emplace_back(profiles.port());
     REQUIRE(silent.back().is_connected());  // the kernel's queue is long enough
   }
@@ -290,7 +290,7 @@ TEST_CASE("a server's own threads are in no profile") {
   const whence::server profiles("127.0.0.1", 0);
   raw_client client(profiles.port());
   const raw_answer dump = client.get("/debug/pprof/goroutine?debug=2");
-  CHECK(dump.body.find("waiting_room") == std::string::npos);
+  CHECK(dump.body.find("http::loop") == std::string::npos);
   CHECK(dump.body.find("whence-http") == std::string::npos);
   CHECK(threads_named("whence-http") >= 2);
   CHECK(whence::lookup("goroutine")->count() == before);

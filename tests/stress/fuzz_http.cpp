@@ -8,13 +8,13 @@
 //           any bytes with a CR LF                                     to the server, by a socket
 //
 // fuzz_http [--seconds N | --runs N] [--seed N] [--first RUN]        or libFuzzer's options
+#include <netinet/in.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include <algorithm>
 #include <array>
-#include <atomic>
 #include <cinttypes>
 #include <cstddef>
 #include <cstdint>
@@ -26,10 +26,8 @@
 
 #include "fuzz.hpp"
 #include <whence/http.hpp>
-#include <whence/http/connection.hpp>
-#include <whence/http/message.hpp>
-#include <whence/http/session.hpp>
 #include <whence/profile.hpp>
+#include <whence/server.hpp>
 
 namespace {
 
@@ -75,30 +73,26 @@ void try_request(std::string_view text) {
   }
 }
 
-// Sends the bytes of a client that then goes silent, to the server's end of its connection.
+// Sends the bytes of a client that then ends its side, and waits until the server has hung up.
 void try_bytes(std::string_view sent) {
-  static const whence::http::options o{.token = "s3cret", .max_body = 4096};
-  static const std::atomic<bool> is_ending{false};
-  static std::atomic<std::size_t> open{0};
-  int ends[2];
-  if (::socketpair(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK, 0, ends) != 0) fail("no sockets", "");
-  const ssize_t n = ::send(ends[0], sent.data(), sent.size(), MSG_NOSIGNAL);
-  ::shutdown(ends[0], SHUT_WR);
+  static const whence::server server("127.0.0.1", 0, {.token = "s3cret", .max_body = 4096});
+  const int client = ::socket(AF_INET, SOCK_STREAM, 0);
+  sockaddr_in to{};
+  to.sin_family = AF_INET;
+  to.sin_port = htons(static_cast<std::uint16_t>(server.port()));
+  to.sin_addr.s_addr = htonl(INADDR_LOOPBACK);
+  if (::connect(client, reinterpret_cast<sockaddr*>(&to), sizeof to) != 0) fail("no server", "");
+  (void)::send(client, sent.data(), sent.size(), MSG_NOSIGNAL);
+  ::shutdown(client, SHUT_WR);
   std::string got;
-  {
-    whence::http::connection c(ends[1], "127.0.0.1", open);
-    while (c.receive() && c.received().size() < static_cast<std::size_t>(std::max<ssize_t>(n, 0))) {
-    }
-    std::array<char, 65536> part;
-    do {
-      whence::http::session(c, o, is_ending).serve();
-      for (ssize_t some = 0; (some = ::recv(ends[0], part.data(), part.size(), 0)) > 0;) {
-        got.append(part.data(), static_cast<std::size_t>(some));
-      }
-    } while (c.at() == whence::http::connection::stage::idle &&
-             whence::http::size_of_head(c.received()) != 0);
+  std::array<char, 65536> part;
+  for (ssize_t some = 0; (some = ::recv(client, part.data(), part.size(), 0)) > 0;) {
+    got.append(part.data(), static_cast<std::size_t>(some));
   }
-  ::close(ends[0]);
+  // Otherwise the kernel would keep the address of each connection for a minute.
+  const ::linger at_once{1, 0};
+  ::setsockopt(client, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+  ::close(client);
   if (got.empty()) return;
   const std::string input(sent);
   constexpr std::string_view version = "HTTP/1.1 ";

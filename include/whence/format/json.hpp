@@ -31,8 +31,8 @@
 #include <utility>
 #include <vector>
 
+#include <whence/format/by_address.hpp>
 #include <whence/format/drop_frames.hpp>
-#include <whence/format/frames.hpp>
 #include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
@@ -42,7 +42,10 @@
 #include <whence/format/utf8.hpp>
 #include <whence/names.hpp>
 #include <whence/profile/kinds.hpp>
+#include <whence/profile/pseudo_frames.hpp>
+#include <whence/profile/row_source.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/stack/bucket.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/spread.hpp>
@@ -70,30 +73,29 @@ class json_writer {
  public:
   explicit json_writer(name_style names = name_style::brief) : names_(names) {}
 
-  // `most` is the limit of the text in bytes; a longer text is file_too_large as soon as that is
-  // known. Does not finish the sink. Throws: std::bad_alloc.
-  [[nodiscard]] std::error_code write(sink& out, const profile_snapshot& snapshot,
-                                      std::size_t most = static_cast<std::size_t>(-1)) {
+  // Does not finish the sink. Throws: std::bad_alloc.
+  [[nodiscard]] std::error_code write(sink& out, const core::row_source& rows) {
     constexpr std::size_t spill_size = 64 * 1024;
-    const core::kind_info& kind = core::info(snapshot.header.kind);
+    const core::kind_info& kind = core::info(rows.header().kind);
+    by_address<std::string> addresses(rows, [this](std::uintptr_t a) { return make(a); });
+    code_.close();
     std::string text;
-    std::size_t written = 0;
     const auto spill = [&]() -> std::error_code {
-      written += text.size();
-      // Most of the text are the frames' names, which are kept until all are known.
-      if (written + frames_.size() > most) return std::make_error_code(std::errc::file_too_large);
       const std::error_code error = out.write(std::as_bytes(std::span(text)));
       text.clear();
       return error;
     };
-    look_up_in_order(code_, snapshot);
-    append_header(text, snapshot.header, kind);
+    append_header(text, rows.header(), kind);
     text += ",\"samples\":[";
-    std::string_view comma;
-    for (const profile_row& row : snapshot.rows) {
-      text += std::exchange(comma, ",");
-      append_sample(text, row, kind);
-      if (text.size() < spill_size && written + text.size() + frames_.size() <= most) continue;
+    for (std::size_t i = 0; i < rows.size(); ++i) {
+      text += i == 0 ? "\n{\"stack\":[" : ",\n{\"stack\":[";
+      const stack::frames s = rows.stack(i);
+      for (std::size_t f = 0; f < written_depth(s); ++f) {
+        text += f == 0 ? "" : ",";
+        text += addresses[written_address(s, f)];
+      }
+      append_values(text, rows, i, static_cast<std::size_t>(kind.value_count));
+      if (text.size() < spill_size) continue;
       if (const std::error_code error = spill()) return error;
     }
     text += "],\"frames\":[";
@@ -101,6 +103,9 @@ class json_writer {
     if (const std::error_code error = out.write(std::as_bytes(std::span(frames_)))) return error;
     constexpr std::string_view end = "]}\n";
     return out.write(std::as_bytes(std::span(end)));
+  }
+  [[nodiscard]] std::error_code write(sink& out, const profile_snapshot& snapshot) {
+    return write(out, core::snapshot_rows(snapshot));
   }
 
  private:
@@ -143,24 +148,31 @@ class json_writer {
            ",\"hide_frames\":", json_string(hide_frames));
   }
 
-  void append_sample(std::string& text, const profile_row& row, const core::kind_info& kind) {
-    text += "\n{\"stack\":[";
-    std::string_view comma;
-    for_each_frame(code_, row, [&](const symbols::frame& f, bool inlined) {
-      append(text, comma, static_cast<std::int64_t>(place_of({f, inlined})));
-      comma = ",";
-    });
+  static void append_values(std::string& text, const core::row_source& rows, std::size_t row,
+                            std::size_t count) {
     text += "],\"values\":[";
-    for (std::size_t i = 0; i < static_cast<std::size_t>(kind.value_count); ++i) {
-      append(text, i == 0 ? "" : ",", row.values[i]);
+    for (std::size_t i = 0; i < count; ++i) {
+      append(text, i == 0 ? "" : ",", rows.value(row, i));
     }
-    text += "]";
-    comma = ",\"labels\":{";
-    row.for_each_label([&](const stack::label& l) {
-      append(text, comma, json_string(l.key), ":", json_string(l.value));
-      comma = ",";
+    std::string_view comma = "],\"labels\":{";
+    rows.row(row).for_each_label([&](const stack::label& l) {
+      append(text, std::exchange(comma, ","), json_string(l.key), ":", json_string(l.value));
     });
-    text += comma == "," ? "}}" : "}";
+    text += comma == "," ? "}}" : "]}";
+  }
+
+  // The indexes of an address's frames, with commas between them.
+  std::string make(std::uintptr_t address) {
+    if (core::is_pseudo(address)) {
+      return std::to_string(place_of({{core::pseudo_name(address), {}, {}, 0, 0, 0}, false}));
+    }
+    std::string text;
+    const std::span<const symbols::frame> frames = code_.resolve(address).frames;
+    for (const symbols::frame& f : frames) {
+      append(text, text.empty() ? "" : ",",
+             static_cast<std::int64_t>(place_of({f, &f != &frames.back()})));
+    }
+    return text;
   }
 
   // Frames are equal if their texts have equal addresses, since symbols keep each text once.
@@ -188,7 +200,7 @@ class json_writer {
   }
 
   const name_style names_;
-  const process_code code_;
+  process_code code_;
   std::vector<known_frame> known_;
   sys::flat_index index_;  // indexes known_
   std::string frames_;     // as JSON

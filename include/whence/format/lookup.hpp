@@ -13,17 +13,32 @@
 #include <whence/format/address_index.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/stack/bucket.hpp>
 #include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
 
-// The address by which a row's frame is looked up and listed.
-inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
-  const std::uintptr_t address = row.stack[i];
+// The address by which a stack's frame is looked up and listed.
+inline std::uintptr_t lookup_address(const stack::frames& s, std::size_t i) noexcept {
+  const std::uintptr_t address = s.pcs[i];
   if (core::is_pseudo(address)) return core::pseudo_frame_of(address);
-  const std::uintptr_t pc = row.frame(i).lookup();
+  const unwind::pc at = i == 0 && s.leaf_is_ip ? unwind::pc::instruction(address)
+                                               : unwind::pc::return_address(address);
+  const std::uintptr_t pc = at.lookup();
   const bool code = !core::is_pseudo(pc) && pc != std::numeric_limits<std::uintptr_t>::max();
   return code ? pc : core::unknown_frame;
+}
+inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
+  return lookup_address({row.stack.data(), row.stack.size(), row.truncated, row.leaf_is_ip}, i);
+}
+
+// A stack as it is written: it has at least one frame, and a frame that says so if it was cut off.
+inline std::size_t written_depth(const stack::frames& s) noexcept {
+  return s.depth + (s.truncated || s.depth == 0 ? 1 : 0);
+}
+inline std::uintptr_t written_address(const stack::frames& s, std::size_t i) noexcept {
+  if (i < s.depth) return lookup_address(s, i);
+  return s.truncated ? core::truncated_frame : core::unknown_frame;
 }
 
 // The address to write for it, or for a return address. (Tests' code keeps addresses as they are.)

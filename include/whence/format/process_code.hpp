@@ -9,6 +9,7 @@
 #define WHENCE_FORMAT_PROCESS_CODE_HPP
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -45,6 +46,11 @@ class process_code {
     return all;
   }
 
+  // The files and tables of the symbolizer are kept between these two; the constructor opens them.
+  // A writer closes them while it may have to wait for its reader. What was resolved stays known.
+  void open() { open_.emplace(names_); }
+  void close() { open_.reset(); }
+
   // Notes for people: what could not be read in the modules of resolved addresses.
   std::vector<std::string> notes() const { return names_.notes(); }
 
@@ -55,7 +61,7 @@ class process_code {
   }
 
   symbols::symbolizer& names_ = symbols::symbolizer::instance();
-  symbols::symbolizer::reading open_{names_};
+  std::optional<symbols::symbolizer::reading> open_{names_};
 };
 
 }  // namespace whence::inline v1::format

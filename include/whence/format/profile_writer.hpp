@@ -78,7 +78,12 @@ class basic_profile_writer {
         inlined_(inlined),
         kind_(core::info(header_.kind)),
         code_(std::move(code)),
-        output_(out) {}
+        output_(out) {
+    // Names are looked up after the samples are written, but for locations apart.
+    if constexpr (requires { code_.close(); }) {
+      if (inlined == inlined_frames::together) code_.close();
+    }
+  }
 
   // Rows without a value are left out. After a failure nothing is written.
   void add(const profile_row& row) {
@@ -94,6 +99,7 @@ class basic_profile_writer {
   [[nodiscard]] std::error_code finish() {
     if (error_) return error_;
     return error_ = sys::as_error([&] {
+             if constexpr (requires { code_.open(); }) code_.open();
              look_up_in_order();
              std::vector<std::uintptr_t> places = addresses_.addresses();
              for (std::uintptr_t& place : places) place = place_of(code_, place);

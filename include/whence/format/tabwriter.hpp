@@ -10,6 +10,8 @@
 #define WHENCE_FORMAT_TABWRITER_HPP
 
 #include <cstddef>
+#include <cstdint>
+#include <deque>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -20,44 +22,73 @@
 
 namespace whence::inline v1::format {
 
-// Requires: the text consists of whole lines.
+// A line without its end, with its cells measured: a line that is written often is made once.
+class tabbed_line {
+ public:
+  struct cell {
+    std::uint32_t begin, size;
+    std::uint32_t width;  // in characters
+  };
+
+  explicit tabbed_line(std::string text) : text_(std::move(text)) {
+    std::size_t begin = 0;
+    for (std::size_t end = text_.find('\t'); end != std::string::npos;
+         end = text_.find('\t', begin)) {
+      add(begin, end);
+      begin = end + 1;
+    }
+    add(begin, text_.size());
+  }
+
+  const std::vector<cell>& cells() const noexcept { return cells_; }
+  std::string_view text(const cell& c) const noexcept {
+    return std::string_view(text_).substr(c.begin, c.size);
+  }
+
+ private:
+  void add(std::size_t begin, std::size_t end) {
+    const std::string_view text = std::string_view(text_).substr(begin, end - begin);
+    cells_.push_back({static_cast<std::uint32_t>(begin), static_cast<std::uint32_t>(text.size()),
+                      static_cast<std::uint32_t>(utf8_count(text))});
+  }
+
+  std::string text_;
+  std::vector<cell> cells_;
+};
+
 class tabwriter {
  public:
   explicit tabwriter(std::string& out) : out_(out) {}
 
+  // Requires: the text consists of whole lines.
   void write(std::string_view text) {
     while (!text.empty()) {
       const std::size_t end = text.find('\n');
-      add_line(text.substr(0, end));
+      write(own_.emplace_back(std::string(text.substr(0, end))));
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     }
+  }
+
+  // Requires: the line lives until the next flush().
+  void write(const tabbed_line& line) {
+    lines_.push_back(&line);
+    // A line without columns ends every block.
+    if (line.cells().size() == 1) flush();
   }
 
   // Writes the lines that were held back until their widths were known.
   void flush() {
     format(0, lines_.size());
     lines_.clear();
+    own_.clear();
   }
 
  private:
-  using cells = std::vector<std::string>;
   static constexpr std::size_t tab = 8;
   static constexpr std::size_t padding = 1;
 
-  void add_line(std::string_view text) {
-    cells line;
-    for (std::size_t end = text.find('\t'); end != std::string_view::npos; end = text.find('\t')) {
-      line.emplace_back(text.substr(0, end));
-      text.remove_prefix(end + 1);
-    }
-    line.emplace_back(text);
-    lines_.push_back(std::move(line));
-    // A line without columns ends every block.
-    if (lines_.back().size() == 1) flush();
-  }
-
   bool has_cell(std::size_t line, std::size_t column) const {
-    return column + 1 < lines_[line].size();
+    return column + 1 < lines_[line]->cells().size();
   }
 
   // Formats lines [from, to), whose first widths_.size() columns are known.
@@ -66,11 +97,11 @@ class tabwriter {
     while (from < to) {
       std::size_t end = from;
       if (!has_cell(from, column)) {
-        while (end < to && !has_cell(end, column)) print(lines_[end++]);
+        while (end < to && !has_cell(end, column)) print(*lines_[end++]);
       } else {
         std::size_t width = 1;
         for (; end < to && has_cell(end, column); ++end) {
-          width = sys::most(width, utf8_count(lines_[end][column]) + padding);
+          width = sys::most(width, lines_[end]->cells()[column].width + padding);
         }
         widths_.push_back(width);
         format(from, end);
@@ -80,18 +111,20 @@ class tabwriter {
     }
   }
 
-  void print(const cells& line) {
-    for (std::size_t i = 0; i < line.size(); ++i) {
-      out_ += line[i];
-      if (i >= widths_.size()) continue;
-      const std::size_t width = (widths_[i] + tab - 1) / tab * tab;
-      out_.append((width - utf8_count(line[i]) + tab - 1) / tab, '\t');
+  void print(const tabbed_line& line) {
+    std::size_t column = 0;
+    for (const tabbed_line::cell& c : line.cells()) {
+      out_ += line.text(c);
+      if (column == widths_.size()) break;
+      const std::size_t width = (widths_[column++] + tab - 1) / tab * tab;
+      out_.append((width - c.width + tab - 1) / tab, '\t');
     }
     out_ += '\n';
   }
 
   std::string& out_;
-  std::vector<cells> lines_;
+  std::vector<const tabbed_line*> lines_;
+  std::deque<tabbed_line> own_;  // those that nothing else keeps
   std::vector<std::size_t> widths_;
 };
 

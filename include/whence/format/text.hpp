@@ -16,7 +16,6 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
-#include <initializer_list>
 #include <span>
 #include <string>
 #include <string_view>
@@ -24,7 +23,7 @@
 #include <utility>
 #include <vector>
 
-#include <whence/format/frames.hpp>
+#include <whence/format/by_address.hpp>
 #include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/sink.hpp>
@@ -34,7 +33,9 @@
 #include <whence/names.hpp>
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/pseudo_frames.hpp>
+#include <whence/profile/row_source.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/stack/bucket.hpp>
 #include <whence/sys/as_error.hpp>
 #include <whence/sys/max_rss.hpp>
 #include <whence/sys/sequence.hpp>
@@ -48,195 +49,257 @@ class text_writer {
       : out_(out), code_(std::move(code)), options_(options) {}
 
   [[nodiscard]] std::error_code write(const profile_snapshot& snapshot) {
-    kind_ = snapshot.header.kind;
+    return write(core::snapshot_rows(snapshot, core::values_in_text(snapshot.header.kind)));
+  }
+
+  // Requires: the values are those of core::values_in_text.
+  [[nodiscard]] std::error_code write(const core::row_source& rows) {
+    kind_ = rows.header().kind;
     return error_ = sys::as_error([&] {
-             if (options_.symbols != symbol_mode::none) look_up_in_order(code_, snapshot);
-             switch (snapshot.header.kind) {
+             by_address<known> addresses(rows, [this](std::uintptr_t a) { return make(a); });
+             addresses_ = &addresses;
+             take_notes();
+             switch (kind_) {
                case core::kind::allocs:
                case core::kind::heap:
-                 write_heap(snapshot);
+                 write_heap(rows);
                  break;
                case core::kind::block:
-                 write_waits(snapshot, "contention");
+                 write_waits(rows, "contention");
                  break;
                case core::kind::mutex:
-                 write_waits(snapshot, "mutex");
+                 write_waits(rows, "mutex");
                  break;
                default:
-                 write_counts(snapshot);
+                 write_counts(rows);
                  break;
              }
-             table_.flush();
-             spill(1);
+             (void)spill(1);
              return error_ ? error_ : out_.finish();
            });
   }
 
  private:
-  void write_heap(const profile_snapshot& snapshot) {
+  using places = std::vector<std::uint32_t>;  // of rows
+
+  // What is written for a frame.
+  struct known {
+    std::string place;  // " 0x6a7167", its return address
+    std::vector<tabbed_line> lines;
+  };
+
+  void write_heap(const core::row_source& rows) {
     // Recorded values are {objects, bytes}, first allocated, then in use.
     std::array<std::int64_t, core::max_values> total{};
-    for (const profile_row& row : snapshot.rows) {
-      for (std::size_t i = 0; i < total.size(); ++i) total[i] += row.raw[i];
+    for (std::size_t row = 0; row < rows.size(); ++row) {
+      for (std::size_t i = 0; i < total.size(); ++i) total[i] += rows.value(row, i);
     }
     // If both byte counts are equal, pprof takes the profile for one of memory in use alone.
     if (total[1] == total[3]) ++total[1];
     put("heap profile: ", total[2], ": ", total[3], " [", total[0], ": ", total[1], "] @ heap/",
-        2 * snapshot.header.period, "\n");
-    for (const profile_row* row : sorted(snapshot, [](const profile_row& r) { return r.raw[3]; })) {
-      put(row->raw[2], ": ", row->raw[3], " [", row->raw[0], ": ", row->raw[1], "] ",
-          addresses(*row), "\n", labels(*row));
-      write_frames(*row);
+        2 * rows.header().period, "\n");
+    for (const std::uint32_t row : largest_first(rows, 3)) {
+      put(rows.value(row, 2), ": ", rows.value(row, 3), " [", rows.value(row, 0), ": ",
+          rows.value(row, 1), "] ");
+      put_stack(rows, row);
+      if (!spill(spill_size)) return;
     }
     put("\n# MaxRSS = ", sys::max_rss_bytes(), "\n");
-    for (const std::string& comment : snapshot.header.comments) put("# ", clean(comment), "\n");
+    for (const std::string& comment : rows.header().comments) put("# ", clean(comment), "\n");
     put_notes();
   }
 
   // Nanoseconds stand for cycles.
-  void write_waits(const profile_snapshot& snapshot, std::string_view title) {
+  void write_waits(const core::row_source& rows, std::string_view title) {
     put("--- ", title, ":\ncycles/second=1000000000\n");
     // The values are already scaled, and pprof multiplies by this period.
-    if (snapshot.header.kind == core::kind::mutex) put("sampling period=1\n");
-    for (const profile_row* row :
-         sorted(snapshot, [](const profile_row& r) { return r.values[1]; })) {
-      put(row->values[1], " ", row->values[0], " ", addresses(*row), "\n", labels(*row));
-      write_frames(*row);
+    if (kind_ == core::kind::mutex) put("sampling period=1\n");
+    for (const std::uint32_t row : largest_first(rows, 1)) {
+      put(rows.value(row, 1), " ", rows.value(row, 0), " ");
+      put_stack(rows, row);
+      if (!spill(spill_size)) return;
     }
   }
 
-  void write_counts(const profile_snapshot& snapshot) {
+  void write_counts(const core::row_source& rows) {
     struct group {
-      std::string stack;
-      const profile_row* row;
+      std::uint32_t row;
       std::int64_t count;
     };
     // pprof takes only one value here: the time.
     const auto shown = static_cast<std::size_t>(core::info(kind_).value_count) - 1;
     std::vector<group> groups;
     std::int64_t total = 0;
-    for (const profile_row& row : snapshot.rows) {
-      groups.push_back({addresses(row) + "\n" + labels(row), &row, row.values[shown]});
-      total += row.values[shown];
-    }
-    sys::sort(groups, [](const group& a, const group& b) { return a.stack < b.stack; });
-    std::size_t kept = 0;
-    for (std::size_t i = 0; i < groups.size(); ++i) {
-      if (kept > 0 && groups[kept - 1].stack == groups[i].stack) {
-        groups[kept - 1].count += groups[i].count;
+    std::uint32_t last = 0;
+    for (const std::uint32_t row : by_stack(rows)) {
+      const std::int64_t count = rows.value(row, shown);
+      total += count;
+      if (!groups.empty() && compare(rows, last, row) == 0) {
+        groups.back().count += count;
       } else {
-        if (kept != i) groups[kept] = std::move(groups[i]);
-        ++kept;
+        groups.push_back({row, count});
       }
+      last = row;
     }
-    groups.erase(groups.begin() + static_cast<std::ptrdiff_t>(kept), groups.end());
     sys::sort(groups, [](const group& a, const group& b) { return a.count > b.count; });
-    put(clean(snapshot.header.name), " profile: total ", total, "\n");
+    put(clean(rows.header().name), " profile: total ", total, "\n");
     for (const group& g : groups) {
-      put(g.count, " ", g.stack);
-      write_frames(*g.row);
+      put(g.count, " ");
+      put_stack(rows, g.row);
+      if (!spill(spill_size)) return;
     }
-    for (const std::string& w : snapshot.header.warnings) put("# ", clean(w), "\n");
+    for (const std::string& w : rows.header().warnings) put("# ", clean(w), "\n");
     put_notes();
   }
 
-  // Sorts the largest first.
-  template <class F>
-  static std::vector<const profile_row*> sorted(const profile_snapshot& snapshot, F&& value) {
-    std::vector<const profile_row*> rows;
-    for (const profile_row& row : snapshot.rows) rows.push_back(&row);
-    sys::sort(rows,
-              [&](const profile_row* a, const profile_row* b) { return value(*a) > value(*b); });
-    return rows;
+  static places all_of(const core::row_source& rows) {
+    places all(rows.size());
+    for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
+    return all;
   }
 
-  // Like in the protobuf, each stack has a frame: pprof refuses a line without one.
-  std::string addresses(const profile_row& row) {
-    std::string text = "@";
-    for (const std::uintptr_t a : row.stack)
-      append(text, " ", hex{core::is_pseudo(a) ? core::pseudo_frame_of(a) : place_of(code_, a)});
-    if (row.truncated) append(text, " ", hex{core::truncated_frame});
-    if (row.stack.empty() && !row.truncated) append(text, " ", hex{core::unknown_frame});
-    return text;
+  static places largest_first(const core::row_source& rows, std::size_t value) {
+    places all = all_of(rows);
+    sys::sort(all, [&](std::uint32_t a, std::uint32_t b) {
+      return rows.value(a, value) > rows.value(b, value);
+    });
+    return all;
+  }
+
+  // Rows that are written alike are neighbours.
+  static places by_stack(const core::row_source& rows) {
+    places all = all_of(rows);
+    sys::sort(all, [&](std::uint32_t a, std::uint32_t b) { return compare(rows, a, b) < 0; });
+    return all;
+  }
+
+  // Below, at or above zero. Equal sets of labels are one.
+  static int compare(const core::row_source& rows, std::uint32_t a, std::uint32_t b) {
+    const auto order = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
+    const stack::frames s = rows.stack(a), t = rows.stack(b);
+    for (std::size_t i = 0; i < s.depth && i < t.depth; ++i) {
+      if (s.pcs[i] != t.pcs[i]) return order(s.pcs[i], t.pcs[i]);
+    }
+    if (s.depth != t.depth) return order(s.depth, t.depth);
+    if (s.truncated != t.truncated) return order(s.truncated, t.truncated);
+    return order(reinterpret_cast<std::uintptr_t>(rows.row(a).labels.begin()),
+                 reinterpret_cast<std::uintptr_t>(rows.row(b).labels.begin()));
+  }
+
+  // Return addresses, labels and frames.
+  void put_stack(const core::row_source& rows, std::uint32_t row) {
+    const stack::frames s = rows.stack(row);
+    const std::size_t depth = written_depth(s);
+    text_ += '@';
+    for (std::size_t i = 0; i < depth; ++i) put_place(s, i);
+    text_ += '\n';
+    put_labels(rows.row(row));
+    for (std::size_t i = 0; i < depth; ++i) {
+      for (const tabbed_line& line : (*addresses_)[written_address(s, i)].lines) table_.write(line);
+    }
+    table_.flush();
+    text_ += '\n';
+  }
+
+  void put_place(const stack::frames& s, std::size_t i) {
+    const std::uintptr_t lookup = written_address(s, i);
+    const bool is_code = i < s.depth && !core::is_pseudo(s.pcs[i]);
+    if (is_code && (core::is_pseudo(lookup) || (i == 0 && s.leaf_is_ip))) {
+      return put(" ", hex{place_of(code_, s.pcs[i])});  // not the byte after it
+    }
+    text_ += (*addresses_)[lookup].place;
   }
 
   // pprof reads it as a comment. (Go: runtime/pprof/pprof.go, printCountProfile)
-  std::string labels(const profile_row& row) const {
-    std::string text;
-    const auto add = [&text](std::string_view key, std::string_view value) {
-      append(text, text.empty() ? "# labels: {" : ", ", in_quotes(key), ":", in_quotes(value));
+  void put_labels(const profile_row& row) {
+    std::string_view before = "# labels: {";
+    const auto add = [&](std::string_view key, std::string_view value) {
+      put(std::exchange(before, ", "), in_quotes(key), ":", in_quotes(value));
     };
     row.for_each_label([&](const stack::label& l) { add(l.key, l.value); });
     if (kind_ == core::kind::mutex && row.number != 0) {
       const core::value_type& number = core::info(kind_).number;
       add(number.type, std::to_string(row.number) + " " + number.unit);
     }
-    return text.empty() ? text : text + "}\n";
+    if (before == ", ") text_ += "}\n";
   }
 
-  void write_frames(const profile_row& row) {
-    for (std::size_t i = 0; i < row.stack.size(); ++i) write_frame(lookup_address(row, i));
-    if (row.truncated) write_frame(core::truncated_frame);
-    if (row.stack.empty() && !row.truncated) write_frame(core::unknown_frame);
-    put("\n");
-    spill(spill_size);
-  }
-
-  void write_frame(std::uintptr_t pc) {
+  known make(std::uintptr_t pc) {
+    known made;
+    std::string line;
+    const auto add = [&](const auto&... parts) {
+      line.clear();
+      append(line, parts...);
+      made.lines.emplace_back(line);
+    };
     if (core::is_pseudo(pc)) {
-      put("#\t", hex{pc}, "\t", core::pseudo_name(pc), "+0x0\t:0\n");
-      return;
+      append(made.place, " ", hex{pc});
+      add("#\t", hex{pc}, "\t", core::pseudo_name(pc), "+0x0\t:0");
+      return made;
     }
     const std::uintptr_t place = place_of(code_, pc);
-    if (options_.symbols == symbol_mode::none) return put("#\t", hex{place}, "\n");
+    append(made.place, " ", hex{place_of(code_, pc + 1)});
+    if (options_.symbols == symbol_mode::none) {
+      add("#\t", hex{place});
+      return made;
+    }
     const symbols::location& location = code_.resolve(pc);
     for (const symbols::frame& f : location.frames) {
       if (location.function_start == 0 || f.name.empty()) {
-        put("#\t", hex{place}, "\n");
+        add("#\t", hex{place});
       } else {
         const std::string_view longer =
             options_.names == name_style::brief ? template_names_.of(f) : std::string_view();
-        put("#\t", hex{place}, "\t", clean(symbols::name_of(f, options_.names)), "+",
+        add("#\t", hex{place}, "\t", clean(symbols::name_of(f, options_.names)), "+",
             hex{pc - location.function_start}, "\t", clean(f.file), ":", std::int64_t{f.line},
-            longer.empty() ? "" : "\t", clean(longer), "\n");
+            longer.empty() ? "" : "\t", clean(longer));
       }
     }
+    return made;
   }
 
-  // Writes what could not be read in the modules.
+  // Keeps what could not be read in the modules, which nothing needs any more.
+  void take_notes() {
+    if constexpr (requires { code_.notes(); }) notes_ = code_.notes();
+    if constexpr (requires { code_.close(); }) code_.close();
+  }
+
   void put_notes() {
-    if constexpr (requires { code_.notes(); }) {
-      for (const std::string& note : code_.notes()) put("# ", clean(note), "\n");
-    }
+    for (const std::string& note : notes_) put("# ", clean(note), "\n");
   }
 
   template <class... Parts>
   void put(const Parts&... parts) {
-    line_.clear();
-    append(line_, parts...);
-    table_.write(line_);
+    append(text_, parts...);
   }
 
   static constexpr std::size_t spill_size = 64 * 1024;
 
-  void spill(std::size_t least) {
-    if (text_.size() < least) return;
+  // False after a failure: the rest need not be made.
+  bool spill(std::size_t least) {
+    if (text_.size() < least) return true;
     if (!error_) error_ = out_.write(std::as_bytes(std::span(text_)));
     text_.clear();
+    return !error_;
   }
 
   sink& out_;
   Code code_;
   const write_options options_;
   core::kind kind_ = core::kind::custom;
-  std::string line_;
+  by_address<known>* addresses_ = nullptr;
   std::string text_;
   tabwriter table_{text_};
   template_names template_names_;
+  std::vector<std::string> notes_;
   std::error_code error_;
 };
 
-// Writes a whole snapshot and finishes the sink.
+// Writes all rows and finishes the sink.
+[[nodiscard]] inline std::error_code write_text(sink& out, const core::row_source& rows,
+                                                write_options options = {}) {
+  return text_writer<>(out, {}, options).write(rows);
+}
 [[nodiscard]] inline std::error_code write_text(sink& out, const profile_snapshot& snapshot,
                                                 write_options options = {}) {
   return text_writer<>(out, {}, options).write(snapshot);

@@ -15,25 +15,28 @@ namespace whence::inline v1::http {
 
 inline constexpr const char* plain_text = "text/plain; charset=utf-8";
 
-inline response answer(std::string body, const char* content_type) {
+inline response_head head_of_type(const char* content_type) {
   return {200,
           {{"Content-Type", content_type},
            {"X-Content-Type-Options", "nosniff"},
-           {"Cross-Origin-Resource-Policy", "same-origin"}},
-          std::move(body)};
+           {"Cross-Origin-Resource-Policy", "same-origin"}}};
 }
 
-// A profile to be saved. Characters that could break a header or a file name are replaced.
-inline response attachment(std::string body, std::string_view name) {
+inline response answer(std::string body, const char* content_type) {
+  return {head_of_type(content_type), std::move(body)};
+}
+
+// Of a profile to be saved. Characters that could break a header or a file name are replaced.
+inline response_head head_of_attachment(std::string_view name) {
   std::string file;
   for (const char c : name) {
     const bool plain = (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') ||
                        c == '.' || c == '-' || c == '_';
     file += plain ? c : '_';
   }
-  response r = answer(std::move(body), "application/octet-stream");
-  r.headers.emplace_back("Content-Disposition", "attachment; filename=\"" + file + "\"");
-  return r;
+  response_head head = head_of_type("application/octet-stream");
+  head.headers.emplace_back("Content-Disposition", "attachment; filename=\"" + file + "\"");
+  return head;
 }
 
 // `go tool pprof` shows the text if X-Go-Pprof says that it is one. It never repeats the request.

@@ -17,6 +17,8 @@
 #include <whence/http/parameters.hpp>
 #include <whence/http/request.hpp>
 #include <whence/http/routes.hpp>
+#include <whence/profile.hpp>
+#include <whence/profile/profile.hpp>
 #include <whence/sys/as_error.hpp>
 
 namespace whence::inline v1::http {
@@ -34,6 +36,25 @@ inline bool takes_body(const request& asked, const options& o) {
   const target where(asked.target);
   const std::optional<std::string_view> name = below(where.path, o);
   return asked.method == "POST" && name && routes::is_symbol(*name);
+}
+
+// How much work an answer is, so that a server can keep a short one from waiting for long ones.
+enum class effort {
+  little,  // a page, an error
+  usual,
+  much,  // a profile of many stacks: tens of megabytes and seconds
+};
+
+inline effort effort_of(const request& asked, const options& o) {
+  constexpr std::size_t many_stacks = 16384;
+  const target where(asked.target);
+  const std::optional<std::string_view> name = below(where.path, o);
+  if (!name) return where.path.ends_with("fgprof") ? effort::usual : effort::little;
+  if (routes::is_symbol(*name)) return effort::usual;
+  const profile* p = routes::of_delta(*name);
+  if (p == nullptr) p = lookup(*name);
+  if (p != nullptr) return p->rows().size > many_stacks ? effort::much : effort::usual;
+  return *name == "profile" || *name == "wall" ? effort::usual : effort::little;
 }
 
 inline operation choose(const request& asked, const options& o) {
@@ -69,6 +90,7 @@ inline operation begin_allowed(const request& asked, const options& o) {
     });
     if (error) result.emplace(failure(error));
   }
+  result->set_most(o.max_answer);
   if (asked.method == "HEAD") result->drop_body();
   return std::move(*result);
 }

@@ -1,30 +1,28 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A client's socket. Slow clients are dropped, so that they block nothing for long:
-//
-//   reading   a body until a moment the caller sets
-//   writing   an answer 10 seconds, and a second more for each 64 KiB that were taken
-//
-// When the server ends, both end soon. One thread at a time uses a connection; the waiting room and
-// a worker hand it to each other.
+// A client's socket, which does not block, and how far its request and answer have come. It belongs
+// to the loop.
 #ifndef WHENCE_HTTP_CONNECTION_HPP
 #define WHENCE_HTTP_CONNECTION_HPP
 
 #include <arpa/inet.h>
 #include <netinet/in.h>
-#include <poll.h>
 #include <sys/socket.h>
 #include <sys/types.h>
 #include <unistd.h>
 
 #include <array>
-#include <atomic>
 #include <cerrno>
 #include <chrono>
 #include <cstddef>
+#include <cstdint>
+#include <memory>
 #include <string>
-#include <string_view>
 #include <utility>
+
+#include <whence/http/begin.hpp>
+#include <whence/http/exchange.hpp>
+#include <whence/http/outbox.hpp>
 
 namespace whence::inline v1::http {
 
@@ -41,108 +39,114 @@ inline std::string text_of(const sockaddr_storage& address) {
   return text.data();
 }
 
-class connection {
- public:
+struct connection {
   using clock = std::chrono::steady_clock;
 
   enum class stage {
     idle,     // no byte of a request has come
-    asking,   // a part of a request has come
-    asked,    // a whole head has come: a worker's turn
+    asking,   // a part of a head has come
+    body,     // a part of a body has come
+    working,  // a worker has the request
+    window,   // is open until `due`
+    sending,
     leaving,  // the answer is sent; input is dropped, since closing at once could destroy the
               // answer
     closed,
   };
 
-  // Requires: `socket` does not block. `open` counts the open connections.
-  connection(int socket, std::string peer, std::atomic<std::size_t>& open)
-      : socket_(socket), peer_(std::move(peer)), open_(open) {
-    open_.fetch_add(1);
-  }
-  ~connection() {
-    ::close(socket_);
-    open_.fetch_sub(1);
-  }
+  connection(int s, std::string from) : socket(s), peer(std::move(from)) {}
+  ~connection() { close(); }
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
 
-  int socket() const noexcept { return socket_; }
-  const std::string& peer() const noexcept { return peer_; }
-
-  stage at() const noexcept { return stage_; }
-  clock::time_point since() const noexcept { return since_; }
   void enter(stage s) noexcept {
-    stage_ = s;
-    since_ = clock::now();
+    at = s;
+    since = clock::now();
   }
 
-  std::string& received() noexcept { return received_; }
+  // True if it can be closed without loss, because nothing was asked yet or all is answered.
+  bool is_waiting() const noexcept {
+    return at == stage::idle || at == stage::asking || at == stage::body || at == stage::leaving;
+  }
 
-  // Reads what has come, without waiting. False if the client has gone, or sends nothing more.
-  // Throws: std::bad_alloc.
+  void close() noexcept {
+    if (socket >= 0) ::close(std::exchange(socket, -1));
+    enter(stage::closed);
+  }
+
+  // The client sees an error, and cannot take what it has for the whole.
+  void reset() noexcept {
+    const ::linger at_once{1, 0};
+    ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close();
+  }
+
+  // Receives what has come, at most 64 KiB. False if the client has ended its side, or has gone.
   bool receive() {
     std::array<char, 16384> part;
-    const ssize_t size = ::recv(socket_, part.data(), part.size(), MSG_DONTWAIT);
-    if (size < 0) return errno == EAGAIN || errno == EINTR;
-    received_.append(part.data(), static_cast<std::size_t>(size));
-    return size > 0;
-  }
-
-  // Waits until that many bytes have come. False if they do not come in time.
-  bool receive(std::size_t size, clock::time_point until, const std::atomic<bool>& is_ending) {
-    while (received_.size() < size) {
-      if (is_ending || clock::now() >= until || !receive()) return false;
-      if (received_.size() < size) wait_for(POLLIN);
-    }
-    return true;
-  }
-
-  // False if the client has gone or is too slow. `more`: the next bytes go into the same packet.
-  bool send(std::string_view bytes, bool more, const std::atomic<bool>& is_ending) noexcept {
-    const clock::time_point begin = clock::now();
-    clock::time_point end = clock::time_point::max();
-    for (std::size_t sent = 0; sent < bytes.size();) {
-      const std::string_view rest = bytes.substr(sent);
-      const int flags = MSG_NOSIGNAL | MSG_DONTWAIT | (more ? MSG_MORE : 0);
-      const ssize_t size = ::send(socket_, rest.data(), rest.size(), flags);
-      if (size >= 0) {
-        sent += static_cast<std::size_t>(size);
-        continue;
+    for (int i = 0; i < 4; ++i) {
+      const ssize_t size = ::recv(socket, part.data(), part.size(), MSG_DONTWAIT);
+      if (size > 0) {
+        received.append(part.data(), static_cast<std::size_t>(size));
+      } else if (size == 0 || errno != EINTR) {
+        return size != 0 && errno == EAGAIN;
       }
-      if (errno != EAGAIN && errno != EINTR) return false;
-      const clock::time_point now = clock::now();
-      if (is_ending && end == clock::time_point::max()) end = now + grace;
-      if (now >= end || now - begin > patience + std::chrono::seconds(sent / slowest)) return false;
-      wait_for(POLLOUT);
     }
     return true;
   }
 
-  // Tells the client that the answer is complete, without losing bytes that are on their way.
-  void end_sending() noexcept { ::shutdown(socket_, SHUT_WR); }
-
-  bool is_gone() const noexcept {
-    pollfd it{socket_, POLLRDHUP, 0};
-    return ::poll(&it, 1, 0) > 0;
+  // Sends as much as the kernel takes. False if the client has gone.
+  bool send() noexcept {
+    while (sent < sending.size()) {
+      const ssize_t size =
+          ::send(socket, sending.data() + sent, sending.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
+      if (size > 0) {
+        sent += static_cast<std::size_t>(size);
+        taken += static_cast<std::size_t>(size);
+      } else if (errno == EAGAIN) {
+        if (!is_blocked()) blocked_from = clock::now();
+        return true;
+      } else if (errno != EINTR) {
+        return false;
+      }
+    }
+    if (is_blocked()) blocked += clock::now() - blocked_from;
+    blocked_from = {};
+    return true;
   }
 
- private:
-  static constexpr std::chrono::seconds patience{10};
-  static constexpr std::chrono::seconds grace{2};
-  static constexpr std::size_t slowest = 65536;  // bytes a second
-  static constexpr int look_again_ms = 50;
+  bool is_blocked() const noexcept { return blocked_from != clock::time_point{}; }
 
-  void wait_for(short event) const noexcept {
-    pollfd it{socket_, event, 0};
-    ::poll(&it, 1, look_again_ms);
+  // How long the answer has waited for the client in all.
+  clock::duration time_blocked(clock::time_point now) const noexcept {
+    return blocked + (is_blocked() ? now - blocked_from : clock::duration{});
   }
 
-  const int socket_;
-  const std::string peer_;
-  std::atomic<std::size_t>& open_;
-  std::string received_;
-  stage stage_ = stage::asking;
-  clock::time_point since_ = clock::now();
+  int socket;
+  const std::string peer;
+  std::uint32_t watched = 0;  // events of epoll
+  bool is_ready = true;       // an event came, or may have
+  bool has_ended = false;     // the client sends no more
+  stage at = stage::idle;
+  clock::time_point since = clock::now();
+  std::string received;
+  std::shared_ptr<exchange> work;
+  effort lane = effort::little;  // whose workers have it
+  std::size_t body_size = 0;     // of the request
+  clock::time_point due{};       // the end of the window
+
+  // The answer.
+  std::string sending;
+  std::size_t sent = 0;   // of `sending`
+  std::size_t taken = 0;  // in all
+  bool has_head = false;  // the head is sent, or in `sending`
+  bool is_chunked = false;
+  bool is_last = false;  // `sending` is the end
+  bool keeps = false;
+  clock::duration blocked{};
+  clock::time_point blocked_from{};  // not the epoch while the kernel takes no more
+  clock::time_point marked{};
+  std::size_t taken_then = 0;  // when it was marked
 };
 
 }  // namespace whence::inline v1::http

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The part of HTTP/1.1 that this server needs: it parses the head of a request, and writes the head
-// of an answer. (RFC 9112)
+// of an answer and the chunks of its body. (RFC 9112)
 //
 //   GET /debug/pprof/heap HTTP/1.1 CRLF
 //   Host: 127.0.0.1:6060 CRLF              at most 100 of these
@@ -17,6 +17,7 @@
 #include <algorithm>
 #include <array>
 #include <cstddef>
+#include <cstdint>
 #include <cstdio>
 #include <optional>
 #include <string>
@@ -27,8 +28,11 @@
 #include <whence/format/text_parts.hpp>
 #include <whence/http/access.hpp>
 #include <whence/http/request.hpp>
+#include <whence/sys/digits.hpp>
 
 namespace whence::inline v1::http {
+
+inline constexpr std::size_t longest_head = 65536;
 
 // The bytes of a head with its blank line; 0 if it has not come completely.
 inline std::size_t size_of_head(std::string_view received) noexcept {
@@ -151,17 +155,31 @@ inline std::string http_date(::time_t seconds) {
   return text.data();
 }
 
-// `is_head`: answers a HEAD request, so no body is sent, even if there is one. `keeps`: the
-// connection is kept.
-inline std::string head_of(const response& r, bool is_head, bool keeps) {
+// The length of the body that follows: a number, unknown, or unknown and sent in chunks.
+struct body_length {
+  std::optional<std::size_t> bytes;
+  bool is_chunked = false;
+};
+
+// `keeps`: the connection is kept.
+inline std::string text_of(const response_head& h, body_length length, bool keeps) {
   std::string text;
-  format::append(text, "HTTP/1.1 ", static_cast<std::int64_t>(r.status), " ", reason_of(r.status),
+  format::append(text, "HTTP/1.1 ", static_cast<std::int64_t>(h.status), " ", reason_of(h.status),
                  "\r\nDate: ", http_date(::time(nullptr)), "\r\n");
-  for (const auto& [name, value] : r.headers) format::append(text, name, ": ", value, "\r\n");
-  const bool is_dropped = is_head && r.body.empty();
-  const std::optional<std::size_t> length = is_dropped ? r.content_length : r.body.size();
-  if (length) format::append(text, "Content-Length: ", static_cast<std::int64_t>(*length), "\r\n");
+  for (const auto& [name, value] : h.headers) format::append(text, name, ": ", value, "\r\n");
+  if (length.bytes) {
+    format::append(text, "Content-Length: ", static_cast<std::int64_t>(*length.bytes), "\r\n");
+  }
+  if (length.is_chunked) text += "Transfer-Encoding: chunked\r\n";
   format::append(text, "Connection: ", keeps ? "keep-alive" : "close", "\r\n\r\n");
+  return text;
+}
+
+// A part of a body in chunks, with the end of the body if it is the last.
+inline std::string chunk_of(std::string_view bytes, bool is_last) {
+  std::string text;
+  if (!bytes.empty()) format::append(text, sys::to_hex(bytes.size()), "\r\n", bytes, "\r\n");
+  if (is_last) text += "0\r\n\r\n";
   return text;
 }
 

@@ -27,13 +27,16 @@ struct request {
   std::function<bool()> cancelled = {};  // true if the client has gone; may be empty
 };
 
-struct response {
+struct response_head {
   int status = 200;
-  std::vector<std::pair<std::string, std::string>> headers;  // Content-Length is the server's
-  std::string body;
+  std::vector<std::pair<std::string, std::string>> headers = {};  // Content-Length is the server's
 
   // The answer to HEAD has no body: this is the length of GET's body, if it is known.
   std::optional<std::size_t> content_length = {};
+};
+
+struct response : response_head {
+  std::string body = {};
 };
 
 struct options {

@@ -10,7 +10,6 @@
 #include <fstream>
 #include <iterator>
 #include <memory>
-#include <optional>
 #include <random>
 #include <string>
 #include <string_view>
@@ -51,7 +50,7 @@ inline operation open_window(const asked& a, long seconds, const view& how, std:
     return failure(400, "invalid value for \"seconds\" - must be at most " +
                             std::to_string(a.options.max_seconds));
   }
-  if (a.it.method == "HEAD") return operation::of_unknown_length(how.show({}, file));
+  if (a.it.method == "HEAD") return operation::of_unknown_length(how.head(file));
   window_slot slot(a.options.max_windows);
   if (!slot) {
     response r = failure(503, "too many windows are open");
@@ -65,7 +64,7 @@ inline operation open_window(const asked& a, long seconds, const view& how, std:
 // max_seconds if that is less.
 template <class Session>
 operation session(const asked& a, int default_hz, const char* name) {
-  const view how(a.target.parameters, a.options, view::text::none);
+  const view how(a.target.parameters, view::text::none);
   const core::kind kind = std::is_same_v<Session, cpu_session> ? core::kind::cpu : core::kind::wall;
   if (const char* const mistake = how.mistake(kind, name)) return failure(400, mistake);
   const std::string_view hz_given = a.target.parameters["hz"];
@@ -76,11 +75,11 @@ operation session(const asked& a, int default_hz, const char* name) {
   const long given = a.target.parameters.number("seconds");
   const long seconds = given > 0 ? given : std::min(30, a.options.max_seconds);
   return open_window(a, seconds, how, name, [&](window_slot slot) -> operation {
-    auto window = std::make_unique<session_window<Session>>(static_cast<int>(hz), how, name);
+    auto window = std::make_unique<session_window<Session>>(static_cast<int>(hz), how);
     if (const std::error_code error = window->error()) {
       return failure(500, "Could not enable CPU profiling: " + error.message());
     }
-    return {std::move(window), std::move(slot), std::chrono::seconds(seconds), how.show({}, name)};
+    return {std::move(window), std::move(slot), std::chrono::seconds(seconds), how.head(name)};
   });
 }
 
@@ -93,36 +92,29 @@ inline operation difference(const asked& a, const profile& p, const view& how) {
   const std::string file = std::string(p.name()) + "-delta";
   return open_window(a, seconds, how, file, [&](window_slot slot) -> operation {
     return {std::make_unique<difference_window>(p, how), std::move(slot),
-            std::chrono::seconds(seconds), how.show({}, file)};
+            std::chrono::seconds(seconds), how.head(file)};
   });
 }
 
-// Written without a copy of the rows if possible.
-inline response now(const profile& p, const view& how) {
+inline operation now(const profile& p, const view& how) {
   const bool is_dump = p.kind() == core::kind::goroutine && how.debug() > 1;
   if (is_dump && how.has_labels()) return failure(400, "debug=2 and label params are incompatible");
-  if (!how.is_plain()) return how.show(p.snapshot(), p.name());
-  const int debug = static_cast<int>(std::clamp<long>(how.debug(), 0, 2));
-  const auto write = [&](sink& out) { return p.write_to(std::move(out), debug, how.options()); };
-  return how.written(write, [&](std::string body) {
-    return debug > 0 ? answer(std::move(body), plain_text) : attachment(std::move(body), p.name());
-  });
+  return {std::make_unique<whole_profile>(p, how), how.head(p.name())};
 }
 
 inline operation named(const asked& a) {
   const profile* const p = lookup(a.name);
   if (p == nullptr) return failure(404, "Unknown profile");
-  const view how(a.target.parameters, a.options);
+  const view how(a.target.parameters);
   if (const char* const mistake = how.mistake(p->kind(), p->name())) return failure(400, mistake);
   return a.target.parameters["seconds"].empty() ? now(*p, how) : difference(a, *p, how);
 }
 
 // Only for profiles in which nothing but the values in use can shrink.
 inline operation delta(const asked& a, const profile& p) {
-  const view how(a.target.parameters, a.options);
+  const view how(a.target.parameters);
   if (const char* const mistake = how.mistake(p.kind(), p.name())) return failure(400, mistake);
-  const auto show = [&](profile_snapshot delta) { return how.show(std::move(delta), a.name); };
-  return last_rows::show(p, a.it.method == "HEAD", show);
+  return {std::make_unique<http::delta>(p, how, a.it.method == "HEAD"), how.head(a.name)};
 }
 
 inline const profile* of_delta(std::string_view name) {
@@ -156,10 +148,8 @@ inline operation index(const asked& a) {
 }
 
 inline operation symbol(const asked& a) {
-  std::optional<std::string> names =
-      names_of(a.it.method == "POST" ? a.it.body : a.target.query, a.options.max_answer);
-  if (!names) return failure(std::make_error_code(std::errc::file_too_large));
-  return answer(std::move(*names), plain_text);
+  const std::string_view addresses = a.it.method == "POST" ? a.it.body : a.target.query;
+  return {std::make_unique<names>(std::string(addresses)), head_of_type(plain_text)};
 }
 
 // On the page only its own script runs, which sends requests to this server only.

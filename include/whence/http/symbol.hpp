@@ -13,7 +13,7 @@
 #include <charconv>
 #include <cstddef>
 #include <cstdint>
-#include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -21,7 +21,9 @@
 #include <vector>
 
 #include <whence/format/process_code.hpp>
+#include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
+#include <whence/http/operation.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/sequence.hpp>
@@ -48,9 +50,10 @@ inline std::string name_of(const format::process_code& code, std::uintptr_t addr
   return format::clean(code.function_at(address));
 }
 
-// Returns nullopt if the text would be longer than `most`. The addresses are looked up in ascending
-// order, so that each module is read once.
-inline std::optional<std::string> names_of(std::string_view addresses, std::size_t most) {
+// Writes the names. The addresses are looked up in ascending order, so that each module is read
+// once. Throws: std::bad_alloc.
+inline std::error_code write_names(sink& out, std::string_view addresses) {
+  constexpr std::size_t spill_size = 64 * 1024;
   std::vector<std::uintptr_t> asked;
   while (!addresses.empty()) {
     const std::string_view one = addresses.substr(0, addresses.find('+'));
@@ -65,10 +68,22 @@ inline std::optional<std::string> names_of(std::string_view addresses, std::size
   for (const std::uintptr_t address : asked) {
     if (std::exchange(before, address) != address) name = name_of(code, address);
     if (!name.empty()) format::append(text, format::hex{address}, " ", name, "\n");
-    if (text.size() > most) return std::nullopt;
+    if (text.size() < spill_size) continue;
+    if (const std::error_code error = out.write(std::as_bytes(std::span(text)))) return error;
+    text.clear();
   }
-  return text;
+  return out.write(std::as_bytes(std::span(text)));
 }
+
+class names final : public pending {
+ public:
+  explicit names(std::string addresses) : addresses_(std::move(addresses)) {}
+
+  std::error_code write(sink& body) override { return write_names(body, addresses_); }
+
+ private:
+  const std::string addresses_;
+};
 
 }  // namespace whence::inline v1::http
 

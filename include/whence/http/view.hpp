@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The parameters that say how a profile is shown, and the answer made of a snapshot.
+// The parameters that say how a profile is shown, and how it is written then.
 //
 //   debug=N                the text of that profile if N > 0; invalid values count as 0
 //   format=pprof|folded|json
@@ -18,8 +18,6 @@
 
 #include <cstddef>
 #include <initializer_list>
-#include <optional>
-#include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
@@ -37,8 +35,13 @@
 #include <whence/http/parameters.hpp>
 #include <whence/http/request.hpp>
 #include <whence/names.hpp>
+#include <whence/profile.hpp>
+#include <whence/profile/attach.hpp>
 #include <whence/profile/difference.hpp>
 #include <whence/profile/kinds.hpp>
+#include <whence/profile/process_state.hpp>
+#include <whence/profile/profile.hpp>
+#include <whence/profile/row_source.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/stack/label_sets.hpp>
 #include <whence/sys/sequence.hpp>
@@ -52,9 +55,8 @@ class view {
   // `text`: true if the profile has a text form; otherwise debug= has no effect.
   enum class text : bool { none, legacy };
 
-  view(const parameters& p, const options& o, text has = text::legacy)
-      : max_answer_(o.max_answer),
-        debug_(has == text::legacy ? p.number("debug") : 0),
+  explicit view(const parameters& p, text has = text::legacy)
+      : debug_(has == text::legacy ? p.number("debug") : 0),
         sample_type_(p["sample_type"]),
         inlined_(p["inline"] == "expand" ? format::inlined_frames::apart
                                          : format::inlined_frames::together),
@@ -99,53 +101,43 @@ class view {
   long debug() const noexcept { return debug_; }
   bool has_labels() const noexcept { return !labels_.empty(); }
   core::below_zero negative() const noexcept { return negative_; }
-  write_options options() const noexcept { return options_; }
 
-  // True if profile::write_to writes the same, so that no snapshot is needed.
-  bool is_plain() const noexcept {
-    return labels_.empty() && inlined_ == format::inlined_frames::together &&
-           (form_ == form::pprof || form_ == form::text);
-  }
-
-  // `name` is the file's. Throws: std::bad_alloc.
-  response show(profile_snapshot snapshot, std::string_view name) const {
-    if (has_labels()) {
-      sys::erase_if(snapshot.rows, [this](const profile_row& row) { return !matches(row); });
-    }
+  // Of the answer; `name` is the file's.
+  response_head head(std::string_view name) const {
     switch (form_) {
       case form::folded:
-        return show_folded(snapshot);
-      case form::json:
-        return written(
-            [&](sink& out) {
-              return format::json_writer(options_.names).write(out, snapshot, max_answer_);
-            },
-            [](std::string body) { return answer(std::move(body), "application/json"); });
       case form::text:
-        return written([&](sink& out) { return format::write_text(out, snapshot, options_); },
-                       [](std::string body) { return answer(std::move(body), plain_text); });
+        return head_of_type(plain_text);
+      case form::json:
+        return head_of_type("application/json");
       case form::pprof:
         break;
     }
-    const auto write = [&](sink& out) {
-      return format::write_proto(out, snapshot, options_, inlined_);
-    };
-    return written(write, [&](std::string body) { return attachment(std::move(body), name); });
+    return head_of_attachment(name);
   }
 
-  // Collects what write(sink&) writes and returns answer_with(std::string). Memory never holds more
-  // than max_answer: the write that would exceed it fails.
-  template <class Write, class Answer>
-  response written(Write write, Answer answer_with) const {
-    std::string body;
-    sink out([&](std::span<const std::byte> bytes) {
-      const std::size_t size = bytes.size();
-      if (size > max_answer_ - body.size()) return std::make_error_code(std::errc::file_too_large);
-      body.append(reinterpret_cast<const char*>(bytes.data()), size);
-      return std::error_code{};
-    });
-    const std::error_code error = write(out);
-    return error ? failure(error) : answer_with(std::move(body));
+  // Throws: std::bad_alloc.
+  std::error_code write(sink& out, profile_snapshot snapshot) const {
+    if (has_labels()) {
+      sys::erase_if(snapshot.rows, [this](const profile_row& row) { return !matches(row); });
+    }
+    if (form_ == form::pprof) return format::write_proto(out, snapshot, options_, inlined_);
+    return write_rows(out, core::snapshot_rows(snapshot, values_of(snapshot.header.kind)));
+  }
+
+  // What the profile says now, without a copy of the rows if possible. Throws: std::bad_alloc.
+  std::error_code write(sink& out, const profile& p) const {
+    const bool is_plain = labels_.empty() && inlined_ == format::inlined_frames::together;
+    if (form_ == form::pprof && is_plain) return p.write_to(std::move(out), 0, options_);
+    if (form_ == form::text && debug_ > 1 && p.kind() == core::kind::goroutine) {
+      return p.write_to(std::move(out), 2, options_);
+    }
+    const core::process_state* const s = core::state();
+    if (form_ == form::pprof || p.kind() == core::kind::goroutine || s == nullptr) {
+      return write(out, p.snapshot());
+    }
+    const auto keep = [this](const profile_row& row) { return matches(row); };
+    return write_rows(out, core::live_rows(*s, p, values_of(p.kind()), keep));
   }
 
  private:
@@ -180,16 +172,19 @@ class view {
     return true;
   }
 
-  response show_folded(const profile_snapshot& snapshot) const {
-    const core::kind kind = snapshot.header.kind;
-    const int asked = sample_type_.empty() ? -1 : place_of_type(kind, snapshot.header.name);
+  core::shown_values values_of(core::kind k) const {
+    return form_ == form::text ? core::values_in_text(k) : core::shown_values::scaled;
+  }
+
+  // In every form but pprof.
+  std::error_code write_rows(sink& out, const core::row_source& rows) const {
+    if (form_ == form::text) return format::write_text(out, rows, options_);
+    if (form_ == form::json) return format::json_writer(options_.names).write(out, rows);
+    const core::kind kind = rows.header().kind;
+    const int asked = sample_type_.empty() ? -1 : place_of_type(kind, rows.header().name);
     const std::size_t shown = format::shown_value(core::info(kind));
-    const std::size_t value = asked < 0 ? shown : static_cast<std::size_t>(asked);
-    return written(
-        [&](sink& out) {
-          return format::write_folded(out, snapshot, value, max_answer_, options_.names);
-        },
-        [](std::string body) { return answer(std::move(body), plain_text); });
+    return format::write_folded(out, rows, asked < 0 ? shown : static_cast<std::size_t>(asked),
+                                options_.names);
   }
 
   // The index of sample_type_ among the values; -1 if it is not one of them.
@@ -202,7 +197,6 @@ class view {
     return -1;
   }
 
-  std::size_t max_answer_;
   long debug_;
   std::string sample_type_;
   format::inlined_frames inlined_;

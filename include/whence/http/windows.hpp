@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The windows a request may open: a sampler's session, or the growth of any profile.
+// What is made when it is sent: a profile, a sampler's session, or the growth of any profile.
 #ifndef WHENCE_HTTP_WINDOWS_HPP
 #define WHENCE_HTTP_WINDOWS_HPP
 
@@ -8,11 +8,11 @@
 #include <cstdint>
 #include <memory>
 #include <mutex>
-#include <string>
+#include <system_error>
 #include <utility>
 #include <vector>
 
-#include <whence/http/answers.hpp>
+#include <whence/format/sink.hpp>
 #include <whence/http/of_process.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/view.hpp>
@@ -21,6 +21,7 @@
 #include <whence/profile/profile.hpp>
 #include <whence/profile/rows.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/sys/as_error.hpp>
 #include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::http {
@@ -29,20 +30,30 @@ namespace whence::inline v1::http {
 template <class Session>
 class session_window final : public pending {
  public:
-  session_window(int hz, view how, const char* name)
-      : session_({.hz = hz}), view_(std::move(how)), name_(name) {}
+  session_window(int hz, view how) : session_({.hz = hz}), view_(std::move(how)) {}
 
   std::error_code error() const noexcept { return session_.error(); }
 
-  response finish() override {
+  std::error_code write(sink& body) override {
     session_.stop();
-    return view_.show(session_.snapshot(), name_);
+    return view_.write(body, session_.snapshot());
   }
 
  private:
   Session session_;
   const view view_;
-  const char* const name_;
+};
+
+// What a profile says when it is sent.
+class whole_profile final : public pending {
+ public:
+  whole_profile(const profile& shown, view how) : profile_(shown), view_(std::move(how)) {}
+
+  std::error_code write(sink& body) override { return view_.write(body, profile_); }
+
+ private:
+  const profile& profile_;
+  const view view_;
 };
 
 // What a profile says now, less what it said before.
@@ -68,10 +79,9 @@ class difference_window final : public pending {
                                       ? core::gone_rows::are_kept
                                       : core::gone_rows::are_forgotten) {}
 
-  response finish() override {
-    profile_snapshot delta =
-        since(before_, profile_.snapshot(), core::subtracted::all, view_.negative());
-    return view_.show(std::move(delta), std::string(profile_.name()) + "-delta");
+  std::error_code write(sink& body) override {
+    return view_.write(
+        body, since(before_, profile_.snapshot(), core::subtracted::all, view_.negative()));
   }
 
  private:
@@ -80,30 +90,37 @@ class difference_window final : public pending {
   core::earlier_rows before_;
 };
 
-// delta_heap, delta_block ...: what was added since the last such request that was answered, by any
-// client; the first time, since the process began. (godeltaprof)
+// delta_heap, delta_block ...: what was added since the last such request, by any client; the first
+// time, since the process began. (godeltaprof)
 class last_rows {
  public:
-  // Answers like show(profile_snapshot). A profile counts as shown only if a client gets it: not if
-  // the answer fails, and not for HEAD. Throws: std::bad_alloc.
-  template <class Show>
-  static response show(const profile& p, bool is_head, Show show) {
-    auto& all = of_process<last_rows>();
-    const std::lock_guard hold(all.mutex_);
-    rows& before = all.of(p);
-    profile_snapshot now = p.snapshot();
-    auto next = std::make_unique<core::earlier_rows>(now, core::gone_rows::are_forgotten);
-    if (before != nullptr) {
-      now = since(*before, std::move(now), core::subtracted::sums, core::below_zero::is_zero);
+  using rows = std::shared_ptr<core::earlier_rows>;
+
+  // What was added since the last call. Throws: std::bad_alloc.
+  struct growth {
+    profile_snapshot added;
+    rows before, now;
+  };
+  growth take(const profile& p) {
+    const std::lock_guard hold(mutex_);
+    rows& last = of(p);
+    growth g{p.snapshot(), last, nullptr};
+    g.now = std::make_shared<core::earlier_rows>(g.added, core::gone_rows::are_forgotten);
+    if (last != nullptr) {
+      g.added = since(*last, std::move(g.added), core::subtracted::sums, core::below_zero::is_zero);
     }
-    response r = show(std::move(now));
-    if (r.status == 200 && !is_head) before = std::move(next);
-    return r;
+    last = g.now;
+    return g;
+  }
+
+  // No client has received it: the next request gets it again, unless another one came meanwhile.
+  void put_back(const profile& p, const growth& g) {
+    const std::lock_guard hold(mutex_);
+    if (rows& last = of(p); last == g.now) last = g.before;
   }
 
  private:
-  using rows = std::unique_ptr<core::earlier_rows>;
-
+  // Requires: mutex_ is held.
   rows& of(const profile& p) {
     for (auto& [known, before] : all_) {
       if (known == &p) return before;
@@ -113,6 +130,26 @@ class last_rows {
 
   std::mutex mutex_;
   std::vector<std::pair<const profile*, rows>> all_;
+};
+
+class delta final : public pending {
+ public:
+  delta(const profile& shown, view how, bool is_head)
+      : profile_(shown), view_(std::move(how)), is_head_(is_head) {}
+
+  std::error_code write(sink& body) override {
+    last_rows& all = of_process<last_rows>();
+    last_rows::growth g = all.take(profile_);
+    const std::error_code error =
+        sys::as_error([&] { return view_.write(body, std::move(g.added)); });
+    if (error || is_head_) all.put_back(profile_, g);
+    return error;
+  }
+
+ private:
+  const profile& profile_;
+  const view view_;
+  const bool is_head_;
 };
 
 }  // namespace whence::inline v1::http

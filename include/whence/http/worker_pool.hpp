@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The threads of our own server: they are in no profile, block all signals, and start when they are
-// needed. If all are busy, jobs wait; the submitter bounds their number (http/waiting_room.hpp).
+// Threads of our own server: they are in no profile, block all signals, and start when they are
+// needed. If all are busy, jobs wait; the submitter bounds their number (http/loop.hpp).
 #ifndef WHENCE_HTTP_WORKER_POOL_HPP
 #define WHENCE_HTTP_WORKER_POOL_HPP
 
@@ -47,17 +47,22 @@ class worker_pool {
   worker_pool(const worker_pool&) = delete;
   worker_pool& operator=(const worker_pool&) = delete;
 
-  // If no thread can be started, the job runs here.
-  void submit(job j) {
-    std::unique_lock hold(mutex_);
-    if (idle_ <= waiting_.size() && workers_.size() < most_ && !is_over_) add_worker();
-    if (workers_.empty() || is_over_) {
-      hold.unlock();
-      return j();
+  // False if there is no thread and none can be started: the job is not done.
+  bool submit(job j) {
+    {
+      const std::lock_guard hold(mutex_);
+      if (idle_ <= waiting_.size() && workers_.size() < most_) add_worker();
+      if (workers_.empty()) return false;
+      waiting_.push_back(std::move(j));
     }
-    waiting_.push_back(std::move(j));
-    hold.unlock();
     come_.notify_one();
+    return true;
+  }
+
+  // How many jobs no worker is free for.
+  std::size_t shortage() const {
+    const std::lock_guard hold(mutex_);
+    return waiting_.size() > idle_ ? waiting_.size() - idle_ : 0;
   }
 
   // Returns once every job is done.
@@ -101,7 +106,7 @@ class worker_pool {
   }
 
   const std::size_t most_;  // workers
-  std::mutex mutex_;
+  mutable std::mutex mutex_;
   std::condition_variable come_;
   std::deque<job> waiting_;
   std::vector<std::unique_ptr<sys::service_thread>> workers_;

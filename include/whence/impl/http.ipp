@@ -9,13 +9,16 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstddef>
 #include <memory>
 #include <optional>
+#include <span>
 #include <stdexcept>
 #include <system_error>
 #include <thread>
 #include <utility>
 
+#include <whence/format/sink.hpp>
 #include <whence/http.hpp>
 #include <whence/http/access.hpp>
 #include <whence/http/answers.hpp>
@@ -43,35 +46,60 @@ WHENCE_FUNCTION int window_slot::open() {
 
 WHENCE_FUNCTION operation::operation(response ready) : ready_(std::move(ready)) {}
 
-WHENCE_FUNCTION operation operation::of_unknown_length(response ready) {
-  operation it(std::move(ready));
-  it.ready_.body.clear();
+WHENCE_FUNCTION operation operation::of_unknown_length(response_head head) {
+  operation it(response{std::move(head)});
+  it.is_for_head_ = true;
   it.is_length_known_ = false;
   return it;
 }
 
+WHENCE_FUNCTION operation::operation(std::unique_ptr<pending> later, response_head head)
+    : ready_{std::move(head)}, later_(std::move(later)) {}
+
 WHENCE_FUNCTION operation::operation(std::unique_ptr<pending> window, window_slot slot,
-                                     std::chrono::seconds length, response head)
-    : ready_(std::move(head)), window_(std::move(window)), slot_(std::move(slot)), delay_(length) {}
+                                     std::chrono::seconds length, response_head head)
+    : ready_{std::move(head)}, later_(std::move(window)), slot_(std::move(slot)), delay_(length) {}
 
 WHENCE_FUNCTION operation::operation(operation&&) noexcept = default;
 
 WHENCE_FUNCTION operation::~operation() = default;
 
-WHENCE_FUNCTION void operation::drop_body() {
-  if (is_length_known_) ready_.content_length = ready_.body.size();
-  ready_.body.clear();
+WHENCE_FUNCTION std::error_code operation::finish(response_head& head, sink body) {
+  std::size_t length = 0;
+  const auto pass_on = [&](std::span<const std::byte> bytes) {
+    if (length == 0) {
+      head = ready_;
+      slot_.release();  // a slow client must not hold the place
+    }
+    length += bytes.size();
+    return is_for_head_ ? std::error_code() : body.write(bytes);
+  };
+  head = ready_;
+  std::error_code error;
+  if (later_ != nullptr) {
+    sink out(pass_on);
+    error = sys::as_error([&] { return later_->write(out); });
+    later_.reset();
+  }
+  slot_.release();
+  if (error && length != 0) return error;
+  if (error) ready_ = failure(error);
+  if (!ready_.body.empty()) error = pass_on(std::as_bytes(std::span(ready_.body)));
+  if (is_for_head_ && is_length_known_) head.content_length = length;
+  return error && length != 0 ? error : body.finish();
 }
 
 WHENCE_FUNCTION response operation::finish() {
-  if (window_ == nullptr) return std::move(ready_);
-  const window_slot over(std::move(slot_));  // a slow client must not hold the place
   response result;
-  const std::error_code error = sys::as_error([&] {
-    result = window_->finish();
+  const auto collect = [&](std::span<const std::byte> bytes) {
+    if (bytes.size() > most_ - result.body.size()) {
+      return std::make_error_code(std::errc::file_too_large);
+    }
+    result.body.append(reinterpret_cast<const char*>(bytes.data()), bytes.size());
     return std::error_code{};
-  });
-  window_.reset();
+  };
+  if (is_ready() && !is_for_head_) return std::move(ready_);
+  const std::error_code error = finish(result, collect);
   return error ? failure(error) : result;
 }
 
@@ -91,16 +119,28 @@ WHENCE_FUNCTION operation begin(const request& asked, const options& o) {
   return begin_allowed(asked, o);
 }
 
-WHENCE_FUNCTION response handle(const request& asked, const options& o) {
-  operation it = begin(asked, o);
+// Waits for the end of the window. False if the client has gone.
+inline bool wait_for(const operation& it, const request& asked) {
   const auto end = std::chrono::steady_clock::now() + it.delay();
   constexpr std::chrono::milliseconds look_again{50};
   for (auto now = end - it.delay(); now < end; now = std::chrono::steady_clock::now()) {
-    if (asked.cancelled && asked.cancelled()) return failure(500, "context canceled");
+    if (asked.cancelled && asked.cancelled()) return false;
     std::this_thread::sleep_for(
         asked.cancelled ? std::min<std::chrono::nanoseconds>(end - now, look_again) : end - now);
   }
-  return it.finish();
+  return true;
+}
+
+WHENCE_FUNCTION response handle(const request& asked, const options& o) {
+  operation it = begin(asked, o);
+  return wait_for(it, asked) ? it.finish() : failure(500, "context canceled");
+}
+
+WHENCE_FUNCTION std::error_code handle(const request& asked, response_head& head, sink body,
+                                       const options& o) {
+  operation it = begin(asked, o);
+  if (wait_for(it, asked)) return it.finish(head, std::move(body));
+  return operation(failure(500, "context canceled")).finish(head, std::move(body));
 }
 
 }  // namespace whence::inline v1::http

@@ -34,6 +34,7 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/profile.hpp>
 #include <whence/profile/record.hpp>
+#include <whence/profile/row_source.hpp>
 #include <whence/profile/rows.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/profile/thread_groups.hpp>
@@ -197,8 +198,12 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
     return sys::as_error(
         [&] { return core::write_threads(*s, *this, out, debug, options, caller); });
   }
-  return debug > 0 ? format::write_text(out, snapshot(), options)
-                   : core::write_rows(*s, *this, out, options);
+  if (debug <= 0) return core::write_rows(*s, *this, out, options);
+  return sys::as_error([&] {
+    const auto all = [](const profile_row&) { return true; };
+    const core::live_rows rows(*s, *this, core::values_in_text(kind_), all);
+    return format::write_text(out, rows, options);
+  });
 }
 
 // It does not call write_to, so that a program that writes nothing else contains neither the dumper

@@ -8,8 +8,6 @@
 
 #include <unistd.h>
 
-#include <algorithm>
-#include <cstddef>
 #include <memory>
 #include <stdexcept>
 #include <string>
@@ -18,11 +16,9 @@
 
 #include <whence/http.hpp>
 #include <whence/http/access.hpp>
-#include <whence/http/connection.hpp>
 #include <whence/http/listening_socket.hpp>
+#include <whence/http/loop.hpp>
 #include <whence/http/request.hpp>
-#include <whence/http/session.hpp>
-#include <whence/http/waiting_room.hpp>
 #include <whence/http/worker_pool.hpp>
 #include <whence/samplers/own_threads.hpp>
 #include <whence/server.hpp>
@@ -33,49 +29,30 @@
 namespace whence::inline v1 {
 
 struct server::parts {
-  static constexpr std::size_t spare_workers = 16;
-
   parts(const std::string& host, int port, http::options given)
-      : options(std::move(given)),
-        socket(host, port),
-        room(socket.number(), [this](http::waiting_room::guest g) { hand_over(std::move(g)); }),
-        pool(static_cast<std::size_t>(std::max(options.max_windows, 0)) + spare_workers) {}
+      : options(std::move(given)), socket(host, port), loop(socket.number(), options) {}
 
   ~parts() {
-    if (!gathers.runs()) return;
-    room.end();
-    gathers.stop();
-    socket.close();
-    pool.shut_down();
+    if (!thread.runs()) return;
+    loop.end();
+    thread.stop();
   }
 
-  std::error_code error() const noexcept { return socket.error() ? socket.error() : room.error(); }
+  std::error_code error() const noexcept { return socket.error() ? socket.error() : loop.error(); }
 
   // Returns 0, or the system's error.
   int start() noexcept {
-    const auto gather = [](void* self) {
+    const auto body = [](void* self) {
       const http::own_thread_scope ours;
-      static_cast<parts*>(self)->room.run();
+      static_cast<parts*>(self)->loop.run();
     };
-    return samplers::own_threads::start(gathers, gather, this, "whence-http");
-  }
-
-  void hand_over(http::waiting_room::guest g) {
-    pool.submit([this, g = std::move(g)]() mutable {
-      // If there is no memory, the client is disconnected.
-      (void)sys::as_error([&] {
-        http::session(*g, options, room.is_ending()).serve();
-        if (g->at() != http::connection::stage::closed) room.take_back(std::move(g));
-        return std::error_code{};
-      });
-    });
+    return samplers::own_threads::start(thread, body, this, "whence-http");
   }
 
   const http::options options;
   http::listening_socket socket;
-  http::waiting_room room;
-  http::worker_pool pool;
-  sys::service_thread gathers;
+  http::loop loop;
+  sys::service_thread thread;
 };
 
 WHENCE_FUNCTION server::server(std::string host, int port, http::options o) : process_(::getpid()) {
@@ -105,7 +82,7 @@ WHENCE_FUNCTION void server::stop() {
   if (parts_ == nullptr) return;
   if (process_ != ::getpid()) {
     parts_->socket.close();
-    parts_->room.close_inherited();
+    parts_->loop.close_inherited();
     (void)parts_.release();  // its threads belong to the parent
     return;
   }

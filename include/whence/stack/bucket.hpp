@@ -68,6 +68,11 @@ struct alignas(64) bucket {
   }
   const std::uintptr_t* pcs() const noexcept { return const_cast<bucket*>(this)->pcs(); }
 
+  // The bucket whose pcs() these are.
+  static const bucket& of_pcs(const std::uintptr_t* pcs) noexcept {
+    return *reinterpret_cast<const bucket*>(reinterpret_cast<const char*>(pcs) - pcs_offset);
+  }
+
   static constexpr std::size_t bytes(std::size_t depth) noexcept {
     return pcs_offset + depth * sizeof(std::uintptr_t);
   }

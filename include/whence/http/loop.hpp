@@ -1,0 +1,453 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Owns every socket of a server, in one thread: it accepts clients, reads heads and bodies, waits
+// for windows to end, and sends answers as their clients read them. Workers only compute, so a
+// client that sends or reads slowly holds at most one worker, and not for long:
+//
+//   a head, a body        10 seconds each; 5 seconds between requests
+//   an answer             the client may keep it waiting 10 seconds, and a second more for each
+//                         64 KiB that it took
+//   other requests wait   a client that keeps a worker waiting must take 64 KiB in a quarter of a
+//   for a worker          second
+//   bodies                16 MiB of them at once
+//   no place is free      a new client gets the place of the one that has waited longest between
+//                         requests, or for the rest of its own
+//
+// Places are `most_open` connections, or as many as the process may open files. A spare descriptor
+// lets in one client more if the program has used up all others.
+#ifndef WHENCE_HTTP_LOOP_HPP
+#define WHENCE_HTTP_LOOP_HPP
+
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <array>
+#include <atomic>
+#include <cerrno>
+#include <chrono>
+#include <cstddef>
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <system_error>
+#include <utility>
+#include <vector>
+
+#include <whence/http/answers.hpp>
+#include <whence/http/begin.hpp>
+#include <whence/http/connection.hpp>
+#include <whence/http/exchange.hpp>
+#include <whence/http/message.hpp>
+#include <whence/http/outbox.hpp>
+#include <whence/http/request.hpp>
+#include <whence/http/worker_pool.hpp>
+#include <whence/sys/as_error.hpp>
+#include <whence/sys/spare_descriptor.hpp>
+
+namespace whence::inline v1::http {
+
+class loop {
+ public:
+  static constexpr std::size_t most_open = 256;
+  static constexpr std::size_t most_of_bodies = std::size_t{16} << 20;  // bytes
+
+  loop(int listening, const options& o) : listening_(listening), options_(o) {
+    spare_.refill();
+    if (epoll_ < 0 || wake_ < 0 || !watch(EPOLL_CTL_ADD, wake_, EPOLLIN, &wake_)) {
+      error_ = sys::errno_code(errno);
+    }
+  }
+  ~loop() { close_inherited(); }
+  loop(const loop&) = delete;
+  loop& operator=(const loop&) = delete;
+
+  std::error_code error() const noexcept { return error_; }
+
+  // Runs in a thread of its own until end() is called, all requests that have begun are answered,
+  // and no worker runs.
+  void run() {
+    while (!is_ending_ || !connections_.empty()) {
+      const std::error_code error = sys::as_error([this] {
+        look();
+        return std::error_code{};
+      });
+      if (error) close_all();  // memory is exhausted
+    }
+    for (worker_pool& pool : pools_) pool.shut_down();
+  }
+
+  void end() noexcept {
+    is_ending_ = true;
+    wake();
+  }
+
+  // For a child of fork, too, which has no thread of ours and may have half-changed data.
+  void close_inherited() noexcept {
+    ::close(wake_);
+    ::close(epoll_);
+    (void)spare_.spend();
+  }
+
+ private:
+  using clock = connection::clock;
+  using stage = connection::stage;
+
+  void wake() const noexcept { (void)::eventfd_write(wake_, 1); }
+
+  bool watch(int how, int descriptor, std::uint32_t events, const void* of) const noexcept {
+    ::epoll_event event{};
+    event.events = events;
+    event.data.ptr = const_cast<void*>(of);
+    return ::epoll_ctl(epoll_, how, descriptor, &event) == 0;
+  }
+
+  void look() {
+    listen(!is_ending_ && clock::now() >= accepts_from_);
+    std::array<::epoll_event, 64> events;
+    const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()),
+                                   milliseconds_to_wait());
+    bool has_guests = false;
+    for (int i = 0; i < count; ++i) {
+      const ::epoll_event& event = events[static_cast<std::size_t>(i)];
+      if (event.data.ptr == &wake_) {
+        ::eventfd_t ignored = 0;
+        (void)::eventfd_read(wake_, &ignored);
+      } else if (event.data.ptr == &listens_) {
+        has_guests = true;
+      } else {
+        auto& c = *static_cast<connection*>(event.data.ptr);
+        c.is_ready = true;
+        if ((event.events & (EPOLLERR | EPOLLHUP)) != 0) leave(c);
+        c.has_ended = c.has_ended || (event.events & EPOLLRDHUP) != 0;
+      }
+    }
+    for (const auto& c : connections_) advance(*c);
+    end_slow_ones();
+    if (has_guests) accept_some();
+    std::erase_if(connections_, [](const auto& c) { return c->at == stage::closed; });
+    spare_.refill();
+  }
+
+  void listen(bool wanted) noexcept {
+    if (wanted == listens_) return;
+    if (watch(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listening_, EPOLLIN, &listens_)) {
+      listens_ = wanted;
+    }
+  }
+
+  int milliseconds_to_wait() const noexcept {
+    using std::chrono::milliseconds;
+    const clock::time_point now = clock::now();
+    clock::time_point next = now + std::chrono::seconds(1);
+    if (!listens_ || is_ending_ || is_short()) next = now + milliseconds(50);
+    for (const auto& c : connections_) {
+      if (c->at == stage::window) next = std::min(next, c->due);
+      if (c->is_waiting()) next = std::min(next, c->since + patience(c->at));
+    }
+    return static_cast<int>(
+        std::max<std::int64_t>(std::chrono::ceil<milliseconds>(next - now).count(), 0));
+  }
+
+  static std::chrono::seconds patience(stage s) noexcept {
+    return std::chrono::seconds(s == stage::idle ? 5 : s == stage::leaving ? 1 : 10);
+  }
+
+  // --- clients
+
+  void accept_some() {
+    for (int i = 0; i < 64; ++i) {
+      if (open() >= most_open && !make_room()) return rest();
+      sockaddr_storage from{};
+      ::socklen_t size = sizeof from;
+      const int s = ::accept4(listening_, reinterpret_cast<sockaddr*>(&from), &size,
+                              SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (s >= 0) {
+        const int yes = 1;
+        ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+        add(s, text_of(from));
+      } else if (errno == EAGAIN) {
+        return;
+      } else if (errno != EINTR && errno != ECONNABORTED && !make_room() && !spare_.spend()) {
+        return rest();  // epoll would return at once, since the client stays in the queue
+      }
+    }
+  }
+
+  void add(int s, std::string from) {
+    auto c = std::make_unique<connection>(s, std::move(from));
+    if (!watch(EPOLL_CTL_ADD, s, 0, c.get())) return;
+    connections_.push_back(std::move(c));
+    advance(*connections_.back());
+  }
+
+  void rest() noexcept { accepts_from_ = clock::now() + std::chrono::milliseconds(100); }
+
+  std::size_t open() const noexcept {
+    return static_cast<std::size_t>(
+        std::count_if(connections_.begin(), connections_.end(),
+                      [](const auto& c) { return c->at != stage::closed; }));
+  }
+
+  // Closes the connection that has waited longest for its client. False if no connection waits.
+  bool make_room() noexcept {
+    connection* oldest = nullptr;
+    for (const auto& c : connections_) {
+      if (c->is_waiting() && (oldest == nullptr || c->since < oldest->since)) oldest = c.get();
+    }
+    if (oldest != nullptr) leave(*oldest);
+    return oldest != nullptr;
+  }
+
+  // Closes the connection. If a worker has its request, that ends at its next write.
+  void leave(connection& c) noexcept {
+    if (c.at == stage::closed) return;
+    const bool is_window = c.at == stage::window;
+    (void)watch(EPOLL_CTL_DEL, c.socket, 0, nullptr);
+    c.at == stage::sending ? c.reset() : c.close();
+    if (c.work == nullptr) return;
+    c.work->body().abandon();
+    if (is_window) {  // its end waits for a sampler's thread
+      (void)sys::as_error([&] {
+        (void)pool_of(effort::little).submit([w = c.work] { (void)w; });
+        return std::error_code{};
+      });
+    }
+    c.work.reset();
+  }
+
+  void close_all() noexcept {
+    for (const auto& c : connections_) leave(*c);
+    connections_.clear();
+  }
+
+  // --- a request
+
+  // Does all that can be done without waiting.
+  void advance(connection& c) {
+    for (stage before = stage::closed; before != c.at && c.at != stage::closed;) {
+      before = c.at;
+      proceed(c);
+    }
+    if (c.at == stage::closed) return;
+    const clock::time_point now = clock::now();
+    const bool is_late = c.is_waiting() && (is_ending_ || now >= c.since + patience(c.at));
+    if (is_late || is_slow(c, now)) return leave(c);
+    const std::uint32_t events = c.is_waiting()          ? EPOLLIN
+                                 : c.at == stage::window ? EPOLLRDHUP
+                                 : c.is_blocked()        ? EPOLLOUT
+                                                         : 0U;
+    if (events == c.watched) return;
+    if (!watch(EPOLL_CTL_MOD, c.socket, events, &c)) return leave(c);
+    c.watched = events;
+  }
+
+  void proceed(connection& c) {
+    if (c.is_waiting() && std::exchange(c.is_ready, false) && !c.receive()) c.has_ended = true;
+    switch (c.at) {
+      case stage::idle:
+      case stage::asking:
+        return read_head(c);
+      case stage::body:
+        return read_body(c);
+      case stage::working:
+        return follow(c);
+      case stage::window:
+        if (c.has_ended) return leave(c);
+        if (clock::now() >= c.due || is_ending_) submit(c, c.work->work(), &exchange::answer);
+        return;
+      case stage::sending:
+        return send(c);
+      case stage::leaving:
+        c.received.clear();
+        if (c.has_ended) leave(c);
+        return;
+      case stage::closed:
+        return;
+    }
+  }
+
+  void read_head(connection& c) {
+    const std::size_t size = size_of_head(c.received);
+    const bool is_too_long = (size == 0 ? c.received.size() : size) > longest_head;
+    if (size == 0 && !is_too_long) {
+      if (c.has_ended) return leave(c);
+      if (c.at == stage::idle && !c.received.empty()) c.enter(stage::asking);
+      return;
+    }
+    c.work = std::make_shared<exchange>(c.received.substr(0, size), c.peer, options_,
+                                        [this] { wake(); });
+    c.received.erase(0, size);
+    c.has_head = c.is_last = false;
+    c.taken = c.taken_then = c.body_size = 0;
+    c.blocked = {};
+    c.marked = {};
+    if (is_too_long) {
+      c.enter(stage::working);
+      return c.work->refuse(failure(431, "the request is too long"));
+    }
+    submit(c, effort::little, &exchange::check);
+  }
+
+  void read_body(connection& c) {
+    const std::size_t length = c.body_size;
+    if (c.received.size() < length) {
+      if (c.has_ended) leave(c);
+      return;
+    }
+    c.work->set_body(c.received.substr(0, length));
+    c.received.erase(0, length);
+    submit(c, c.work->work(), &exchange::begin);
+  }
+
+  void submit(connection& c, effort e, exchange::step s) {
+    c.enter(stage::working);
+    c.lane = e;
+    c.work->enter(exchange::stage::at_work);
+    if (!pool_of(e).submit([w = c.work, s] { w->run(s); })) {
+      c.work->refuse(failure(503, "no thread can be started"));
+    }
+  }
+
+  // Does what the worker found to be next.
+  void follow(connection& c) {
+    switch (c.work->at()) {
+      case exchange::stage::at_work:
+        return;
+      case exchange::stage::needs_body:
+        c.body_size = c.work->length();
+        if (bytes_of_bodies() > most_of_bodies) {
+          return c.work->refuse(failure(503, "too many requests have a body"));
+        }
+        c.enter(stage::body);
+        c.is_ready = true;
+        if (c.work->expects_continue() && c.received.size() < c.body_size) {
+          c.sending = "HTTP/1.1 100 Continue\r\n\r\n";
+          c.sent = 0;
+          if (!c.send() || c.is_blocked()) leave(c);
+        }
+        return;
+      case exchange::stage::begins:
+        return submit(c, c.work->work(), &exchange::begin);
+      case exchange::stage::waits:
+        c.due = clock::now() + c.work->delay();
+        return c.enter(stage::window);
+      case exchange::stage::answers:
+        if (fill(c)) c.enter(stage::sending);
+        return;
+    }
+  }
+
+  std::size_t bytes_of_bodies() const noexcept {
+    std::size_t sum = 0;
+    for (const auto& c : connections_) sum += c->work != nullptr ? c->body_size : 0;
+    return sum;
+  }
+
+  // --- an answer
+
+  // Takes the next part. False if it is not made yet, or never will be.
+  bool fill(connection& c) {
+    outbox::part part;
+    if (!c.work->body().take(part)) return false;
+    if (part.is_broken) {
+      leave(c);
+      return false;
+    }
+    c.sending.clear();
+    c.sent = 0;
+    if (!std::exchange(c.has_head, true)) begin_answer(c, part);
+    c.is_last = part.is_last;
+    c.sending += c.is_chunked ? chunk_of(part.text, part.is_last) : part.text;
+    return true;
+  }
+
+  void begin_answer(connection& c, const outbox::part& part) {
+    const exchange& w = *c.work;
+    const response_head& head = w.head();
+    body_length length;
+    if (w.is_head()) {
+      length.bytes = head.content_length;
+    } else if (part.is_last) {
+      length.bytes = part.text.size();
+    } else {
+      length.is_chunked = !w.is_1_0();
+    }
+    c.is_chunked = length.is_chunked;
+    c.keeps = w.keeps() && !is_ending_ && !c.has_ended && (part.is_last || length.is_chunked);
+    c.sending = text_of(head, length, c.keeps);
+    c.marked = clock::now();
+  }
+
+  void send(connection& c) {
+    for (;;) {
+      if (!c.send()) return leave(c);
+      if (c.is_blocked()) return;
+      if (c.is_last) return end_answer(c);
+      if (!fill(c)) return;
+    }
+  }
+
+  void end_answer(connection& c) {
+    c.work.reset();
+    c.is_ready = true;
+    if (c.keeps) return c.enter(stage::idle);
+    ::shutdown(c.socket, SHUT_WR);
+    c.enter(stage::leaving);
+  }
+
+  bool is_slow(const connection& c, clock::time_point now) const noexcept {
+    constexpr std::size_t slowest = 65536;  // bytes a second
+    if (c.at != stage::sending) return false;
+    if (is_ending_ && c.is_blocked() && now - c.blocked_from > std::chrono::seconds(2)) return true;
+    return c.time_blocked(now) > std::chrono::seconds(10 + c.taken / slowest);
+  }
+
+  // --- workers
+
+  worker_pool& pool_of(effort e) noexcept { return pools_[static_cast<std::size_t>(e)]; }
+
+  bool is_short() const noexcept {
+    return std::any_of(pools_.begin(), pools_.end(),
+                       [](const worker_pool& p) { return p.shortage() > 0; });
+  }
+
+  // Frees workers that wait for their clients, if requests wait for workers.
+  void end_slow_ones() noexcept {
+    constexpr std::size_t least = 65536;  // bytes in a quarter of a second
+    const clock::time_point now = clock::now();
+    for (const effort e : {effort::little, effort::usual, effort::much}) {
+      if (pool_of(e).shortage() == 0) continue;
+      for (const auto& c : connections_) {
+        if (c->at != stage::sending || c->lane != e) continue;
+        if (now - c->marked < std::chrono::milliseconds(250)) continue;
+        const bool is_slow = c->taken - c->taken_then < least;
+        c->marked = now;
+        c->taken_then = c->taken;
+        if (is_slow && c->is_blocked() && c->work->body().is_full()) leave(*c);
+      }
+    }
+  }
+
+  const int listening_;
+  const options& options_;
+  const int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
+  const int wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  std::error_code error_;
+  std::atomic<bool> is_ending_{false};
+  bool listens_ = false;
+  clock::time_point accepts_from_{};  // after a failure
+  sys::spare_descriptor spare_;
+  std::vector<std::unique_ptr<connection>> connections_;
+  // By effort. Many answers of usual size may wait for their clients at once, and one large one,
+  // which takes tens of megabytes.
+  std::array<worker_pool, 3> pools_{worker_pool(4), worker_pool(32), worker_pool(1)};
+};
+
+}  // namespace whence::inline v1::http
+
+#endif  // WHENCE_HTTP_LOOP_HPP
