@@ -167,7 +167,7 @@ TEST_CASE("overlapping sessions see their own windows") {
 TEST_CASE("samples leave no memory behind when no session is open") {
   profile_snapshot kept;
   const core::memory_shares& memory = core::state()->budget;
-  const std::size_t permanent = memory.permanent.used();
+  const std::size_t permanent = memory.stacks.used();
   {
     cpu_session session({.hz = 1000});
     compute_split(0.1);
@@ -176,7 +176,7 @@ TEST_CASE("samples leave no memory behind when no session is open") {
   }
   CHECK(memory.samples.used() == 0);
   // The first session makes what the sampler needs; a stack is hundreds of bytes a sample.
-  CHECK(memory.permanent.used() - permanent < 64 * 1024);
+  CHECK(memory.stacks.used() - permanent < 64 * 1024);
   CHECK(time_through(kept, "compute_split") > 0);
 }
 

@@ -178,8 +178,7 @@ inline std::string index_html(const options& o) {
   format::append(text, "</ul>\n</p>\n<p>\nState:\n<ul>\n<li>", window_slot::open(), " of ",
                  o.max_windows, " windows are open</li>\n");
   if (const core::process_state* const s = core::state()) {
-    format::append(text, "<li>tables use ", static_cast<std::int64_t>(s->budget.used()), " of ",
-                   static_cast<std::int64_t>(s->budget.limit()), " bytes</li>\n");
+    format::append(text, "<li>", core::memory_in_use(s->budget), "</li>\n");
     for (const std::string& line : core::comments(*s)) {
       if (line.starts_with("tables use ")) continue;
       format::append(text, "<li>", html_escaped(line), "</li>\n");

@@ -84,17 +84,19 @@ struct process_state {
 
   memory_shares budget{
       static_cast<std::size_t>(instruments::default_of(instruments::knob::memory_limit))};
-  sys::arena arena{budget.permanent};
+  sys::arena arena{budget.stacks};
+  sys::arena label_arena{budget.labels};
+  sys::arena live_arena{budget.live};
   stack::losses losses;
   stack::table stacks{arena, losses};
-  stack::label_sets labels{arena, losses};
-  stack::label_merges label_merges{arena, labels, losses};
+  stack::label_sets labels{label_arena, losses};
+  stack::label_merges label_merges{label_arena, labels, losses};
   stack::type_names types{arena, losses};
   unwind::unwinder unwinder{arena};
   profile_directory profiles{arena};
-  live_map<std::uint64_t> blocks{budget.permanent};  // heap: sampled blocks by address
-  live_map<std::uint64_t> values{budget.permanent};  // custom: values of up to 8 bytes
-  live_map<wide_key> wide_values{budget.permanent};  // custom: wider ones
+  live_map<std::uint64_t> blocks{budget.live};  // heap: sampled blocks by address
+  live_map<std::uint64_t> values{budget.live};  // custom: values of up to 8 bytes
+  live_map<wide_key> wide_values{budget.live};  // custom: wider ones
   block_filter filter;
   // Each is made when its first event comes, and never freed.
   std::atomic<wait_slots*> waits{nullptr};
