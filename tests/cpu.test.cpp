@@ -164,6 +164,22 @@ TEST_CASE("overlapping sessions see their own windows") {
   CHECK(samples_in(late.snapshot()) > 150);
 }
 
+TEST_CASE("samples leave no memory behind when no session is open") {
+  profile_snapshot kept;
+  const core::memory_shares& memory = core::state()->budget;
+  const std::size_t permanent = memory.stacks.used();
+  {
+    cpu_session session({.hz = 1000});
+    compute_split(0.1);
+    CHECK(memory.samples.used() > 0);
+    kept = session.snapshot();
+  }
+  CHECK(memory.samples.used() == 0);
+  // The first session makes what the sampler needs; a stack is hundreds of bytes a sample.
+  CHECK(memory.stacks.used() - permanent < 64 * 1024);
+  CHECK(time_through(kept, "compute_split") > 0);
+}
+
 TEST_CASE("one profile at a time is written, and a second start disturbs nothing") {
   std::string out;
   std::string other;

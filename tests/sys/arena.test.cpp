@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <atomic>
+#include <cstddef>
 #include <cstdint>
 #include <cstring>
 #include <set>
@@ -59,4 +61,56 @@ TEST_CASE("a block larger than a chunk is one mapping") {
   REQUIRE(p != nullptr);
   std::memset(p, 1, size);
   CHECK(p[size - 1] == 1);
+}
+
+TEST_CASE("an arena gives everything back at once, and can be used again") {
+  sys::memory_budget budget(std::size_t{1} << 30);
+  sys::arena arena(budget);
+  for (int round = 0; round < 3; ++round) {
+    for (int i = 0; i < 1000; ++i) {
+      auto* const block = static_cast<char*>(arena.allocate(i % 100 == 0 ? 300'000 : 5'000));
+      REQUIRE(block != nullptr);
+      CHECK(reinterpret_cast<std::uintptr_t>(block) % sys::cache_line == 0);
+      CHECK(*block == 0);
+      *block = 1;
+    }
+    arena.release();
+    budget.give_all_back();
+    CHECK(budget.used() == 0);
+  }
+}
+
+TEST_CASE("what is refused to one is not refused to others who ask for less, in all races") {
+  sys::memory_budget budget(std::size_t{100} << 20);
+  REQUIRE(budget.take(std::size_t{80} << 20));
+  std::atomic<bool> done{false};
+  std::thread large([&] {
+    while (!done) CHECK_FALSE(budget.take(std::size_t{50} << 20));
+  });
+  int refused = 0;
+  for (int i = 0; i < 1'000'000; ++i) {
+    if (budget.take(448)) {
+      budget.give_back(448);
+    } else {
+      ++refused;
+    }
+  }
+  done = true;
+  large.join();
+  CHECK(refused == 0);
+  CHECK(budget.used() == std::size_t{80} << 20);
+}
+
+TEST_CASE("a budget within another is refused what either lacks") {
+  sys::memory_budget whole(1000);
+  sys::memory_budget part(600, &whole);
+  CHECK_FALSE(part.take(601));
+  CHECK(part.take(500));
+  CHECK(whole.used() == 500);
+  CHECK(whole.take(450));
+  CHECK_FALSE(part.take(100));
+  CHECK(part.used() == 500);
+  part.give_all_back();
+  CHECK(part.used() == 0);
+  CHECK(whole.used() == 450);
 }

@@ -180,8 +180,7 @@ inline std::string index_html(const options& o) {
   format::append(text, "</ul>\n</p>\n<p>\nState:\n<ul>\n<li>", window_slot::open(), " of ",
                  o.max_windows, " windows are open</li>\n");
   if (const core::process_state* const s = core::state()) {
-    format::append(text, "<li>tables use ", static_cast<std::int64_t>(s->budget.used()), " of ",
-                   static_cast<std::int64_t>(s->budget.limit()), " bytes</li>\n");
+    format::append(text, "<li>", core::memory_in_use(s->budget), "</li>\n");
     for (int i = 0; i < instruments::setting_count; ++i) {
       const instruments::setting_info& row = instruments::settings[i];
       format::append(text, "<li>", row.environment, "=",

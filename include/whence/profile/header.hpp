@@ -5,11 +5,13 @@
 #ifndef WHENCE_PROFILE_HEADER_HPP
 #define WHENCE_PROFILE_HEADER_HPP
 
+#include <cstddef>
 #include <cstdint>
 #include <string>
 #include <vector>
 
 #include <whence/profile/kinds.hpp>
+#include <whence/profile/memory_shares.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/profile.hpp>
 #include <whence/profile/snapshot.hpp>
@@ -20,6 +22,18 @@
 
 namespace whence::inline v1::core {
 
+inline std::string memory_in_use(const memory_shares& memory) {
+  const auto of = [](std::size_t used, std::size_t limit) {
+    return std::to_string(used) + " of " + std::to_string(limit);
+  };
+  const auto share = [&of](const char* name, const sys::memory_budget& b) {
+    return name + of(b.used(), b.limit());
+  };
+  return "tables use " + of(memory.used(), memory.limit()) + " bytes" +
+         share(": stacks ", memory.stacks) + share(", samples ", memory.samples) +
+         share(", live entries ", memory.live) + share(", labels ", memory.labels);
+}
+
 inline std::vector<std::string> comments(const process_state& s) {
   std::vector<std::string> lines;
   lines.push_back("whence " + std::to_string(version_major) + "." + std::to_string(version_minor) +
@@ -28,10 +42,7 @@ inline std::vector<std::string> comments(const process_state& s) {
     const std::int64_t n = s.losses.of(static_cast<stack::loss>(i));
     if (n != 0) lines.push_back(std::to_string(n) + " " + stack::loss_texts[i]);
   }
-  if (s.losses.any()) {
-    lines.push_back("tables use " + std::to_string(s.budget.used()) + " of " +
-                    std::to_string(s.budget.limit()) + " bytes");
-  }
+  if (s.losses.any()) lines.push_back(memory_in_use(s.budget));
   const unwind::walk_counts& walks = s.unwinder.counts();
   for (int i = 0; i < unwind::walk_end_count; ++i) {
     const std::int64_t n = walks.of(static_cast<unwind::walk_end>(i));

@@ -18,10 +18,12 @@
 #include <whence/instruments/setting.hpp>
 #include <whence/profile/block_filter.hpp>
 #include <whence/profile/live_map.hpp>
+#include <whence/profile/memory_shares.hpp>
 #include <whence/profile/profile_directory.hpp>
 #include <whence/profile/sampling.hpp>
 #include <whence/profile/settings.hpp>
 #include <whence/profile/thread_records.hpp>
+#include <whence/stack/epochs.hpp>
 #include <whence/stack/label_merges.hpp>
 #include <whence/stack/label_sets.hpp>
 #include <whence/stack/losses.hpp>
@@ -53,10 +55,14 @@ struct fork_hooks {
   void (*in_child)(process_state&) noexcept;
 };
 
-// What the samplers hang from the root: made when first needed, in the arena, never freed.
+// What the samplers hang from the root: their stacks, which are freed with their windows, and what
+// is made when first needed, in the arena, never freed.
 struct sampling_root {
-  stack::bucket_list cpu = {.id = profile_directory::last_id + 1};
-  stack::bucket_list wall = {.id = profile_directory::last_id + 2};
+  constexpr sampling_root(sys::memory_budget& share, stack::losses& lost) noexcept
+      : cpu(profile_directory::last_id + 1, share, lost),
+        wall(profile_directory::last_id + 2, share, lost) {}
+
+  stack::epochs cpu, wall;
   std::atomic<samplers::profiling_signal*> signal{nullptr};
   std::atomic<samplers::cpu_sampler*> cpu_sampler{nullptr};
   std::atomic<samplers::wall_sampler*> wall_sampler{nullptr};
@@ -76,26 +82,28 @@ struct process_state {
   // Only the first copy uses these.
   const instruments::recorder* const table = &recording;
 
-  sys::memory_budget budget{
+  memory_shares budget{
       static_cast<std::size_t>(instruments::info(instruments::setting::memory_limit).at_start)};
-  sys::arena arena{budget};
+  sys::arena arena{budget.stacks};
+  sys::arena label_arena{budget.labels};
+  sys::arena live_arena{budget.live};
   stack::losses losses;
   stack::table stacks{arena, losses};
-  stack::label_sets labels{arena, losses};
-  stack::label_merges label_merges{arena, labels, losses};
+  stack::label_sets labels{label_arena, losses};
+  stack::label_merges label_merges{label_arena, labels, losses};
   stack::type_names types{arena, losses};
   unwind::unwinder unwinder{arena};
   profile_directory profiles{arena};
-  live_map<std::uint64_t> blocks{budget};  // heap: sampled blocks by address
-  live_map<std::uint64_t> values{budget};  // custom: values of up to 8 bytes
-  live_map<wide_key> wide_values{budget};  // custom: wider ones
+  live_map<std::uint64_t> blocks{budget.live};  // heap: sampled blocks by address
+  live_map<std::uint64_t> values{budget.live};  // custom: values of up to 8 bytes
+  live_map<wide_key> wide_values{budget.live};  // custom: wider ones
   block_filter filter;
   // Each is made when its first event comes, and never freed.
   std::atomic<wait_slots*> waits{nullptr};
   std::atomic<coroutine_root*> coroutines{nullptr};
   thread_records threads{arena};
 
-  sampling_root samplers;
+  sampling_root samplers{budget.samples, losses};
 
   sampling heap{instruments::info(instruments::setting::heap_rate).at_start};  // bytes allocated
   std::atomic<std::int64_t> hold_rate{instruments::info(instruments::setting::hold_rate).at_start};

@@ -26,6 +26,12 @@ struct event_key {
   const char* type = nullptr;
 };
 
+// The labels of an event. If there is no room for the union, those of what it waits for are kept.
+inline std::uint32_t labels_of_event(process_state& s, std::uint32_t own) noexcept {
+  const std::uint32_t all = s.label_merges.over(labels_of_this_thread(s), own);
+  return all == stack::label_sets::overflow && own != stack::label_sets::none ? own : all;
+}
+
 // The bucket in `list`, with the labels of the calling thread, of the stack that begins at the
 // frame returning to `caller`. nullptr if the event is lost (and counted so). Requires: as
 // unwind::capture. It is inlined, because the walk would have to pass a frame of its own.
@@ -42,7 +48,7 @@ struct event_key {
   const stack::key k{{t.pcs, t.depth, t.truncated, t.leaf_is_ip},
                      event.number,
                      event.rate,
-                     s.label_merges.over(labels_of_this_thread(s), event.labels),
+                     labels_of_event(s, event.labels),
                      event.type};
   return s.stacks.record(list, k);
 }

@@ -47,7 +47,7 @@ inline core::coroutine_records* coroutines_of(core::process_state& s) noexcept {
   auto* const made =
       ::new (memory) all{{&core::count_coroutines, &core::add_coroutine_waits,
                           &core::add_coroutines, &core::forget_resuming_threads, nullptr},
-                         core::coroutine_records(s.arena)};
+                         core::coroutine_records(s.live_arena)};
   made->root.records = &made->records;
   // The root points to functions of this module, which must stay loaded.
   sys::pin(&core::own_state);

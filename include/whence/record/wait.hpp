@@ -185,12 +185,14 @@ inline void abandon_wait(instruments::wait_room& room) noexcept {
   wait_in(room).~wait();
 }
 
-// Does the work of instruments::wait_name.
+// Does the work of instruments::wait_name. A name that is refused is not known as refused: a lock
+// that keeps its text asks again at its next event.
 inline std::uint32_t name_wait(const char* key, const char* name, std::size_t size) noexcept {
   core::process_state* const s = core::state();
   if (s == nullptr) return stack::label_sets::none;
   const stack::label l{key, {name, size}};
-  return s->labels.intern({&l, 1}, stack::label_sets::most);
+  const std::uint32_t id = s->labels.intern({&l, 1}, stack::label_sets::most);
+  return id == stack::label_sets::overflow ? stack::label_sets::none : id;
 }
 
 }  // namespace whence::inline v1::record

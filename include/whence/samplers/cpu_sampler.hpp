@@ -38,6 +38,7 @@
 #include <whence/samplers/window.hpp>
 #include <whence/samplers/wishes.hpp>
 #include <whence/stack/bucket.hpp>
+#include <whence/stack/epochs.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/no_cancel.hpp>
@@ -65,9 +66,7 @@ class cpu_sampler {
   }
 
   static constexpr core::kind kind = core::kind::cpu;
-  static const stack::bucket_list& list(const core::process_state& s) noexcept {
-    return s.samplers.cpu;
-  }
+  static stack::epochs& epochs(core::process_state& s) noexcept { return s.samplers.cpu; }
   static bool is_current(const core::process_state& s, const cpu_sampler* it) noexcept {
     return s.samplers.cpu_sampler.load(std::memory_order_acquire) == it &&
            s.samplers.process.load(std::memory_order_relaxed) == ::getpid();
@@ -342,7 +341,8 @@ class cpu_sampler {
                        0,
                        0,
                        core::labels_of_this_thread(state_)};
-    stack::bucket* const b = state_.stacks.record(state_.samplers.cpu, k);
+    const stack::epochs::entry epoch(state_.samplers.cpu);
+    stack::bucket* const b = epoch.record(k);
     if (b == nullptr) return;
     b->add(core::sample_counter, 1);
     b->add(core::time_counter, ns);
@@ -352,6 +352,7 @@ class cpu_sampler {
 
   // The child has no timers, sampler threads or sessions; it inherited only descriptors.
   static void forget(core::process_state& s) noexcept {
+    s.samplers.cpu.forget();
     if (cpu_sampler* const me = s.samplers.cpu_sampler.exchange(nullptr)) {
       me->active_.store(false, std::memory_order_relaxed);
       me->threads_.for_each([](cpu_thread& t) {

@@ -4,7 +4,7 @@
 // of snapshot().
 //
 // Sampler:  static Sampler* get(process_state&)                 the one of the process
-//           static stack::bucket_list& list(process_state&)     where it counts
+//           static stack::epochs& epochs(process_state&)        where it counts
 //           static bool is_current(process_state&, Sampler*)    false in a child of fork
 //           static constexpr core::kind kind
 //           begin(wish&), end(wish&)                            a session
@@ -58,13 +58,13 @@ class session {
     sampler_ = s == nullptr ? nullptr : Sampler::get(*s);
     if (sampler_ == nullptr) sys::raise<std::bad_alloc>();
     begin_ = moment::now(*s);
-    window_ = new window(Sampler::list(*s));
-    error_ = sampler_->begin(wish_);
+    window_ = new window(Sampler::epochs(*s));
+    error_ = window_->is_open() ? sampler_->begin(wish_)
+                                : std::make_error_code(std::errc::not_enough_memory);
   }
   ~session() {
     const sys::no_cancel uncancelled;
     leave();
-    delete window_;
   }
   session(const session&) = delete;
   session& operator=(const session&) = delete;
@@ -78,10 +78,7 @@ class session {
     const sys::no_cancel uncancelled;
     const struct ending {
       session& s;
-      ~ending() {
-        s.leave();
-        delete std::exchange(s.window_, nullptr);
-      }
+      ~ending() { s.leave(); }
     } even_if_it_throws{*this};
     ended_ = take();
   }
@@ -103,23 +100,34 @@ class session {
 
   bool is_mine() const noexcept { return Sampler::is_current(*core::state(), sampler_); }
 
+  // A child of fork has neither the sampler nor its epochs.
   void leave() noexcept {
-    if (window_ != nullptr && !error_ && is_mine()) sampler_->end(wish_);
+    if (window_ == nullptr) return;
+    if (!is_mine()) {
+      window_->abandon();
+    } else if (!error_) {
+      sampler_->end(wish_);
+    }
+    delete std::exchange(window_, nullptr);
   }
 
   profile_snapshot take() const {
     core::process_state& s = *core::state();
     const moment end = moment::now(s);
     profile_snapshot result;
-    window_->for_each_row(Sampler::kind, s.labels,
-                          [&](const profile_row& row) { result.rows.push_back(row); });
     result.header.name = core::info(Sampler::kind).name;
     result.header.kind = Sampler::kind;
     result.header.period = 1'000'000'000 / wish_.hz;
     result.header.time_ns = begin_.wall_ns;
     result.header.duration_ns = end.monotonic_ns - begin_.monotonic_ns;
     result.header.comments = core::comments(s);
-    if (is_mine()) sampler_->complete(result, begin_, end, wish_);
+    if (!is_mine()) {
+      result.header.comments.emplace_back(
+          "the session is the parent process's: its samples stay there");
+      return result;
+    }
+    window_->add_to(result, Sampler::kind, s.labels);
+    sampler_->complete(result, begin_, end, wish_);
     return result;
   }
 

@@ -36,6 +36,7 @@
 #include <whence/samplers/wall_thread.hpp>
 #include <whence/samplers/wishes.hpp>
 #include <whence/stack/bucket.hpp>
+#include <whence/stack/epochs.hpp>
 #include <whence/stack/label_sets.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
@@ -59,9 +60,7 @@ class wall_sampler {
   }
 
   static constexpr core::kind kind = core::kind::wall;
-  static const stack::bucket_list& list(const core::process_state& s) noexcept {
-    return s.samplers.wall;
-  }
+  static stack::epochs& epochs(core::process_state& s) noexcept { return s.samplers.wall; }
   static bool is_current(const core::process_state& s, const wall_sampler* it) noexcept {
     return s.samplers.wall_sampler.load(std::memory_order_acquire) == it &&
            s.samplers.process.load(std::memory_order_relaxed) == ::getpid();
@@ -223,7 +222,7 @@ class wall_sampler {
     for (int attempt = 0; attempt < 3; ++attempt) {
       const std::int64_t cpu = sys::thread_cpu_ns(tid);
       if (cpu < 0) return;  // ended
-      if (cpu == t.cpu_ns && t.asleep != nullptr) return count(*t.asleep, 1, ns);
+      if (cpu == t.cpu_ns && count_asleep(t, ns)) return;
       t.asleep = nullptr;
       const sys::sleeping_task task = sys::read_syscall(tid);
       if (task.state == sys::task_state::gone) return;
@@ -241,11 +240,12 @@ class wall_sampler {
         incomplete_.fetch_add(1, std::memory_order_relaxed);
         trace.pcs[trace.depth++] = stack::pseudo::truncated;
       }
-      stack::bucket* const b = record(trace, labels);
-      if (b == nullptr) return;
-      t.asleep = b;
+      const stack::epochs::entry epoch(state_.samplers.wall);
+      t.asleep = record(epoch, trace, labels);
+      t.epoch = epoch.number();
       t.cpu_ns = cpu;
-      return count(*b, 1, ns);
+      if (t.asleep != nullptr) count(*t.asleep, 1, ns);
+      return;
     }
     t.pending_labels = with_state(state_.threads.labels_of(tid), running);
     t.pending_samples += 1;
@@ -260,6 +260,14 @@ class wall_sampler {
     } else if (t.pending_ns > most_pending_ns) {
       count_unseen(t, 0);
     }
+  }
+
+  // False if it was not asleep at the last look, or its stack is not in the current epoch.
+  bool count_asleep(wall_thread& t, std::int64_t ns) noexcept {
+    const stack::epochs::entry epoch(state_.samplers.wall);
+    if (t.asleep == nullptr || t.epoch != epoch.number()) return false;
+    count(*t.asleep, 1, ns);
+    return true;
   }
 
   // If there is no room for the set of labels, the state is kept alone.
@@ -280,7 +288,7 @@ class wall_sampler {
   // Counts the time a running thread had collected, at the stack it has left since then.
   void collect(wall_thread& t) noexcept {
     if (!t.has_stack.load(std::memory_order_acquire)) return;
-    count_pending(t, record(t.stack, with_state(t.labels, running)));
+    count_pending(t, t.stack, with_state(t.labels, running));
     t.has_stack.store(false, std::memory_order_release);
   }
 
@@ -290,10 +298,12 @@ class wall_sampler {
     t.pending_samples += ns > 0 ? 1 : 0;
     if (t.pending_ns == 0) return;
     std::uintptr_t frame = stack::pseudo::unsampled;
-    count_pending(t, record({&frame, 1, 1}, t.pending_labels));
+    count_pending(t, {&frame, 1, 1}, t.pending_labels);
   }
 
-  static void count_pending(wall_thread& t, stack::bucket* b) noexcept {
+  void count_pending(wall_thread& t, const unwind::trace& trace, std::uint32_t labels) noexcept {
+    const stack::epochs::entry epoch(state_.samplers.wall);
+    stack::bucket* const b = record(epoch, trace, labels);
     if (b != nullptr) count(*b, t.pending_samples, t.pending_ns);
     t.pending_samples = 0;
     t.pending_ns = 0;
@@ -303,9 +313,9 @@ class wall_sampler {
     return static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
   }
 
-  stack::bucket* record(const unwind::trace& t, std::uint32_t labels) noexcept {
-    return state_.stacks.record(state_.samplers.wall,
-                                {{t.pcs, t.depth, t.truncated, t.leaf_is_ip}, 0, 0, labels});
+  static stack::bucket* record(const stack::epochs::entry& epoch, const unwind::trace& t,
+                               std::uint32_t labels) noexcept {
+    return epoch.record({{t.pcs, t.depth, t.truncated, t.leaf_is_ip}, 0, 0, labels});
   }
 
   static void count(stack::bucket& b, std::int64_t samples, std::int64_t ns) noexcept {
@@ -323,6 +333,7 @@ class wall_sampler {
   // ---- fork
 
   static void forget(core::process_state& s) noexcept {
+    s.samplers.wall.forget();
     if (wall_sampler* const me = s.samplers.wall_sampler.exchange(nullptr)) {
       me->active_.store(false, std::memory_order_relaxed);
     }

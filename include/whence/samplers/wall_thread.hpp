@@ -23,7 +23,8 @@ struct wall_thread : asked_stack {
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
 
-  stack::bucket* asleep = nullptr;
+  stack::bucket* asleep = nullptr;  // in the epoch of that number
+  std::uint64_t epoch = 0;
   std::int64_t cpu_ns = -1;
 
   // The time it ran without an answer yet. Only the sampler uses it.

@@ -1,18 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What was counted in a list of buckets between two moments. The list grows only at its head, so
-// the values noted at the beginning belong to the last buckets of the list at the end.
+// What a sampler counted between two moments: an open window of its epochs, and the rows that it
+// has so far. Rows are copies, because the stacks are freed with the window.
 //
-//   begin    head ─> b ─> a                      noted: b, a
-//   end      head ─> d ─> c ─> b ─> a            d, c: all of it;  b, a: less what was noted
-//
-// Thread-safe, concurrent with recording. Not for signal handlers. Memory: 16 bytes a bucket.
+// Thread-safe, concurrent with recording. Not for signal handlers.
 #ifndef WHENCE_SAMPLERS_WINDOW_HPP
 #define WHENCE_SAMPLERS_WINDOW_HPP
 
-#include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
+#include <string>
+#include <utility>
 #include <vector>
 
 #include <whence/profile/counters.hpp>
@@ -20,69 +19,89 @@
 #include <whence/profile/rows.hpp>
 #include <whence/profile/snapshot.hpp>
 #include <whence/stack/bucket.hpp>
+#include <whence/stack/epochs.hpp>
+#include <whence/stack/hash.hpp>
 #include <whence/stack/label_sets.hpp>
+#include <whence/stack/pseudo_frames.hpp>
+#include <whence/sys/flat_index.hpp>
 
 namespace whence::inline v1::samplers {
 
 class window {
  public:
-  // Throws: std::bad_alloc.
-  explicit window(const stack::bucket_list& list) : list_(list) {
-    note(list.head, head_);
-    note(list.overflow, overflow_);
+  explicit window(stack::epochs& epochs) noexcept
+      : epochs_(epochs), is_open_(epochs_.open(window_)) {}
+  ~window() {
+    if (is_open_) epochs_.close(window_);
   }
+  window(const window&) = delete;
+  window& operator=(const window&) = delete;
 
-  // Calls visit(row) for everything counted since the beginning.
-  template <class Visit>
-  void for_each_row(core::kind k, const stack::label_sets& labels, Visit visit) const {
-    for_each_row_in(list_.head, head_, k, labels, visit);
-    for_each_row_in(list_.overflow, overflow_, k, labels, visit);
-  }
+  // False if the kernel gave no memory.
+  bool is_open() const noexcept { return is_open_; }
 
- private:
-  struct amounts {
-    std::int64_t samples, time;
-  };
-  struct chain {
-    const stack::bucket* head = nullptr;
-    std::vector<amounts> at_begin;
-  };
-  using place = std::atomic<stack::bucket*>;
+  // Leaves the window as it is: in a child of fork the epochs have forgotten it.
+  void abandon() noexcept { is_open_ = false; }
 
-  static amounts read(const stack::bucket& b) noexcept {
-    return {b.counters[core::sample_counter].load(std::memory_order_relaxed),
-            b.counters[core::time_counter].load(std::memory_order_relaxed)};
-  }
-
-  static void note(const place& head, chain& c) {
-    // Acquire pairs with the list's push: a bucket seen here is complete.
-    c.head = head.load(std::memory_order_acquire);
-    for (const stack::bucket* b = c.head; b != nullptr; b = b->next) c.at_begin.push_back(read(*b));
-  }
-
-  template <class Visit>
-  static void for_each_row_in(const place& head, const chain& c, core::kind k,
-                              const stack::label_sets& labels, Visit& visit) {
-    std::size_t known = 0;
-    bool is_known = false;
-    for (const stack::bucket* b = head.load(std::memory_order_acquire); b != nullptr; b = b->next) {
-      is_known = is_known || b == c.head;
-      amounts now = read(*b);
-      if (is_known) {
-        const amounts& before = c.at_begin[known++];
-        now = {now.samples - before.samples, now.time - before.time};
+  // Adds a row for each stack that was counted since the beginning, and a comment if some did not
+  // fit. Throws: std::bad_alloc.
+  void add_to(profile_snapshot& p, core::kind k, const stack::label_sets& labels) const {
+    auto frames = std::make_shared<std::vector<std::uintptr_t>>();
+    known_rows known;
+    std::int64_t lost = 0;
+    epochs_.for_each(window_, [&](const stack::bucket& b) {
+      const std::int64_t samples = b.counters[core::sample_counter].load(std::memory_order_relaxed);
+      const std::int64_t time = b.counters[core::time_counter].load(std::memory_order_relaxed);
+      if (samples == 0 && time == 0) return;
+      if (b.overflow()) lost += samples;
+      std::uint32_t at = known.find(b);
+      if (at == sys::flat_index::none) {
+        at = known.add(b, frames->size());
+        p.rows.push_back(core::row_of(k, b, labels));
+        p.rows.back().values = {};
+        frames->insert(frames->end(), b.pcs(), b.pcs() + b.depth());
       }
-      if (now.samples == 0 && now.time == 0) continue;
-      profile_row row = core::row_of(k, *b, labels);
-      row.values[0] = now.samples;
-      row.values[1] = now.time;
+      p.rows[at].values[0] += samples;
+      p.rows[at].values[1] += time;
+    });
+    for (std::size_t i = 0; i < p.rows.size(); ++i) {
+      profile_row& row = p.rows[i];
+      row.stack = {frames->data() + known.rows[i].first_frame, row.stack.size()};
       row.raw = row.values;
-      visit(row);
+    }
+    p.memory = std::move(frames);
+    if (lost > 0) {
+      p.header.comments.push_back(std::to_string(lost) +
+                                  " samples of this window are on [overflow], because it had "
+                                  "filled half of the memory for samples");
     }
   }
 
-  const stack::bucket_list& list_;
-  chain head_, overflow_;
+ private:
+  // The rows by the stack that they are of: epochs have the same one twice.
+  struct known_rows {
+    struct row {
+      stack::hash128 identity;
+      std::size_t first_frame;
+    };
+    std::vector<row> rows;
+    sys::flat_index index;
+
+    std::uint32_t find(const stack::bucket& b) const {
+      return index.find(b.identity.low,
+                        [&](std::uint32_t i) { return rows[i].identity == b.identity; });
+    }
+    std::uint32_t add(const stack::bucket& b, std::size_t first_frame) {
+      const auto at = static_cast<std::uint32_t>(rows.size());
+      index.insert(b.identity.low, at);
+      rows.push_back({b.identity, first_frame});
+      return at;
+    }
+  };
+
+  stack::epochs& epochs_;
+  mutable stack::open_window window_;
+  bool is_open_;
 };
 
 // A row with one frame that is not code.

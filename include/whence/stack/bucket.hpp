@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A bucket: one stack of one profile, and what was counted there. Except for its counters it is
-// written once, before any other thread can see it; it never moves and is never freed.
+// written once, before any other thread can see it; it never moves, and lives as long as its table.
 //
 //   line 0   | identity, 16 | counters, 4 x 8 | number, 8 | labels, 4 | list, 2 | depth+flags, 2
 //   line 1   | next, 8 | rate, 8 | type, 8 | return addresses, leaf first, 8 each ...

@@ -62,6 +62,8 @@ class label_merges {
   [[gnu::noinline, gnu::cold]] std::uint32_t merge(std::uint32_t below, std::uint32_t above,
                                                    std::size_t most) noexcept {
     const std::uint32_t id = merge(sets_.of(below), sets_.of(above), most);
+    // There may be room next time.
+    if (id == label_sets::overflow) return id;
     words* kept = kept_.load(std::memory_order_acquire);
     if (kept == nullptr) {
       auto* const made = static_cast<words*>(arena_.allocate(sizeof(words)));

@@ -118,7 +118,7 @@ class label_sets {
                                                  std::uint32_t limit) noexcept {
     const sys::scoped_lock hold(lock_);
     if (const set* const known = find(labels, hash)) return known->id;
-    const set* const made = last_id_ < limit ? make(labels, hash) : nullptr;
+    const set* const made = last_id_ < limit ? make(labels, hash, limit) : nullptr;
     if (made == nullptr) {
       losses_.count(loss::labels);
       return overflow;
@@ -127,14 +127,14 @@ class label_sets {
   }
 
   // Requires: lock_ is held.
-  const set* make(label_list labels, std::uint64_t hash) noexcept {
-    directory* const d = made_once<directory>(directory_);
+  const set* make(label_list labels, std::uint64_t hash, std::uint32_t limit) noexcept {
+    directory* const d = made_once<directory>(directory_, limit);
     if (d == nullptr) return nullptr;
-    page* const p = made_once<page>(d->pages[(last_id_ + 1) / page_size]);
+    page* const p = made_once<page>(d->pages[(last_id_ + 1) / page_size], limit);
     if (p == nullptr) return nullptr;
     std::size_t bytes = sizeof(set) + labels.size() * sizeof(label);
     for (const label& l : labels) bytes += l.key.size() + l.value.size() + 2;
-    void* const memory = arena_.allocate(bytes);
+    void* const memory = allocate(bytes, limit);
     if (memory == nullptr) return nullptr;
 
     std::atomic<const set*>& head = d->heads[hash % head_count];
@@ -151,11 +151,16 @@ class label_sets {
     return s;
   }
 
+  // The library's own labels are few enough to pass the limit.
+  void* allocate(std::size_t bytes, std::uint32_t limit) noexcept {
+    return limit == most ? arena_.allocate_always(bytes) : arena_.allocate(bytes);
+  }
+
   template <class T>
-  T* made_once(std::atomic<T*>& place) noexcept {
+  T* made_once(std::atomic<T*>& place, std::uint32_t limit) noexcept {
     T* it = place.load(std::memory_order_relaxed);
     if (it != nullptr) return it;
-    void* const memory = arena_.allocate(sizeof(T));
+    void* const memory = allocate(sizeof(T), limit);
     if (memory == nullptr) return nullptr;
     it = ::new (memory) T{};
     place.store(it, std::memory_order_release);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one table of stacks: from a key to its bucket, insert-only.
+// A table of stacks: from a key to its bucket, insert-only. The process has one of permanent
+// stacks, and one for each epoch of a sampler (epochs.hpp).
 //
 // The index is a chain of segments, each twice as large as the one before; a slot holds the upper
 // 16 bits of the identity and the bucket's address. A lookup reads one line of the newest segment
@@ -16,7 +17,8 @@
 //      newer segment there, that empty end is frozen first, and the search goes on in the newer:
 //      one compare-and-swap on one slot decides, hence a key never gets two buckets.
 //  (3) A bucket found in an older segment is entered into the newest as well, for the next lookup.
-// Nothing is moved or freed, so readers and writers never wait while a thread grows the table.
+// Nothing is moved, or freed before all of it is, so readers and writers never wait while a thread
+// grows the table.
 //
 // Signal-safe. Lock-free. Never allocates from the heap, never throws, keeps errno.
 #ifndef WHENCE_STACK_TABLE_HPP
@@ -37,7 +39,9 @@ namespace whence::inline v1::stack {
 
 class table {
  public:
-  constexpr table(sys::arena& memory, losses& lost) noexcept : arena_(memory), losses_(lost) {}
+  // `overflow` tells which loss an event on [overflow] is.
+  constexpr table(sys::arena& memory, losses& lost, loss overflow = loss::overflow) noexcept
+      : arena_(memory), losses_(lost), overflow_(overflow) {}
 
   // The bucket of `k` in `list`, made on first sight. Past the memory limit it is the list's
   // [overflow] bucket; nullptr only if the kernel gives no memory even for that. Both are counted.
@@ -47,6 +51,26 @@ class table {
       if (bucket* const b = newest->find(identity)) return b;
     }
     return insert(list, k, identity);
+  }
+
+  // The bucket of the same stack as `b`, which is in another table's list of the same id. Its
+  // events are counted as lost if it is on [overflow] in this table alone.
+  bucket* move_in(bucket_list& list, const bucket& b) noexcept {
+    if (b.overflow()) return overflow_bucket(list, b.rate);
+    return insert(list, {b.stack(), b.number, b.rate, b.labels, b.type}, b.identity, true);
+  }
+
+  // Gives all memory back; the budget is its owner's to give back. Requires: no other thread uses
+  // the table, its buckets or the arena.
+  void release() noexcept {
+    segment* s = oldest_.exchange(nullptr, std::memory_order_acquire);
+    newest_.store(nullptr, std::memory_order_relaxed);
+    while (s != nullptr) {
+      segment* const newer = s->newer.load(std::memory_order_relaxed);
+      s->unmap();
+      s = newer;
+    }
+    arena_.release();
   }
 
   static hash128 identify(const bucket_list& list, const key& k) noexcept {
@@ -77,8 +101,9 @@ class table {
     }
     void destroy_unpublished(sys::memory_budget& budget) noexcept {
       budget.give_back(bytes(capacity()));
-      sys::unmap_pages(this, bytes(capacity()));
+      unmap();
     }
+    void unmap() noexcept { sys::unmap_pages(this, bytes(capacity())); }
 
     bucket* find(const hash128& identity) const noexcept {
       for (std::size_t i = 0; i < longest_run; ++i) {
@@ -150,7 +175,8 @@ class table {
   static constexpr std::size_t longest_run = 64;
 
   [[gnu::noinline, gnu::cold]] bucket* insert(bucket_list& list, const key& k,
-                                              const hash128& identity) noexcept {
+                                              const hash128& identity,
+                                              bool is_moved = false) noexcept {
     bucket* fresh = nullptr;
     for (segment* s = oldest(); s != nullptr; s = next(s)) {
       for (std::size_t i = 0; i < longest_run; ++i) {
@@ -167,7 +193,7 @@ class table {
             if (fresh == nullptr) return overflow(list, k.rate);
             if (s->enter(place, slot, fresh)) {
               list.push(fresh);
-              if (k.stack.truncated) losses_.count(loss::truncated);
+              if (k.stack.truncated && !is_moved) losses_.count(loss::truncated);
               if (s->half_full()) grow(s);
               return fresh;
             }
@@ -247,9 +273,13 @@ class table {
     return b;
   }
 
-  // There is one for each rate, so that what is charged to it can be scaled.
   [[gnu::noinline, gnu::cold]] bucket* overflow(bucket_list& list, std::int64_t rate) noexcept {
-    losses_.count(loss::overflow);
+    losses_.count(overflow_);
+    return overflow_bucket(list, rate);
+  }
+
+  // There is one for each rate, so that what is charged to it can be scaled.
+  bucket* overflow_bucket(bucket_list& list, std::int64_t rate) noexcept {
     bucket* made = nullptr;
     bucket* head = list.overflow.load(std::memory_order_acquire);
     for (;;) {
@@ -278,6 +308,7 @@ class table {
 
   sys::arena& arena_;
   losses& losses_;
+  const loss overflow_;
   std::atomic<segment*> oldest_{nullptr};
   std::atomic<segment*> newest_{nullptr};
 };

@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A bump allocator over mapped chunks, for what lives as long as the process: buckets of the table,
+// A bump allocator over mapped chunks, for what lives as long as the arena: buckets of a table,
 // profiles and their names. Every block starts a cache line and is zero.
 //
-//   chunk:  | header, 64 bytes | block | block | ... | unused, never touched |
+//   newest chunk:  | header, 64 bytes | block | block | ... | unused, never touched |
+//     --older-->   a full chunk  --older-->  ...
 //
-// Invariants: a block is never given back; a full chunk is left behind for good. Threads race on
-// one counter; a thread that runs over the end maps the next chunk, and a loser of that race unmaps
-// its own.
+// Invariants: no block is given back alone; all are at once, by release(). Threads race on one
+// counter; a thread that runs over the end maps the next chunk, and a loser of that race unmaps its
+// own. A block above a quarter of a chunk has a mapping of its own.
 //
 // Signal-safe. Lock-free. Never allocates from the heap.
 #ifndef WHENCE_SYS_ARENA_HPP
@@ -47,9 +48,18 @@ class arena {
 
   memory_budget& budget() const noexcept { return budget_; }
 
+  // Gives all memory back to the kernel; the budget is its owner's to give back. Requires: no other
+  // thread uses the arena or a block of it.
+  void release() noexcept {
+    unmap_all(current_);
+    unmap_all(large_);
+  }
+
  private:
   struct alignas(cache_line) chunk {
     std::atomic<std::size_t> used{sizeof(chunk)};
+    std::size_t bytes = 0;
+    chunk* older = nullptr;
   };
   static constexpr std::size_t chunk_bytes = std::size_t{1} << 20;
   static constexpr std::size_t largest_shared = chunk_bytes / 4;
@@ -59,7 +69,7 @@ class arena {
   }
 
   void* take(std::size_t bytes) noexcept {
-    if (bytes > largest_shared) return map_pages(bytes);
+    if (bytes > largest_shared) return take_large(bytes);
     for (;;) {
       // Pairs with the release below: the chunk's header is there before its address.
       chunk* const c = current_.load(std::memory_order_acquire);
@@ -71,19 +81,47 @@ class arena {
     }
   }
 
+  static chunk* make(std::size_t bytes) noexcept {
+    void* const pages = map_pages(bytes);
+    if (pages == nullptr) return nullptr;
+    auto* const c = ::new (pages) chunk;
+    c->bytes = bytes;
+    return c;
+  }
+
   bool replace(chunk* full) noexcept {
-    void* const pages = map_pages(chunk_bytes);
-    if (pages == nullptr) return false;
-    chunk* expected = full;
-    if (!current_.compare_exchange_strong(expected, ::new (pages) chunk, std::memory_order_release,
+    chunk* const made = make(chunk_bytes);
+    if (made == nullptr) return false;
+    made->older = full;
+    if (!current_.compare_exchange_strong(full, made, std::memory_order_release,
                                           std::memory_order_relaxed)) {
-      unmap_pages(pages, chunk_bytes);
+      unmap_pages(made, chunk_bytes);
     }
     return true;
   }
 
+  void* take_large(std::size_t bytes) noexcept {
+    chunk* const made = make(sizeof(chunk) + bytes);
+    if (made == nullptr) return nullptr;
+    made->older = large_.load(std::memory_order_relaxed);
+    while (!large_.compare_exchange_weak(made->older, made, std::memory_order_release,
+                                         std::memory_order_relaxed)) {
+    }
+    return made + 1;
+  }
+
+  static void unmap_all(std::atomic<chunk*>& newest) noexcept {
+    chunk* c = newest.exchange(nullptr, std::memory_order_acquire);
+    while (c != nullptr) {
+      chunk* const older = c->older;
+      unmap_pages(c, c->bytes);
+      c = older;
+    }
+  }
+
   memory_budget& budget_;
   std::atomic<chunk*> current_{nullptr};
+  std::atomic<chunk*> large_{nullptr};
 };
 
 }  // namespace whence::inline v1::sys

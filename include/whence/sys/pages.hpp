@@ -29,15 +29,22 @@ inline void unmap_pages(void* p, std::size_t bytes) noexcept {
   ::munmap(p, bytes);
 }
 
-// How many bytes all tables together hold, and may hold.
+// How many bytes a share of the tables holds, and may hold. A budget within another takes its bytes
+// from both.
 class memory_budget {
  public:
-  constexpr explicit memory_budget(std::size_t limit) noexcept : limit_(limit) {}
+  constexpr explicit memory_budget(std::size_t limit, memory_budget* whole = nullptr) noexcept
+      : limit_(limit), whole_(whole) {}
 
-  // Returns false, and takes nothing, if the bytes would pass the limit.
+  // Returns false, and takes nothing, if the bytes would pass the limit. They are compared before
+  // they are added, so that a caller who asks for too much takes no room from others meanwhile.
   bool take(std::size_t bytes) noexcept {
-    const std::size_t before = used_.fetch_add(bytes, std::memory_order_relaxed);
-    if (before + bytes <= limit_.load(std::memory_order_relaxed)) return true;
+    std::size_t before = used_.load(std::memory_order_relaxed);
+    do {
+      const std::size_t limit = limit_.load(std::memory_order_relaxed);
+      if (bytes > limit || before > limit - bytes) return false;
+    } while (!used_.compare_exchange_weak(before, before + bytes, std::memory_order_relaxed));
+    if (whole_ == nullptr || whole_->take(bytes)) return true;
     used_.fetch_sub(bytes, std::memory_order_relaxed);
     return false;
   }
@@ -45,17 +52,31 @@ class memory_budget {
   // Serves the few structures that must exist: counted, never refused.
   void take_always(std::size_t bytes) noexcept {
     used_.fetch_add(bytes, std::memory_order_relaxed);
+    if (whole_ != nullptr) whole_->take_always(bytes);
   }
 
-  void give_back(std::size_t bytes) noexcept { used_.fetch_sub(bytes, std::memory_order_relaxed); }
+  void give_back(std::size_t bytes) noexcept {
+    used_.fetch_sub(bytes, std::memory_order_relaxed);
+    if (whole_ != nullptr) whole_->give_back(bytes);
+  }
+
+  // Requires: no other thread uses the budget.
+  void give_all_back() noexcept { give_back(used()); }
 
   std::size_t used() const noexcept { return used_.load(std::memory_order_relaxed); }
   std::size_t limit() const noexcept { return limit_.load(std::memory_order_relaxed); }
   void set_limit(std::size_t bytes) noexcept { limit_.store(bytes, std::memory_order_relaxed); }
 
+  // What is left of it. Requires: it is within no other.
+  std::size_t left() const noexcept {
+    const std::size_t all = limit(), taken = used();
+    return all > taken ? all - taken : 0;
+  }
+
  private:
   std::atomic<std::size_t> limit_;
   std::atomic<std::size_t> used_{0};
+  memory_budget* const whole_;
 };
 
 }  // namespace whence::inline v1::sys
