@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Damages the sources of names: a real program with debug information, as a file (a memfd: readers
-// go by descriptor) and in memory, and a map of generated code. For any bytes, the readers have to
-// stay within them, and to come to an end; undamaged, the program's own function has to be found.
+// go by descriptor) and in memory, a map of generated code, and mangled names. For any bytes, the
+// readers have to stay within them, and to come to an end; undamaged, the program's own function
+// has to be found.
 //
 // fuzz_elf [--seconds N | --runs N] [--seed N]. With -DWHENCE_STRESS_LIBFUZZER it is a target for
 // libFuzzer instead: the first byte says which reader, the rest is its input.
@@ -24,6 +25,7 @@
 #include <iterator>
 #include <span>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "fuzz.hpp"
@@ -31,7 +33,9 @@
 #include <whence/symbols/debug_file.hpp>
 #include <whence/symbols/dynamic_symbols.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/symbols/function_name.hpp>
 #include <whence/symbols/lines.hpp>
+#include <whence/symbols/minidebuginfo.hpp>
 #include <whence/symbols/module_file.hpp>
 #include <whence/symbols/perf_map.hpp>
 #include <whence/symbols/symbol_table.hpp>
@@ -119,7 +123,33 @@ void read_map(std::span<const std::byte> content) {
   for (std::uintptr_t a = 1; a != 0; a *= 16) (void)map.find(a);
 }
 
+// A name of every style is bounded, whatever its references stand for.
+void read_name(std::string_view text) {
+  const std::string mangled = "_Z" + std::string(text);
+  for (const std::string& known_as : {mangled, std::string(text)}) {
+    const std::string system = symbols::system_name_of(known_as);
+    for (const whence::name_style style :
+         {whence::name_style::brief, whence::name_style::templates, whence::name_style::full}) {
+      if (symbols::name_of(system, style).size() > symbols::longest_demangled + 2 * system.size()) {
+        fail("a name is longer than names may be");
+      }
+    }
+  }
+}
+
 #ifndef WHENCE_STRESS_LIBFUZZER
+
+// Mangled names whose references and kinds of parts are changed.
+void read_names(stress::random_numbers& random) {
+  constexpr std::string_view parts[] = {"S_", "S0_", "S1_", "T_", "I", "E",
+                                        "1a", "N",   "Dp",  "J",  "i"};
+  std::string name = "1f1AIiiE";
+  for (std::size_t n = 1 + random.below(60); n > 0; --n) {
+    name += parts[random.below(std::size(parts))];
+    if (random.below(8) == 0) name.insert(random.below(name.size()), "S_IS0_S0_E");
+  }
+  read_name(name);
+}
 
 struct specimen {
   bytes file, image;
@@ -207,15 +237,21 @@ std::vector<std::size_t> places_of(const bytes& file) {
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {
   if (size < 3) return 0;
   const auto content = std::as_bytes(std::span(data + 2, size - 2));
-  switch (data[0] % 3) {
+  switch (data[0] % 5) {
     case 0:
       read_file(content, 0x1000);
       break;
     case 1:
       read_memory(content, 0x10000, data[1] % 2 == 0 ? 0 : 0x10000, data[1], 0x1000);
       break;
-    default:
+    case 2:
       read_map(content);
+      break;
+    case 3:
+      (void)symbols::xz_size::of(content);
+      break;
+    default:
+      read_name({reinterpret_cast<const char*>(content.data()), content.size()});
       break;
   }
   return 0;
@@ -262,6 +298,9 @@ int main(int argc, char** argv) {
         read_map(lines);
         break;
       }
+      case 4:
+        read_names(random);
+        break;
       default: {
         const damage done(s.image, random, image_places);
         read_memory(s.image, s.start, s.bias, s.dynamic, s.marker);

@@ -53,7 +53,7 @@ class xz_size {
 
  private:
   static constexpr std::size_t footer_bytes = 12;     // and the header's
-  static constexpr unsigned largest_dictionary = 30;  // the code of 64 MiB, which `xz -9` uses
+  static constexpr unsigned largest_dictionary = 28;  // the code of 64 MiB, which `xz -9` uses
 
   explicit xz_size(std::span<const std::byte> blocks) noexcept : rest_(blocks) {}
 
