@@ -124,7 +124,6 @@ TEST_CASE("a client that reads slowly gets all of a long answer") {
   CHECK(r.body.size() > 8 << 20);
   CHECK(r.body.starts_with("slow.long profile: total 8192\n"));
   CHECK(static_cast<int>(std::count(r.body.begin(), r.body.end(), '@')) == 8192);
-  CHECK(slow.get("/debug/pprof/cmdline").status == 200);
   // HTTP/1.0 has no chunks: the end of the connection is the end of the text.
   raw_client old(profiles.port());
   old.send("GET " + long_text() + " HTTP/1.0\r\n\r\n");
@@ -188,6 +187,7 @@ TEST_CASE("all attackers at once, more than the process may open files, and an h
   const int unused = ::dup(0);
   ::close(unused);
   const std::int64_t memory = resident_bytes();
+  std::fflush(nullptr);
   const ::pid_t child = ::fork();
   REQUIRE(child >= 0);
   if (child == 0) {
@@ -201,13 +201,16 @@ TEST_CASE("all attackers at once, more than the process may open files, and an h
       if (i % 10 == 2) attackers.back().send("GET / HTTP/1.1\r\nX: ");
     }
     clock_type::duration worst{};
-    for (int i = 0; i < 10; ++i) {
-      worst = std::max(
-          worst, wait_of_honest(port, i % 2 == 0 ? "/debug/pprof/cmdline" : "/debug/pprof/heap"));
-      std::this_thread::sleep_for(20ms);
+    for (const char* target : {"/debug/pprof/cmdline", "/debug/pprof/heap"}) {
+      clock_type::duration of_target{};
+      for (int i = 0; i < 10; ++i) {
+        of_target = std::max(of_target, wait_of_honest(port, target));
+        std::this_thread::sleep_for(10ms);
+      }
+      std::printf("an honest client waits at most %.3f s for %s\n",
+                  std::chrono::duration<double>(of_target).count(), target);
+      worst = std::max(worst, of_target);
     }
-    std::printf("worst wait of an honest client: %.3f s\n",
-                std::chrono::duration<double>(worst).count());
     std::fflush(stdout);
     ::_exit(worst < longest_wait ? 0 : 1);
   }
