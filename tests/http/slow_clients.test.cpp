@@ -157,10 +157,7 @@ TEST_CASE("a client that hangs up amid its answer frees the worker") {
 
 TEST_CASE("a program without descriptors is answered") {
   const whence::server profiles("127.0.0.1", 0);
-  raw_client client(profiles.port());  // made before; the server has not accepted it, or has
-  raw_client second(profiles.port());
-  CHECK(client.get("/debug/pprof/cmdline").status == 200);
-  int unused = ::socket(AF_INET, SOCK_STREAM, 0);
+  const int unused = ::socket(AF_INET, SOCK_STREAM, 0);
   ::rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
   const ::rlimit few{static_cast<rlim_t>(unused) + 50, before.rlim_max};
@@ -168,8 +165,9 @@ TEST_CASE("a program without descriptors is answered") {
   std::vector<int> all;
   for (int d = 0; (d = ::open("/dev/null", O_RDONLY | O_CLOEXEC)) >= 0;) all.push_back(d);
   ::close(unused);
-  raw_client third(profiles.port());  // takes the last one
-  CHECK(third.get("/debug/pprof/heap?debug=1").status == 200);
+  raw_client client(profiles.port());  // takes the last one, and the server its spare one
+  CHECK(::dup(0) == -1);
+  CHECK(client.get("/debug/pprof/heap?debug=1").status == 200);
   for (const int d : all) ::close(d);
   ::setrlimit(RLIMIT_NOFILE, &before);
   CHECK(raw_client(profiles.port()).get("/debug/pprof/cmdline").status == 200);

@@ -42,6 +42,7 @@ class listening_socket {
         if ((one->ai_family == AF_INET) == is_v4) error_ = sys::errno_code(listen_at(*one));
       }
     }
+    if (!error_) keep_spare();
   }
   ~listening_socket() { close(); }
   listening_socket(const listening_socket&) = delete;
