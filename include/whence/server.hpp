@@ -8,7 +8,7 @@
 //   $ go tool pprof http://127.0.0.1:6060/debug/pprof/heap
 //
 // It speaks HTTP/1.1 and 1.0. One thread owns every socket, and others, made when they are needed,
-// only compute: at most 37. No profile shows these threads. A window is answered when it is over;
+// only compute: at most 53. No profile shows these threads. A window is answered when it is over;
 // if the client goes away before, it ends at once.
 //
 // An answer is sent as its client reads it: 64 KiB of it are made ahead, however long it is, and

@@ -253,7 +253,7 @@ TEST_CASE("folded and write_top drop the frames, and JSON says which they are") 
 
   std::string text;
   sink out(text);
-  REQUIRE_FALSE(format::write_folded(out, snapshot, 3));
+  REQUIRE_FALSE(format::write_folded(out, snapshot, 3, 1 << 20));
   CHECK(text.find("pvalloc") == std::string::npos);
   CHECK(text.find("allocate") == std::string::npos);
   CHECK(text.ends_with(" 100\n"));

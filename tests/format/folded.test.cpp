@@ -68,12 +68,16 @@ TEST_CASE("lines are sorted as text and equal ones are one") {
   }
   std::string text;
   sink out(text);
-  REQUIRE_FALSE(format::write_folded(out, s, 0));
+  REQUIRE_FALSE(format::write_folded(out, s, 0, 1 << 20));
   CHECK(text == expected(s));
   CHECK(text.size() > 10'000);
+  std::string part;
+  sink into_part(part);
+  CHECK(format::write_folded(into_part, s, 0, 100) == std::errc::file_too_large);
+  CHECK(part.size() <= 100);
   std::string none;
   sink to_none(none);
-  CHECK_FALSE(format::write_folded(to_none, profile_snapshot{}, 0));
+  CHECK_FALSE(format::write_folded(to_none, profile_snapshot{}, 0, 1));
   CHECK(none.empty());
 }
 
@@ -89,7 +93,7 @@ TEST_CASE("a sink that fails ends the work") {
     ++writes;
     return std::make_error_code(std::errc::broken_pipe);
   });
-  CHECK(format::write_folded(out, s, 0) == std::errc::broken_pipe);
+  CHECK(format::write_folded(out, s, 0, 1 << 20) == std::errc::broken_pipe);
   CHECK(format::json_writer().write(out, s) == std::errc::broken_pipe);
   CHECK(writes == 1);
 }

@@ -270,10 +270,17 @@ class folded_writer {
                                                   name_style style = name_style::brief) {
   return folded_writer(rows, value, style).write(out);
 }
+
+// A text of more than `most` bytes is file_too_large; the part of it that fits is written.
 [[nodiscard]] inline std::error_code write_folded(sink& out, const profile_snapshot& snapshot,
-                                                  std::size_t value,
+                                                  std::size_t value, std::size_t most,
                                                   name_style style = name_style::brief) {
-  return write_folded(out, core::snapshot_rows(snapshot), value, style);
+  sink limited([&](std::span<const std::byte> bytes) {
+    if (bytes.size() > most) return std::make_error_code(std::errc::file_too_large);
+    most -= bytes.size();
+    return out.write(bytes);
+  });
+  return write_folded(limited, core::snapshot_rows(snapshot), value, style);
 }
 
 }  // namespace whence::inline v1::format

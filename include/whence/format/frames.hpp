@@ -16,26 +16,23 @@
 #include <whence/profile/kinds.hpp>
 #include <whence/profile/pseudo_frames.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/stack/bucket.hpp>
 
 namespace whence::inline v1::format {
 
 // Calls visit(const symbols::frame&, bool inlined) at least once.
 template <class Visit>
 void for_each_frame(const process_code& code, const profile_row& row, Visit visit) {
-  const auto visit_pseudo = [&visit](std::uintptr_t address) {
-    visit(symbols::frame{core::pseudo_name(address), {}, {}, 0, 0, 0}, false);
-  };
-  for (std::size_t i = 0; i < row.stack.size(); ++i) {
-    const std::uintptr_t address = lookup_address(row, i);
+  const stack::frames s{row.stack.data(), row.stack.size(), row.truncated, row.leaf_is_ip};
+  for (std::size_t i = 0; i < written_depth(s); ++i) {
+    const std::uintptr_t address = written_address(s, i);
     if (core::is_pseudo(address)) {
-      visit_pseudo(address);
+      visit(symbols::frame{core::pseudo_name(address), {}, {}, 0, 0, 0}, false);
       continue;
     }
     const std::span<const symbols::frame> frames = code.resolve(address).frames;
     for (const symbols::frame& f : frames) visit(f, &f != &frames.back());
   }
-  if (row.truncated) visit_pseudo(core::truncated_frame);
-  if (row.stack.empty()) visit_pseudo(core::unknown_frame);
 }
 
 class shown_frames {

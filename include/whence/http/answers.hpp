@@ -26,7 +26,8 @@ inline response answer(std::string body, const char* content_type) {
   return {head_of_type(content_type), std::move(body)};
 }
 
-// Of a profile to be saved. Characters that could break a header or a file name are replaced.
+// The head of a profile to be saved. Characters that could break a header or a file name are
+// replaced.
 inline response_head head_of_attachment(std::string_view name) {
   std::string file;
   for (const char c : name) {

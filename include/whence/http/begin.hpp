@@ -42,18 +42,22 @@ inline bool takes_body(const request& asked, const options& o) {
 enum class effort {
   little,  // a page, an error
   usual,
-  much,  // a profile of many stacks: tens of megabytes and seconds
+  much,       // a profile of more than 1024 stacks
+  very_much,  // of more than 65536: tens of megabytes, and seconds
 };
+inline constexpr std::size_t effort_count = 4;
 
 inline effort effort_of(const request& asked, const options& o) {
-  constexpr std::size_t many_stacks = 16384;
   const target where(asked.target);
   const std::optional<std::string_view> name = below(where.path, o);
   if (!name) return where.path.ends_with("fgprof") ? effort::usual : effort::little;
   if (routes::is_symbol(*name)) return effort::usual;
   const profile* p = routes::of_delta(*name);
   if (p == nullptr) p = lookup(*name);
-  if (p != nullptr) return p->rows().size > many_stacks ? effort::much : effort::usual;
+  if (p != nullptr) {
+    const std::size_t stacks = p->rows().size;
+    return stacks > 65536 ? effort::very_much : stacks > 1024 ? effort::much : effort::usual;
+  }
   return *name == "profile" || *name == "wall" ? effort::usual : effort::little;
 }
 

@@ -18,11 +18,12 @@
 #include <cstdint>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <utility>
 
 #include <whence/http/begin.hpp>
 #include <whence/http/exchange.hpp>
-#include <whence/http/outbox.hpp>
+#include <whence/http/sender.hpp>
 
 namespace whence::inline v1::http {
 
@@ -95,31 +96,10 @@ struct connection {
     return true;
   }
 
-  // Sends as much as the kernel takes. False if the client has gone.
-  bool send() noexcept {
-    while (sent < sending.size()) {
-      const ssize_t size =
-          ::send(socket, sending.data() + sent, sending.size() - sent, MSG_NOSIGNAL | MSG_DONTWAIT);
-      if (size > 0) {
-        sent += static_cast<std::size_t>(size);
-        taken += static_cast<std::size_t>(size);
-      } else if (errno == EAGAIN) {
-        if (!is_blocked()) blocked_from = clock::now();
-        return true;
-      } else if (errno != EINTR) {
-        return false;
-      }
-    }
-    if (is_blocked()) blocked += clock::now() - blocked_from;
-    blocked_from = {};
-    return true;
-  }
-
-  bool is_blocked() const noexcept { return blocked_from != clock::time_point{}; }
-
-  // How long the answer has waited for the client in all.
-  clock::duration time_blocked(clock::time_point now) const noexcept {
-    return blocked + (is_blocked() ? now - blocked_from : clock::duration{});
+  // Sends a text that is shorter than what the kernel keeps. False if the client took none before.
+  bool send(std::string_view text) const noexcept {
+    return ::send(socket, text.data(), text.size(), MSG_NOSIGNAL | MSG_DONTWAIT) ==
+           static_cast<ssize_t>(text.size());
   }
 
   int socket;
@@ -135,18 +115,7 @@ struct connection {
   std::size_t body_size = 0;     // of the request
   clock::time_point due{};       // the end of the window
 
-  // The answer.
-  std::string sending;
-  std::size_t sent = 0;   // of `sending`
-  std::size_t taken = 0;  // in all
-  bool has_head = false;  // the head is sent, or in `sending`
-  bool is_chunked = false;
-  bool is_last = false;  // `sending` is the end
-  bool keeps = false;
-  clock::duration blocked{};
-  clock::time_point blocked_from{};  // not the epoch while the kernel takes no more
-  clock::time_point marked{};
-  std::size_t taken_then = 0;  // when it was marked
+  sender answer;
 };
 
 }  // namespace whence::inline v1::http

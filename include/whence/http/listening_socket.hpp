@@ -7,6 +7,7 @@
 
 #include <netdb.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -16,6 +17,7 @@
 #include <system_error>
 
 #include <whence/sys/as_error.hpp>
+#include <whence/sys/spare_descriptor.hpp>
 
 namespace whence::inline v1::http {
 
@@ -40,6 +42,7 @@ class listening_socket {
         if ((one->ai_family == AF_INET) == is_v4) error_ = sys::errno_code(listen_at(*one));
       }
     }
+    if (!error_) keep_spare();
   }
   ~listening_socket() { close(); }
   listening_socket(const listening_socket&) = delete;
@@ -58,9 +61,31 @@ class listening_socket {
                                            : reinterpret_cast<const sockaddr_in&>(own).sin_port);
   }
 
+  // The socket of the next client, which does not block; -1 with errno, EAGAIN if no client waits.
+  int accept(sockaddr_storage& from) const noexcept {
+    for (;;) {
+      ::socklen_t size = sizeof from;
+      const int s = ::accept4(socket_, reinterpret_cast<sockaddr*>(&from), &size,
+                              SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (s < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
+      const int yes = 1;
+      if (s >= 0) ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+      return s;
+    }
+  }
+
+  // Works as accept(), if the process may open no more files.
+  int accept_with_spare(sockaddr_storage& from) noexcept {
+    return spare_.spend() ? accept(from) : -1;
+  }
+
+  // Takes a spare descriptor, if it is missing and the process may open another.
+  void keep_spare() noexcept { spare_.refill(); }
+
   void close() noexcept {
     if (socket_ >= 0) ::close(socket_);
     socket_ = -1;
+    (void)spare_.spend();
   }
 
  private:
@@ -80,6 +105,7 @@ class listening_socket {
   }
 
   int socket_ = -1;
+  sys::spare_descriptor spare_;
   std::error_code error_;
 };
 

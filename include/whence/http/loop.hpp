@@ -19,7 +19,6 @@
 #define WHENCE_HTTP_LOOP_HPP
 
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <sys/epoll.h>
 #include <sys/eventfd.h>
 #include <sys/socket.h>
@@ -42,12 +41,12 @@
 #include <whence/http/begin.hpp>
 #include <whence/http/connection.hpp>
 #include <whence/http/exchange.hpp>
+#include <whence/http/listening_socket.hpp>
 #include <whence/http/message.hpp>
-#include <whence/http/outbox.hpp>
 #include <whence/http/request.hpp>
+#include <whence/http/sender.hpp>
 #include <whence/http/worker_pool.hpp>
 #include <whence/sys/as_error.hpp>
-#include <whence/sys/spare_descriptor.hpp>
 
 namespace whence::inline v1::http {
 
@@ -56,8 +55,7 @@ class loop {
   static constexpr std::size_t most_open = 256;
   static constexpr std::size_t most_of_bodies = std::size_t{16} << 20;  // bytes
 
-  loop(int listening, const options& o) : listening_(listening), options_(o) {
-    spare_.refill();
+  loop(listening_socket& listening, const options& o) : listening_(listening), options_(o) {
     if (epoll_ < 0 || wake_ < 0 || !watch(EPOLL_CTL_ADD, wake_, EPOLLIN, &wake_)) {
       error_ = sys::errno_code(errno);
     }
@@ -90,7 +88,6 @@ class loop {
   void close_inherited() noexcept {
     ::close(wake_);
     ::close(epoll_);
-    (void)spare_.spend();
   }
 
  private:
@@ -130,12 +127,12 @@ class loop {
     end_slow_ones();
     if (has_guests) accept_some();
     std::erase_if(connections_, [](const auto& c) { return c->at == stage::closed; });
-    spare_.refill();
+    listening_.keep_spare();
   }
 
   void listen(bool wanted) noexcept {
     if (wanted == listens_) return;
-    if (watch(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listening_, EPOLLIN, &listens_)) {
+    if (watch(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listening_.number(), EPOLLIN, &listens_)) {
       listens_ = wanted;
     }
   }
@@ -163,18 +160,12 @@ class loop {
     for (int i = 0; i < 64; ++i) {
       if (open() >= most_open && !make_room()) return rest();
       sockaddr_storage from{};
-      ::socklen_t size = sizeof from;
-      const int s = ::accept4(listening_, reinterpret_cast<sockaddr*>(&from), &size,
-                              SOCK_NONBLOCK | SOCK_CLOEXEC);
-      if (s >= 0) {
-        const int yes = 1;
-        ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
-        add(s, text_of(from));
-      } else if (errno == EAGAIN) {
-        return;
-      } else if (errno != EINTR && errno != ECONNABORTED && !make_room() && !spare_.spend()) {
-        return rest();  // epoll would return at once, since the client stays in the queue
-      }
+      int s = listening_.accept(from);
+      if (s < 0 && errno != EAGAIN && make_room()) s = listening_.accept(from);
+      if (s < 0 && errno != EAGAIN) s = listening_.accept_with_spare(from);
+      if (s < 0 && errno == EAGAIN) return;
+      if (s < 0) return rest();  // epoll would return at once, since the client stays in the queue
+      add(s, text_of(from));
     }
   }
 
@@ -186,7 +177,6 @@ class loop {
   }
 
   void rest() noexcept { accepts_from_ = clock::now() + std::chrono::milliseconds(100); }
-
   std::size_t open() const noexcept {
     return static_cast<std::size_t>(
         std::count_if(connections_.begin(), connections_.end(),
@@ -211,6 +201,7 @@ class loop {
     c.at == stage::sending ? c.reset() : c.close();
     if (c.work == nullptr) return;
     c.work->body().abandon();
+    c.answer = {};
     if (is_window) {  // its end waits for a sampler's thread
       (void)sys::as_error([&] {
         (void)pool_of(effort::little).submit([w = c.work] { (void)w; });
@@ -235,11 +226,13 @@ class loop {
     }
     if (c.at == stage::closed) return;
     const clock::time_point now = clock::now();
-    const bool is_late = c.is_waiting() && (is_ending_ || now >= c.since + patience(c.at));
-    if (is_late || is_slow(c, now)) return leave(c);
+    const bool is_late = c.is_waiting()
+                             ? is_ending_ || now >= c.since + patience(c.at)
+                             : c.at == stage::sending && c.answer.is_too_slow(now, is_ending_);
+    if (is_late) return leave(c);
     const std::uint32_t events = c.is_waiting()          ? EPOLLIN
                                  : c.at == stage::window ? EPOLLRDHUP
-                                 : c.is_blocked()        ? EPOLLOUT
+                                 : c.answer.is_blocked() ? EPOLLOUT
                                                          : 0U;
     if (events == c.watched) return;
     if (!watch(EPOLL_CTL_MOD, c.socket, events, &c)) return leave(c);
@@ -282,10 +275,7 @@ class loop {
     c.work = std::make_shared<exchange>(c.received.substr(0, size), c.peer, options_,
                                         [this] { wake(); });
     c.received.erase(0, size);
-    c.has_head = c.is_last = false;
-    c.taken = c.taken_then = c.body_size = 0;
-    c.blocked = {};
-    c.marked = {};
+    c.body_size = 0;
     if (is_too_long) {
       c.enter(stage::working);
       return c.work->refuse(failure(431, "the request is too long"));
@@ -325,10 +315,9 @@ class loop {
         }
         c.enter(stage::body);
         c.is_ready = true;
-        if (c.work->expects_continue() && c.received.size() < c.body_size) {
-          c.sending = "HTTP/1.1 100 Continue\r\n\r\n";
-          c.sent = 0;
-          if (!c.send() || c.is_blocked()) leave(c);
+        if (c.work->expects_continue() && c.received.size() < c.body_size &&
+            !c.send("HTTP/1.1 100 Continue\r\n\r\n")) {
+          leave(c);
         }
         return;
       case exchange::stage::begins:
@@ -337,8 +326,8 @@ class loop {
         c.due = clock::now() + c.work->delay();
         return c.enter(stage::window);
       case exchange::stage::answers:
-        if (fill(c)) c.enter(stage::sending);
-        return;
+        c.answer = sender(c.work, !is_ending_ && !c.has_ended);
+        return c.enter(stage::sending);
     }
   }
 
@@ -350,61 +339,26 @@ class loop {
 
   // --- an answer
 
-  // Takes the next part. False if it is not made yet, or never will be.
-  bool fill(connection& c) {
-    outbox::part part;
-    if (!c.work->body().take(part)) return false;
-    if (part.is_broken) {
-      leave(c);
-      return false;
-    }
-    c.sending.clear();
-    c.sent = 0;
-    if (!std::exchange(c.has_head, true)) begin_answer(c, part);
-    c.is_last = part.is_last;
-    c.sending += c.is_chunked ? chunk_of(part.text, part.is_last) : part.text;
-    return true;
-  }
-
-  void begin_answer(connection& c, const outbox::part& part) {
-    const exchange& w = *c.work;
-    const response_head& head = w.head();
-    body_length length;
-    if (w.is_head()) {
-      length.bytes = head.content_length;
-    } else if (part.is_last) {
-      length.bytes = part.text.size();
-    } else {
-      length.is_chunked = !w.is_1_0();
-    }
-    c.is_chunked = length.is_chunked;
-    c.keeps = w.keeps() && !is_ending_ && !c.has_ended && (part.is_last || length.is_chunked);
-    c.sending = text_of(head, length, c.keeps);
-    c.marked = clock::now();
-  }
-
   void send(connection& c) {
-    for (;;) {
-      if (!c.send()) return leave(c);
-      if (c.is_blocked()) return;
-      if (c.is_last) return end_answer(c);
-      if (!fill(c)) return;
+    switch (c.answer.send(c.socket)) {
+      case sender::progress::waits_for_worker:
+      case sender::progress::waits_for_client:
+        return;
+      case sender::progress::is_over:
+        return end_answer(c);
+      case sender::progress::has_failed:
+        return leave(c);
     }
   }
 
   void end_answer(connection& c) {
+    const bool keeps = c.answer.keeps();
+    c.answer = {};
     c.work.reset();
     c.is_ready = true;
-    if (c.keeps) return c.enter(stage::idle);
+    if (keeps) return c.enter(stage::idle);
     ::shutdown(c.socket, SHUT_WR);
     c.enter(stage::leaving);
-  }
-
-  bool is_slow(const connection& c, clock::time_point now) const noexcept {
-    constexpr std::size_t slowest = 65536;  // bytes a second
-    if (c.at != stage::sending) return false;
-    if (is_ending_ && c.is_blocked() && now - c.blocked_from > std::chrono::seconds(2)) return true;
-    return c.time_blocked(now) > std::chrono::seconds(10 + c.taken / slowest);
   }
 
   // --- workers
@@ -418,22 +372,14 @@ class loop {
 
   // Frees workers that wait for their clients, if requests wait for workers.
   void end_slow_ones() noexcept {
-    constexpr std::size_t least = 65536;  // bytes in a quarter of a second
     const clock::time_point now = clock::now();
-    for (const effort e : {effort::little, effort::usual, effort::much}) {
-      if (pool_of(e).shortage() == 0) continue;
-      for (const auto& c : connections_) {
-        if (c->at != stage::sending || c->lane != e) continue;
-        if (now - c->marked < std::chrono::milliseconds(250)) continue;
-        const bool is_slow = c->taken - c->taken_then < least;
-        c->marked = now;
-        c->taken_then = c->taken;
-        if (is_slow && c->is_blocked() && c->work->body().is_full()) leave(*c);
-      }
+    for (const auto& c : connections_) {
+      if (c->at != stage::sending || pool_of(c->lane).shortage() == 0) continue;
+      if (c->answer.holds_worker(now)) leave(*c);
     }
   }
 
-  const int listening_;
+  listening_socket& listening_;
   const options& options_;
   const int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
   const int wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
@@ -441,11 +387,11 @@ class loop {
   std::atomic<bool> is_ending_{false};
   bool listens_ = false;
   clock::time_point accepts_from_{};  // after a failure
-  sys::spare_descriptor spare_;
   std::vector<std::unique_ptr<connection>> connections_;
-  // By effort. Many answers of usual size may wait for their clients at once, and one large one,
-  // which takes tens of megabytes.
-  std::array<worker_pool, 3> pools_{worker_pool(4), worker_pool(32), worker_pool(1)};
+  // The workers for each effort: one alone for answers that take tens of megabytes while they are
+  // made.
+  std::array<worker_pool, effort_count> pools_{worker_pool(16), worker_pool(32), worker_pool(4),
+                                               worker_pool(1)};
 };
 
 }  // namespace whence::inline v1::http

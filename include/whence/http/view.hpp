@@ -102,7 +102,7 @@ class view {
   bool has_labels() const noexcept { return !labels_.empty(); }
   core::below_zero negative() const noexcept { return negative_; }
 
-  // Of the answer; `name` is the file's.
+  // The head of the answer; `name` is the file's.
   response_head head(std::string_view name) const {
     switch (form_) {
       case form::folded:
@@ -176,7 +176,7 @@ class view {
     return form_ == form::text ? core::values_in_text(k) : core::shown_values::scaled;
   }
 
-  // In every form but pprof.
+  // Writes every form but pprof.
   std::error_code write_rows(sink& out, const core::row_source& rows) const {
     if (form_ == form::text) return format::write_text(out, rows, options_);
     if (form_ == form::json) return format::json_writer(options_.names).write(out, rows);

@@ -23,6 +23,7 @@
 #include <whence/samplers/own_threads.hpp>
 #include <whence/server.hpp>
 #include <whence/sys/as_error.hpp>
+#include <whence/sys/no_cancel.hpp>
 #include <whence/sys/raise.hpp>
 #include <whence/sys/service_thread.hpp>
 
@@ -30,7 +31,7 @@ namespace whence::inline v1 {
 
 struct server::parts {
   parts(const std::string& host, int port, http::options given)
-      : options(std::move(given)), socket(host, port), loop(socket.number(), options) {}
+      : options(std::move(given)), socket(host, port), loop(socket, options) {}
 
   ~parts() {
     if (!thread.runs()) return;
@@ -80,6 +81,7 @@ WHENCE_FUNCTION server::~server() {
 
 WHENCE_FUNCTION void server::stop() {
   if (parts_ == nullptr) return;
+  const sys::no_cancel uncancelled;  // threads are joined, also in the destructor
   if (process_ != ::getpid()) {
     parts_->socket.close();
     parts_->loop.close_inherited();
