@@ -32,7 +32,8 @@ inline std::string memory_in_use(const memory_shares& memory) {
     return name + of(b.used(), b.limit());
   };
   return "tables use " + of(memory.used(), memory.limit()) + " bytes" +
-         share(": stacks ", memory.stacks) + share(", samples ", memory.samples) +
+         share(": stacks ", memory.stacks) + share(", CPU samples ", memory.cpu_samples) +
+         share(", wall-clock samples ", memory.wall_samples) +
          share(", live entries ", memory.live) + share(", labels ", memory.labels);
 }
 
