@@ -171,10 +171,10 @@ TEST_CASE("samples leave no memory behind when no session is open") {
   {
     cpu_session session({.hz = 1000});
     compute_split(0.1);
-    CHECK(memory.samples.used() > 0);
+    CHECK(memory.cpu_samples.used() > 0);
     kept = session.snapshot();
   }
-  CHECK(memory.samples.used() == 0);
+  CHECK(memory.cpu_samples.used() == 0);
   // The first session makes what the sampler needs; a stack is hundreds of bytes a sample.
   CHECK(memory.stacks.used() - permanent < 64 * 1024);
   CHECK(time_through(kept, "compute_split") > 0);

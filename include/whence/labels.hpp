@@ -22,10 +22,12 @@
 // A coroutine does the same around each of its resumptions: a scope must not be open while a
 // coroutine is suspended, since it belongs to the thread.
 //
-// Sets are kept for the life of the process, 61439 different ones at most; the samples of further
-// sets carry labels=[overflow]. So use values of which there is a bounded number (a handler, a
-// tenant), not request numbers. Thread-safe; not for signal handlers. Functions throw only if they
-// say so. Cost: some 10 ns for a set seen before. (Go: runtime/pprof, Labels and Do)
+// Keys and values are cut after 128 bytes. A key has 1024 values at most, which are kept for the
+// life of the process; all further ones are one value, `[other]`, of that key alone. So use values
+// of which there is a bounded number (a handler, a tenant), not request numbers. Of sets there are
+// 61439 at most; the samples of further sets carry labels=[overflow]. Thread-safe; not for signal
+// handlers. Functions throw only if they say so. Cost: some 10 ns for a set seen before, and up to
+// twice that for one with values beyond the limit. (Go: runtime/pprof, Labels and Do)
 #ifndef WHENCE_LABELS_HPP
 #define WHENCE_LABELS_HPP
 

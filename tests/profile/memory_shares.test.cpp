@@ -25,7 +25,8 @@ TEST_CASE("shares add up to the limit, and one that is full leaves the others as
     CHECK(core::memory_shares(limit).limit() == limit);
   }
   core::memory_shares all(std::size_t{16} << 20);
-  sys::memory_budget* const shares[]{&all.stacks, &all.samples, &all.live, &all.labels};
+  sys::memory_budget* const shares[]{&all.stacks, &all.cpu_samples, &all.wall_samples, &all.live,
+                                     &all.labels};
   for (sys::memory_budget* const full : shares) {
     const std::size_t taken = full->left();
     REQUIRE(full->take(taken));
@@ -43,11 +44,13 @@ TEST_CASE("shares add up to the limit, and one that is full leaves the others as
 TEST_CASE("the amounts of all shares are told") {
   core::memory_shares all(16000);
   all.stacks.take_always(1);
-  all.samples.take_always(20);
+  all.cpu_samples.take_always(20);
+  all.wall_samples.take_always(50'000);
   all.live.take_always(300);
   all.labels.take_always(4000);
   CHECK(core::memory_in_use(all) ==
-        "tables use 4321 of 16000 bytes: stacks 1 of 4000, samples 20 of 6000, live entries 300 of "
+        "tables use 54321 of 16000 bytes: stacks 1 of 4000, CPU samples 20 of 3000, "
+        "wall-clock samples 50000 of 3000, live entries 300 of "
         "5000, labels 4000 of 1000");
 }
 

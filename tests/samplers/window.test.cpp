@@ -155,6 +155,32 @@ TEST_CASE("a window that is full is told so, and takes no sample from those that
   CHECK(sum == 150'000);
 }
 
+// The second one that stays could fill half of the share when it opened, as could the first.
+TEST_CASE("windows that overlap find room, whatever stays open beside them") {
+  workplace w(std::size_t{8} << 20);
+  std::uintptr_t pc = 0x1000;
+  const window stays(w.epochs), stays_too(w.epochs), and_this(w.epochs);
+  std::optional<window> open[3];
+  rows expected[3];
+  for (int i = 0; i < 1000; ++i) {
+    const int turn = i % 3;
+    if (open[turn]) {
+      REQUIRE(w.since(*open[turn]) == expected[turn]);
+      open[turn].reset();
+    }
+    open[turn].emplace(w.epochs);
+    expected[turn].clear();
+    for (int k = 0; k < 100; ++k, ++pc) {
+      w.count(pc, 1, 1);
+      for (int n = 0; n < 3; ++n) {
+        if (open[n]) expected[n][pc] = 1;
+      }
+    }
+  }
+  CHECK(w.lost.of(stack::loss::samples) > 0);  // of those that stay
+  CHECK(w.share.used() <= w.share.limit());
+}
+
 TEST_CASE("a window alone may fill half of the share, however little was left when it opened") {
   workplace w(std::size_t{4} << 20);
   std::uintptr_t pc = 0x1000;

@@ -66,17 +66,18 @@ TEST_CASE("texts are copied, and end in a zero byte") {
   CHECK(std::string(l.value.data()) == "value");
 }
 
-TEST_CASE("beyond a program's limit, and without memory, labels are [overflow]") {
+TEST_CASE("beyond a program's limit of sets, and without memory, labels are [overflow]") {
   workplace w;
-  for (std::uint32_t i = 1; i <= label_sets::most_of_program; ++i) {
-    const std::string value = std::to_string(i);
-    REQUIRE(w.intern({{"request", value}}) == i);
-  }
-  CHECK(w.intern({{"request", "one more"}}) == label_sets::overflow);
+  const auto intern = [&w](std::uint32_t i) {
+    const std::string key = "request " + std::to_string(i % 100), value = std::to_string(i);
+    return w.intern({{key, value}});
+  };
+  for (std::uint32_t i = 1; i <= label_sets::most_of_program; ++i) REQUIRE(intern(i) == i);
+  CHECK(w.intern({{"one", "more"}}) == label_sets::overflow);
   CHECK(w.lost.of(stack::loss::labels) == 1);
   CHECK(of(w.sets, label_sets::overflow) == std::vector<label>{{"labels", "[overflow]"}});
-  CHECK(w.intern({{"request", "77"}}) == 77);
-  CHECK(of(w.sets, 61439) == std::vector<label>{{"request", "61439"}});
+  CHECK(intern(77) == 77);
+  CHECK(of(w.sets, 61439) == std::vector<label>{{"request 39", "61439"}});
 
   // The library's own labels still have room.
   const auto intern_own = [&w](const label& one) {
@@ -84,15 +85,67 @@ TEST_CASE("beyond a program's limit, and without memory, labels are [overflow]")
   };
   CHECK(intern_own({"lock", "orders"}) == label_sets::most_of_program + 1);
   CHECK(w.intern({{"lock", "orders"}}) == label_sets::most_of_program + 1);
-  for (std::uint32_t i = 2; i <= label_sets::most - label_sets::most_of_program; ++i) {
+  for (std::uint32_t i = 2; i <= label_sets::most_own; ++i) {
     const std::string value = std::to_string(i);
     REQUIRE(intern_own({"lock", value}) == label_sets::most_of_program + i);
   }
-  CHECK(intern_own({"lock", "one more"}) == label_sets::overflow);
+  CHECK(intern_own({"wait", "one more"}) == label_sets::overflow);
 
   workplace poor;
   poor.budget.set_limit(0);
   CHECK(poor.intern({{"a", "b"}}) == label_sets::overflow);
+  CHECK(poor.budget.used() == 0);
+  const label own{"lock", "orders"};
+  CHECK(of(poor.sets, poor.sets.intern({&own, 1}, label_sets::most)) == std::vector<label>{own});
+}
+
+TEST_CASE("a key with too many values has [other] for new ones, and other keys have their own") {
+  workplace w;
+  const auto intern = [&w](std::size_t i) {
+    const std::string value = std::to_string(i);
+    return w.intern({{"request", value}, {"tenant", i % 2 == 0 ? "even" : "odd"}});
+  };
+  for (std::size_t i = 0; i < label_sets::most_values; ++i) {
+    REQUIRE(of(w.sets, intern(i))[0].value == std::to_string(i));
+  }
+  const std::size_t used = w.budget.used();
+  for (std::size_t i = 0; i < 10'000; ++i) {
+    const std::vector<label> beyond = of(w.sets, intern(label_sets::most_values + i));
+    REQUIRE(beyond ==
+            std::vector<label>{{"request", "[other]"}, {"tenant", i % 2 == 0 ? "even" : "odd"}});
+  }
+  CHECK(w.budget.used() - used < 1024);
+  CHECK(of(w.sets, intern(5))[0].value == "5");
+  CHECK(of(w.sets, w.intern({{"route", "/new"}, {"tenant", "acme"}})) ==
+        std::vector<label>{{"route", "/new"}, {"tenant", "acme"}});
+  CHECK(of(w.sets, w.intern({{"request", "[other]"}})) ==
+        std::vector<label>{{"request", "[other]"}});
+  CHECK_FALSE(w.lost.any());
+  std::vector<std::string> full;
+  w.sets.for_each_full_key([&full](std::string_view key) { full.emplace_back(key); });
+  CHECK(full == std::vector<std::string>{"request"});
+}
+
+TEST_CASE("a long text is cut, between two characters, and counts as what is kept") {
+  workplace w;
+  const std::string head(label_sets::longest_text - 1, 'a');
+  const std::uint32_t id = w.intern({{head + "aXY", head + "\u00e4X"}});
+  CHECK(of(w.sets, id) == std::vector<label>{{head + "a", head}});
+  CHECK(w.intern({{head + "aZ", head + "\u00f6"}}) == id);
+  const std::string exact = head + "b";
+  CHECK(of(w.sets, w.intern({{"k", exact}}))[0].value == exact);
+}
+
+TEST_CASE("what is refused makes no thread wait for a lock") {
+  workplace w;
+  for (std::size_t i = 0; i <= label_sets::most_values; ++i) {
+    const std::string value = std::to_string(i);
+    REQUIRE(w.intern({{"request", value}}) != label_sets::overflow);
+  }
+  const sys::scoped_lock held(w.sets.lock());
+  CHECK(of(w.sets, w.intern({{"request", "beyond"}}))[0].value == "[other]");
+  w.budget.set_limit(0);
+  CHECK(w.intern({{"route", "/new"}}) == label_sets::overflow);
 }
 
 // Invariant: each thread that interns a set gets the same number, and can read the set at once.

@@ -56,6 +56,7 @@ TEST_CASE("segments double, and their entries stay where they are") {
 TEST_CASE("without memory no segment is made, and a later attempt may succeed") {
   entries all;
   CHECK(all.get_or_make(0, [](std::size_t) -> void* { return nullptr; }) == nullptr);
+  CHECK(all.get(0) == nullptr);
   std::vector<entry> memory(64);
   CHECK(all.get_or_make(0, [&memory](std::size_t bytes) -> void* {
     CHECK(bytes == 64 * sizeof(entry));
@@ -63,9 +64,10 @@ TEST_CASE("without memory no segment is made, and a later attempt may succeed") 
   }) == memory.data());
 }
 
-TEST_CASE("threads that make a segment at once share one") {
+TEST_CASE("a segment that threads need at once is made once") {
   sys::memory_budget budget{std::size_t{64} << 20};
   sys::arena memory{budget};
+  std::atomic<int> made{0};
   for (int round = 0; round < 200; ++round) {
     entries all;
     std::atomic<int> ready{0};
@@ -75,12 +77,36 @@ TEST_CASE("threads that make a segment at once share one") {
       threads.emplace_back([&] {
         ++ready;
         while (ready < 4) std::this_thread::yield();
-        mine = all.get_or_make(2, [&](std::size_t bytes) { return memory.allocate(bytes); });
+        mine = all.get_or_make(2, [&](std::size_t bytes) {
+          ++made;
+          return memory.allocate(bytes);
+        });
         ++mine->value;
       });
     }
     for (auto& t : threads) t.join();
     REQUIRE(got == std::vector<entry*>(4, all.get(2)));
     REQUIRE(got[0]->value == 7 + 4);
+    REQUIRE(made == round + 1);
   }
+}
+
+TEST_CASE("a thread does not wait for ever for one that is not there any more") {
+  static entries all;
+  std::atomic<bool> is_making{false}, may_go_on{false};
+  std::vector<entry> theirs(64), ours(64);
+  std::thread other([&] {
+    CHECK(all.get_or_make(0, [&](std::size_t) -> void* {
+      is_making = true;
+      while (!may_go_on) std::this_thread::yield();
+      return theirs.data();
+    }) == ours.data());
+  });
+  while (!is_making) std::this_thread::yield();
+  CHECK(all.get(0) == nullptr);
+  CHECK(all.find([](const entry&) { return true; }) == nullptr);
+  CHECK(all.get_or_make(0, [&](std::size_t) -> void* { return ours.data(); }) == ours.data());
+  may_go_on = true;
+  other.join();
+  CHECK(all.get(0) == ours.data());
 }

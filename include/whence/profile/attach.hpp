@@ -127,10 +127,12 @@ inline bool open_root(process_state& s) noexcept {
     first = reinterpret_cast<process_state*>(note.object);
     return true;
   });
-  sys::pin(first);
   // Called before taking a lock that a child of fork could find held.
   fork_handlers::install();
   if (!first->unwinder.open() || !open_root(*first)) return nullptr;
+  // Called only now, because a program without memory comes here at each event, and the loader
+  // allocates.
+  sys::pin(first);
   if (const char* const warning = settings_warning(settings_difference());
       warning != nullptr && !first->mixed_settings.exchange(true)) {
     say(warning);

@@ -18,8 +18,10 @@ namespace whence::inline v1::core {
 
 class block_filter {
  public:
-  // Requires: called once, before anything else. False if the kernel refuses.
+  // Requires: one caller at a time, before anything else. False if the kernel refuses; a later call
+  // tries again.
   bool open() noexcept {
+    if (counters_ != nullptr) return true;
     counters_ = static_cast<counter*>(sys::map_pages(size * sizeof(counter)));
     return counters_ != nullptr;
   }

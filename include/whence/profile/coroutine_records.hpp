@@ -42,6 +42,8 @@ struct suspension_place {
 };
 
 struct coroutine_record {
+  static constexpr bool is_zeros_at_first = true;
+
   wait_slot suspension;  // goes on while the coroutine is suspended; a wait if it has a bucket
   std::atomic<std::uint32_t> life{0};  // odd while the coroutine lives
   std::uint32_t number = 0;            // from 1 on

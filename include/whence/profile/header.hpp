@@ -8,6 +8,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include <whence/profile/kinds.hpp>
@@ -15,6 +16,7 @@
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/profile.hpp>
 #include <whence/profile/snapshot.hpp>
+#include <whence/stack/label_sets.hpp>
 #include <whence/stack/losses.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/unwind/walk_end.hpp>
@@ -30,11 +32,13 @@ inline std::string memory_in_use(const memory_shares& memory) {
     return name + of(b.used(), b.limit());
   };
   return "tables use " + of(memory.used(), memory.limit()) + " bytes" +
-         share(": stacks ", memory.stacks) + share(", samples ", memory.samples) +
+         share(": stacks ", memory.stacks) + share(", CPU samples ", memory.cpu_samples) +
+         share(", wall-clock samples ", memory.wall_samples) +
          share(", live entries ", memory.live) + share(", labels ", memory.labels);
 }
 
 inline std::vector<std::string> comments(const process_state& s) {
+  constexpr std::size_t most_lines = 32;
   std::vector<std::string> lines;
   lines.push_back("whence " + std::to_string(version_major) + "." + std::to_string(version_minor) +
                   "." + std::to_string(version_patch));
@@ -42,6 +46,13 @@ inline std::vector<std::string> comments(const process_state& s) {
     const std::int64_t n = s.losses.of(static_cast<stack::loss>(i));
     if (n != 0) lines.push_back(std::to_string(n) + " " + stack::loss_texts[i]);
   }
+  s.labels.for_each_full_key([&lines](std::string_view key) {
+    if (lines.size() < most_lines) {
+      lines.push_back("label " + std::string(key) + " has " +
+                      std::to_string(stack::label_sets::most_values) +
+                      " values, all further ones are [other]");
+    }
+  });
   if (s.losses.any()) lines.push_back(memory_in_use(s.budget));
   const unwind::walk_counts& walks = s.unwinder.counts();
   for (int i = 0; i < unwind::walk_end_count; ++i) {

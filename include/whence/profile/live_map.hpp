@@ -8,8 +8,8 @@
 //   shard: | lock, count, capacity, slots -> | key | extra:16, bucket:48 | key | 0 | ...
 //
 // An empty slot has a zero word. Erasing shifts the rest of the run back, so there are no
-// tombstones; an array doubles at 3/4 full, so an entry of an 8-byte key costs 21 to 43 bytes.
-// A key may stand once for each profile: the bucket tells which.
+// tombstones; an array doubles at 3/4 full, or takes no more, so an entry of an 8-byte key costs 21
+// to 43 bytes. A key may stand once for each profile: the bucket tells which.
 //
 // Thread-safe. Not for signal handlers. Never allocates from the heap, never throws.
 #ifndef WHENCE_PROFILE_LIVE_MAP_HPP
@@ -47,8 +47,10 @@ class live_map {
 
   constexpr explicit live_map(sys::memory_budget& budget) noexcept : budget_(budget) {}
 
-  // Maps the shards. Requires: called once, before anything else. False if the kernel refuses.
+  // Maps the shards. Requires: one caller at a time, before anything else. False if the kernel
+  // refuses; a later call tries again.
   bool open() noexcept {
+    if (shards_ != nullptr) return true;
     void* const pages = sys::map_pages(sizeof(shard) * shard_count);
     if (pages == nullptr) return false;
     shards_ = static_cast<shard*>(pages);
@@ -60,9 +62,8 @@ class live_map {
     const std::uint64_t hash = spread(key);
     shard& s = shard_of(hash);
     const sys::scoped_lock hold(s.lock);
-    if (4 * (s.count + 1) > 3 * s.capacity && !grow(s) && s.count + 1 >= s.capacity) {
-      return insertion::full;
-    }
+    // A fuller array would make each later call search half of it.
+    if (4 * (s.count + 1) > 3 * s.capacity && !grow(s)) return insertion::full;
     std::size_t i = home(hash, s.capacity);
     for (; s.slots[i].word != 0; i = (i + 1) & (s.capacity - 1)) {
       if (s.slots[i].key == key && bucket_of(s.slots[i].word)->list == value.bucket->list) {

@@ -17,24 +17,27 @@ namespace whence::inline v1::core {
 struct memory_shares {
   constexpr explicit memory_shares(std::size_t limit) noexcept
       : stacks(limit - sixteenths(limit, 12)),
-        samples(sixteenths(limit, 6)),
+        cpu_samples(sixteenths(limit, 3)),
+        wall_samples(sixteenths(limit, 3)),
         live(sixteenths(limit, 5)),
         labels(sixteenths(limit, 1)) {}
 
-  sys::memory_budget stacks;   // permanent ones, and what must exist
-  sys::memory_budget samples;  // stacks of CPU and wall-clock samples: freed with their windows
-  sys::memory_budget live;     // blocks, values and coroutines that are alive
+  sys::memory_budget stacks;                     // permanent ones, and what must exist
+  sys::memory_budget cpu_samples, wall_samples;  // stacks that are freed with their windows
+  sys::memory_budget live;                       // blocks, values and coroutines that are alive
   sys::memory_budget labels;
 
   std::size_t used() const noexcept {
-    return stacks.used() + samples.used() + live.used() + labels.used();
+    return stacks.used() + cpu_samples.used() + wall_samples.used() + live.used() + labels.used();
   }
   std::size_t limit() const noexcept {
-    return stacks.limit() + samples.limit() + live.limit() + labels.limit();
+    return stacks.limit() + cpu_samples.limit() + wall_samples.limit() + live.limit() +
+           labels.limit();
   }
   void set_limit(std::size_t bytes) noexcept {
     stacks.set_limit(bytes - sixteenths(bytes, 12));
-    samples.set_limit(sixteenths(bytes, 6));
+    cpu_samples.set_limit(sixteenths(bytes, 3));
+    wall_samples.set_limit(sixteenths(bytes, 3));
     live.set_limit(sixteenths(bytes, 5));
     labels.set_limit(sixteenths(bytes, 1));
   }

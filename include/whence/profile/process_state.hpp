@@ -58,9 +58,9 @@ struct fork_hooks {
 // What the samplers hang from the root: their stacks, which are freed with their windows, and what
 // is made when first needed, in the arena, never freed.
 struct sampling_root {
-  constexpr sampling_root(sys::memory_budget& share, stack::losses& lost) noexcept
-      : cpu(profile_directory::last_id + 1, share, lost),
-        wall(profile_directory::last_id + 2, share, lost) {}
+  constexpr sampling_root(memory_shares& memory, stack::losses& lost) noexcept
+      : cpu(profile_directory::last_id + 1, memory.cpu_samples, lost),
+        wall(profile_directory::last_id + 2, memory.wall_samples, lost) {}
 
   stack::epochs cpu, wall;
   std::atomic<samplers::profiling_signal*> signal{nullptr};
@@ -103,7 +103,7 @@ struct process_state {
   std::atomic<coroutine_root*> coroutines{nullptr};
   thread_records threads{arena};
 
-  sampling_root samplers{budget.samples, losses};
+  sampling_root samplers{budget, losses};
 
   sampling heap{instruments::info(instruments::setting::heap_rate).at_start};  // bytes allocated
   std::atomic<std::int64_t> hold_rate{instruments::info(instruments::setting::hold_rate).at_start};

@@ -65,22 +65,21 @@ class profile_directory {
   sys::spin_lock& lock() noexcept { return lock_; }
 
  private:
+  // The profile and its texts are one block, so that a refusal leaves nothing behind.
   profile* make(std::string_view name, std::string_view description, core::kind kind) noexcept {
     if (last_id_ == last_id) return nullptr;
-    void* const memory = arena_.allocate_always(sizeof(profile));
-    const char* const stored_name = store(name);
-    const char* const stored_description = store(description);
-    if (memory == nullptr || stored_name == nullptr || stored_description == nullptr) {
-      return nullptr;
-    }
-    return ::new (memory) profile({stored_name, name.size()},
-                                  {stored_description, description.size()}, kind, ++last_id_);
+    void* const memory =
+        arena_.allocate_always(sizeof(profile) + name.size() + description.size() + 2);
+    if (memory == nullptr) return nullptr;
+    char* const texts = static_cast<char*>(memory) + sizeof(profile);
+    const std::string_view own_name = copy(texts, name);
+    return ::new (memory)
+        profile(own_name, copy(texts + name.size() + 1, description), kind, ++last_id_);
   }
 
-  const char* store(std::string_view text) noexcept {
-    auto* const copy = static_cast<char*>(arena_.allocate_always(text.size() + 1));
-    if (copy != nullptr && !text.empty()) std::memcpy(copy, text.data(), text.size());
-    return copy;
+  static std::string_view copy(char* to, std::string_view text) noexcept {
+    if (!text.empty()) std::memcpy(to, text.data(), text.size());
+    return {to, text.size()};
   }
 
   sys::arena& arena_;

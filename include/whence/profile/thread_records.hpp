@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What is known about a thread and other threads may read: a record of one cache line, taken when
-// the thread first gets such data (labels, a name, where it was made), given back when it ends.
+// the thread first gets such data (labels, a name, where it was made), given back when it ends. A
+// thread that takes one in its very last destructor cannot give it back: other threads find it.
 //
 //   this thread ──> its record          one thread-local pointer, in the root's module
 //   any thread  ──> all records         a chain that only grows; a record without a tid is free
@@ -25,6 +26,7 @@
 #include <whence/stack/bucket.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/spin_lock.hpp>
+#include <whence/sys/thread_clock.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/sys/thread_pointer.hpp>
 
@@ -38,13 +40,16 @@ struct alignas(sys::cache_line) thread_record : instruments::thread_words {
 
   // The thread has ended.
   void forget() noexcept {
+    clear();
+    tid.store(0, std::memory_order_release);
+  }
+  void clear() noexcept {
     owner.store(0, std::memory_order_relaxed);
     stack::bucket* const b = created.exchange(nullptr, std::memory_order_relaxed);
     if (b != nullptr) b->add(0, -1);
     labels.store(0, std::memory_order_relaxed);
     name.store(0, std::memory_order_relaxed);
     starts_unrecorded.store(false, std::memory_order_relaxed);
-    tid.store(0, std::memory_order_release);
   }
 };
 
@@ -114,13 +119,11 @@ class thread_records {
 
   thread_record* reuse(::pid_t tid) noexcept {
     for (thread_record* r = head_.load(std::memory_order_acquire); r != nullptr; r = r->next) {
-      ::pid_t free = 0;
-      if (r->tid.load(std::memory_order_relaxed) == 0 &&
-          r->tid.compare_exchange_strong(free, tid, std::memory_order_acquire,
-                                         std::memory_order_relaxed)) {
-        return r;
-      }
+      const ::pid_t its = r->tid.load(std::memory_order_relaxed);
+      // A record with the number of this thread, which has none, is that of an ended one.
+      if ((its == 0 || its == tid) && claim(*r, its)) return keep(*r, tid);
     }
+    if (thread_record* const r = of_ended_thread()) return keep(*r, tid);
     void* const memory = arena_.allocate_always(sizeof(thread_record));
     if (memory == nullptr) return nullptr;
     auto* const made = ::new (memory) thread_record;
@@ -132,6 +135,44 @@ class thread_records {
     return made;
   }
 
+  // Only one thread claims a record; `its` is the number that it has.
+  static bool claim(thread_record& r, ::pid_t its) noexcept {
+    return r.tid.compare_exchange_strong(its, claimed, std::memory_order_acquire,
+                                         std::memory_order_relaxed);
+  }
+
+  static thread_record* keep(thread_record& r, ::pid_t tid) noexcept {
+    r.clear();
+    r.tid.store(tid, std::memory_order_release);
+    return &r;
+  }
+
+  // Looks at a few of the records that are taken, in turn, for one whose thread has ended: nullptr
+  // if none of those has.
+  thread_record* of_ended_thread() noexcept {
+    thread_record* r = to_look_at_.load(std::memory_order_relaxed);
+    thread_record* ended = nullptr;
+    for (int i = 0; i < looks && ended == nullptr; ++i) {
+      if (r == nullptr) r = head_.load(std::memory_order_acquire);
+      if (r == nullptr) break;
+      ::pid_t its = r->tid.load(std::memory_order_relaxed);
+      // Looked at again when it is claimed: a new thread may have had the number meanwhile.
+      if (its > 0 && has_ended(its) && claim(*r, its)) {
+        if (has_ended(its)) {
+          ended = r;
+        } else {
+          ::pid_t still = claimed;
+          r->tid.compare_exchange_strong(still, its, std::memory_order_release);
+        }
+      }
+      r = r->next;
+    }
+    to_look_at_.store(r, std::memory_order_relaxed);
+    return ended;
+  }
+
+  static bool has_ended(::pid_t tid) noexcept { return sys::thread_cpu_ns(tid) < 0; }
+
   bool make_key() noexcept {
     const sys::scoped_lock hold(lock_);
     if (!has_key_) has_key_ = ::pthread_key_create(&key_, end_) == 0;
@@ -141,7 +182,10 @@ class thread_records {
   sys::arena& arena_;
   own_record& (*own_)() noexcept = &record_of_caller;
   void (*end_)(void*) noexcept = &end_of_thread;
+  static constexpr ::pid_t claimed = -1;  // no thread has this number
+  static constexpr int looks = 8;
   std::atomic<thread_record*> head_{nullptr};
+  std::atomic<thread_record*> to_look_at_{nullptr};
   sys::spin_lock lock_;
   bool has_key_ = false;
   ::pthread_key_t key_{};

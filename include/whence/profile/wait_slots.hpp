@@ -44,6 +44,8 @@ struct wait_in_progress {
 };
 
 struct alignas(sys::cache_line) wait_slot {
+  static constexpr bool is_zeros_at_first = true;
+
   std::atomic<std::uint32_t> taken{0};
   std::atomic<std::uint32_t> sequence{0};
   std::atomic<::pthread_t> thread{};

@@ -12,9 +12,10 @@
 // merged into it; if no window is left that spans an epoch, it is freed. So there are never more
 // epochs than open windows, and samples go to the newest that a window began.
 //
-// Room: the current epoch may take half of what the others leave, and the others do not grow. So a
-// window alone may fill half of the share, and each that opens finds room, even beside windows that
-// stay open for ever. What does not fit is on [overflow] in its epoch, hence in no later window.
+// Room: an epoch that grows, as the current one does and one that another is merged into, may take
+// half of what the others leave. So a window alone may fill half of the share, and each that opens
+// finds room, even beside windows that stay open for ever. What does not fit is on [overflow] in
+// its epoch, hence in no later window.
 //
 // A handler that was interrupted may hold an epoch for long. So the word that names the current one
 // counts how often it was taken, and the epoch how often it was given back:
@@ -211,7 +212,10 @@ class epochs {
         all = false;
         at = &e.older;
       } else {
-        if (e.older != nullptr) merge(e, *e.older);
+        if (e.older != nullptr) {
+          give_room(*e.older);
+          merge(e, *e.older);
+        }
         *at = e.older;
         destroy(e);
       }
@@ -222,8 +226,7 @@ class epochs {
 
   // Half of what the others leave.
   void give_room(epoch& e) const noexcept {
-    const std::size_t half = (e.budget.used() + share_.left()) / 2;
-    if (half > e.budget.limit()) e.budget.set_limit(half);
+    e.budget.set_limit((e.budget.used() + share_.left()) / 2);
   }
 
   // Requires: `from` is used no longer.

@@ -16,6 +16,7 @@
 #include <whence/stack/label_sets.hpp>
 #include <whence/stack/losses.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::stack {
 
@@ -65,14 +66,21 @@ class label_merges {
     // There may be room next time.
     if (id == label_sets::overflow) return id;
     words* kept = kept_.load(std::memory_order_acquire);
-    if (kept == nullptr) {
-      auto* const made = static_cast<words*>(arena_.allocate(sizeof(words)));
-      if (made == nullptr) return id;
-      // The loser of a race leaves its words behind, because the arena takes nothing back.
-      if (kept_.compare_exchange_strong(kept, made, std::memory_order_acq_rel)) kept = made;
-    }
+    if (kept == nullptr) kept = make_words();
+    if (kept == nullptr) return id;
     (*kept)[place(below, above)].store(pair(below, above) << bits | id, std::memory_order_relaxed);
     return id;
+  }
+
+  // The sets' lock, which fork holds, makes it once.
+  words* make_words() noexcept {
+    const sys::scoped_lock hold(sets_.lock());
+    words* kept = kept_.load(std::memory_order_relaxed);
+    if (kept == nullptr) {
+      kept = static_cast<words*>(arena_.allocate(sizeof(words)));
+      kept_.store(kept, std::memory_order_release);
+    }
+    return kept;
   }
 
   std::uint32_t merge(label_list below, label_list above, std::size_t most) noexcept {

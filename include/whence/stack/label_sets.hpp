@@ -3,13 +3,18 @@
 // Sets of labels, each kept once and known by a number that fits into a bucket: equal sets have
 // equal numbers, so labels cost an event one word of its key.
 //
-//   directory:  heads[1024] -> set -> set -> ...      by hash, newest first
-//               pages[256]  -> sets[256]              by id
-//   set:        | next | hash | id | size | label, label, ... | their texts |
+//   directory:  set_heads[4096]   -> set -> set -> ...          by hash, newest first
+//               value_heads[1024] -> value -> value -> ...      likewise
+//               key_heads[64]     -> key -> key -> ...
+//               pages[256]        -> sets[256]                  by number
+//   set:        | next | hash | number | size | label, label, ... |   their texts are the values'
 //
-// Sets are made under a lock, published whole, and never change or go away: a lookup takes no lock.
-// There are at most 65535, because programs put request ids into labels; the last 4096 are kept for
-// the library's own labels: states, locks, waits.
+// All are made under a lock, published whole, and never change or go away: a lookup takes no lock.
+//
+// Programs put request ids into labels, so everything has a limit: a text is cut, a key has so many
+// values and `[other]` for all further ones, and there are 65535 sets, of which the last 4096 are
+// kept for the library's own labels: states, locks, waits. What is refused is found out by lookups
+// alone, so it costs about twice what a known set costs, on any number of threads.
 //
 // Thread-safe. Never allocates from the heap, never throws. `of` is signal-safe.
 #ifndef WHENCE_STACK_LABEL_SETS_HPP
@@ -28,6 +33,7 @@
 #include <whence/sys/arena.hpp>
 #include <whence/sys/short_text.hpp>
 #include <whence/sys/spin_lock.hpp>
+#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::stack {
 
@@ -35,31 +41,53 @@ class label_sets {
  public:
   static constexpr std::uint32_t none = 0;  // the empty set
   static constexpr std::uint32_t most = 65535;
-  static constexpr std::uint32_t most_of_program = most - 4096;
+  static constexpr std::uint32_t most_own = 4096;
+  static constexpr std::uint32_t most_of_program = most - most_own;
   static constexpr std::uint32_t overflow = most + 1;  // stands for sets that did not fit
+
+  static constexpr std::size_t most_values = 1024;  // of a key
+  static constexpr std::size_t most_keys = 1024;    // of all sets
+  static constexpr std::size_t longest_text = 128;  // bytes of a key or value
 
   // What `overflow` shows.
   static constexpr label shown_as_lost{"labels", "[overflow]"};
+  // The value that stands for those beyond a key's limit.
+  static constexpr std::string_view other = "[other]";
 
   constexpr label_sets(sys::arena& memory, losses& lost) noexcept : arena_(memory), losses_(lost) {}
 
   // The number of the set, made on first sight; `overflow`, and counted so, if there is no room.
-  // Requires: sorted by key, no key twice. `limit` is `most` for the library's own labels.
+  // Requires: sorted by key, no key twice. `limit` is `most` for the
+  // library's own labels.
   std::uint32_t intern(label_list labels, std::uint32_t limit = most_of_program) noexcept {
     if (labels.empty()) return none;
-    const std::uint64_t hash = hash_of(labels);
-    if (const set* const known = find(labels, hash)) return known->id;
-    return add(labels, hash, limit);
+    hashed_set asked{static_cast<item*>(__builtin_alloca(labels.size() * sizeof(item)))};
+    for (const label& l : labels) asked.add(l);
+    if (const set* const known = find(asked)) return known->number;
+    return add(asked, limit);
   }
 
   // The labels of a set; their texts end in a zero byte and are never freed.
-  label_list of(std::uint32_t id) const noexcept {
-    if (id == none) return {};
-    if (id > most) return {&shown_as_lost, 1};
+  label_list of(std::uint32_t number) const noexcept {
+    if (number == none) return {};
+    if (number > most) return {&shown_as_lost, 1};
     const directory& d = *directory_.load(std::memory_order_acquire);
-    const page& p = *d.pages[id / page_size].load(std::memory_order_acquire);
-    const set& s = *p.sets[id % page_size].load(std::memory_order_acquire);
+    const page& p = *d.pages[number / page_size].load(std::memory_order_acquire);
+    const set& s = *p.sets[number % page_size].load(std::memory_order_acquire);
     return {s.labels(), s.size};
+  }
+
+  // Calls visit(key) for each key that has as many values as it may, so that further ones are
+  // `[other]`.
+  template <class Visit>
+  void for_each_full_key(Visit visit) const {
+    const directory* const d = directory_.load(std::memory_order_acquire);
+    if (d == nullptr) return;
+    for (const auto& head : d->key_heads) {
+      for (const key* k = head.load(std::memory_order_acquire); k != nullptr; k = k->next) {
+        if (k->values.load(std::memory_order_relaxed) >= most_values) visit(k->text);
+      }
+    }
   }
 
   // fork holds the lock across the call.
@@ -69,86 +97,206 @@ class label_sets {
   struct set {
     const set* next;
     std::uint64_t hash;
-    std::uint32_t id;
+    std::uint32_t number;
     std::uint32_t size;
 
     const label* labels() const noexcept { return reinterpret_cast<const label*>(this + 1); }
   };
-  static constexpr std::size_t head_count = 1024;
+  struct key {
+    const key* next;
+    std::uint64_t hash;
+    std::string_view text;
+    std::uint64_t hash_of_other;  // of the key with the value [other]
+    mutable std::atomic<std::size_t> values{0};
+  };
+  struct value {
+    const value* next;
+    std::uint64_t hash;  // of the key, too
+    const key* of;
+    std::string_view text;
+  };
+  static constexpr std::size_t set_head_count = 4096;
+  static constexpr std::size_t value_head_count = 1024;
+  static constexpr std::size_t key_head_count = 64;
   static constexpr std::size_t page_size = 256;
   struct page {
     std::atomic<const set*> sets[page_size];
   };
   struct directory {
-    std::atomic<const set*> heads[head_count];
+    std::atomic<const set*> set_heads[set_head_count];
+    std::atomic<const value*> value_heads[value_head_count];
+    std::atomic<const key*> key_heads[key_head_count];
     std::atomic<page*> pages[(most + 1) / page_size];
   };
 
-  static std::uint64_t hash_of(label_list labels) noexcept {
+  static std::uint64_t hash_of(std::string_view text) noexcept {
     hasher h;
-    for (const label& l : labels) {
-      h.add(l.key.size(), l.value.size());
-      sys::for_each_word(l.key, [&h](std::uint64_t word) { h.add(0, word); });
-      sys::for_each_word(l.value, [&h](std::uint64_t word) { h.add(0, word); });
-    }
+    sys::for_each_word(text, [&](std::uint64_t word) { h.add(text.size(), word); });
     return h.finish().low;
   }
+  static std::uint64_t combined(std::uint64_t a, std::uint64_t b) noexcept {
+    return sys::spread(a + 0x9e3779b97f4a7c15 * b);
+  }
 
-  static bool equal(const set& s, label_list labels) noexcept {
-    if (s.size != labels.size()) return false;
-    for (std::size_t i = 0; i < labels.size(); ++i) {
+  // A text as it is kept: no character of UTF-8 is cut in two.
+  static std::string_view cut(std::string_view text) noexcept {
+    if (text.size() <= longest_text) return text;
+    std::size_t size = longest_text;
+    for (int i = 0; i < 3 && (static_cast<unsigned char>(text[size]) & 0xc0) == 0x80; ++i) --size;
+    return text.substr(0, size);
+  }
+
+  // A label that is looked for, and its hashes, so that no text is hashed twice.
+  struct item {
+    label it;
+    std::uint64_t key_hash, hash;  // the latter of key and value
+    const value* known = nullptr;
+  };
+  struct hashed_set {
+    item* items;
+    std::size_t size = 0;
+
+    item* begin() const noexcept { return items; }
+    item* end() const noexcept { return items + size; }
+
+    void add(const label& l) noexcept {
+      const label it{cut(l.key), cut(l.value)};
+      const std::uint64_t of_key = hash_of(it.key);
+      ::new (items + size++) item{it, of_key, combined(of_key, hash_of(it.value))};
+    }
+    std::uint64_t hash() const noexcept {
+      std::uint64_t h = size;
+      for (const item& i : *this) h = combined(h, i.hash);
+      return h;
+    }
+  };
+
+  static bool equal(const set& s, const hashed_set& asked) noexcept {
+    if (s.size != asked.size) return false;
+    for (std::size_t i = 0; i < asked.size; ++i) {
       const label& known = s.labels()[i];
-      if (!sys::same_text(known.key, labels[i].key)) return false;
-      if (!sys::same_text(known.value, labels[i].value)) return false;
+      if (!sys::same_text(known.key, asked.items[i].it.key)) return false;
+      if (!sys::same_text(known.value, asked.items[i].it.value)) return false;
     }
     return true;
   }
 
-  const set* find(label_list labels, std::uint64_t hash) const noexcept {
+  // Acquire pairs with `publish`: what is found is complete.
+  const set* find(const hashed_set& asked) const noexcept {
     const directory* const d = directory_.load(std::memory_order_acquire);
     if (d == nullptr) return nullptr;
-    const set* s = d->heads[hash % head_count].load(std::memory_order_acquire);
-    for (; s != nullptr; s = s->next) {
-      if (s->hash == hash && equal(*s, labels)) return s;
+    const std::uint64_t hash = asked.hash();
+    const set* s = d->set_heads[hash % set_head_count].load(std::memory_order_acquire);
+    while (s != nullptr && !(s->hash == hash && equal(*s, asked))) s = s->next;
+    return s;
+  }
+  const key* find_key(const item& i) const noexcept {
+    const directory* const d = directory_.load(std::memory_order_acquire);
+    if (d == nullptr) return nullptr;
+    const key* k = d->key_heads[i.key_hash % key_head_count].load(std::memory_order_acquire);
+    while (k != nullptr && !(k->hash == i.key_hash && sys::same_text(k->text, i.it.key))) {
+      k = k->next;
     }
-    return nullptr;
+    return k;
+  }
+  // Requires: there is the key.
+  const value* find_value(const item& i, const key& of) const noexcept {
+    const directory* const d = directory_.load(std::memory_order_acquire);
+    const value* v = d->value_heads[i.hash % value_head_count].load(std::memory_order_acquire);
+    while (v != nullptr &&
+           !(v->hash == i.hash && v->of == &of && sys::same_text(v->text, i.it.value))) {
+      v = v->next;
+    }
+    return v;
   }
 
-  [[gnu::noinline, gnu::cold]] std::uint32_t add(label_list labels, std::uint64_t hash,
-                                                 std::uint32_t limit) noexcept {
-    const sys::scoped_lock hold(lock_);
-    if (const set* const known = find(labels, hash)) return known->id;
-    const set* const made = last_id_ < limit ? make(labels, hash, limit) : nullptr;
-    if (made == nullptr) {
-      losses_.count(loss::labels);
-      return overflow;
+  // Puts [other] in the place of new values whose key has no room for them. True if it did.
+  bool replace_values(hashed_set& asked, std::uint32_t limit) const noexcept {
+    const std::size_t room = limit == most ? most_own : most_values;
+    bool any = false;
+    for (item& i : asked) {
+      const key* const k = find_key(i);
+      if (k == nullptr || k->values.load(std::memory_order_relaxed) < room) continue;
+      if (i.it.value == other || find_value(i, *k) != nullptr) continue;
+      i.it.value = other;
+      i.hash = k->hash_of_other;
+      any = true;
     }
-    return made->id;
+    return any;
+  }
+
+  [[gnu::noinline, gnu::cold]] std::uint32_t add(hashed_set& asked, std::uint32_t limit) noexcept {
+    if (replace_values(asked, limit)) {
+      if (const set* const known = find(asked)) return known->number;
+    }
+    // Looked at before the lock is taken, so that refusals do not wait for one another.
+    const bool has_room = last_number_.load(std::memory_order_relaxed) < limit &&
+                          (limit == most || arena_.budget().left() >= least_room);
+    if (has_room) {
+      const sys::scoped_lock hold(lock_);
+      replace_values(asked, limit);
+      if (const set* const known = find(asked)) return known->number;
+      const set* const made =
+          last_number_.load(std::memory_order_relaxed) < limit ? make(asked, limit) : nullptr;
+      if (made != nullptr) return made->number;
+    }
+    losses_.count(loss::labels);
+    return overflow;
   }
 
   // Requires: lock_ is held.
-  const set* make(label_list labels, std::uint64_t hash, std::uint32_t limit) noexcept {
+  const set* make(hashed_set& asked, std::uint32_t limit) noexcept {
     directory* const d = made_once<directory>(directory_, limit);
     if (d == nullptr) return nullptr;
-    page* const p = made_once<page>(d->pages[(last_id_ + 1) / page_size], limit);
+    const std::uint32_t number = last_number_.load(std::memory_order_relaxed) + 1;
+    page* const p = made_once<page>(d->pages[number / page_size], limit);
     if (p == nullptr) return nullptr;
-    std::size_t bytes = sizeof(set) + labels.size() * sizeof(label);
-    for (const label& l : labels) bytes += l.key.size() + l.value.size() + 2;
-    void* const memory = allocate(bytes, limit);
-    if (memory == nullptr) return nullptr;
-
-    std::atomic<const set*>& head = d->heads[hash % head_count];
-    auto* const s = ::new (memory) set{head.load(std::memory_order_relaxed), hash, ++last_id_,
-                                       static_cast<std::uint32_t>(labels.size())};
-    auto* const copies = reinterpret_cast<label*>(s + 1);
-    char* text = reinterpret_cast<char*>(copies + labels.size());
-    for (std::size_t i = 0; i < labels.size(); ++i) {
-      const std::string_view key = copy(text, labels[i].key);
-      ::new (copies + i) label{key, copy(text, labels[i].value)};
+    for (item& i : asked) {
+      i.known = value_of(*d, i, limit);
+      if (i.known == nullptr) return nullptr;
     }
-    p->sets[s->id % page_size].store(s, std::memory_order_release);
+    void* const memory = allocate(sizeof(set) + asked.size * sizeof(label), limit);
+    if (memory == nullptr) return nullptr;
+    const std::uint64_t hash = asked.hash();
+    std::atomic<const set*>& head = d->set_heads[hash % set_head_count];
+    auto* const s = ::new (memory) set{head.load(std::memory_order_relaxed), hash, number,
+                                       static_cast<std::uint32_t>(asked.size)};
+    auto* labels = reinterpret_cast<label*>(s + 1);
+    for (const item& i : asked) ::new (labels++) label{i.known->of->text, i.known->text};
+    p->sets[number % page_size].store(s, std::memory_order_release);
     head.store(s, std::memory_order_release);
+    last_number_.store(number, std::memory_order_relaxed);
     return s;
+  }
+
+  // Requires: lock_ is held. The value, made if it is missing.
+  const value* value_of(directory& d, const item& i, std::uint32_t limit) noexcept {
+    const key* k = find_key(i);
+    if (k == nullptr) k = make_key(d, i, limit);
+    if (k == nullptr) return nullptr;
+    if (const value* const known = find_value(i, *k)) return known;
+    void* const memory = allocate(sizeof(value) + i.it.value.size() + 1, limit);
+    if (memory == nullptr) return nullptr;
+    std::atomic<const value*>& head = d.value_heads[i.hash % value_head_count];
+    auto* const v =
+        ::new (memory) value{head.load(std::memory_order_relaxed), i.hash, k,
+                             copy(static_cast<char*>(memory) + sizeof(value), i.it.value)};
+    head.store(v, std::memory_order_release);
+    if (i.it.value != other) k->values.fetch_add(1, std::memory_order_relaxed);
+    return v;
+  }
+
+  const key* make_key(directory& d, const item& i, std::uint32_t limit) noexcept {
+    if (key_count_ == most_keys && limit != most) return nullptr;
+    void* const memory = allocate(sizeof(key) + i.it.key.size() + 1, limit);
+    if (memory == nullptr) return nullptr;
+    std::atomic<const key*>& head = d.key_heads[i.key_hash % key_head_count];
+    auto* const k = ::new (memory) key{head.load(std::memory_order_relaxed), i.key_hash,
+                                       copy(static_cast<char*>(memory) + sizeof(key), i.it.key),
+                                       combined(i.key_hash, hash_of(other))};
+    head.store(k, std::memory_order_release);
+    ++key_count_;
+    return k;
   }
 
   // The library's own labels are few enough to pass the limit.
@@ -167,19 +315,21 @@ class label_sets {
     return it;
   }
 
-  static std::string_view copy(char*& to, std::string_view text) noexcept {
-    char* const begin = to;
-    if (!text.empty()) std::memcpy(begin, text.data(), text.size());
-    begin[text.size()] = '\0';
-    to += text.size() + 1;
-    return {begin, text.size()};
+  static std::string_view copy(char* to, std::string_view text) noexcept {
+    if (!text.empty()) std::memcpy(to, text.data(), text.size());
+    to[text.size()] = '\0';
+    return {to, text.size()};
   }
+
+  // A set may need that much.
+  static constexpr std::size_t least_room = std::size_t{8} << 10;
 
   sys::arena& arena_;
   losses& losses_;
   sys::spin_lock lock_;
   std::atomic<directory*> directory_{nullptr};
-  std::uint32_t last_id_ = none;
+  std::atomic<std::uint32_t> last_number_{none};
+  std::size_t key_count_ = 0;
 };
 
 }  // namespace whence::inline v1::stack

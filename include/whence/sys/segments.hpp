@@ -6,7 +6,10 @@
 //
 // so that an address of an entry stays valid for ever, and a reader needs no lock.
 //
-// Thread-safe, lock-free, signal-safe if `allocate` is. Never throws.
+// A type whose entries are all zeros at first says so by a member `is_zeros_at_first`: then a large
+// segment is made as fast as a small one, and its pages are touched as they are used.
+//
+// Thread-safe; reading is lock-free and signal-safe. Never throws.
 #ifndef WHENCE_SYS_SEGMENTS_HPP
 #define WHENCE_SYS_SEGMENTS_HPP
 
@@ -14,6 +17,8 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+
+#include <whence/sys/nap.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -25,20 +30,30 @@ class segments {
   static constexpr std::size_t size_of(std::size_t k) noexcept { return first_size << k; }
 
   // The first entry of segment k; nullptr if it was not made yet.
-  T* get(std::size_t k) const noexcept { return first_[k].load(std::memory_order_acquire); }
+  T* get(std::size_t k) const noexcept {
+    T* const first = first_[k].load(std::memory_order_acquire);
+    return first == being_made() ? nullptr : first;
+  }
 
-  // A missing segment is made of allocate(bytes) first; nullptr if that returns nullptr. The loser
-  // of a race leaves its segment behind: an arena takes nothing back.
+  // A missing segment is made of allocate(bytes) first, which returns zeros; nullptr if that
+  // returns nullptr. Threads that need it at once wait for the one that makes it, which takes as
+  // long as a mapping. If that thread is not there any more, after a fork, another takes its place.
   template <class Allocate>
   T* get_or_make(std::size_t k, Allocate allocate) noexcept {
-    T* known = get(k);
-    if (known != nullptr) return known;
-    void* const memory = allocate(size_of(k) * sizeof(T));
-    if (memory == nullptr) return nullptr;
-    auto* const made = static_cast<T*>(memory);
-    for (std::size_t i = 0; i < size_of(k); ++i) ::new (made + i) T;
-    // Release: a thread that sees the segment sees its entries made.
-    return first_[k].compare_exchange_strong(known, made, std::memory_order_acq_rel) ? made : known;
+    for (int naps = 0;;) {
+      T* known = first_[k].load(std::memory_order_acquire);
+      if (known == nullptr) {
+        if (first_[k].compare_exchange_strong(known, being_made(), std::memory_order_acquire)) {
+          return make(k, allocate);
+        }
+      } else if (known != being_made()) {
+        return known;
+      } else if (naps++ == most_naps) {
+        return make(k, allocate);
+      } else {
+        nap();
+      }
+    }
   }
 
   // The first entry for which is(entry) is true; nullptr if no entry matches.
@@ -77,6 +92,23 @@ class segments {
   }
 
  private:
+  static constexpr int most_naps = 5000;  // a tenth of a second
+
+  // No entry has this address.
+  static T* being_made() noexcept { return reinterpret_cast<T*>(alignof(T)); }
+
+  template <class Allocate>
+  T* make(std::size_t k, Allocate allocate) noexcept {
+    auto* const made = static_cast<T*>(allocate(size_of(k) * sizeof(T)));
+    if constexpr (!requires { T::is_zeros_at_first; }) {
+      for (std::size_t i = 0; made != nullptr && i < size_of(k); ++i) ::new (made + i) T;
+    }
+    T* expected = being_made();
+    // Release: a thread that sees the segment sees its entries made.
+    return first_[k].compare_exchange_strong(expected, made, std::memory_order_acq_rel) ? made
+                                                                                        : expected;
+  }
+
   std::atomic<T*> first_[Count]{};
 };
 
