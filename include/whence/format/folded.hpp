@@ -29,6 +29,7 @@ namespace whence::inline v1::format {
 // `value` is the index of the sample type, `most` the limit of the text in bytes. A longer text is
 // file_too_large, and is detected early: lines are kept until all are known, since they are sorted.
 // Does not finish the sink. Throws: std::bad_alloc.
+template <class = void>
 [[nodiscard]] inline std::error_code write_folded(sink& out, const profile_snapshot& snapshot,
                                                   std::size_t value, std::size_t most,
                                                   name_style style = name_style::brief) {

@@ -50,6 +50,7 @@
 namespace whence::inline v1::format {
 
 // The text in quotes. `<` is escaped, so that a page may hold it in a script element.
+template <class = void>
 inline std::string json_string(std::string_view text) {
   std::string result = "\"";
   for (const char c : to_utf8(text)) {
@@ -66,9 +67,10 @@ inline std::string json_string(std::string_view text) {
   return result + "\"";
 }
 
-class json_writer {
+template <class = void>
+class basic_json_writer {
  public:
-  explicit json_writer(name_style names = name_style::brief) : names_(names) {}
+  explicit basic_json_writer(name_style names = name_style::brief) : names_(names) {}
 
   // `most` is the limit of the text in bytes; a longer text is file_too_large as soon as that is
   // known. Does not finish the sink. Throws: std::bad_alloc.
@@ -193,6 +195,7 @@ class json_writer {
   sys::flat_index index_;  // indexes known_
   std::string frames_;     // as JSON
 };
+using json_writer = basic_json_writer<>;
 
 }  // namespace whence::inline v1::format
 

@@ -18,6 +18,7 @@
 namespace whence::inline v1::format {
 
 // The address by which a row's frame is looked up and listed.
+template <class = void>
 inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
   const std::uintptr_t address = row.stack[i];
   if (core::is_pseudo(address)) return core::pseudo_frame_of(address);

@@ -20,9 +20,10 @@
 
 namespace whence::inline v1::format {
 
-class process_code {
+template <class = void>
+class basic_process_code {
  public:
-  process_code() {
+  basic_process_code() {
     for_each_record([this](const unwind::plugin_record& record) { names_.remember(record); });
   }
 
@@ -57,6 +58,7 @@ class process_code {
   symbols::symbolizer& names_ = symbols::symbolizer::instance();
   symbols::symbolizer::reading open_{names_};
 };
+using process_code = basic_process_code<>;
 
 }  // namespace whence::inline v1::format
 

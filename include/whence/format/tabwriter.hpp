@@ -21,9 +21,10 @@
 namespace whence::inline v1::format {
 
 // Requires: the text consists of whole lines.
-class tabwriter {
+template <class = void>
+class basic_tabwriter {
  public:
-  explicit tabwriter(std::string& out) : out_(out) {}
+  explicit basic_tabwriter(std::string& out) : out_(out) {}
 
   void write(std::string_view text) {
     while (!text.empty()) {
@@ -94,6 +95,7 @@ class tabwriter {
   std::vector<cells> lines_;
   std::vector<std::size_t> widths_;
 };
+using tabwriter = basic_tabwriter<>;
 
 }  // namespace whence::inline v1::format
 

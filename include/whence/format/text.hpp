@@ -237,6 +237,7 @@ class text_writer {
 };
 
 // Writes a whole snapshot and finishes the sink.
+template <class = void>
 [[nodiscard]] inline std::error_code write_text(sink& out, const profile_snapshot& snapshot,
                                                 write_options options = {}) {
   return text_writer<>(out, {}, options).write(snapshot);

@@ -24,10 +24,11 @@
 
 namespace whence::inline v1::samplers {
 
-class window {
+template <class = void>
+class basic_window {
  public:
   // Throws: std::bad_alloc.
-  explicit window(const stack::bucket_list& list) : list_(list) {
+  explicit basic_window(const stack::bucket_list& list) : list_(list) {
     note(list.head, head_);
     note(list.overflow, overflow_);
   }
@@ -84,8 +85,10 @@ class window {
   const stack::bucket_list& list_;
   chain head_, overflow_;
 };
+using window = basic_window<>;
 
 // A row with one frame that is not code.
+template <class = void>
 inline profile_row pseudo_row(const std::uintptr_t& frame, std::int64_t time_ns) {
   profile_row row;
   row.stack = {&frame, 1};

@@ -25,6 +25,7 @@
 namespace whence::inline v1::symbols {
 
 // The unpacked size that an xz file declares; nullopt if it is damaged.
+template <class = void>
 inline std::optional<std::uint64_t> unpacked_size(std::span<const std::byte> xz) noexcept {
   constexpr std::size_t footer = 12;
   if (xz.size() < 2 * footer) return std::nullopt;
@@ -55,14 +56,18 @@ inline std::optional<std::uint64_t> unpacked_size(std::span<const std::byte> xz)
   return records ? std::optional(total) : std::nullopt;
 }
 
-class no_minidebuginfo {
+template <class = void>
+class basic_no_minidebuginfo {
  public:
   static std::vector<std::byte> unpack(const byte_source&, const elf&, std::string&, int&) {
     return {};
   }
 };
+using no_minidebuginfo = basic_no_minidebuginfo<>;
 
-class libdw_minidebuginfo;
+template <class>
+class basic_libdw_minidebuginfo;
+using libdw_minidebuginfo = basic_libdw_minidebuginfo<void>;
 
 }  // namespace whence::inline v1::symbols
 
