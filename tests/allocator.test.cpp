@@ -18,6 +18,7 @@
 #include <vector>
 
 #include "heap_probe.hpp"
+#include "pool_allocator.hpp"
 #include "sanitizers.hpp"
 #include <whence/allocator.hpp>
 #include <whence/knobs.hpp>
@@ -28,6 +29,8 @@
 
 using namespace whence;
 using whence_tests::heap_rate;
+using whence_tests::pool;
+using whence_tests::pool_allocator;
 using whence_tests::totals;
 using whence_tests::totals_of;
 
@@ -42,35 +45,7 @@ void use(const void* p) {
   asm volatile("" : : "r"(p) : "memory");
 }
 
-// An upstream with state, which counts its requests and fails on demand. It may be asked for more
-// than is needed; exact_allocator may not.
-struct pool {
-  std::size_t live_blocks = 0;
-  std::size_t live_bytes = 0;
-  bool fails = false;
-};
-template <class T>
-struct pool_allocator {
-  using value_type = T;
-  using propagate_on_container_swap = std::true_type;
-  pool* from;
-
-  explicit pool_allocator(pool& p) : from(&p) {}
-  template <class U>
-  pool_allocator(const pool_allocator<U>& other) : from(other.from) {}
-  T* allocate(std::size_t n) {
-    if (from->fails) throw std::bad_alloc();
-    ++from->live_blocks;
-    from->live_bytes += n * sizeof(T);
-    return std::allocator<T>().allocate(n);
-  }
-  void deallocate(T* p, std::size_t n) {
-    --from->live_blocks;
-    from->live_bytes -= n * sizeof(T);
-    std::allocator<T>().deallocate(p, n);
-  }
-  friend bool operator==(const pool_allocator&, const pool_allocator&) = default;
-};
+// The same, but may_overallocate is only true for pool_allocator itself.
 template <class T>
 struct exact_allocator : pool_allocator<T> {
   using pool_allocator<T>::pool_allocator;
@@ -83,9 +58,6 @@ struct exact_allocator : pool_allocator<T> {
 };
 
 }  // namespace
-
-template <class T>
-inline constexpr bool whence::may_overallocate<pool_allocator<T>> = true;
 
 static_assert(std::is_same_v<tracking_allocator<int, null_registry>, std::allocator<int>>);
 static_assert(sizeof(tracking_allocator<int>) == sizeof(std::allocator<int>));

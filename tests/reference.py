@@ -165,10 +165,16 @@ def members(body):
     return lines
 
 
+def without_lazy(text):
+    """The text without a macro that concerns the compiler alone, and without the indentation that it caused."""
+    macro = "WHENCE_LAZY "
+    return re.sub(rf"^( *){macro}([^;]*;)", lambda m: m[1] + m[2].replace("\n" + " " * len(macro), "\n"), text, flags=re.M)
+
+
 def declarations(path, more=()):
     """The comment that opens a header, and what it declares, as {namespace: [declaration]}: of the public namespaces,
     and of `more`."""
-    text = path.read_text()
+    text = without_lazy(path.read_text())
     opening = re.match(r"// SPDX[^\n]*\n//\n((?://[^\n]*\n)*)", text)
     found = {}
     at = opening.end() if opening else 0

@@ -69,6 +69,18 @@
 #define WHENCE_FUNCTION inline
 #endif
 
+// The same for a function that needs much of the library: WHENCE_LAZY begins its declaration. If
+// every file compiles it, it is a template, and so are the functions and the classes basic_x<> that
+// it uses: a compiler instantiates nothing of what a file does not call, where the bodies of inline
+// functions instantiate what they name whether they are called or not.
+#ifdef WHENCE_COMPILED
+#define WHENCE_LAZY
+#define WHENCE_LAZY_FUNCTION
+#else
+#define WHENCE_LAZY template <class = void>
+#define WHENCE_LAZY_FUNCTION template <class>
+#endif
+
 namespace whence::inline v1::config {
 
 #ifdef WHENCE_DISABLE

@@ -69,37 +69,39 @@ class cpu_session {
  public:
   // If the system refuses a thread or a handler, there are no samples, and error() says why.
   // Throws: std::invalid_argument for an hz out of range; std::bad_alloc.
-  explicit cpu_session(cpu_options options = {});
+  WHENCE_LAZY explicit cpu_session(cpu_options options = {});
   ~cpu_session();
   cpu_session(const cpu_session&) = delete;
   cpu_session& operator=(const cpu_session&) = delete;
 
   // The reason for which sampling could not begin, or no error.
-  std::error_code error() const noexcept;
+  WHENCE_LAZY std::error_code error() const noexcept;
 
   // Ends the window; what was counted until now stays. A second call does nothing. Throws:
   // std::bad_alloc.
-  void stop();
+  WHENCE_LAZY void stop();
 
   // What the window has counted so far. Throws: std::bad_alloc.
-  profile_snapshot snapshot() const;
+  WHENCE_LAZY profile_snapshot snapshot() const;
 
   // Writes what the window has counted so far as gzip-compressed profile.proto with symbols.
   // Returns the error of the write, or error().
-  [[nodiscard]] std::error_code write_to(sink out, write_options options = {}) const;
+  WHENCE_LAZY [[nodiscard]] std::error_code write_to(sink out, write_options options = {}) const;
 
  private:
-  const std::unique_ptr<samplers::session<samplers::cpu_sampler>> it_;
+  // A pointer deletes it, so that only a program that makes a session compiles one.
+  using own_session = samplers::session<samplers::cpu_sampler>;
+  const std::unique_ptr<own_session, void (*)(own_session*)> it_;
 };
 
 // Begins a CPU profile of the process, which stop_cpu_profile writes to `out`. Returns
 // errc::already_profiling if one runs, which goes on undisturbed, or the system's error if sampling
 // cannot begin. Throws: as cpu_session. (Go: pprof.StartCPUProfile)
-[[nodiscard]] std::error_code start_cpu_profile(sink out, cpu_options options = {});
+WHENCE_LAZY [[nodiscard]] std::error_code start_cpu_profile(sink out, cpu_options options = {});
 
 // Ends the profile that start_cpu_profile began. It returns when the profile is written, with the
 // error of the write, or success if no profile runs. (Go: pprof.StopCPUProfile)
-std::error_code stop_cpu_profile();
+WHENCE_LAZY std::error_code stop_cpu_profile();
 
 }  // namespace whence::inline v1
 

@@ -48,13 +48,13 @@ std::vector<profile*> profiles();
 profile& new_profile(std::string name, std::string description = {});
 
 // Writes `heap` as debug 0 does. (Go: pprof.WriteHeapProfile)
-[[nodiscard]] std::error_code write_heap_profile(sink out);
+WHENCE_LAZY [[nodiscard]] std::error_code write_heap_profile(sink out);
 
 // Writes a table of the `most` functions that have the most of the snapshot's first sample type.
 // The program's own functions come first: containers, and functions that only allocate or unlock,
 // count for their callers. Returns the error of the write.
-[[nodiscard]] std::error_code write_top(sink out, const profile_snapshot& snapshot,
-                                        std::size_t most = 10);
+WHENCE_LAZY [[nodiscard]] std::error_code write_top(sink out, const profile_snapshot& snapshot,
+                                                    std::size_t most = 10);
 
 }  // namespace whence::inline v1
 

@@ -55,27 +55,29 @@ class wall_session {
  public:
   // If the system refuses a thread or a handler, there are no samples, and error() says why.
   // Throws: std::invalid_argument for an hz out of range; std::bad_alloc.
-  explicit wall_session(wall_options options = {});
+  WHENCE_LAZY explicit wall_session(wall_options options = {});
   ~wall_session();
   wall_session(const wall_session&) = delete;
   wall_session& operator=(const wall_session&) = delete;
 
   // The reason for which sampling could not begin, or no error.
-  std::error_code error() const noexcept;
+  WHENCE_LAZY std::error_code error() const noexcept;
 
   // Ends the window; what was counted until now stays. A second call does nothing. Throws:
   // std::bad_alloc.
-  void stop();
+  WHENCE_LAZY void stop();
 
   // What the window has counted so far. Throws: std::bad_alloc.
-  profile_snapshot snapshot() const;
+  WHENCE_LAZY profile_snapshot snapshot() const;
 
   // Writes what the window has counted so far as gzip-compressed profile.proto with symbols.
   // Returns the error of the write, or error().
-  [[nodiscard]] std::error_code write_to(sink out, write_options options = {}) const;
+  WHENCE_LAZY [[nodiscard]] std::error_code write_to(sink out, write_options options = {}) const;
 
  private:
-  const std::unique_ptr<samplers::session<samplers::wall_sampler>> it_;
+  // A pointer deletes it, so that only a program that makes a session compiles one.
+  using own_session = samplers::session<samplers::wall_sampler>;
+  const std::unique_ptr<own_session, void (*)(own_session*)> it_;
 };
 
 }  // namespace whence::inline v1

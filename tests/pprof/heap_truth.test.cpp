@@ -313,3 +313,6 @@ TEST_CASE(
   CHECK(truth().inuse_objects == 0);
   check_exact(profiled(containers_site) - truth(), before);
 }
+
+#undef SITE
+#undef IN_SITE

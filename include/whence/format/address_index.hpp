@@ -14,7 +14,8 @@
 
 namespace whence::inline v1::format {
 
-class address_index {
+template <class = void>
+class basic_address_index {
  public:
   // Requires: the address is not 0.
   std::uint32_t id(std::uintptr_t address) {
@@ -72,6 +73,7 @@ class address_index {
   std::vector<std::uintptr_t> addresses_;
   int shift_ = 64 - first_bits;
 };
+using address_index = basic_address_index<>;
 
 }  // namespace whence::inline v1::format
 

@@ -95,6 +95,7 @@ constexpr std::span<const dropped_names> dropped_in(core::kind k) noexcept {
 
 // The expression for Profile.drop_frames, which readers anchor, in the syntax that RE2 and
 // JavaScript share. The names of std are one group at the end.
+template <class = void>
 inline std::string drop_frames(core::kind k) {
   std::string others;
   std::string of_std;

@@ -14,6 +14,7 @@ namespace whence::inline v1::format {
 
 // Between the two parts comes a profile as JSON, or null: the page then asks its own server.
 // `nonce` belongs to a Content-Security-Policy.
+template <class = void>
 inline std::string page_begin(std::string_view nonce) {
   std::string text =
       "<!doctype html>\n<html lang=\"en\">\n<head>\n<meta charset=\"utf-8\">\n"
@@ -23,6 +24,7 @@ inline std::string page_begin(std::string_view nonce) {
   return text;
 }
 
+template <class = void>
 inline std::string page_end(std::string_view nonce) {
   std::string text = "</script>\n<script nonce=\"";
   append(text, nonce, "\">", ui::script, "</script>\n</body>\n</html>\n");

@@ -43,10 +43,11 @@
 namespace whence::inline v1::format {
 
 // The names of a profile's frames: a number for each text, which tells its place in the order.
-class folded_names {
+template <class = void>
+class basic_folded_names {
  public:
   // Throws: std::bad_alloc.
-  folded_names(const core::row_source& rows, name_style style)
+  basic_folded_names(const core::row_source& rows, name_style style)
       : style_(style),
         kind_(rows.header().kind),
         at_(rows, [this](std::uintptr_t a) { return make(a); }) {
@@ -133,11 +134,13 @@ class folded_names {
   std::vector<std::uint32_t> numbers_;
   by_address<range> at_;
 };
+using folded_names = basic_folded_names<>;
 
-class folded_writer {
+template <class = void>
+class basic_folded_writer {
  public:
   // `value` is the index of the sample type. Throws: std::bad_alloc.
-  folded_writer(const core::row_source& rows, std::size_t value, name_style style)
+  basic_folded_writer(const core::row_source& rows, std::size_t value, name_style style)
       : rows_(rows), names_(rows, style) {
     lines_.reserve(rows.size());
     for (std::uint32_t row = 0; row < rows.size(); ++row) {
@@ -263,8 +266,10 @@ class folded_writer {
   folded_names names_;
   std::vector<line> lines_;
 };
+using folded_writer = basic_folded_writer<>;
 
 // Does not finish the sink. Throws: std::bad_alloc.
+template <class = void>
 [[nodiscard]] inline std::error_code write_folded(sink& out, const core::row_source& rows,
                                                   std::size_t value,
                                                   name_style style = name_style::brief) {
@@ -272,6 +277,7 @@ class folded_writer {
 }
 
 // A text of more than `most` bytes is file_too_large; the part of it that fits is written.
+template <class = void>
 [[nodiscard]] inline std::error_code write_folded(sink& out, const profile_snapshot& snapshot,
                                                   std::size_t value, std::size_t most,
                                                   name_style style = name_style::brief) {

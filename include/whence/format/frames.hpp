@@ -35,13 +35,14 @@ void for_each_frame(const process_code& code, const profile_row& row, Visit visi
   }
 }
 
-class shown_frames {
+template <class = void>
+class basic_shown_frames {
  public:
   // `k`: the kind of profile.
-  shown_frames(core::kind k, library_leaves leaves) : kind_(k), leaves_(leaves) {}
+  basic_shown_frames(core::kind k, library_leaves leaves) : kind_(k), leaves_(leaves) {}
   // For all rows of a snapshot, whose addresses are looked up together. Throws: std::bad_alloc.
-  shown_frames(const profile_snapshot& snapshot, library_leaves leaves)
-      : shown_frames(snapshot.header.kind, leaves) {
+  basic_shown_frames(const profile_snapshot& snapshot, library_leaves leaves)
+      : basic_shown_frames(snapshot.header.kind, leaves) {
     look_up_in_order(code_, snapshot);
   }
 
@@ -60,6 +61,7 @@ class shown_frames {
   const library_leaves leaves_;
   std::vector<symbols::frame> frames_;
 };
+using shown_frames = basic_shown_frames<>;
 
 }  // namespace whence::inline v1::format
 

@@ -20,7 +20,9 @@
 
 namespace whence::inline v1::format {
 
-class zlib_gzip;
+template <class>
+class basic_zlib_gzip;
+using zlib_gzip = basic_zlib_gzip<void>;
 
 class stored {
  public:
@@ -45,18 +47,19 @@ using default_gzip = std::conditional_t<config::with_zlib, zlib_gzip, stored>;
 
 namespace whence::inline v1::format {
 
-class zlib_gzip {
+template <class = void>
+class basic_zlib_gzip {
  public:
-  explicit zlib_gzip(sink& out) : out_(out), buffer_(new Bytef[buffer_size]) {
+  explicit basic_zlib_gzip(sink& out) : out_(out), buffer_(new Bytef[buffer_size]) {
     // 15 + 16 means the largest window, and a gzip header (without time, made on Unix).
     state_ = ::deflateInit2(&stream_, Z_BEST_SPEED, Z_DEFLATED, 15 + 16, 8, Z_DEFAULT_STRATEGY);
     rewind();
   }
-  ~zlib_gzip() {
+  ~basic_zlib_gzip() {
     if (state_ == Z_OK) ::deflateEnd(&stream_);
   }
-  zlib_gzip(const zlib_gzip&) = delete;
-  zlib_gzip& operator=(const zlib_gzip&) = delete;
+  basic_zlib_gzip(const basic_zlib_gzip&) = delete;
+  basic_zlib_gzip& operator=(const basic_zlib_gzip&) = delete;
 
   std::error_code write(std::span<const std::byte> bytes) {
     while (!bytes.empty()) {

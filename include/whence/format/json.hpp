@@ -53,6 +53,7 @@
 namespace whence::inline v1::format {
 
 // The text in quotes. `<` is escaped, so that a page may hold it in a script element.
+template <class = void>
 inline std::string json_string(std::string_view text) {
   std::string result = "\"";
   for (const char c : to_utf8(text)) {
@@ -69,9 +70,10 @@ inline std::string json_string(std::string_view text) {
   return result + "\"";
 }
 
-class json_writer {
+template <class = void>
+class basic_json_writer {
  public:
-  explicit json_writer(name_style names = name_style::brief) : names_(names) {}
+  explicit basic_json_writer(name_style names = name_style::brief) : names_(names) {}
 
   // Does not finish the sink. Throws: std::bad_alloc.
   [[nodiscard]] std::error_code write(sink& out, const core::row_source& rows) {
@@ -205,6 +207,7 @@ class json_writer {
   sys::flat_index index_;  // indexes known_
   std::string frames_;     // as JSON
 };
+using json_writer = basic_json_writer<>;
 
 }  // namespace whence::inline v1::format
 

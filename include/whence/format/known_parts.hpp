@@ -24,7 +24,8 @@
 
 namespace whence::inline v1::format {
 
-class known_parts {
+template <class = void>
+class basic_known_parts {
  public:
   struct parts {
     bool functions = false, files = false, lines = false, inlined = false;
@@ -32,7 +33,7 @@ class known_parts {
   };
 
   // Mapping ids begin with 1. Throws: std::bad_alloc.
-  known_parts(std::span<const symbols::mapping> mappings, symbol_mode mode)
+  basic_known_parts(std::span<const symbols::mapping> mappings, symbol_mode mode)
       : mappings_(mappings), mode_(mode) {
     const bool all = mode == symbol_mode::all;
     known_.resize(mappings.size(), parts{all, all, all, all, false});
@@ -78,6 +79,7 @@ class known_parts {
   symbol_mode mode_;
   std::vector<parts> known_;
 };
+using known_parts = basic_known_parts<>;
 
 }  // namespace whence::inline v1::format
 

@@ -19,6 +19,7 @@
 namespace whence::inline v1::format {
 
 // The address by which a stack's frame is looked up and listed.
+template <class = void>
 inline std::uintptr_t lookup_address(const stack::frames& s, std::size_t i) noexcept {
   const std::uintptr_t address = s.pcs[i];
   if (core::is_pseudo(address)) return core::pseudo_frame_of(address);
@@ -28,14 +29,17 @@ inline std::uintptr_t lookup_address(const stack::frames& s, std::size_t i) noex
   const bool code = !core::is_pseudo(pc) && pc != std::numeric_limits<std::uintptr_t>::max();
   return code ? pc : core::unknown_frame;
 }
+template <class = void>
 inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
   return lookup_address({row.stack.data(), row.stack.size(), row.truncated, row.leaf_is_ip}, i);
 }
 
 // A stack as it is written: it has at least one frame, and a frame that says so if it was cut off.
+template <class = void>
 inline std::size_t written_depth(const stack::frames& s) noexcept {
   return s.depth + (s.truncated || s.depth == 0 ? 1 : 0);
 }
+template <class = void>
 inline std::uintptr_t written_address(const stack::frames& s, std::size_t i) noexcept {
   if (i < s.depth) return lookup_address(s, i);
   return s.truncated ? core::truncated_frame : core::unknown_frame;

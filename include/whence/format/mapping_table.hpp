@@ -23,10 +23,12 @@
 
 namespace whence::inline v1::format {
 
-class mapping_table {
+template <class = void>
+class basic_mapping_table {
  public:
   // Requires: no address is the highest possible one, which no half-open range can hold.
-  mapping_table(std::vector<symbols::mapping> mapped, std::span<const std::uintptr_t> addresses)
+  basic_mapping_table(std::vector<symbols::mapping> mapped,
+                      std::span<const std::uintptr_t> addresses)
       : mappings_(std::move(mapped)) {
     leave_out_unused(addresses);
     if (mappings_.empty()) add(core::first_code_address, last, "[unknown]");
@@ -110,6 +112,7 @@ class mapping_table {
   std::vector<symbols::mapping> mappings_;
   std::vector<range> ranges_;  // sorted by start
 };
+using mapping_table = basic_mapping_table<>;
 
 }  // namespace whence::inline v1::format
 

@@ -21,9 +21,10 @@
 
 namespace whence::inline v1::format {
 
-class process_code {
+template <class = void>
+class basic_process_code {
  public:
-  process_code() {
+  basic_process_code() {
     for_each_record([this](const unwind::plugin_record& record) { names_.remember(record); });
   }
 
@@ -63,6 +64,7 @@ class process_code {
   symbols::symbolizer& names_ = symbols::symbolizer::instance();
   std::optional<symbols::symbolizer::reading> open_{names_};
 };
+using process_code = basic_process_code<>;
 
 }  // namespace whence::inline v1::format
 

@@ -42,6 +42,7 @@
 namespace whence::inline v1::format {
 
 // A sample type that every backend accepts.
+template <class = void>
 inline std::string sample_type_name(std::string_view profile_name) {
   const auto kept = [](char c) {
     return (c >= 'A' && c <= 'Z') || (c >= 'a' && c <= 'z') || (c >= '0' && c <= '9') || c == '_' ||
@@ -56,6 +57,7 @@ inline std::string sample_type_name(std::string_view profile_name) {
 
 // pprof shortens a name that equals its system_name and looks like C++: f<int>(int) loses all
 // brackets. A blank makes the two different.
+template <class = void>
 inline bool is_shortened(const symbols::frame& f) {
   return (f.system_name == f.name || f.system_name.empty()) && !f.name.starts_with('[') &&
          (f.name.find_first_of("<>()[]") != std::string_view::npos ||
@@ -358,6 +360,7 @@ class basic_profile_writer {
 using profile_writer = basic_profile_writer<>;
 
 // Writes a whole snapshot and finishes the sink. Throws: std::bad_alloc.
+template <class = void>
 [[nodiscard]] inline std::error_code write_proto(
     sink& out, const profile_snapshot& snapshot, write_options options = {},
     inlined_frames inlined = inlined_frames::together) {

@@ -22,7 +22,8 @@
 
 namespace whence::inline v1::format {
 
-class protobuf {
+template <class = void>
+class basic_protobuf {
  public:
   std::span<const std::byte> bytes() const noexcept { return {begin_.get(), size_}; }
   void clear() noexcept { size_ = 0; }
@@ -120,6 +121,7 @@ class protobuf {
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
 };
+using protobuf = basic_protobuf<>;
 
 }  // namespace whence::inline v1::format
 

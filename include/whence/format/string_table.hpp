@@ -17,9 +17,10 @@
 
 namespace whence::inline v1::format {
 
-class string_table {
+template <class = void>
+class basic_string_table {
  public:
-  string_table() { add(""); }
+  basic_string_table() { add(""); }
 
   // Requires: the text outlives the table, as the symbolizer's does.
   std::int64_t id(std::string_view text) {
@@ -55,6 +56,7 @@ class string_table {
   std::vector<std::string_view> texts_;
   sys::flat_index by_hash_;
 };
+using string_table = basic_string_table<>;
 
 }  // namespace whence::inline v1::format
 

@@ -56,9 +56,10 @@ class tabbed_line {
   std::vector<cell> cells_;
 };
 
-class tabwriter {
+template <class = void>
+class basic_tabwriter {
  public:
-  explicit tabwriter(std::string& out) : out_(out) {}
+  explicit basic_tabwriter(std::string& out) : out_(out) {}
 
   // Requires: the text consists of whole lines.
   void write(std::string_view text) {
@@ -127,6 +128,7 @@ class tabwriter {
   std::deque<tabbed_line> own_;  // those that nothing else keeps
   std::vector<std::size_t> widths_;
 };
+using tabwriter = basic_tabwriter<>;
 
 }  // namespace whence::inline v1::format
 

@@ -19,7 +19,8 @@
 
 namespace whence::inline v1::format {
 
-class template_names {
+template <class = void>
+class basic_template_names {
  public:
   // Empty if it equals the short name. Valid until the next call. Throws: std::bad_alloc.
   std::string_view of(const symbols::frame& f) {
@@ -46,6 +47,7 @@ class template_names {
   std::vector<known> all_;
   sys::flat_index index_;
 };
+using template_names = basic_template_names<>;
 
 }  // namespace whence::inline v1::format
 

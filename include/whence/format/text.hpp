@@ -296,10 +296,12 @@ class text_writer {
 };
 
 // Writes all rows and finishes the sink.
+template <class = void>
 [[nodiscard]] inline std::error_code write_text(sink& out, const core::row_source& rows,
                                                 write_options options = {}) {
   return text_writer<>(out, {}, options).write(rows);
 }
+template <class = void>
 [[nodiscard]] inline std::error_code write_text(sink& out, const profile_snapshot& snapshot,
                                                 write_options options = {}) {
   return text_writer<>(out, {}, options).write(snapshot);

@@ -17,12 +17,15 @@ struct hex {
   std::uintptr_t value;
 };
 
+template <class = void>
 inline void append_one(std::string& to, std::string_view text) {
   to += text;
 }
+template <class = void>
 inline void append_one(std::string& to, std::int64_t number) {
   to += std::to_string(number);
 }
+template <class = void>
 inline void append_one(std::string& to, hex h) {
   to += "0x";
   to += sys::to_hex(h.value);
@@ -33,6 +36,7 @@ void append(std::string& to, const Parts&... parts) {
 }
 
 // Replaces characters that would end a cell or a line.
+template <class = void>
 inline std::string clean(std::string_view name) {
   std::string text = to_utf8(name);
   for (char& c : text) {
@@ -42,6 +46,7 @@ inline std::string clean(std::string_view name) {
 }
 
 // Quotes a string like Go: no character of it can control a terminal.
+template <class = void>
 inline std::string in_quotes(std::string_view text) {
   std::string result = "\"";
   for (const char c : to_utf8(text)) {

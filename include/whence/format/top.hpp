@@ -33,6 +33,7 @@
 namespace whence::inline v1::format {
 
 // Scales the two units like pprof: "12.50MB", "1.20s", "42".
+template <class = void>
 inline std::string human(std::int64_t value, std::string_view unit) {
   struct step {
     double size;
@@ -54,7 +55,8 @@ inline std::string human(std::int64_t value, std::string_view unit) {
 }
 
 // The sums of each function, by name.
-class function_sums {
+template <class = void>
+class basic_function_sums {
  public:
   struct sums {
     std::string_view name;
@@ -63,7 +65,7 @@ class function_sums {
     std::size_t last_row = 0;
   };
 
-  explicit function_sums(core::kind k) : shown_(k, library_leaves::are_hidden) {}
+  explicit basic_function_sums(core::kind k) : shown_(k, library_leaves::are_hidden) {}
 
   void add(const profile_row& row, std::int64_t value) {
     ++rows_;
@@ -102,8 +104,10 @@ class function_sums {
   sys::flat_index index_;
   std::size_t rows_ = 0;
 };
+using function_sums = basic_function_sums<>;
 
 // The sample type that clients show first: the default one, otherwise the last.
+template <class = void>
 inline std::size_t shown_value(const core::kind_info& info) {
   std::size_t shown = static_cast<std::size_t>(info.value_count) - 1;
   for (std::size_t i = 0; i <= shown; ++i) {

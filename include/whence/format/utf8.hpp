@@ -39,6 +39,7 @@ constexpr bool is_utf8(std::string_view text) noexcept {
   return true;
 }
 
+template <class = void>
 inline std::string to_utf8(std::string_view text) {
   std::string result;
   while (!text.empty()) {

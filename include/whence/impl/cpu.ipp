@@ -25,24 +25,24 @@
 
 namespace whence::inline v1 {
 
-WHENCE_FUNCTION cpu_session::cpu_session(cpu_options options)
-    : it_(std::make_unique<samplers::session<samplers::cpu_sampler>>(options.hz)) {}
+WHENCE_LAZY_FUNCTION cpu_session::cpu_session(cpu_options options)
+    : it_(new own_session(options.hz), [](own_session* s) { delete s; }) {}
 
 WHENCE_FUNCTION cpu_session::~cpu_session() = default;
 
-WHENCE_FUNCTION std::error_code cpu_session::error() const noexcept {
+WHENCE_LAZY_FUNCTION std::error_code cpu_session::error() const noexcept {
   return it_->error();
 }
 
-WHENCE_FUNCTION void cpu_session::stop() {
+WHENCE_LAZY_FUNCTION void cpu_session::stop() {
   it_->stop();
 }
 
-WHENCE_FUNCTION profile_snapshot cpu_session::snapshot() const {
+WHENCE_LAZY_FUNCTION profile_snapshot cpu_session::snapshot() const {
   return it_->snapshot();
 }
 
-WHENCE_FUNCTION std::error_code cpu_session::write_to(sink out, write_options options) const {
+WHENCE_LAZY_FUNCTION std::error_code cpu_session::write_to(sink out, write_options options) const {
   const sys::no_cancel uncancelled;
   return error() ? error() : format::write_proto(out, snapshot(), options);
 }
@@ -52,29 +52,36 @@ namespace samplers {
 // The profile that start_cpu_profile began. A function pointer ends it, because another module may
 // be the one that stops it.
 struct running_profile {
-  running_profile(sink to, cpu_options options) : out(std::move(to)), session(options) {}
+  std::error_code (*finish)(running_profile*);
+};
+
+template <class = void>
+struct own_running_profile : running_profile {
+  own_running_profile(sink to, cpu_options options)
+      : running_profile{end}, out(std::move(to)), session(options) {}
 
   sink out;
   cpu_session session;
-  std::error_code (*finish)(running_profile*) = [](running_profile* p) {
-    const std::unique_ptr<running_profile> ended(p);
+  static std::error_code end(running_profile* q) {
+    own_running_profile* const p = static_cast<own_running_profile*>(q);
+    const std::unique_ptr<own_running_profile> ended(p);
     return sys::as_error([&] {
       p->session.stop();
       return p->session.write_to(std::move(p->out));
     });
-  };
+  }
 };
 
 }  // namespace samplers
 
-WHENCE_FUNCTION std::error_code start_cpu_profile(sink out, cpu_options options) {
+WHENCE_LAZY_FUNCTION std::error_code start_cpu_profile(sink out, cpu_options options) {
   const sys::no_cancel uncancelled;
   core::process_state* const s = core::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   if (s->samplers.cpu_profile.load(std::memory_order_acquire) != nullptr) {
     return errc::already_profiling;
   }
-  auto* const mine = new samplers::running_profile(std::move(out), options);
+  auto* const mine = new samplers::own_running_profile<>(std::move(out), options);
   std::error_code error = mine->session.error();
   samplers::running_profile* none = nullptr;
   if (!error && !s->samplers.cpu_profile.compare_exchange_strong(none, mine)) {
@@ -84,7 +91,7 @@ WHENCE_FUNCTION std::error_code start_cpu_profile(sink out, cpu_options options)
   return error;
 }
 
-WHENCE_FUNCTION std::error_code stop_cpu_profile() {
+WHENCE_LAZY_FUNCTION std::error_code stop_cpu_profile() {
   const sys::no_cancel uncancelled;
   core::process_state* const s = core::state();
   samplers::running_profile* const it =

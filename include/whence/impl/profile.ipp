@@ -83,6 +83,7 @@ WHENCE_FUNCTION profile& new_profile(std::string name, std::string description) 
 namespace core {
 
 // Counts threads and coroutines. If there is no memory, coroutines count as 0.
+template <class = void>
 inline std::size_t count_threads() noexcept {
   std::size_t coroutines = 0;
   const process_state* const s = root.load(std::memory_order_acquire);
@@ -98,7 +99,7 @@ inline std::size_t count_threads() noexcept {
 
 }  // namespace core
 
-WHENCE_FUNCTION std::size_t profile::count() const noexcept {
+WHENCE_LAZY_FUNCTION std::size_t profile::count() const noexcept {
   if (kind_ == core::kind::goroutine) return core::count_threads();
   if (kind_ != core::kind::custom) return rows().size.load(std::memory_order_relaxed);
   std::int64_t live = 0;
@@ -111,6 +112,7 @@ WHENCE_FUNCTION std::size_t profile::count() const noexcept {
 namespace core {
 
 // Writes a profile that has buckets as profile.proto.
+template <class = void>
 inline std::error_code write_rows(process_state& s, const profile& p, sink& out,
                                   write_options options = {}) {
   format::profile_writer writer(out, header_of(p, s), {}, options);
@@ -119,6 +121,7 @@ inline std::error_code write_rows(process_state& s, const profile& p, sink& out,
 }
 
 // The stacks that `goroutine` shows. Throws: std::bad_alloc.
+template <class = void>
 inline thread_dump dump_threads(process_state& s, const profile& p, const void* caller,
                                 samplers::thread_dumper::detail how) {
   samplers::thread_dumper* const dumper = samplers::thread_dumper::get(s);
@@ -126,6 +129,7 @@ inline thread_dump dump_threads(process_state& s, const profile& p, const void* 
   return dumper->take(p, caller, how);
 }
 
+template <class = void>
 inline std::error_code write_threads(process_state& s, const profile& p, sink& out, int debug,
                                      write_options options, const void* caller) {
   using samplers::thread_dumper;
@@ -173,7 +177,7 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
 }
 
 // Not inlined, because the calling thread's own stack in `goroutine` begins at the caller.
-[[gnu::noinline]] WHENCE_FUNCTION profile_snapshot profile::snapshot() const {
+WHENCE_LAZY_FUNCTION [[gnu::noinline]] profile_snapshot profile::snapshot() const {
   profile_snapshot result;
   core::process_state* const s = core::state();
   if (s == nullptr) return result;
@@ -188,8 +192,8 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
   return result;
 }
 
-[[gnu::noinline]] WHENCE_FUNCTION std::error_code profile::write_to(sink out, int debug,
-                                                                    write_options options) const {
+WHENCE_LAZY_FUNCTION [[gnu::noinline]] std::error_code profile::write_to(
+    sink out, int debug, write_options options) const {
   core::process_state* const s = core::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   const sys::no_cancel uncancelled;
@@ -208,15 +212,15 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
 
 // It does not call write_to, so that a program that writes nothing else contains neither the dumper
 // of threads nor the writers of text.
-WHENCE_FUNCTION std::error_code write_heap_profile(sink out) {
+WHENCE_LAZY_FUNCTION std::error_code write_heap_profile(sink out) {
   core::process_state* const s = core::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   const sys::no_cancel uncancelled;
   return core::write_rows(*s, s->of(core::kind::heap), out);
 }
 
-WHENCE_FUNCTION std::error_code write_top(sink out, const profile_snapshot& snapshot,
-                                          std::size_t most) {
+WHENCE_LAZY_FUNCTION std::error_code write_top(sink out, const profile_snapshot& snapshot,
+                                               std::size_t most) {
   return sys::as_error([&] {
     const core::kind_info& info = core::info(snapshot.header.kind);
     const std::size_t shown = format::shown_value(info);

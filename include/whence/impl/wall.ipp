@@ -20,24 +20,24 @@
 
 namespace whence::inline v1 {
 
-WHENCE_FUNCTION wall_session::wall_session(wall_options options)
-    : it_(std::make_unique<samplers::session<samplers::wall_sampler>>(options.hz)) {}
+WHENCE_LAZY_FUNCTION wall_session::wall_session(wall_options options)
+    : it_(new own_session(options.hz), [](own_session* s) { delete s; }) {}
 
 WHENCE_FUNCTION wall_session::~wall_session() = default;
 
-WHENCE_FUNCTION std::error_code wall_session::error() const noexcept {
+WHENCE_LAZY_FUNCTION std::error_code wall_session::error() const noexcept {
   return it_->error();
 }
 
-WHENCE_FUNCTION void wall_session::stop() {
+WHENCE_LAZY_FUNCTION void wall_session::stop() {
   it_->stop();
 }
 
-WHENCE_FUNCTION profile_snapshot wall_session::snapshot() const {
+WHENCE_LAZY_FUNCTION profile_snapshot wall_session::snapshot() const {
   return it_->snapshot();
 }
 
-WHENCE_FUNCTION std::error_code wall_session::write_to(sink out, write_options options) const {
+WHENCE_LAZY_FUNCTION std::error_code wall_session::write_to(sink out, write_options options) const {
   const sys::no_cancel uncancelled;
   return error() ? error() : format::write_proto(out, snapshot(), options);
 }

@@ -11,7 +11,9 @@
 namespace whence::inline v1::core {
 
 struct process_state;
-class waits_in_progress;
+template <class>
+class basic_waits_in_progress;
+using waits_in_progress = basic_waits_in_progress<void>;
 class coroutine_records;
 struct dump_parts;
 

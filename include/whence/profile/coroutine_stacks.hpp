@@ -30,6 +30,7 @@ inline constexpr ::pid_t first_coroutine = 1 << 22;
 
 // Finds those at the inner end of each chain, and one of each circle of coroutines that await each
 // other. Requires: there is a root of coroutines. Throws: std::bad_alloc.
+template <class = void>
 inline std::vector<suspended_coroutine> suspended_leaves(const process_state& s) {
   std::vector<suspended_coroutine> all;
   s.coroutines.load(std::memory_order_acquire)->records->for_each([&](const coroutine_record& r) {
@@ -66,10 +67,12 @@ inline std::vector<suspended_coroutine> suspended_leaves(const process_state& s)
 }
 
 // The members are those of coroutine_root.
+template <class = void>
 inline std::size_t count_coroutines(const process_state& s) {
   return suspended_leaves(s).size();
 }
 
+template <class = void>
 inline void add_coroutine_waits(const process_state& s, waits_in_progress& waits) {
   s.coroutines.load(std::memory_order_acquire)->records->for_each([&](const coroutine_record& r) {
     r.suspension.visit(waits);
@@ -78,6 +81,7 @@ inline void add_coroutine_waits(const process_state& s, waits_in_progress& waits
 
 // Runs in the child of a fork: a thread that was resuming a coroutine is gone, and cannot tell that
 // its wait was counted.
+template <class = void>
 inline void forget_resuming_threads(process_state& s) noexcept {
   s.coroutines.load(std::memory_order_acquire)->records->for_each([](coroutine_record& r) {
     const std::uint32_t now = r.suspension.sequence.load(std::memory_order_relaxed);
@@ -87,6 +91,7 @@ inline void forget_resuming_threads(process_state& s) noexcept {
 
 // Takes the stack of `c`. If `c` has gone on since it was read, `c` becomes its next suspension, or
 // the coroutine that awaits it. False if neither is suspended.
+template <class = void>
 inline bool read_stack(suspended_coroutine& c, unwind::trace& t) noexcept {
   for (int attempt = 0; attempt < 8; ++attempt) {
     t.depth = 0;
@@ -100,6 +105,7 @@ inline bool read_stack(suspended_coroutine& c, unwind::trace& t) noexcept {
   return false;
 }
 
+template <class = void>
 inline void add_coroutines(const process_state& s, const dump_parts& dump) {
   std::vector<std::uintptr_t> pcs(dump.most_frames);
   const std::int64_t now = sys::monotonic_ns();

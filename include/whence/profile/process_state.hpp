@@ -37,7 +37,9 @@ namespace whence::inline v1::samplers {
 class profiling_signal;
 class cpu_sampler;
 class wall_sampler;
-class thread_dumper;
+template <class>
+class basic_thread_dumper;
+using thread_dumper = basic_thread_dumper<void>;
 struct own_threads;
 struct running_profile;
 }  // namespace whence::inline v1::samplers

@@ -31,7 +31,7 @@ class profile {
 
   // The number of values that a custom profile has now; of every other profile the number of
   // stacks, those of freed memory included (Go: Profile.Count). Thread-safe.
-  std::size_t count() const noexcept;
+  WHENCE_LAZY std::size_t count() const noexcept;
 
   // Adds `value` with the stack of the caller, less its `skip` innermost frames. Thread-safe.
   // Throws: std::logic_error on a predefined profile or a negative skip; std::invalid_argument if
@@ -45,10 +45,11 @@ class profile {
   // Writes the profile: debug <= 0 gzip-compressed profile.proto with symbols, else Go's text. Text
   // has short names, or those of options.names. Returns the error of writing.
   // Thread-safe, and concurrent with recording.
-  [[nodiscard]] std::error_code write_to(sink out, int debug = 0, write_options options = {}) const;
+  WHENCE_LAZY [[nodiscard]] std::error_code write_to(sink out, int debug = 0,
+                                                     write_options options = {}) const;
 
   // The same as typed data, for tests and tools.
-  profile_snapshot snapshot() const;
+  WHENCE_LAZY profile_snapshot snapshot() const;
 
   // Instruments and writers use these, programs do not.
   core::kind kind() const noexcept { return kind_; }

@@ -19,6 +19,7 @@ namespace whence::inline v1::core {
 
 // Below 0, 0 or above 0 if a comes before b, equals b or follows it, in an order in which only
 // equal rows are equal.
+template <class = void>
 inline int compare_rows(const thread_state& a, const thread_state& b) noexcept {
   const auto by = [](auto x, auto y) { return x < y ? -1 : y < x ? 1 : 0; };
   const std::span<const std::uintptr_t> x = a.stack.stack;
@@ -33,6 +34,7 @@ inline int compare_rows(const thread_state& a, const thread_state& b) noexcept {
 }
 
 // Throws: std::bad_alloc.
+template <class = void>
 inline profile_snapshot grouped(thread_dump dump) {
   std::vector<const thread_state*> threads;
   for (const thread_state& t : dump.threads) threads.push_back(&t);

@@ -25,10 +25,11 @@
 
 namespace whence::inline v1::core {
 
-class waits_in_progress {
+template <class = void>
+class basic_waits_in_progress {
  public:
   // Throws: std::bad_alloc.
-  explicit waits_in_progress(const process_state& s) {
+  explicit basic_waits_in_progress(const process_state& s) {
     const wait_slots* const slots = s.waits.load(std::memory_order_acquire);
     if (slots != nullptr) slots->for_each(*this);
     const coroutine_root* const coroutines = s.coroutines.load(std::memory_order_acquire);
@@ -103,6 +104,7 @@ class waits_in_progress {
   std::int64_t now_ns_ = sys::monotonic_ns();
   std::vector<item> waits_;
 };
+using waits_in_progress = basic_waits_in_progress<>;
 
 }  // namespace whence::inline v1::core
 

@@ -27,12 +27,14 @@
 
 namespace whence::inline v1::samplers {
 
-class lock_waits {
+template <class = void>
+class basic_lock_waits {
  public:
   using threads = std::vector<dumped_thread>;
 
   // Throws: std::bad_alloc.
-  lock_waits(const core::process_state& s, const threads& all, std::vector<std::uintptr_t>& frames)
+  basic_lock_waits(const core::process_state& s, const threads& all,
+                   std::vector<std::uintptr_t>& frames)
       : threads_(all), frames_(frames) {
     const core::wait_slots* const slots = s.waits.load(std::memory_order_acquire);
     if (slots == nullptr) return;
@@ -193,6 +195,7 @@ class lock_waits {
   std::vector<part> taken_;
   std::vector<seen> seen_;
 };
+using lock_waits = basic_lock_waits<>;
 
 }  // namespace whence::inline v1::samplers
 

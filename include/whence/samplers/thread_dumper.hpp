@@ -55,14 +55,15 @@
 
 namespace whence::inline v1::samplers {
 
-class thread_dumper {
+template <class = void>
+class basic_thread_dumper {
  public:
-  explicit thread_dumper(core::process_state& s) noexcept : state_(s) {}
+  explicit basic_thread_dumper(core::process_state& s) noexcept : state_(s) {}
 
   // The dumper of the process; nullptr if memory is exhausted.
-  static thread_dumper* get(core::process_state& s) noexcept {
+  static basic_thread_dumper* get(core::process_state& s) noexcept {
     enter(s);
-    return made_once<thread_dumper>(s, s.samplers.dumper);
+    return made_once<basic_thread_dumper>(s, s.samplers.dumper);
   }
 
   enum class detail : bool { stacks, everything };
@@ -103,7 +104,7 @@ class thread_dumper {
 
   // Called in the handler of SIGPROF: true if the signal is for a dump. Signal-safe.
   static bool answer(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
-    thread_dumper* const me = s.samplers.dumper.load(std::memory_order_acquire);
+    basic_thread_dumper* const me = s.samplers.dumper.load(std::memory_order_acquire);
     if (me == nullptr || info.si_code != SI_TIMER) return false;
     for (asked_stack& asked : me->asked_) {
       if (&asked != info.si_value.sival_ptr) continue;
@@ -349,6 +350,7 @@ class thread_dumper {
   std::shared_ptr<std::vector<std::uintptr_t>> frames_;  // the current dump's
   asked_stack asked_[most_asked];
 };
+using thread_dumper = basic_thread_dumper<>;
 
 }  // namespace whence::inline v1::samplers
 

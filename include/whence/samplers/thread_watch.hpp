@@ -13,10 +13,11 @@
 
 namespace whence::inline v1::samplers {
 
-class thread_watch {
+template <class = void>
+class basic_thread_watch {
  public:
   // Looks take at most 1 / `part` of a processor.
-  thread_watch(std::int64_t interval_ns, int part) noexcept
+  basic_thread_watch(std::int64_t interval_ns, int part) noexcept
       : interval_ns_(interval_ns), part_(part) {}
 
   // Calls look() if it is due, and sets the next time. Requires: one caller at a time.
@@ -50,6 +51,7 @@ class thread_watch {
   std::int64_t next_ns_ = 0;
   std::int64_t looked_ns_ = 0;
 };
+using thread_watch = basic_thread_watch<>;
 
 }  // namespace whence::inline v1::samplers
 

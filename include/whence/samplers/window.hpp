@@ -27,15 +27,16 @@
 
 namespace whence::inline v1::samplers {
 
-class window {
+template <class = void>
+class basic_window {
  public:
-  explicit window(stack::epochs& epochs) noexcept
+  explicit basic_window(stack::epochs& epochs) noexcept
       : epochs_(epochs), is_open_(epochs_.open(window_)) {}
-  ~window() {
+  ~basic_window() {
     if (is_open_) epochs_.close(window_);
   }
-  window(const window&) = delete;
-  window& operator=(const window&) = delete;
+  basic_window(const basic_window&) = delete;
+  basic_window& operator=(const basic_window&) = delete;
 
   // False if the kernel gave no memory.
   bool is_open() const noexcept { return is_open_; }
@@ -103,8 +104,10 @@ class window {
   mutable stack::open_window window_;
   bool is_open_;
 };
+using window = basic_window<>;
 
 // A row with one frame that is not code.
+template <class = void>
 inline profile_row pseudo_row(const std::uintptr_t& frame, std::int64_t time_ns) {
   profile_row row;
   row.stack = {&frame, 1};

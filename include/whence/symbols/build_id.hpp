@@ -18,6 +18,7 @@
 
 namespace whence::inline v1::symbols {
 
+template <class = void>
 inline std::string to_hex(std::span<const std::byte> bytes) {
   constexpr char digits[] = "0123456789abcdef";
   std::string text;
@@ -29,6 +30,7 @@ inline std::string to_hex(std::span<const std::byte> bytes) {
 }
 
 // Searches a segment of notes; empty if it has no build-id.
+template <class = void>
 inline std::string find_build_id(std::span<const std::byte> notes, std::uint64_t alignment) {
   const std::uint64_t unit = alignment == 8 ? 8 : 4;
   const auto padded = [unit](std::uint64_t n) { return (n + unit - 1) / unit * unit; };

@@ -22,15 +22,16 @@
 
 namespace whence::inline v1::symbols {
 
-class byte_source {
+template <class = void>
+class basic_byte_source {
  public:
   // The limit for what is read in one piece: notes, names of sections, section headers.
   static constexpr std::uint64_t longest_piece = std::uint64_t{1} << 24;
 
-  byte_source() = default;
-  byte_source(const byte_source&) = delete;
-  byte_source& operator=(const byte_source&) = delete;
-  virtual ~byte_source() = default;
+  basic_byte_source() = default;
+  basic_byte_source(const basic_byte_source&) = delete;
+  basic_byte_source& operator=(const basic_byte_source&) = delete;
+  virtual ~basic_byte_source() = default;
 
   virtual std::uint64_t size() const noexcept = 0;
 
@@ -57,10 +58,12 @@ class byte_source {
  private:
   virtual bool read_within(std::uint64_t offset, std::span<std::byte> to) const = 0;
 };
+using byte_source = basic_byte_source<>;
 
-class memory_source final : public byte_source {
+template <class = void>
+class basic_memory_source final : public byte_source {
  public:
-  explicit memory_source(std::span<const std::byte> bytes) : bytes_(bytes) {}
+  explicit basic_memory_source(std::span<const std::byte> bytes) : bytes_(bytes) {}
   std::uint64_t size() const noexcept override { return bytes_.size(); }
 
  private:
@@ -71,11 +74,13 @@ class memory_source final : public byte_source {
 
   std::span<const std::byte> bytes_;
 };
+using memory_source = basic_memory_source<>;
 
 // Memory of this process, which another thread may unmap.
-class process_source final : public byte_source {
+template <class = void>
+class basic_process_source final : public byte_source {
  public:
-  process_source(std::uintptr_t start, std::uint64_t bytes) : start_(start), size_(bytes) {}
+  basic_process_source(std::uintptr_t start, std::uint64_t bytes) : start_(start), size_(bytes) {}
   std::uint64_t size() const noexcept override { return size_; }
 
  private:
@@ -86,11 +91,13 @@ class process_source final : public byte_source {
   std::uintptr_t start_;
   std::uint64_t size_;
 };
+using process_source = basic_process_source<>;
 
 // A regular file; its size is 0 if it cannot be opened.
-class file_source final : public byte_source {
+template <class = void>
+class basic_file_source final : public byte_source {
  public:
-  explicit file_source(const char* path) : file_(path), error_(file_.error()) {
+  explicit basic_file_source(const char* path) : file_(path), error_(file_.error()) {
     if (file_.get() < 0 || ::fstat(file_.get(), &status_) != 0) return;
     if (S_ISREG(status_.st_mode)) size_ = static_cast<std::uint64_t>(status_.st_size);
   }
@@ -114,11 +121,12 @@ class file_source final : public byte_source {
     return true;
   }
 
-  class descriptor file_;
+  symbols::descriptor file_;
   struct ::stat status_ {};
   mutable int error_;
   std::uint64_t size_ = 0;
 };
+using file_source = basic_file_source<>;
 
 }  // namespace whence::inline v1::symbols
 

@@ -15,10 +15,11 @@
 
 namespace whence::inline v1::symbols {
 
-class code_segments {
+template <class = void>
+class basic_code_segments {
  public:
-  code_segments() = default;
-  explicit code_segments(const byte_source& source) {
+  basic_code_segments() = default;
+  explicit basic_code_segments(const byte_source& source) {
     ElfW(Ehdr) header;
     if (!source.read_value(0, header) || header.e_phentsize != sizeof(ElfW(Phdr))) return;
     for (std::uint64_t i = 0; i < header.e_phnum; ++i) {
@@ -53,6 +54,7 @@ class code_segments {
   std::uint64_t low_ = 0;
   std::uint64_t high_ = 0;
 };
+using code_segments = basic_code_segments<>;
 
 }  // namespace whence::inline v1::symbols
 

@@ -33,6 +33,7 @@
 namespace whence::inline v1::symbols {
 
 // CRC-32 of IEEE 802.3, reflected, as .gnu_debuglink uses it.
+template <class = void>
 inline std::uint32_t crc32(std::uint32_t crc, std::span<const std::byte> bytes) noexcept {
   static constexpr auto table = [] {
     std::array<std::uint32_t, 256> t{};
@@ -50,6 +51,7 @@ inline std::uint32_t crc32(std::uint32_t crc, std::span<const std::byte> bytes) 
   return ~crc;
 }
 
+template <class = void>
 inline bool has_checksum(const byte_source& file, std::uint32_t expected) {
   std::uint32_t crc = 0;
   std::vector<std::byte> piece(std::size_t{1} << 16);
@@ -63,6 +65,7 @@ inline bool has_checksum(const byte_source& file, std::uint32_t expected) {
 }
 
 // Empty if no cache exists, or the program runs with another user's rights.
+template <class = void>
 inline std::string debuginfod_cache() {
   if (const char* const path = ::secure_getenv("DEBUGINFOD_CACHE_PATH")) return path;
   if (const char* const path = ::secure_getenv("XDG_CACHE_HOME")) {
@@ -85,6 +88,7 @@ constexpr bool may_pass(int error) noexcept {
 }
 
 // The file with what was stripped from the module at `path`, or with a copy of it.
+template <class = void>
 inline found_debug_file find_debug_file(const std::string& path, const byte_source& module,
                                         const elf& header) {
   found_debug_file found;

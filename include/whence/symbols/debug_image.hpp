@@ -40,9 +40,10 @@
 namespace whence::inline v1::symbols {
 
 // A file by its descriptor, which the caller closes.
-class borrowed_file final : public byte_source {
+template <class = void>
+class basic_borrowed_file final : public byte_source {
  public:
-  explicit borrowed_file(int descriptor) : descriptor_(descriptor) {
+  explicit basic_borrowed_file(int descriptor) : descriptor_(descriptor) {
     struct ::stat status {};
     if (descriptor >= 0 && ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
       size_ = static_cast<std::uint64_t>(status.st_size);
@@ -65,6 +66,7 @@ class borrowed_file final : public byte_source {
   int descriptor_;
   std::uint64_t size_ = 0;
 };
+using borrowed_file = basic_borrowed_file<>;
 
 enum class debug_section : unsigned char {
   info,
@@ -89,18 +91,19 @@ inline constexpr std::size_t debug_sections = static_cast<std::size_t>(debug_sec
 using section_slices = std::array<section_slice, debug_sections>;
 
 // One opened view of an image.
-class dwarf_handle {
+template <class = void>
+class basic_dwarf_handle {
  public:
-  dwarf_handle() = default;
-  dwarf_handle(::Elf* elf, ::Dwarf* dwarf) noexcept : elf_(elf), dwarf_(dwarf) {}
-  dwarf_handle(dwarf_handle&& other) noexcept
+  basic_dwarf_handle() = default;
+  basic_dwarf_handle(::Elf* elf, ::Dwarf* dwarf) noexcept : elf_(elf), dwarf_(dwarf) {}
+  basic_dwarf_handle(basic_dwarf_handle&& other) noexcept
       : elf_(std::exchange(other.elf_, nullptr)), dwarf_(std::exchange(other.dwarf_, nullptr)) {}
-  dwarf_handle& operator=(dwarf_handle&& other) noexcept {
+  basic_dwarf_handle& operator=(basic_dwarf_handle&& other) noexcept {
     std::swap(elf_, other.elf_);
     std::swap(dwarf_, other.dwarf_);
     return *this;
   }
-  ~dwarf_handle() {
+  ~basic_dwarf_handle() {
     if (dwarf_ != nullptr) ::dwarf_end(dwarf_);
     if (elf_ != nullptr) ::elf_end(elf_);
   }
@@ -111,14 +114,16 @@ class dwarf_handle {
   ::Elf* elf_ = nullptr;
   ::Dwarf* dwarf_ = nullptr;
 };
+using dwarf_handle = basic_dwarf_handle<>;
 
-class debug_image {
+template <class = void>
+class basic_debug_image {
  public:
   // Larger images are not read: they would occupy the program's memory meanwhile.
   static constexpr std::uint64_t largest = std::uint64_t{2} << 30;
   static constexpr std::uint64_t unasked = std::uint64_t{16} << 20;
 
-  debug_image() = default;
+  basic_debug_image() = default;
 
   // False if the file has no readable .debug_info; `why` then names the fault, or is empty if the
   // section is missing. `split`: the sections of a .dwo or .dwp file. Throws: std::bad_alloc.
@@ -320,6 +325,7 @@ class debug_image {
   std::array<std::uint64_t, debug_sections> sizes_{};
   bool lacks_memory_ = false;
 };
+using debug_image = basic_debug_image<>;
 
 }  // namespace whence::inline v1::symbols
 

@@ -23,7 +23,8 @@
 
 namespace whence::inline v1::symbols {
 
-class libelf_decompress {
+template <class = void>
+class basic_libelf_decompress {
  public:
   // Decompresses a stored section. False if it is damaged, or its size is not that of `to`. Throws:
   // std::bad_alloc.
@@ -76,8 +77,11 @@ class libelf_decompress {
     return right;
   }
 };
+using libelf_decompress = basic_libelf_decompress<>;
 
-class zlib_decompress;
+template <class>
+class basic_zlib_decompress;
+using zlib_decompress = basic_zlib_decompress<void>;
 
 using default_decompress =
     std::conditional_t<config::with_zlib, zlib_decompress, libelf_decompress>;
@@ -92,7 +96,8 @@ using default_decompress =
 
 namespace whence::inline v1::symbols {
 
-class zlib_decompress {
+template <class = void>
+class basic_zlib_decompress {
  public:
   static bool section(std::span<const std::byte> stored, bool gnu, std::span<std::byte> to) {
     const std::size_t header = gnu ? 12 : sizeof(Elf64_Chdr);

@@ -26,6 +26,7 @@ namespace whence::inline v1::symbols {
 
 // g++ puts the body of a coroutine f into another function, which only its argument's type reveals:
 // "_Z1fPZ1fiE9_Z1fi.Frame.actor". Returns the mangled name of f; empty for other functions.
+template <class = void>
 inline std::string_view coroutine_in(std::string_view mangled) {
   const std::size_t end = mangled.find(".Frame");
   if (end == std::string_view::npos) return {};
@@ -44,6 +45,7 @@ inline std::string_view coroutine_in(std::string_view mangled) {
 
 // A C function's name without compilers' marks: "work" for "work.isra.0.cold". A dot alone is not a
 // mark, since other languages have dots in their names.
+template <class = void>
 inline std::string_view without_clone(std::string_view name) noexcept {
   for (std::size_t at = name.find('.', 1); at != std::string_view::npos;
        at = name.find('.', at + 1)) {
@@ -70,6 +72,7 @@ inline constexpr std::uint64_t longest_demangled = std::uint64_t{1} << 20;
 // Names that are not mangled are returned unchanged, and so are names of Rust (_R), D and Swift:
 // pprof shortens Rust's itself, from the linker's form only. So are names that may be longer than
 // longest_demangled.
+template <class = void>
 inline std::string demangle(std::string_view mangled) {
   if (const std::string_view coroutine = coroutine_in(mangled); !coroutine.empty()) {
     return demangle(coroutine);

@@ -24,7 +24,8 @@ namespace whence::inline v1::symbols {
 
 // The descriptors that are open now. If a thread opens a file and another one forks before add(),
 // the file stays open in the child.
-class open_descriptors {
+template <class = void>
+class basic_open_descriptors {
  public:
   void add(int number) noexcept {
     for (std::atomic<int>& slot : slots_) {
@@ -48,6 +49,7 @@ class open_descriptors {
  private:
   std::atomic<int> slots_[64]{};
 };
+using open_descriptors = basic_open_descriptors<>;
 
 inline constinit open_descriptors all_open;
 

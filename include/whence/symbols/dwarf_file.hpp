@@ -28,6 +28,7 @@
 namespace whence::inline v1::symbols {
 
 // `size` little-endian bytes at `at`; nullopt if they are not all in the section.
+template <class = void>
 inline std::optional<std::uint64_t> number_at(std::span<const std::byte> section, std::uint64_t at,
                                               std::size_t size) noexcept {
   std::uint64_t value = 0;
@@ -37,6 +38,7 @@ inline std::optional<std::uint64_t> number_at(std::span<const std::byte> section
 }
 
 // Advances `at`.
+template <class = void>
 inline std::optional<std::uint64_t> uleb_at(std::span<const std::byte> section,
                                             std::uint64_t& at) noexcept {
   std::uint64_t value = 0;
@@ -65,7 +67,8 @@ struct dwarf_unit {
   std::uint32_t slices = 0;         // index in the file's list; 0 for whole sections
 };
 
-class dwarf_file {
+template <class = void>
+class basic_dwarf_file {
  public:
   static constexpr std::size_t most_units = 1'000'000;
 
@@ -137,14 +140,17 @@ class dwarf_file {
  private:
   sys::mapped_array<dwarf_unit> units_;
 };
+using dwarf_file = basic_dwarf_file<>;
 
 // ---- attributes, as far as libdw's functions would need the units that a view does not show
 // --------
 
+template <class = void>
 inline bool has_attribute(::Dwarf_Die& die, unsigned name, ::Dwarf_Attribute& to) noexcept {
   return ::dwarf_attr(&die, name, &to) != nullptr && to.valp != nullptr;
 }
 
+template <class = void>
 inline std::optional<std::uint64_t> constant_of(::Dwarf_Die& die, unsigned name) noexcept {
   ::Dwarf_Attribute a;
   ::Dwarf_Word value = 0;
@@ -153,6 +159,7 @@ inline std::optional<std::uint64_t> constant_of(::Dwarf_Die& die, unsigned name)
 }
 
 // The place of a unit's line table. A split unit's, which has only files, is the first in its file.
+template <class = void>
 inline std::uint64_t line_table_of(const dwarf_file& file, ::Dwarf_Die& root) noexcept {
   if (file.is_split) return 0;
   return constant_of(root, DW_AT_stmt_list).value_or(~std::uint64_t{0});
@@ -172,6 +179,7 @@ struct address_source {
 };
 
 // The value of an attribute of class address; nullopt if its class is another one.
+template <class = void>
 inline std::optional<std::uint64_t> address_of(const dwarf_file& file, ::Dwarf_Attribute& a,
                                                const address_source& addresses) noexcept {
   const auto index_of = [&](std::size_t size) -> std::optional<std::uint64_t> {

@@ -36,7 +36,8 @@ struct function_name {
 };
 
 // Opens the units that names refer to, and keeps the views until close().
-class dwarf_names {
+template <class = void>
+class basic_dwarf_names {
  public:
   struct place {
     dwarf_file* file = nullptr;
@@ -49,11 +50,11 @@ class dwarf_names {
   };
 
   // `supplement`: what dwz moved out of several files into one; nullptr if it does not exist.
-  explicit dwarf_names(dwarf_file* supplement) : supplement_(supplement) {
+  explicit basic_dwarf_names(dwarf_file* supplement) : supplement_(supplement) {
     if (supplement_ != nullptr) supplement_text_ = supplement_->image.open(supplement_->slices[0]);
   }
-  dwarf_names(const dwarf_names&) = delete;
-  dwarf_names& operator=(const dwarf_names&) = delete;
+  basic_dwarf_names(const basic_dwarf_names&) = delete;
+  basic_dwarf_names& operator=(const basic_dwarf_names&) = delete;
 
   // nullptr if libdw refuses it. Valid until close().
   ::Dwarf* view(dwarf_file& file, std::size_t unit) {
@@ -341,6 +342,7 @@ class dwarf_names {
   sys::flat_index by_parent_;  // indexes families_
   sys::mapped_array<std::uint64_t> children_;
 };
+using dwarf_names = basic_dwarf_names<>;
 
 }  // namespace whence::inline v1::symbols
 

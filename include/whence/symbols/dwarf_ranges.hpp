@@ -65,6 +65,7 @@ struct function_attributes {
   }
 };
 
+template <class = void>
 inline std::uint32_t small_number(::Dwarf_Attribute& a) noexcept {
   ::Dwarf_Word value = 0;
   return a.valp != nullptr && ::dwarf_formudata(&a, &value) == 0 && value <= 0xfffffffe

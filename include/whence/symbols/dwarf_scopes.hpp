@@ -28,12 +28,13 @@
 
 namespace whence::inline v1::symbols {
 
-class scope_builder {
+template <class = void>
+class basic_scope_builder {
  public:
   // More than any program's unit has, and few enough to be read in seconds.
   static constexpr std::size_t most_dies = 20'000'000;
 
-  scope_builder(line_tables& to, dwarf_names& names, const range_reader& ranges)
+  basic_scope_builder(line_tables& to, dwarf_names& names, const range_reader& ranges)
       : to_(to), names_(names), ranges_(ranges) {}
 
   // Adds the functions of a unit. False if some are missing: it is damaged, or exceeds the limits.
@@ -227,6 +228,7 @@ class scope_builder {
   std::size_t dies_ = 0;
   bool whole_ = true;
 };
+using scope_builder = basic_scope_builder<>;
 
 }  // namespace whence::inline v1::symbols
 

@@ -27,12 +27,13 @@
 
 namespace whence::inline v1::symbols {
 
-class dynamic_symbols {
+template <class = void>
+class basic_dynamic_symbols {
  public:
   // `memory`: the module from its first to its last segment, which begins at `start`; `dynamic`:
   // the place of the dynamic section in it. `bias`: from the file's addresses to the process's.
-  dynamic_symbols(const byte_source& memory, std::uintptr_t start, std::uintptr_t bias,
-                  std::uint64_t dynamic)
+  basic_dynamic_symbols(const byte_source& memory, std::uintptr_t start, std::uintptr_t bias,
+                        std::uint64_t dynamic)
       : memory_(memory), start_(start), bias_(bias) {
     std::uint64_t hash = 0, gnu_hash = 0, entry_bytes = sizeof(ElfW(Sym));
     for (std::uint64_t i = 0; i < most_entries; ++i) {
@@ -109,6 +110,7 @@ class dynamic_symbols {
   std::uintptr_t bias_;
   symbol_table::place where_{};
 };
+using dynamic_symbols = basic_dynamic_symbols<>;
 
 }  // namespace whence::inline v1::symbols
 

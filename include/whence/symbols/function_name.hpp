@@ -29,6 +29,7 @@ constexpr bool is_placeholder(std::string_view name) noexcept {
 }
 
 // Made from the name that the linker or debug information gives a function.
+template <class = void>
 inline std::string system_name_of(std::string_view known_as) {
   std::string name(known_as);
   if (!known_as.starts_with("_Z") && !is_placeholder(known_as) &&
@@ -38,6 +39,7 @@ inline std::string system_name_of(std::string_view known_as) {
   return name;
 }
 
+template <class = void>
 inline std::string name_of(std::string_view system_name, name_style style) {
   if (system_name.ends_with(' ')) system_name.remove_suffix(1);
   if (style == name_style::mangled || is_placeholder(system_name)) return std::string(system_name);

@@ -39,12 +39,13 @@
 
 namespace whence::inline v1::symbols {
 
-class libdw_lines {
+template <class = void>
+class basic_libdw_lines {
  public:
   // `file`: the module's file; `debug`: the file with its stripped parts, or -1. The caller opens
   // both, knows that they are the right ones, and keeps them open as long as this lives. `path`:
   // the module's.
-  libdw_lines(int file, int debug, const std::string& path) : path_(path), split_(path) {
+  basic_libdw_lines(int file, int debug, const std::string& path) : path_(path), split_(path) {
     const sys::errno_guard keep;
     sys::or_if_out_of_memory([&] { begin(file, debug); },
                              [this] {
@@ -52,8 +53,8 @@ class libdw_lines {
                                units_at_.release();
                              });
   }
-  libdw_lines(const libdw_lines&) = delete;
-  libdw_lines& operator=(const libdw_lines&) = delete;
+  basic_libdw_lines(const basic_libdw_lines&) = delete;
+  basic_libdw_lines& operator=(const basic_libdw_lines&) = delete;
 
   // Frames at an address of the file, innermost inlined one first; empty if unknown.
   std::vector<source_line> find(std::uint64_t address) {
@@ -233,7 +234,7 @@ class libdw_lines {
   // The line table of a unit, and the numbers that its files have here.
   class line_reader {
    public:
-    line_reader(libdw_lines& of, dwarf_names::place& root)
+    line_reader(basic_libdw_lines& of, dwarf_names::place& root)
         : of_(of),
           program_(*root.file, root.file->units()[root.unit], line_table_of(*root.file, root.die),
                    of.folder_) {}
@@ -312,7 +313,7 @@ class libdw_lines {
       return nameless_;
     }
 
-    libdw_lines& of_;
+    basic_libdw_lines& of_;
     line_program program_;
     sys::mapped_array<std::uint32_t> known_;  // + 1
     std::uint32_t nameless_ = no_file;
@@ -378,6 +379,7 @@ class libdw_lines {
   line_tables tables_;
   std::string folder_;  // in which the current unit was compiled
 };
+using libdw_lines = basic_libdw_lines<>;
 
 }  // namespace whence::inline v1::symbols
 

@@ -24,7 +24,8 @@
 
 namespace whence::inline v1::symbols {
 
-class libdw_minidebuginfo {
+template <class = void>
+class basic_libdw_minidebuginfo {
  public:
   // Throws: std::bad_alloc.
   static std::vector<std::byte> unpack(const byte_source& source, const elf& file, std::string& why,
@@ -78,6 +79,7 @@ class libdw_minidebuginfo {
     return plain;
   }
 };
+using libdw_minidebuginfo = basic_libdw_minidebuginfo<>;
 
 }  // namespace whence::inline v1::symbols
 

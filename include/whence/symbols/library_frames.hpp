@@ -50,11 +50,13 @@ constexpr bool is_recording_header(std::string_view file) noexcept {
   return false;
 }
 
+template <class = void>
 inline bool is_own(const frame& f) noexcept {
   return f.name.starts_with("whence::") || is_below(f.file, own_headers()) ||
          is_recording_header(f.file);
 }
 
+template <class = void>
 inline bool is_standard_library(const frame& f) noexcept {
   return f.name.starts_with("std::") || f.name.starts_with("[libstdc++") ||
          f.file.find("/include/c++/") != f.file.npos;

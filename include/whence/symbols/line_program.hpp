@@ -28,11 +28,12 @@
 
 namespace whence::inline v1::symbols {
 
-class line_program {
+template <class = void>
+class basic_line_program {
  public:
   // `at`: DW_AT_stmt_list. `folder`: DW_AT_comp_dir. Throws: std::bad_alloc.
-  line_program(const dwarf_file& file, const dwarf_unit& unit, std::uint64_t at,
-               std::string_view folder)
+  basic_line_program(const dwarf_file& file, const dwarf_unit& unit, std::uint64_t at,
+                     std::string_view folder)
       : section_(file.section(debug_section::line, unit)),
         str_(file.section(debug_section::str, unit)),
         line_str_(file.section(debug_section::line_str, unit)),
@@ -346,6 +347,7 @@ class line_program {
   std::array<unsigned char, 256> operands_{};
   sys::mapped_array<entry> folders_, files_;
 };
+using line_program = basic_line_program<>;
 
 }  // namespace whence::inline v1::symbols
 

@@ -38,7 +38,9 @@ class no_lines {
   static constexpr bool may_pass() noexcept { return false; }
 };
 
-class libdw_lines;
+template <class>
+class basic_libdw_lines;
+using libdw_lines = basic_libdw_lines<void>;
 
 }  // namespace whence::inline v1::symbols
 

@@ -37,6 +37,7 @@ struct mapping {
 };
 
 // The text before `stop`, which is removed from `line` with it.
+template <class = void>
 inline std::string_view take_until(std::string_view& line, char stop) {
   const std::size_t at = line.find(stop);
   const std::string_view token = line.substr(0, at);
@@ -51,6 +52,7 @@ constexpr std::uint64_t device_number(std::uint64_t major, std::uint64_t minor) 
 }
 
 // All executable mappings, anonymous ones too; with `data` all others as well.
+template <class = void>
 inline std::vector<mapping> parse_code(std::string_view text, bool data = false) {
   std::vector<mapping> result;
   while (!text.empty()) {
@@ -74,6 +76,7 @@ inline std::vector<mapping> parse_code(std::string_view text, bool data = false)
   return result;
 }
 
+template <class = void>
 inline std::vector<mapping> parse_maps(std::string_view text) {
   std::vector<mapping> result = parse_code(text);
   sys::erase_if(result, [](const mapping& m) { return m.filename.empty(); });
@@ -82,6 +85,7 @@ inline std::vector<mapping> parse_maps(std::string_view text) {
 
 // The code that is mapped now, in the order of addresses; empty without /proc or a descriptor.
 // `data`: as in parse_code.
+template <class = void>
 inline std::vector<mapping> mapped_code(bool data = false) {
   const descriptor maps("/proc/thread-self/maps");
   sys::mapped_array<char> text;
@@ -97,6 +101,7 @@ inline std::vector<mapping> mapped_code(bool data = false) {
 }
 
 // nullptr if no mapping holds the address. `code` as from mapped_code().
+template <class = void>
 inline const mapping* find_mapping(const std::vector<mapping>& code, std::uintptr_t address) {
   const std::size_t after =
       sys::first_after(code, [address](const mapping& m) { return address < m.start; });
@@ -105,6 +110,7 @@ inline const mapping* find_mapping(const std::vector<mapping>& code, std::uintpt
 
 // The mapping of a module that stacks have gone through: the kernel's present or former answer
 // about its code, at the place where stacks have it.
+template <class = void>
 inline mapping mapping_of(const unwind::plugin_record& record) {
   constexpr std::uintptr_t in_page = sys::page_bytes - 1;
   const loaded_module m = module_of(record);
@@ -121,6 +127,7 @@ inline mapping mapping_of(const unwind::plugin_record& record) {
 // Finds each module's file: the kernel knows full paths, but for dlopen("./plugin.so") the loader
 // has a name that is useless after the program has changed its folder; the kernel also knows the
 // program's file, in whatever way it was started.
+template <class = void>
 inline void identify_files(std::vector<loaded_module>& modules, const std::vector<mapping>& code) {
   for (loaded_module& m : modules) {
     if (m.path == "[vdso]" || m.code.empty()) continue;
@@ -132,6 +139,7 @@ inline void identify_files(std::vector<loaded_module>& modules, const std::vecto
 }
 
 // The mappings of files, with the build-ids of their modules.
+template <class = void>
 inline std::vector<mapping> listed_mappings(const std::vector<mapping>& code,
                                             const std::vector<loaded_module>& modules) {
   std::vector<mapping> result;
@@ -154,6 +162,7 @@ inline std::vector<mapping> listed_mappings(const std::vector<mapping>& code,
   return result;
 }
 
+template <class = void>
 inline std::vector<mapping> read_mappings() {
   return listed_mappings(mapped_code(), loaded_modules());
 }

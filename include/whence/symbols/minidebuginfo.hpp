@@ -137,14 +137,18 @@ class xz_size {
   std::uint64_t total_ = 0;
 };
 
-class no_minidebuginfo {
+template <class = void>
+class basic_no_minidebuginfo {
  public:
   static std::vector<std::byte> unpack(const byte_source&, const elf&, std::string&, int&) {
     return {};
   }
 };
+using no_minidebuginfo = basic_no_minidebuginfo<>;
 
-class libdw_minidebuginfo;
+template <class>
+class basic_libdw_minidebuginfo;
+using libdw_minidebuginfo = basic_libdw_minidebuginfo<void>;
 
 }  // namespace whence::inline v1::symbols
 

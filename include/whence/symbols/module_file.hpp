@@ -40,6 +40,7 @@ struct module_file {
 };
 
 // The numbers in /proc/self/maps: a page of the file is mapped for a moment, and never touched.
+template <class = void>
 inline file_identity mapped_identity(const file_source& file) {
   constexpr std::size_t bytes = sys::page_bytes;
   void* const page = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
@@ -51,6 +52,7 @@ inline file_identity mapped_identity(const file_source& file) {
   return identity;
 }
 
+template <class = void>
 inline bool is_module(const file_source& file, const elf& header, const loaded_module& m) {
   if (!header.is_elf() || header.build_id() != m.build_id) return false;
   if (!m.build_id.empty()) return true;
@@ -60,6 +62,7 @@ inline bool is_module(const file_source& file, const elf& header, const loaded_m
 }
 
 // The possible paths of the module's file. `mapped`: its code, if it is loaded and that is known.
+template <class = void>
 inline std::vector<std::string> module_paths(const loaded_module& m, const mapping* mapped) {
   std::vector<std::string> paths;
   const auto add = [&paths](std::string path) {
@@ -82,6 +85,7 @@ inline std::vector<std::string> module_paths(const loaded_module& m, const mappi
   return paths;
 }
 
+template <class = void>
 inline module_file open_module(const loaded_module& m, const mapping* mapped) {
   module_file result;
   for (const std::string& path : module_paths(m, mapped)) {

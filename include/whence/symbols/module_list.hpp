@@ -35,7 +35,8 @@ struct known_module {
   std::int64_t read_at_ns = 0;  // time of its last read
 };
 
-class module_list {
+template <class = void>
+class basic_module_list {
  public:
   using pointer = std::shared_ptr<known_module>;
 
@@ -139,6 +140,7 @@ class module_list {
   std::vector<range> ranges_;  // of loaded_ and recorded_, sorted by address
   bool ordered_ = true;
 };
+using module_list = basic_module_list<>;
 
 }  // namespace whence::inline v1::symbols
 

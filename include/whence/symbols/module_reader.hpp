@@ -41,10 +41,11 @@ struct module_facts {
   std::string reason;          // for people: why something is missing; empty if nothing is
 };
 
-class module_reader {
+template <class = void>
+class basic_module_reader {
  public:
   // `loaded`: the module in memory now, with its own addresses; nullptr if it is not loaded.
-  module_reader(const loaded_module& m, const mapping* mapped, const loaded_module* loaded)
+  basic_module_reader(const loaded_module& m, const mapping* mapped, const loaded_module* loaded)
       : bias_(m.bias) {
     sys::or_if_out_of_memory([&] { read(m, mapped, loaded); }, [this] { fail(ENOMEM); });
   }
@@ -171,6 +172,7 @@ class module_reader {
   bool has_reason_ = false;  // the reason is a graver one than missing lines
   module_facts facts_;
 };
+using module_reader = basic_module_reader<>;
 
 }  // namespace whence::inline v1::symbols
 

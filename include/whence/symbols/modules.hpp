@@ -71,6 +71,7 @@ struct loaded_module {
 // Changes whenever a module is loaded or unloaded.
 using module_generation = std::pair<unsigned long long, unsigned long long>;
 
+template <class = void>
 inline module_generation current_generation() {
   module_generation generation;
   sys::for_each_module([&generation](const dl_phdr_info& module) {
@@ -82,6 +83,7 @@ inline module_generation current_generation() {
 
 // The file the program was started as, used if nothing better is known: for `ld.so program` it
 // names the loader.
+template <class = void>
 inline std::string started_as() {
   std::array<char, 4096> path;
   const ssize_t length = ::readlink("/proc/thread-self/exe", path.data(), path.size());
@@ -95,6 +97,7 @@ inline std::string started_as() {
 
 // A module that stacks have gone through, from the unwinder's record; it may be unloaded. Its place
 // is where the stacks have it: at its keys.
+template <class = void>
 inline loaded_module module_of(const unwind::plugin_record& record) {
   const unwind::plugin& p = record.it;
   loaded_module m;
@@ -109,6 +112,7 @@ inline loaded_module module_of(const unwind::plugin_record& record) {
 }
 
 // Requires: the loader's lock is held, so that the module's notes are mapped.
+template <class = void>
 inline loaded_module module_of(const dl_phdr_info& info) {
   loaded_module m;
   m.bias = info.dlpi_addr;
@@ -133,6 +137,7 @@ inline loaded_module module_of(const dl_phdr_info& info) {
 
 // True if that build is at that place now. A process may have thousands of modules, so the others
 // are not looked at.
+template <class = void>
 inline bool is_loaded(const loaded_module& m) {
   bool found = false;
   sys::for_each_module([&m, &found](const dl_phdr_info& info) {
@@ -142,6 +147,7 @@ inline bool is_loaded(const loaded_module& m) {
   return found;
 }
 
+template <class = void>
 inline std::vector<loaded_module> loaded_modules() {
   std::vector<loaded_module> modules;
   sys::for_each_module([&modules](const dl_phdr_info& info) {

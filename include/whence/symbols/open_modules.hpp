@@ -23,7 +23,8 @@
 
 namespace whence::inline v1::symbols {
 
-class open_modules {
+template <class = void>
+class basic_open_modules {
  public:
   // Valid until the next call. `loaded`: as for module_reader.
   module_reader& reader(known_module& m, const loaded_module* loaded) {
@@ -82,6 +83,7 @@ class open_modules {
   bool has_code_ = false;
   std::unique_ptr<perf_map> generated_;
 };
+using open_modules = basic_open_modules<>;
 
 }  // namespace whence::inline v1::symbols
 

@@ -19,6 +19,7 @@ namespace whence::inline v1::symbols {
 
 // Takes the character list of a demangled fixed_string off the front of `rest`, and returns it as a
 // string literal; if `rest` begins with none, returns an empty text and takes nothing.
+template <class = void>
 inline std::string take_fixed_string(std::string_view& rest) {
   constexpr std::string_view head = "whence::fixed_string<", list = "{char", item = "(char)";
   if (!rest.starts_with(head)) return {};
@@ -37,6 +38,7 @@ inline std::string take_fixed_string(std::string_view& rest) {
   return text + "\"";
 }
 
+template <class = void>
 inline std::string as_written(std::string_view name) {
   constexpr std::string_view versioned = "whence::v1::", plain = "whence::";
   std::string unversioned;

@@ -27,11 +27,12 @@
 
 namespace whence::inline v1::symbols {
 
-class perf_map {
+template <class = void>
+class basic_perf_map {
  public:
-  perf_map() : perf_map("/tmp/perf-" + std::to_string(::getpid()) + ".map") {}
+  basic_perf_map() : basic_perf_map("/tmp/perf-" + std::to_string(::getpid()) + ".map") {}
 
-  explicit perf_map(const std::string& path) : file_(path.c_str()) {
+  explicit basic_perf_map(const std::string& path) : file_(path.c_str()) {
     if (file_.status().st_uid != ::geteuid()) return;
     read();
     sys::sort(functions_, [](const function& a, const function& b) { return a.start < b.start; });
@@ -105,6 +106,7 @@ class perf_map {
   file_source file_;
   sys::mapped_array<function> functions_;
 };
+using perf_map = basic_perf_map<>;
 
 }  // namespace whence::inline v1::symbols
 

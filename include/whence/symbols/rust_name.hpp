@@ -18,6 +18,7 @@
 
 namespace whence::inline v1::symbols {
 
+template <class = void>
 inline std::string without_rust_escapes(std::string_view part) {
   struct escape {
     std::string_view code;
@@ -53,6 +54,7 @@ inline std::string without_rust_escapes(std::string_view part) {
 }
 
 // Empty if it is no such name.
+template <class = void>
 inline std::string rust_name(std::string_view mangled) {
   constexpr std::string_view begin = "_ZN", hash = "17h";
   constexpr std::size_t end_size = 3 + 16 + 1;  // 17h, the hash, E

@@ -24,9 +24,10 @@ namespace whence::inline v1::symbols {
 
 enum class template_arguments : bool { dropped, kept };
 
-class name_shortener {
+template <class = void>
+class basic_name_shortener {
  public:
-  name_shortener(std::string_view name, template_arguments wanted) noexcept
+  basic_name_shortener(std::string_view name, template_arguments wanted) noexcept
       : text_(name), wanted_(wanted) {}
 
   // The name itself if nothing of it would be left.
@@ -258,7 +259,9 @@ class name_shortener {
   bool ended_ = false;
   bool is_conversion_ = false;  // blanks are part of the operator's type
 };
+using name_shortener = basic_name_shortener<>;
 
+template <class = void>
 inline std::string short_name(std::string_view demangled,
                               template_arguments wanted = template_arguments::dropped) {
   return name_shortener(demangled, wanted).shortened();

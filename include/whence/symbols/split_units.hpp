@@ -40,6 +40,7 @@ inline void note_split_id(dwarf_unit& u, ::Dwarf_Die& root) {
   if (u.version < 5) u.split_id = constant_of(root, DW_AT_GNU_dwo_id).value_or(0);
 }
 
+template <class = void>
 inline std::string folder_of(const std::string& path) {
   return path.substr(0, path.rfind('/') + 1);
 }
@@ -50,9 +51,10 @@ struct split_unit {
   std::size_t unit = 0;
 };
 
-class split_units {
+template <class = void>
+class basic_split_units {
  public:
-  explicit split_units(const std::string& module) : module_(module) {}
+  explicit basic_split_units(const std::string& module) : module_(module) {}
 
   // `name`, `folder`: DW_AT_dwo_name and DW_AT_comp_dir of the skeleton. Valid until the next call.
   std::optional<split_unit> find(std::uint64_t id, const std::string& name,
@@ -168,8 +170,10 @@ class split_units {
   std::vector<std::byte> index_;
   std::unique_ptr<dwarf_file> alone_;
 };
+using split_units = basic_split_units<>;
 
 // dwz's output has the note, but no program header that says where it is.
+template <class = void>
 inline std::string note_build_id(const byte_source& source, const elf& file) {
   if (!file.build_id().empty()) return file.build_id();
   const elf::section* const note = file.find(".note.gnu.build-id");
@@ -185,6 +189,7 @@ struct supplement_link {
   std::string id;  // hex; empty if it has no link
 };
 
+template <class = void>
 inline supplement_link find_link(const byte_source& source, const elf& file) {
   supplement_link found;
   std::vector<std::byte> link;
@@ -208,6 +213,7 @@ inline supplement_link find_link(const byte_source& source, const elf& file) {
 
 // The supplement of the file at `path`; nullptr if it names none or the supplement is missing,
 // which `why` says. `passing` is set if a later attempt may succeed.
+template <class = void>
 inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, const elf& file,
                                                    const std::string& path, std::string& why,
                                                    bool& passing) {
@@ -239,6 +245,7 @@ inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, co
 }
 
 // The file behind a descriptor; empty if the kernel does not tell.
+template <class = void>
 inline std::string path_of_descriptor(int descriptor) {
   std::array<char, 4096> path;
   const std::string link = "/proc/thread-self/fd/" + std::to_string(descriptor);

@@ -25,7 +25,8 @@
 
 namespace whence::inline v1::symbols {
 
-class symbol_table {
+template <class = void>
+class basic_symbol_table {
  public:
   struct symbol {
     std::uint64_t start = 0;
@@ -38,9 +39,9 @@ class symbol_table {
     std::uint64_t symbols, count, names, name_bytes;
   };
 
-  symbol_table() = default;
-  symbol_table(const symbol_table&) = delete;
-  symbol_table& operator=(const symbol_table&) = delete;
+  basic_symbol_table() = default;
+  basic_symbol_table(const basic_symbol_table&) = delete;
+  basic_symbol_table& operator=(const basic_symbol_table&) = delete;
 
   // Adds the functions of a file, which must outlive the table. The addresses are those at which
   // the file was linked.
@@ -208,6 +209,7 @@ class symbol_table {
   std::vector<table> tables_;
   sys::mapped_array<entry> entries_;
 };
+using symbol_table = basic_symbol_table<>;
 
 }  // namespace whence::inline v1::symbols
 

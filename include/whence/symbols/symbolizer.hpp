@@ -62,6 +62,7 @@ struct frame {
 };
 
 // Its name in another style.
+template <class = void>
 inline std::string name_of(const frame& f, name_style style) {
   const bool is_kept = style == name_style::brief || f.system_name.empty();
   return is_kept ? std::string(f.name) : name_of(f.system_name, style);
@@ -73,18 +74,19 @@ struct location {
   bool is_stripped = false;           // its module has no names but those it exports
 };
 
-class symbolizer {
+template <class = void>
+class basic_symbolizer {
  public:
-  symbolizer() = default;
-  symbolizer(const symbolizer&) = delete;
-  symbolizer& operator=(const symbolizer&) = delete;
+  basic_symbolizer() = default;
+  basic_symbolizer(const basic_symbolizer&) = delete;
+  basic_symbolizer& operator=(const basic_symbolizer&) = delete;
 
   // The one that all writers share. A forked child makes a new one, since its parent's may be
   // locked.
-  static symbolizer& instance() {
-    static constinit std::atomic<symbolizer*> shared{nullptr};
+  static basic_symbolizer& instance() {
+    static constinit std::atomic<basic_symbolizer*> shared{nullptr};
     static constinit std::atomic<bool> forgotten_at_fork{false};
-    symbolizer* known = shared.load(std::memory_order_acquire);
+    basic_symbolizer* known = shared.load(std::memory_order_acquire);
     if (known != nullptr) return *known;
     if (!forgotten_at_fork.exchange(true, std::memory_order_relaxed)) {
       ::pthread_atfork(nullptr, nullptr, [] {
@@ -92,7 +94,7 @@ class symbolizer {
         all_open.close_all();
       });
     }
-    auto* const fresh = new symbolizer;  // never freed, so that its answers stay valid
+    auto* const fresh = new basic_symbolizer;  // never freed, so that its answers stay valid
     if (shared.compare_exchange_strong(known, fresh, std::memory_order_acq_rel)) return *fresh;
     delete fresh;
     return *known;
@@ -102,7 +104,7 @@ class symbolizer {
   // The end of the last one releases everything.
   class reading {
    public:
-    explicit reading(symbolizer& of) : of_(&of), process_(::getpid()) {
+    explicit reading(basic_symbolizer& of) : of_(&of), process_(::getpid()) {
       sys::look_for_filter();
       const std::lock_guard hold(of.mutex_);
       of.begin_reading();
@@ -117,7 +119,7 @@ class symbolizer {
     }
 
    private:
-    symbolizer* of_;
+    basic_symbolizer* of_;
     pid_t process_;
   };
 
@@ -230,13 +232,13 @@ class symbolizer {
   // A reading for one call, if none is open. Requires: mutex_ is held as long as it lives.
   class in_reading {
    public:
-    explicit in_reading(symbolizer& of) : of_(of) { of.begin_reading(); }
+    explicit in_reading(basic_symbolizer& of) : of_(of) { of.begin_reading(); }
     ~in_reading() { of_.end_reading(); }
     in_reading(const in_reading&) = delete;
     in_reading& operator=(const in_reading&) = delete;
 
    private:
-    symbolizer& of_;
+    basic_symbolizer& of_;
   };
 
   void begin_reading() noexcept {
@@ -388,6 +390,7 @@ class symbolizer {
   sys::kept<std::vector<frame>> frames_;
   sys::kept<location> locations_;
 };
+using symbolizer = basic_symbolizer<>;
 
 }  // namespace whence::inline v1::symbols
 
