@@ -23,8 +23,10 @@
 //
 // SIGPROF is shared with the program: signals that are not the library's go to the handler that the
 // program had. A program that installs a handler during a session takes the samples away, and the
-// profile says so. A program that sets SIG_DFL is killed by the next sample, and one that waits for
-// SIGPROF in sigwait receives the library's signals. Handlers run on a thread's alternate stack if
+// profile says so. A thread that blocks SIGPROF, as programs do that wait for signals in sigwait,
+// signalfd or ppoll, is sent none: its time is `[unsampled]`, and the profile counts such threads;
+// one that begins to block it during a session may meet one more. If a program sets SIG_DFL, the
+// library's handler is put back within 10 ms; a sample before that kills. Handlers run on a thread's alternate stack if
 // it has one, which then needs room for what the kernel puts there (sysconf(_SC_MINSIGSTKSZ)) and 4
 // KiB; with less, any such signal kills. A child of fork has no session; those it inherited count
 // nothing.

@@ -15,6 +15,7 @@ namespace whence::inline v1::samplers {
 struct cpu_conditions {
   int asked_hz = 0;
   int threads = 0, counted = 0, without_timer = 0;  // threads that are sampled now
+  int blocking = 0;                                 // threads that may block SIGPROF
   cpu_rate rate;                                    // by which threads are sampled
   std::int64_t blocked_ns = 0;                      // CPU time while SIGPROF was blocked
   bool listed = true;                               // /proc/self/task could be read
@@ -44,6 +45,11 @@ inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& 
         (now.by_interval
              ? ": they are sampled by ITIMER_PROF, which may end sleeps and outlives exec"
              : ""));
+  }
+  if (now.blocking > 0) {
+    lines.push_back(std::to_string(now.blocking) +
+                    " threads block SIGPROF, or wait for signals: they are sent none, and their "
+                    "CPU time is [unsampled]");
   }
   if (now.blocked_ns > 0) {
     lines.push_back(std::to_string(now.blocked_ns / 1'000'000) +

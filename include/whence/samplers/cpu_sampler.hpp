@@ -92,6 +92,8 @@ class cpu_sampler {
     wishes_.empty() ? stop() : change_rate();
   }
 
+  static void settle() noexcept {}  // every sample is counted as it is taken
+
   // Adds what the samples do not explain, and how they were taken.
   void complete(profile_snapshot& p, const moment& from, const moment& to, const wish& asked) {
     std::int64_t unexplained = to.process_ns - from.process_ns;
@@ -135,6 +137,10 @@ class cpu_sampler {
     now.rate = rate_;
     now.by_interval = interval_.period_ns() != 0;
     threads_.for_each([&now](const cpu_thread& t) {
+      if (!t.takes_signal()) {
+        ++now.blocking;
+        return;
+      }
       ++now.threads;
       if (!t.is_timed()) ++now.without_timer;
       if (t.is_counted()) ++now.counted;
@@ -192,13 +198,14 @@ class cpu_sampler {
       const sys::futex_guard hold(me.entries_);
       const std::int64_t now = sys::monotonic_ns();
       if (now >= me.watch_.next_ns()) me.watch_.look(now, [&me] { me.look(true); });
+      profiling_signal::restore(me.state_);
+      me.look_at_masks();
       next = me.watch_.next_ns();
     }
   }
 
   // Requires: entries_ is held. `are_new`: unknown threads have begun since the last look.
   void look(bool are_new) noexcept {
-    profiling_signal::restore(state_);
     bool starved = false;
     const bool listed = threads_.follow(
         [this](::pid_t tid) { return own_->has(tid); },
@@ -220,7 +227,36 @@ class cpu_sampler {
     });
   }
 
-  void use_interval_timer() noexcept { interval_.set(rate_.longer_of_period_and_tick()); }
+  // Looks for a thread that has begun or ceased to block SIGPROF, at most at so many clocks and one
+  // mask each time. Requires: entries_ is held.
+  void look_at_masks() noexcept {
+    constexpr std::size_t clocks = 64;
+    threads_.for_some(next_mask_, clocks, [this](cpu_thread& t) {
+      if (t.has_answered.exchange(false, std::memory_order_relaxed)) {
+        t.asked_cpu_ns = sys::thread_cpu_ns(t.tid.load(std::memory_order_relaxed));
+        return true;
+      }
+      if (!t.is_mask_doubtful(rate_)) return true;
+      forget_sources(t);
+      if (!t.look_at_mask(rate_, may_have_timer(), numbers_if_affordable())) use_interval_timer();
+      note_sources(t);
+      return false;
+    });
+    if (interval_.period_ns() != 0 && any_blocks()) interval_.stop();
+  }
+
+  bool any_blocks() const noexcept {
+    bool any = false;
+    threads_.for_each([&any](const cpu_thread& t) { any = any || !t.takes_signal(); });
+    return any;
+  }
+
+  // Its signal is the process's, so a thread that waits for SIGPROF might be given it.
+  void use_interval_timer() noexcept {
+    if (!any_blocks()) interval_.set(rate_.longer_of_period_and_tick());
+  }
+
+  bool may_have_timer() const noexcept { return timers_ < sys::affordable_timers(2); }
 
   // False if the kernel refuses a timer.
   bool begin_thread(cpu_thread& t, ::pid_t tid, bool is_new) noexcept {
@@ -228,8 +264,7 @@ class cpu_sampler {
     t.is_main = tid == ::getpid();
     // Release: a handler that finds the entry by its tid finds the rest.
     t.tid.store(tid, std::memory_order_release);
-    const bool timed =
-        t.begin(rate_, is_new, timers_ < sys::affordable_timers(2), numbers_if_affordable());
+    const bool timed = t.begin(rate_, is_new, may_have_timer(), numbers_if_affordable());
     note_sources(t);
     return timed;
   }
@@ -268,6 +303,7 @@ class cpu_sampler {
     // A late signal of a deleted timer is still ours.
     if (info.si_timerid != t->timer.load()) return true;
     cpu_thread_here = t;
+    t->has_answered.store(true, std::memory_order_relaxed);
     const bool counted = t->is_counted();
     const std::int64_t one = t->timer_ns.load(std::memory_order_relaxed);
     std::int64_t ns = one * (1 + std::int64_t{info.si_overrun});
@@ -374,6 +410,7 @@ class cpu_sampler {
   int timers_ = 0, counters_ = 0;  // all threads'
   counter_numbers numbers_;
   thread_table<cpu_thread> threads_;
+  std::size_t next_mask_ = 0;  // where look_at_masks() goes on
   thread_watch watch_{10'000'000, 50};
   std::atomic<bool> active_{false};
   interval_timer interval_;

@@ -44,6 +44,7 @@
 #include <whence/sys/no_cancel.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/signal_mask.hpp>
 #include <whence/sys/sleeping.hpp>
 #include <whence/sys/syscall_filter.hpp>
 #include <whence/sys/syscall_names.hpp>

@@ -73,6 +73,20 @@ class thread_table {
     });
   }
 
+  // Calls visit(entry) for `most` entries, or until it returns false, and moves `from` to where the
+  // next call goes on: round and round, one call after the other visits all.
+  template <class Visit>
+  void for_some(std::size_t& from, std::size_t most, Visit visit) const {
+    std::size_t place = 0;
+    const Entry* const last = entries_.find([&](Entry& e) {
+      if (place++ < from || e.tid.load(std::memory_order_acquire) == 0) return false;
+      const bool goes_on = visit(e) && --most > 0;
+      if (!goes_on) from = place;
+      return !goes_on;
+    });
+    if (last == nullptr) from = 0;
+  }
+
   // An entry for a new thread, which calls this itself.
   template <class Begins>
   void add(::pid_t tid, Begins begins) noexcept {
