@@ -18,11 +18,19 @@ struct cpu_conditions {
   int blocking = 0;                                 // threads that may block SIGPROF
   cpu_rate rate;                                    // by which threads are sampled
   std::int64_t blocked_ns = 0;                      // CPU time while SIGPROF was blocked
+  std::int64_t without_room = 0;                    // samples that a small stack had no room for
   bool listed = true;                               // /proc/self/task could be read
   bool filtered = false;                            // sys::is_filtered
   bool by_interval = false;                         // ITIMER_PROF is in use
   bool handler_replaced = false;                    // the program took SIGPROF
 };
+
+// Throws: std::bad_alloc.
+inline std::string no_room_comment(std::int64_t samples) {
+  return std::to_string(samples) +
+         " samples, in all sessions, were lost because a thread's stack had no room to take them "
+         "(sigaltstack): [unsampled]";
+}
 
 // Throws: std::bad_alloc.
 inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& now) {
@@ -56,6 +64,7 @@ inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& 
                     " ms of CPU time, in all sessions, passed while threads could take no signal "
                     "(SIGPROF blocked): [unsampled]");
   }
+  if (now.without_room > 0) lines.push_back(no_room_comment(now.without_room));
   if (now.handler_replaced) lines.emplace_back("the program has replaced the handler of SIGPROF");
 }
 

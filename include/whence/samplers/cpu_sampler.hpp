@@ -132,6 +132,7 @@ class cpu_sampler {
     now.listed = listed_.load(std::memory_order_relaxed);
     now.filtered = sys::is_filtered.load(std::memory_order_relaxed);
     const profiling_signal* const signal = state_.samplers.signal.load(std::memory_order_acquire);
+    now.without_room = profiling_signal::without_room(state_);
     now.handler_replaced = signal != nullptr && signal->replaced();
     const sys::futex_guard hold(entries_);
     now.rate = rate_;
@@ -367,9 +368,8 @@ class cpu_sampler {
   }
 
   void count(cpu_thread& t, std::int64_t ns, const ucontext_t& at) noexcept {
-    if (!active_.load(std::memory_order_acquire) || !sys::has_stack_room(t.is_main, at.uc_stack)) {
-      return;
-    }
+    if (!active_.load(std::memory_order_acquire)) return;
+    if (!sys::has_stack_room(t.is_main, at.uc_stack)) return profiling_signal::note_no_room(state_);
     t.explained_ns.fetch_add(ns, std::memory_order_relaxed);
     unwind::trace trace{t.pcs, t.capacity};
     unwind::capture_context(state_.unwinder, trace, at);

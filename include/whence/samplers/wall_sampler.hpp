@@ -27,6 +27,7 @@
 #include <whence/profile/counters.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/thread_labels.hpp>
+#include <whence/samplers/cpu_comments.hpp>
 #include <whence/samplers/fork_rules.hpp>
 #include <whence/samplers/own_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
@@ -138,6 +139,9 @@ class wall_sampler {
     say(incomplete_, " stacks of sleeping threads could not be read reliably to their root");
     say(hidden_, " looks at sleeping threads might not read /proc/self/task/*/syscall");
     say(blocked_, " looks at running threads that block SIGPROF: [unsampled]");
+    if (const std::int64_t n = profiling_signal::without_room(state_); n > 0) {
+      p.header.comments.push_back(no_room_comment(n));
+    }
     say(unasked_, " looks at running threads had no timer to ask them for their stack");
   }
 
