@@ -26,6 +26,12 @@ struct cpu_conditions {
 };
 
 // Throws: std::bad_alloc.
+inline std::string not_listed_comment() {
+  return "threads could not be listed (/proc/self/task): the first, the one that began the session "
+         "and tracked threads are sampled, others are [unsampled]";
+}
+
+// Throws: std::bad_alloc.
 inline std::string no_room_comment(std::int64_t samples) {
   return std::to_string(samples) +
          " samples, in all sessions, were lost because a thread's stack had no room to take them "
@@ -34,7 +40,7 @@ inline std::string no_room_comment(std::int64_t samples) {
 
 // Throws: std::bad_alloc.
 inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& now) {
-  if (!now.listed) lines.emplace_back("threads could not be listed (/proc/self/task)");
+  if (!now.listed) lines.push_back(not_listed_comment());
   lines.push_back("asked for " + std::to_string(now.asked_hz) + " samples a second of CPU time");
   if (now.filtered) {
     lines.emplace_back(

@@ -162,6 +162,7 @@ class cpu_sampler {
     if (const int error = own_->start(own_->cpu_watcher, &watch, this, "whence-cpu")) {
       return {error, std::generic_category()};
     }
+    beginner_ = ::gettid();
     rate_ = {wishes_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};
     active_.store(true, std::memory_order_release);
     state_.samplers.thread_begins.store(&meet_thread, std::memory_order_release);
@@ -208,11 +209,17 @@ class cpu_sampler {
   // Requires: entries_ is held. `are_new`: unknown threads have begun since the last look.
   void look(bool are_new) noexcept {
     bool starved = false;
-    const bool listed = threads_.follow(
-        [this](::pid_t tid) { return own_->has(tid); },
-        [&](cpu_thread& t, ::pid_t tid) { starved = !begin_thread(t, tid, are_new) || starved; },
-        [this](cpu_thread& t) { end_thread(t); });
+    const auto skip = [this](::pid_t tid) { return own_->has(tid); };
+    const auto begins = [&](cpu_thread& t, ::pid_t tid) {
+      starved = !begin_thread(t, tid, are_new) || starved;
+    };
+    const auto ends = [this](cpu_thread& t) { end_thread(t); };
+    const bool listed = threads_.follow(skip, begins, ends);
     listed_.store(listed, std::memory_order_relaxed);
+    if (!listed) {
+      threads_.follow_known([this](auto visit) { for_each_known(state_, beginner_, visit); }, skip,
+                            begins, ends);
+    }
     if (starved) use_interval_timer();
   }
 
@@ -407,6 +414,7 @@ class cpu_sampler {
   own_threads* own_ = nullptr;
   wishes wishes_;
   cpu_rate rate_;
+  ::pid_t beginner_ = 0;           // the thread that began the first session
   int timers_ = 0, counters_ = 0;  // all threads'
   counter_numbers numbers_;
   thread_table<cpu_thread> threads_;

@@ -130,7 +130,7 @@ class wall_sampler {
                                   " of 1000 threads, counted for all");
     }
     if (!listed_.load(std::memory_order_relaxed)) {
-      p.header.comments.emplace_back("threads could not be listed (/proc/self/task)");
+      p.header.comments.push_back(not_listed_comment());
     }
     const auto say = [&](const std::atomic<std::int64_t>& count, const char* what) {
       const std::int64_t n = count.load(std::memory_order_relaxed);
@@ -181,6 +181,7 @@ class wall_sampler {
     }
     active_.store(true, std::memory_order_release);
     watch_.start_over();
+    beginner_ = ::gettid();
     begin_ns_.store(sys::monotonic_ns(), std::memory_order_relaxed);
     return {own_->start(own_->wall_clock, &run, this, "whence-wall"), std::generic_category()};
   }
@@ -250,14 +251,18 @@ class wall_sampler {
 
   void follow() noexcept {
     profiling_signal::restore(state_);
-    const bool listed = threads_.follow([this](::pid_t tid) { return own_->has(tid); },
-                                        [this](wall_thread& t, ::pid_t tid) {
-                                          t.is_main = tid == ::getpid();
-                                          t.has_stack.store(false, std::memory_order_relaxed);
-                                          if (give_frames(state_, t))
-                                            t.tid.store(tid, std::memory_order_release);
-                                        },
-                                        [this](wall_thread& t) { end_thread(t); });
+    const auto skip = [this](::pid_t tid) { return own_->has(tid); };
+    const auto begins = [this](wall_thread& t, ::pid_t tid) {
+      t.is_main = tid == ::getpid();
+      t.has_stack.store(false, std::memory_order_relaxed);
+      if (give_frames(state_, t)) t.tid.store(tid, std::memory_order_release);
+    };
+    const auto ends = [this](wall_thread& t) { end_thread(t); };
+    const bool listed = threads_.follow(skip, begins, ends);
+    if (!listed) {
+      threads_.follow_known([this](auto visit) { for_each_known(state_, beginner_, visit); }, skip,
+                            begins, ends);
+    }
     listed_.store(listed, std::memory_order_relaxed);
   }
 
@@ -270,7 +275,13 @@ class wall_sampler {
       if (cpu == t.cpu_ns && t.asleep != nullptr) return count(*t.asleep, 1, ns);
       t.asleep = nullptr;
       const sys::sleeping_task task = sys::read_syscall(tid);
-      if (task.state == sys::task_state::gone) return;
+      if (task.state == sys::task_state::gone) {
+        // It lives, so it is /proc that is missing: what has not run since the last look sleeps.
+        if (sys::thread_cpu_ns(tid) < 0) return;
+        if (cpu == t.cpu_ns) return count_hidden(t, tid, ns);
+        t.cpu_ns = cpu;
+        break;
+      }
       if (task.state == sys::task_state::running) break;
       if (task.state == sys::task_state::hidden) return count_hidden(t, tid, ns);
       unwind::trace trace{room_->pcs, depth()};
@@ -411,6 +422,7 @@ class wall_sampler {
   std::uint32_t states_[state_count]{}, lost_states_[state_count]{};  // label sets
 
   sys::futex_mutex looks_;                 // held while a thread looks, and for what follows
+  ::pid_t beginner_ = 0;                   // the thread that began the first session
   std::atomic<std::int64_t> begin_ns_{0};  // of the period
   thread_table<wall_thread> threads_;
   thread_watch watch_{50'000'000, 400};
