@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Whether a thread takes a signal. One that is sent to a thread that blocks it stays pending, and
-// goes to the thread's own sigwait or signalfd, or ends the call that unblocks it: so whoever sends
-// signals must ask first. The kernel shows the mask of the moment:
+// goes to the thread's own sigwait or signalfd, or ends the call that unblocks it: so a sender must
+// ask first. The kernel shows the mask of the moment:
 //
 //   on a processor, sleeps          its own mask
 //   asleep in sigwait and the like  its own mask, less what it waits for
