@@ -1,6 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <sched.h>
+#include <signal.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -16,6 +18,7 @@
 #include "sanitizers.hpp"
 #include <whence/cpu.hpp>
 #include <whence/labels.hpp>
+#include <whence/sys/thread_clock.hpp>
 #include <whence/wall.hpp>
 
 using namespace whence;
@@ -38,11 +41,13 @@ std::atomic<int> interrupted{0};
   asm volatile("");
 }
 
+// In that state; nullptr: in any.
 double seconds_with(const profile_snapshot& s, const char* function, const char* state) {
   double sum = 0;
   for (const profile_row& row : s.rows) {
     if (!goes_through(row, function)) continue;
-    if (label_of(row, "state") == state) sum += static_cast<double>(row.values[1]) / 1e9;
+    if (state == nullptr || label_of(row, "state") == state)
+      sum += static_cast<double>(row.values[1]) / 1e9;
   }
   return sum;
 }
@@ -76,7 +81,8 @@ TEST_CASE("a thread that sleeps four fifths of the time is shown so, with both s
   CHECK(interrupted == 0);
   const double all = static_cast<double>(lived) / 1e9;
   const double asleep = static_cast<double>(slept) / 1e9;
-  CHECK(std::abs(seconds_with(s, "wall_sleeps", "waiting") / all - asleep / all) < 0.115);
+  // A thread that has been woken may have to wait for a processor, which is no sleep.
+  CHECK(std::abs(seconds_with(s, "wall_sleeps", nullptr) / all - asleep / all) < 0.115);
   if (signals_are_prompt) {
     CHECK(std::abs(seconds_with(s, "wall_computes", "running") / all - (1 - asleep / all)) < 0.115);
   }
@@ -112,6 +118,45 @@ TEST_CASE("every thread is counted for all of the time, in all states") {
   const auto duration = static_cast<double>(s.header.duration_ns) / 1e9;
   const double seen = seconds_with(s, "wall_sleeps", "waiting") / 20;
   CHECK(std::abs(seen / duration - 1) < 0.1);
+}
+
+// Its processor is taken by another process for longer than a thread that runs takes to answer.
+TEST_CASE("a thread that waits for its processor is counted at its stack") {
+  std::atomic<bool> over{false};
+  std::atomic<::pid_t> tid{0};
+  std::thread waiter([&] {
+    cpu_set_t first;
+    CPU_ZERO(&first);
+    CPU_SET(0, &first);
+    ::sched_setaffinity(0, sizeof first, &first);
+    const sched_param idle{};
+    ::sched_setscheduler(0, SCHED_IDLE, &idle);
+    tid = ::gettid();
+    while (!over) wall_computes(1'000'000);
+  });
+  while (tid == 0) std::this_thread::yield();
+  const ::pid_t busy = ::fork();
+  REQUIRE(busy >= 0);
+  if (busy == 0) {
+    cpu_set_t first;
+    CPU_ZERO(&first);
+    CPU_SET(0, &first);
+    ::sched_setaffinity(0, sizeof first, &first);
+    ::alarm(60);
+    for (volatile int i = 0;;) i = 1 - i;
+  }
+  wall_session session({.hz = 100});
+  sleep_ms(2000);
+  ::kill(busy, SIGKILL);
+  ::waitpid(busy, nullptr, 0);
+  // It runs again, and answers at the first tick that it meets.
+  const std::int64_t due = sys::thread_cpu_ns(tid) + 500'000'000;
+  while (sys::thread_cpu_ns(tid) < due) sleep_ms(10);
+  session.stop();
+  over = true;
+  waiter.join();
+  const profile_snapshot s = session.snapshot();
+  if (signals_are_prompt) CHECK(seconds_with(s, "wall_computes", "running") > 1.8);
 }
 
 TEST_CASE("sleeps and polls end neither early nor with an error") {

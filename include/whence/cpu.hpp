@@ -23,11 +23,14 @@
 //
 // SIGPROF is shared with the program: signals that are not the library's go to the handler that the
 // program had. A program that installs a handler during a session takes the samples away, and the
-// profile says so. A program that sets SIG_DFL is killed by the next sample, and one that waits for
-// SIGPROF in sigwait receives the library's signals. Handlers run on a thread's alternate stack if
-// it has one, which then needs room for what the kernel puts there (sysconf(_SC_MINSIGSTKSZ)) and 4
-// KiB; with less, any such signal kills. A child of fork has no session; those it inherited count
-// nothing.
+// profile says so. A thread that blocks SIGPROF, as programs do that wait for signals in sigwait,
+// signalfd or ppoll, is sent none: its time is `[unsampled]`, and the profile counts such threads;
+// one that begins to block it during a session may meet one more. If a program sets SIG_DFL, the
+// library's handler is put back within 10 ms; a sample before that kills. Handlers run on a
+// thread's alternate stack if it has one. It needs room for what the kernel puts there
+// (sysconf(_SC_MINSIGSTKSZ); with less, any signal kills) and 5 KiB; with less, the sample is lost,
+// and counted in a comment. A child of fork has no
+// session; those it inherited count nothing.
 //
 // If a thread cannot have a timer (RLIMIT_SIGPENDING), the process's ITIMER_PROF serves it, and the
 // profile says so. The kernel delivers that signal to any thread that does not block it, so a sleep

@@ -27,6 +27,7 @@
 #include <whence/cpu.hpp>
 #include <whence/labels.hpp>
 #include <whence/profile.hpp>
+#include <whence/sys/signal_mask.hpp>
 #include <whence/sys/sleeping.hpp>
 #include <whence/wall.hpp>
 
@@ -291,6 +292,8 @@ TEST_CASE("a session leaves half of the signal queue to the program") {
     ::alarm(20);
     // Changes to a user who has no queued signals yet.
     if (::getuid() == 0 && ::setuid(54321) != 0) ::_exit(0);
+    ::prctl(PR_SET_DUMPABLE,
+            1);  // so that the kernel tells that the threads below wait for no signal
     const ::rlimit few{40, 40};
     if (::setrlimit(RLIMIT_SIGPENDING, &few) != 0) ::_exit(0);
     timer_t timer;

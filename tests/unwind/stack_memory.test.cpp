@@ -70,7 +70,34 @@ TEST_CASE("an unknown stack grows page by page, up to unreadable memory") {
   CHECK_FALSE(stack.reach(~std::uintptr_t{7}));
 }
 
+TEST_CASE("an unknown stack may have a frame of many megabytes") {
+  constexpr std::size_t large = 3000;  // pages
+  const guarded_pages pages(large + 2);
+  unwind::stack_memory stack(pages.begin());
+  CHECK(stack.reach(pages.begin() + large * 4096));
+  CHECK(stack.end() == pages.begin() + large * 4096);
+}
+
 TEST_SUITE_END();
+
+TEST_CASE("more than 64 MiB of a thread's own stack are walked") {
+  constexpr std::size_t in_use = std::size_t{100} << 20;
+  pthread_attr_t attributes;
+  REQUIRE(::pthread_attr_init(&attributes) == 0);
+  REQUIRE(::pthread_attr_setstacksize(&attributes, in_use + (std::size_t{1} << 20)) == 0);
+  const auto body = [](void*) -> void* {
+    const std::uintptr_t here = here_on_stack();
+    // The upper part is in use, as far as a walk can tell.
+    const unwind::stack_memory stack(here - in_use);
+    CHECK(stack.is_own());
+    CHECK(stack.end() > here);
+    return nullptr;
+  };
+  pthread_t t;
+  REQUIRE(::pthread_create(&t, &attributes, body, nullptr) == 0);
+  ::pthread_join(t, nullptr);
+  ::pthread_attr_destroy(&attributes);
+}
 
 TEST_CASE("the end of the main thread's stack is known, and that of every other thread") {
   const unwind::stack_memory own(here_on_stack());

@@ -102,7 +102,8 @@ class thread_text_writer {
       text_ += ", waiting for lock";
       if (!w.lock.empty()) append(text_, " ", in_quotes(w.lock));
       if (w.holder == core::lock_wait::no_thread) return;
-      append(text_, " held by thread ", tid_of(dump, w.holder));
+      append(text_, w.is_held ? " held by thread " : " last taken by thread ",
+             tid_of(dump, w.holder));
       return write_place(w.taken);
     }
   }

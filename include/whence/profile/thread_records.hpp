@@ -91,6 +91,15 @@ class thread_records {
     return nullptr;
   }
 
+  // Calls visit(tid) for each thread that has one.
+  template <class Visit>
+  void for_each_tid(Visit visit) const {
+    for (const thread_record* r = first(); r != nullptr; r = r->next) {
+      const ::pid_t tid = r->tid.load(std::memory_order_acquire);
+      if (tid != 0) visit(tid);
+    }
+  }
+
   // The labels in force on a thread. Signal-safe.
   std::uint32_t labels_of(::pid_t tid) const noexcept {
     const thread_record* const r = find(tid);

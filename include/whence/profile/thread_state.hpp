@@ -44,12 +44,13 @@ struct dump_parts {
   std::vector<placed_thread>& threads;
 };
 
-// A thread that waits for a tracked lock, and the thread that holds it.
+// A thread that waits for a tracked lock, and the thread that took it last.
 struct lock_wait {
   static constexpr std::size_t no_thread = static_cast<std::size_t>(-1);
   std::size_t waiter = no_thread, holder = no_thread;  // places in thread_dump::threads
   std::string lock;                                    // its name; may be empty
   bool may_give_up = false;                            // the wait may time out
+  bool is_held = false;                                // by the holder, still
   profile_row taken;                                   // where the holder took it: its frames alone
 };
 

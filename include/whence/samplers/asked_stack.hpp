@@ -66,9 +66,8 @@ struct asked_stack {
 
   // Called in the handler of the thread that was asked.
   void leave(core::process_state& s, const ucontext_t& at) noexcept {
-    if (has_stack.load(std::memory_order_acquire) || !sys::has_stack_room(is_main, at.uc_stack)) {
-      return;
-    }
+    if (has_stack.load(std::memory_order_acquire)) return;
+    if (!sys::has_stack_room(is_main, at.uc_stack)) return profiling_signal::note_no_room(s);
     stack = {pcs, capacity};
     unwind::capture_context(s.unwinder, stack, at);
     unwind::use_keys<unwind::copied_memory>(s.unwinder, stack);

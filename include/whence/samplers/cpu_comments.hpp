@@ -15,8 +15,10 @@ namespace whence::inline v1::samplers {
 struct cpu_conditions {
   int asked_hz = 0;
   int threads = 0, counted = 0, without_timer = 0;  // threads that are sampled now
+  int blocking = 0;                                 // threads that may block SIGPROF
   cpu_rate rate;                                    // by which threads are sampled
   std::int64_t blocked_ns = 0;                      // CPU time while SIGPROF was blocked
+  std::int64_t without_room = 0;                    // samples that a small stack had no room for
   bool listed = true;                               // /proc/self/task could be read
   bool filtered = false;                            // sys::is_filtered
   bool by_interval = false;                         // ITIMER_PROF is in use
@@ -24,8 +26,21 @@ struct cpu_conditions {
 };
 
 // Throws: std::bad_alloc.
+inline std::string not_listed_comment() {
+  return "threads could not be listed (/proc/self/task): the first, the one that began the session "
+         "and tracked threads are sampled, others are [unsampled]";
+}
+
+// Throws: std::bad_alloc.
+inline std::string no_room_comment(std::int64_t samples) {
+  return std::to_string(samples) +
+         " samples, in all sessions, were lost because a thread's stack had no room to take them "
+         "(sigaltstack): [unsampled]";
+}
+
+// Throws: std::bad_alloc.
 inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& now) {
-  if (!now.listed) lines.emplace_back("threads could not be listed (/proc/self/task)");
+  if (!now.listed) lines.push_back(not_listed_comment());
   lines.push_back("asked for " + std::to_string(now.asked_hz) + " samples a second of CPU time");
   if (now.filtered) {
     lines.emplace_back(
@@ -45,11 +60,17 @@ inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& 
              ? ": they are sampled by ITIMER_PROF, which may end sleeps and outlives exec"
              : ""));
   }
+  if (now.blocking > 0) {
+    lines.push_back(std::to_string(now.blocking) +
+                    " threads block SIGPROF, or wait for signals: they are sent none, and their "
+                    "CPU time is [unsampled]");
+  }
   if (now.blocked_ns > 0) {
     lines.push_back(std::to_string(now.blocked_ns / 1'000'000) +
                     " ms of CPU time, in all sessions, passed while threads could take no signal "
                     "(SIGPROF blocked): [unsampled]");
   }
+  if (now.without_room > 0) lines.push_back(no_room_comment(now.without_room));
   if (now.handler_replaced) lines.emplace_back("the program has replaced the handler of SIGPROF");
 }
 

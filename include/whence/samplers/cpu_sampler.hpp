@@ -91,6 +91,8 @@ class cpu_sampler {
     wishes_.empty() ? stop() : change_rate();
   }
 
+  static void settle() noexcept {}  // every sample is counted as it is taken
+
   // Adds what the samples do not explain, and how they were taken.
   void complete(profile_snapshot& p, const moment& from, const moment& to, const wish& asked) {
     std::int64_t unexplained = to.process_ns - from.process_ns;
@@ -129,11 +131,16 @@ class cpu_sampler {
     now.listed = listed_.load(std::memory_order_relaxed);
     now.filtered = sys::is_filtered.load(std::memory_order_relaxed);
     const profiling_signal* const signal = state_.samplers.signal.load(std::memory_order_acquire);
+    now.without_room = profiling_signal::without_room(state_);
     now.handler_replaced = signal != nullptr && signal->replaced();
     const sys::futex_guard hold(entries_);
     now.rate = rate_;
     now.by_interval = interval_.period_ns() != 0;
     threads_.for_each([&now](const cpu_thread& t) {
+      if (!t.takes_signal()) {
+        ++now.blocking;
+        return;
+      }
       ++now.threads;
       if (!t.is_timed()) ++now.without_timer;
       if (t.is_counted()) ++now.counted;
@@ -154,6 +161,7 @@ class cpu_sampler {
     if (const int error = own_->start(own_->cpu_watcher, &watch, this, "whence-cpu")) {
       return {error, std::generic_category()};
     }
+    beginner_ = ::gettid();
     rate_ = {wishes_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};
     active_.store(true, std::memory_order_release);
     state_.samplers.thread_begins.store(&meet_thread, std::memory_order_release);
@@ -191,19 +199,26 @@ class cpu_sampler {
       const sys::futex_guard hold(me.entries_);
       const std::int64_t now = sys::monotonic_ns();
       if (now >= me.watch_.next_ns()) me.watch_.look(now, [&me] { me.look(true); });
+      profiling_signal::restore(me.state_);
+      me.look_at_masks();
       next = me.watch_.next_ns();
     }
   }
 
   // Requires: entries_ is held. `are_new`: unknown threads have begun since the last look.
   void look(bool are_new) noexcept {
-    profiling_signal::restore(state_);
     bool starved = false;
-    const bool listed = threads_.follow(
-        [this](::pid_t tid) { return own_->has(tid); },
-        [&](cpu_thread& t, ::pid_t tid) { starved = !begin_thread(t, tid, are_new) || starved; },
-        [this](cpu_thread& t) { end_thread(t); });
+    const auto skip = [this](::pid_t tid) { return own_->has(tid); };
+    const auto begins = [&](cpu_thread& t, ::pid_t tid) {
+      starved = !begin_thread(t, tid, are_new) || starved;
+    };
+    const auto ends = [this](cpu_thread& t) { end_thread(t); };
+    const bool listed = threads_.follow(skip, begins, ends);
     listed_.store(listed, std::memory_order_relaxed);
+    if (!listed) {
+      threads_.follow_known([this](auto visit) { for_each_known(state_, beginner_, visit); }, skip,
+                            begins, ends);
+    }
     if (starved) use_interval_timer();
   }
 
@@ -219,7 +234,36 @@ class cpu_sampler {
     });
   }
 
-  void use_interval_timer() noexcept { interval_.set(rate_.longer_of_period_and_tick()); }
+  // Looks for a thread that has begun or ceased to block SIGPROF, at most at so many clocks and one
+  // mask each time. Requires: entries_ is held.
+  void look_at_masks() noexcept {
+    constexpr std::size_t clocks = 64;
+    threads_.for_some(next_mask_, clocks, [this](cpu_thread& t) {
+      if (t.has_answered.exchange(false, std::memory_order_relaxed)) {
+        t.asked_cpu_ns = sys::thread_cpu_ns(t.tid.load(std::memory_order_relaxed));
+        return true;
+      }
+      if (!t.is_mask_doubtful(rate_)) return true;
+      forget_sources(t);
+      if (!t.look_at_mask(rate_, may_have_timer(), numbers_if_affordable())) use_interval_timer();
+      note_sources(t);
+      return false;
+    });
+    if (interval_.period_ns() != 0 && any_blocks()) interval_.stop();
+  }
+
+  bool any_blocks() const noexcept {
+    bool any = false;
+    threads_.for_each([&any](const cpu_thread& t) { any = any || !t.takes_signal(); });
+    return any;
+  }
+
+  // Its signal is the process's, so a thread that waits for SIGPROF might be given it.
+  void use_interval_timer() noexcept {
+    if (!any_blocks()) interval_.set(rate_.longer_of_period_and_tick());
+  }
+
+  bool may_have_timer() const noexcept { return timers_ < sys::affordable_timers(2); }
 
   // False if the kernel refuses a timer.
   bool begin_thread(cpu_thread& t, ::pid_t tid, bool is_new) noexcept {
@@ -227,8 +271,7 @@ class cpu_sampler {
     t.is_main = tid == ::getpid();
     // Release: a handler that finds the entry by its tid finds the rest.
     t.tid.store(tid, std::memory_order_release);
-    const bool timed =
-        t.begin(rate_, is_new, timers_ < sys::affordable_timers(2), numbers_if_affordable());
+    const bool timed = t.begin(rate_, is_new, may_have_timer(), numbers_if_affordable());
     note_sources(t);
     return timed;
   }
@@ -267,6 +310,7 @@ class cpu_sampler {
     // A late signal of a deleted timer is still ours.
     if (info.si_timerid != t->timer.load()) return true;
     cpu_thread_here = t;
+    t->has_answered.store(true, std::memory_order_relaxed);
     const bool counted = t->is_counted();
     const std::int64_t one = t->timer_ns.load(std::memory_order_relaxed);
     std::int64_t ns = one * (1 + std::int64_t{info.si_overrun});
@@ -330,9 +374,8 @@ class cpu_sampler {
   }
 
   void count(cpu_thread& t, std::int64_t ns, const ucontext_t& at) noexcept {
-    if (!active_.load(std::memory_order_acquire) || !sys::has_stack_room(t.is_main, at.uc_stack)) {
-      return;
-    }
+    if (!active_.load(std::memory_order_acquire)) return;
+    if (!sys::has_stack_room(t.is_main, at.uc_stack)) return profiling_signal::note_no_room(state_);
     t.explained_ns.fetch_add(ns, std::memory_order_relaxed);
     unwind::trace trace{t.pcs, t.capacity};
     unwind::capture_context(state_.unwinder, trace, at);
@@ -372,9 +415,11 @@ class cpu_sampler {
   own_threads* own_ = nullptr;
   wishes wishes_;
   cpu_rate rate_;
+  ::pid_t beginner_ = 0;           // the thread that began the first session
   int timers_ = 0, counters_ = 0;  // all threads'
   counter_numbers numbers_;
   thread_table<cpu_thread> threads_;
+  std::size_t next_mask_ = 0;  // where look_at_masks() goes on
   thread_watch watch_{10'000'000, 50};
   std::atomic<bool> active_{false};
   interval_timer interval_;

@@ -16,6 +16,8 @@
 // If threads compete for a processor, a thread may run for a second and never at a tick: its
 // timer's next signal then stands for all of it, although the counter has already seen the thread's
 // own code. So a signal for more than a tick stands for no more than the time still unexplained.
+//
+// A thread that blocks SIGPROF has no source: its sigwait or signalfd would be given the signal.
 #ifndef WHENCE_SAMPLERS_CPU_THREAD_HPP
 #define WHENCE_SAMPLERS_CPU_THREAD_HPP
 
@@ -30,6 +32,7 @@
 #include <whence/sys/clock.hpp>
 #include <whence/sys/cpu_counter.hpp>
 #include <whence/sys/random.hpp>
+#include <whence/sys/signal_mask.hpp>
 #include <whence/sys/thread_clock.hpp>
 #include <whence/sys/thread_timer.hpp>
 
@@ -67,6 +70,12 @@ struct cpu_thread {
   bool is_main = false;
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
+  sys::signal_use use = sys::signal_use::takes;  // of SIGPROF; without it there are no sources
+  int closed_looks = 0;                          // how many must find it unblocked first
+  sys::mask_history mask;
+  bool began_late = false;                // its time so far is to be sampled
+  std::int64_t asked_cpu_ns = 0;          // its CPU time when its mask was last looked at
+  std::atomic<bool> has_answered{false};  // since then
   // With a counter: the thread's CPU time when it was opened, and what samples stand for since
   // then.
   std::atomic<std::int64_t> counted_from_ns{0};
@@ -80,22 +89,59 @@ struct cpu_thread {
     return counter.load(std::memory_order_relaxed) != sys::no_counter;
   }
 
-  // Sets the sources up: a timer if it may have one, a counter if `numbers` is not null. `is_new`:
-  // the thread began since the last look, so all its CPU time is to be sampled. False if the kernel
-  // refuses a timer. Requires: tid is set.
+  bool takes_signal() const noexcept { return use == sys::signal_use::takes; }
+
+  // Sets the sources up, unless the thread blocks SIGPROF: a timer if it may have one, a counter if
+  // `numbers` is not null. `is_new`: the thread began since the last look, so all its CPU time is
+  // to be sampled. False if the kernel refuses a timer. Requires: tid is set.
   bool begin(cpu_rate rate, bool is_new, bool may_have_timer, counter_numbers* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
     missed_ns.store(0, std::memory_order_relaxed);
-    bool starved = !may_have_timer;
-    if (may_have_timer) {
-      timer.store(sys::make_thread_timer(id, profiling_signal_number, this, starved));
+    asked_cpu_ns = sys::thread_cpu_ns(id);
+    has_answered.store(false, std::memory_order_relaxed);
+    mask = {};
+    use = sys::use_of_signal(id, profiling_signal_number, mask);
+    closed_looks = use == sys::signal_use::blocks ? sys::enough_open_looks : 1;
+    began_late = is_new && use == sys::signal_use::hidden;
+    return !takes_signal() || set_up(rate, is_new, may_have_timer, numbers);
+  }
+
+  // True if it is time to look at its mask again: it has had signals and not answered, or it had
+  // none and has run since.
+  bool is_mask_doubtful(cpu_rate rate) const noexcept {
+    if (has_answered.load(std::memory_order_relaxed)) return false;
+    const std::int64_t ran = sys::thread_cpu_ns(tid.load(std::memory_order_relaxed)) - asked_cpu_ns;
+    switch (use) {
+      case sys::signal_use::takes:
+        return ran > rate.longer_of_period_and_tick() + 2 * rate.tick_ns;
+      case sys::signal_use::blocks:
+        return ran > blocked_look_ns;
+      default:
+        return ran > 0;
     }
-    open_counter(rate, numbers);
-    arm(rate, is_new ? sys::thread_cpu_ns(id) : 0);
-    return !starved;
+  }
+
+  // Looks at its mask, and takes its sources away or gives them back. False if the kernel refuses a
+  // timer.
+  bool look_at_mask(cpu_rate rate, bool may_have_timer, counter_numbers* numbers) noexcept {
+    const ::pid_t id = tid.load(std::memory_order_relaxed);
+    asked_cpu_ns = sys::thread_cpu_ns(id);
+    const sys::signal_use now = sys::use_of_signal(id, profiling_signal_number, mask);
+    if (takes_signal()) {
+      if (now != sys::signal_use::blocks) return true;
+      end();
+      use = now;
+      closed_looks = sys::enough_open_looks;
+      began_late = false;
+      return true;
+    }
+    if (now == sys::signal_use::blocks) closed_looks = sys::enough_open_looks;
+    use = now == sys::signal_use::takes && --closed_looks > 0 ? sys::signal_use::hidden : now;
+    return !takes_signal() || set_up(rate, began_late, may_have_timer, numbers);
   }
 
   void change(cpu_rate rate, counter_numbers* numbers) noexcept {
+    if (!takes_signal()) return;
     close_counter();
     open_counter(rate, numbers);
     arm(rate, 0);
@@ -126,6 +172,18 @@ struct cpu_thread {
 
  private:
   static constexpr std::int64_t longest_missed = 25'000'000;
+  static constexpr std::int64_t blocked_look_ns = 100'000'000;
+
+  bool set_up(cpu_rate rate, bool is_new, bool may_have_timer, counter_numbers* numbers) noexcept {
+    const ::pid_t id = tid.load(std::memory_order_relaxed);
+    bool starved = !may_have_timer;
+    if (may_have_timer) {
+      timer.store(sys::make_thread_timer(id, profiling_signal_number, this, starved));
+    }
+    open_counter(rate, numbers);
+    arm(rate, is_new ? sys::thread_cpu_ns(id) : 0);
+    return !starved;
+  }
 
   void open_counter(cpu_rate rate, counter_numbers* numbers) noexcept {
     if (numbers == nullptr || !rate.above_tick()) return;

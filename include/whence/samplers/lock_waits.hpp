@@ -4,8 +4,9 @@
 // circle.
 //
 // A thread is found by an address on its stack: it belongs to the thread whose stack pointer is the
-// nearest below it. During a handover a lock may still name its previous taker. So a circle is a
-// deadlock only if it still exists after a while in which none of its threads has run.
+// nearest below it. A lock names the thread that took it last, which holds it only if nothing
+// changes meanwhile; a circle is a deadlock only if it still exists after a while in which none of
+// its threads has run.
 #ifndef WHENCE_SAMPLERS_LOCK_WAITS_HPP
 #define WHENCE_SAMPLERS_LOCK_WAITS_HPP
 
@@ -38,23 +39,23 @@ class basic_lock_waits {
       : threads_(all), frames_(frames) {
     const core::wait_slots* const slots = s.waits.load(std::memory_order_acquire);
     if (slots == nullptr) return;
-    std::vector<seen> found;
+    std::vector<seen_wait> found;
     found.reserve(all.size() + 64);  // visiting slots must not allocate
     slots->for_each(
         [&](const core::wait_slot& slot, std::uint32_t sequence, const core::wait_in_progress& w) {
           if (w.lock != nullptr && found.size() < found.capacity())
-            found.push_back({&slot, sequence, w, {}});
+            found.push_back({&slot, sequence, w});
         });
-    for (seen& f : found) {
-      // The lock may be destroyed as soon as its wait ends.
-      std::uintptr_t words[2]{};
-      if (!sys::copy_memory(words, reinterpret_cast<std::uintptr_t>(f.wait.lock), sizeof words)) {
-        continue;
-      }
-      if (f.slot->sequence.load(std::memory_order_acquire) != f.sequence) continue;
-      f.holder = {words[0], words[1]};
-      add(s, f);
+    // What a sleeping thread waits for was read with its stack.
+    for (std::size_t i = 0; i < all.size(); ++i) {
+      if (all[i].wait.slot != nullptr) add(s, all[i].wait, i);
     }
+    for (seen_wait& f : found) {
+      const std::size_t waiter = owner_of(f.wait.sp);
+      if (waiter == no_thread || !all[waiter].frame_sps.empty() || !f.read_holder()) continue;
+      add(s, f, waiter);
+    }
+    for (std::size_t i = 0; i < waits_.size(); ++i) waits_[i].is_held = is_held(i);
   }
 
   // The circles that last. Waits some milliseconds to be sure, if there is a circle.
@@ -81,16 +82,6 @@ class basic_lock_waits {
   }
 
  private:
-  struct taker {
-    std::uintptr_t sp = 0, pc = 0;
-    friend bool operator==(const taker&, const taker&) = default;
-  };
-  struct seen {
-    const core::wait_slot* slot;
-    std::uint32_t sequence;
-    core::wait_in_progress wait;
-    taker holder;
-  };
   struct part {
     std::size_t first, depth;
   };
@@ -98,12 +89,11 @@ class basic_lock_waits {
   static constexpr std::uintptr_t longest_stack = std::uintptr_t{8} << 20;
   static constexpr std::uintptr_t returned = std::uintptr_t{64} << 10;
 
-  void add(const core::process_state& s, const seen& f) {
+  void add(const core::process_state& s, const seen_wait& f, std::size_t waiter) {
     core::lock_wait w;
-    w.waiter = owner_of(f.wait.sp);
-    if (w.waiter == no_thread) return;
+    w.waiter = waiter;
     w.may_give_up = f.wait.may_give_up;
-    w.holder = f.holder.sp == 0 ? no_thread : owner_of(f.holder.sp);
+    w.holder = f.holder_sp == 0 ? no_thread : owner_of(f.holder_sp);
     if (f.wait.bucket != nullptr) {
       for (const stack::label& l : s.labels.of(f.wait.bucket->labels)) {
         if (l.key == "lock") w.lock = l.value;
@@ -111,10 +101,10 @@ class basic_lock_waits {
     }
     part taken{frames_.size(), 0};
     if (w.holder != no_thread) {
-      frames_.push_back(f.holder.pc);
+      frames_.push_back(f.holder_pc);
       const dumped_thread& t = threads_[w.holder];
       for (std::size_t i = 0; i < t.frame_sps.size(); ++i) {
-        if (t.frame_sps[i] > f.holder.sp) frames_.push_back(frames_[t.first_frame + i]);
+        if (t.frame_sps[i] > f.holder_sp) frames_.push_back(frames_[t.first_frame + i]);
       }
       taken.depth = frames_.size() - taken.first;
       w.taken.leaf_is_ip = true;
@@ -177,23 +167,29 @@ class basic_lock_waits {
     return found;
   }
 
+  // True if the thread that took the lock last still has it, for all that can be seen: nothing has
+  // changed since the waiter's stack was read, and that thread does not wait for the same lock.
+  bool is_held(std::size_t w) const noexcept {
+    const core::lock_wait& wait = waits_[w];
+    if (wait.holder == no_thread || !stays(w)) return false;
+    if (wait.holder == wait.waiter) return true;
+    const std::size_t its = wait_of(wait.holder);
+    return its == no_thread || seen_[its].wait.lock != seen_[w].wait.lock;
+  }
+
   bool stays(std::size_t w) const noexcept {
-    const seen& f = seen_[w];
-    std::uintptr_t words[2]{};
-    if (!sys::copy_memory(words, reinterpret_cast<std::uintptr_t>(f.wait.lock), sizeof words)) {
-      return false;
-    }
+    const seen_wait& f = seen_[w];
+    seen_wait now = f;
     const dumped_thread& t = threads_[waits_[w].waiter];
-    return f.slot->sequence.load(std::memory_order_acquire) == f.sequence &&
-           taker{words[0], words[1]} == f.holder && t.cpu_ns >= 0 &&
-           sys::thread_cpu_ns(t.it.tid) == t.cpu_ns;
+    return now.read_holder() && now.holder_sp == f.holder_sp && now.holder_pc == f.holder_pc &&
+           t.cpu_ns >= 0 && sys::thread_cpu_ns(t.it.tid) == t.cpu_ns;
   }
 
   const threads& threads_;
   std::vector<std::uintptr_t>& frames_;
   std::vector<core::lock_wait> waits_;
   std::vector<part> taken_;
-  std::vector<seen> seen_;
+  std::vector<seen_wait> seen_;
 };
 using lock_waits = basic_lock_waits<>;
 

@@ -28,10 +28,12 @@
 #include <whence/profile/attach.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/keep_frame.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/spin_lock.hpp>
+#include <whence/sys/stack_room.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/unwind/code_check.hpp>
 
@@ -87,6 +89,18 @@ class profiling_signal {
 
   // For the child of a fork: a thread that was installing does not exist there.
   void forget_holder() noexcept { lock_.unlock(); }
+
+  // Called in a handler that has too little stack to go on: its sample is lost, and counted.
+  static void note_no_room(core::process_state& s) noexcept {
+    profiling_signal* const p = s.samplers.signal.load(std::memory_order_acquire);
+    if (p != nullptr) p->without_room_.fetch_add(1, std::memory_order_relaxed);
+  }
+
+  // How many of the process's signals were lost so.
+  static std::int64_t without_room(const core::process_state& s) noexcept {
+    const profiling_signal* const p = s.samplers.signal.load(std::memory_order_acquire);
+    return p == nullptr ? 0 : p->without_room_.load(std::memory_order_relaxed);
+  }
 
   // True if another handler has replaced ours.
   bool replaced() const noexcept {
@@ -159,7 +173,30 @@ class profiling_signal {
 
   static std::error_code last_error() noexcept { return {errno, std::generic_category()}; }
 
+  // Everything else takes stack, so it comes after the question whether there is room.
   static void on_signal(int number, siginfo_t* info, void* context) {
+    const auto& at = *static_cast<const ucontext_t*>(context);
+    if (is_from_kernel(*info) && !sys::has_alternate_room(at.uc_stack)) [[unlikely]] {
+      note_no_room();
+    } else {
+      handle(number, info, context, __builtin_return_address(0));
+    }
+    sys::keep_frame();
+  }
+
+  // True of timers and counters. Signals that the program sends go to its handler, whatever that
+  // needs.
+  static bool is_from_kernel(const siginfo_t& info) noexcept {
+    return info.si_code > 0 || info.si_code == SI_TIMER;
+  }
+
+  static void note_no_room() noexcept {
+    core::process_state* const s = core::root.load(std::memory_order_acquire);
+    if (s != nullptr) note_no_room(*s);
+  }
+
+  [[gnu::noinline]] static void handle(int number, siginfo_t* info, void* context,
+                                       const void* caller) {
     const sys::errno_guard keep;
     core::process_state* const s = core::root.load(std::memory_order_acquire);
     profiling_signal* const p =
@@ -169,7 +206,7 @@ class profiling_signal {
       const taker t = place.load(std::memory_order_acquire);
       if (t != nullptr && t(*s, *info, *static_cast<const ucontext_t*>(context))) return;
     }
-    p->pass_on(number, info, context, __builtin_return_address(0));
+    p->pass_on(number, info, context, caller);
   }
 
   // Calls the program's handler. SIG_DFL and SIG_IGN both mean that nothing is called: a process
@@ -203,6 +240,7 @@ class profiling_signal {
   std::atomic<const struct sigaction*> program_{nullptr};
   struct sigaction programs_[2]{};  // two, since a handler may still read the old one
   int next_ = 0;
+  std::atomic<std::int64_t> without_room_{0};
 };
 
 }  // namespace whence::inline v1::samplers

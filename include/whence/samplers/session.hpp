@@ -8,6 +8,7 @@
 //           static bool is_current(process_state&, Sampler*)    false in a child of fork
 //           static constexpr core::kind kind
 //           begin(wish&), end(wish&)                            a session
+//           settle()                                            counts what it knows by now
 //           complete(snapshot, from, to, wish)                  what only it knows
 #ifndef WHENCE_SAMPLERS_SESSION_HPP
 #define WHENCE_SAMPLERS_SESSION_HPP
@@ -113,6 +114,7 @@ class session {
 
   profile_snapshot take() const {
     core::process_state& s = *core::state();
+    if (!error_ && is_mine()) sampler_->settle();
     const moment end = moment::now(s);
     profile_snapshot result;
     result.header.name = core::info(Sampler::kind).name;

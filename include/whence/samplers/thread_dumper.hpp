@@ -44,6 +44,7 @@
 #include <whence/sys/no_cancel.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/signal_mask.hpp>
 #include <whence/sys/sleeping.hpp>
 #include <whence/sys/syscall_filter.hpp>
 #include <whence/sys/syscall_names.hpp>
@@ -202,6 +203,8 @@ class basic_thread_dumper {
       const bool whole =
           unwind::sleeper_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
       unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
+      // Read in the same sleep as the stack: soon it may have the lock, and wait for it again.
+      p.wait = find_wait(task.sp, room_->frames[trace.depth - 1]);
       if (sys::thread_cpu_ns(p.it.tid) != cpu) continue;
       if (!whole) {
         trace.truncated = true;
@@ -219,6 +222,21 @@ class basic_thread_dumper {
       return found::stack;
     }
     return found::running;
+  }
+
+  // The wait for a lock that lies between these addresses of a stack.
+  seen_wait find_wait(std::uintptr_t sp, std::uintptr_t root) const noexcept {
+    seen_wait nearest;
+    const core::wait_slots* const slots = state_.waits.load(std::memory_order_acquire);
+    if (slots == nullptr) return nearest;
+    slots->for_each(
+        [&](const core::wait_slot& slot, std::uint32_t sequence, const core::wait_in_progress& w) {
+          const bool is_in = w.lock != nullptr && w.sp >= sp && w.sp <= root;
+          if (!is_in || (nearest.slot != nullptr && nearest.wait.sp <= w.sp)) return;
+          nearest = {&slot, sequence, w};
+        });
+    if (nearest.slot != nullptr && !nearest.read_holder()) nearest = {};
+    return nearest;
   }
 
   // It is not asked for its stack, since that would end its sleep.

@@ -9,6 +9,7 @@
 #define WHENCE_SAMPLERS_THREAD_TABLE_HPP
 
 #include <sys/types.h>
+#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
@@ -49,6 +50,17 @@ bool give_frames(core::process_state& s, Entry& e) noexcept {
   return true;
 }
 
+// The threads that are known if the kernel lists none: the first, the one that began the session,
+// and those that have a record.
+template <class Visit>
+void for_each_known(const core::process_state& s, ::pid_t beginner, Visit visit) {
+  visit(::getpid());
+  if (beginner != ::getpid() && beginner != 0) visit(beginner);
+  s.threads.for_each_tid([&](::pid_t tid) {
+    if (tid != ::getpid() && tid != beginner) visit(tid);
+  });
+}
+
 // Entry: std::atomic<pid_t> tid; std::atomic<int> in_handler; bool is_free(); uint32_t seen;
 //        std::int64_t last_cpu_ns;
 //        uintptr_t* pcs; size_t capacity.
@@ -73,6 +85,20 @@ class thread_table {
     });
   }
 
+  // Calls visit(entry) for `most` entries, or until it returns false, and moves `from` to where the
+  // next call goes on: round and round, one call after the other visits all.
+  template <class Visit>
+  void for_some(std::size_t& from, std::size_t most, Visit visit) const {
+    std::size_t place = 0;
+    const Entry* const last = entries_.find([&](Entry& e) {
+      if (place++ < from || e.tid.load(std::memory_order_acquire) == 0) return false;
+      const bool goes_on = visit(e) && --most > 0;
+      if (!goes_on) from = place;
+      return !goes_on;
+    });
+    if (last == nullptr) from = 0;
+  }
+
   // An entry for a new thread, which calls this itself.
   template <class Begins>
   void add(::pid_t tid, Begins begins) noexcept {
@@ -90,24 +116,7 @@ class thread_table {
   bool follow(Skip skip, Begins begins, Ends ends) noexcept {
     ++look_;
     const bool listed = sys::for_each_task([&](::pid_t tid) {
-      if (skip(tid)) return;
-      const std::int64_t cpu = sys::thread_cpu_ns(tid);
-      Entry* e = find_next(tid);
-      if (e == nullptr) {
-        e = take();
-        if (e == nullptr) return;
-        begins(*e, tid);
-      } else if (cpu < e->last_cpu_ns) {
-        // A CPU clock never goes back, so another thread has this number now. A handler of the
-        // former one may still use this entry.
-        ends(*e);
-        e->tid.store(0, std::memory_order_release);
-        e = take();
-        if (e == nullptr) return;
-        begins(*e, tid);
-      }
-      e->last_cpu_ns = cpu;
-      e->seen = look_;
+      if (!skip(tid)) meet(tid, begins, ends);
     });
     if (!listed) return false;
     for_each([&](Entry& e) {
@@ -116,6 +125,20 @@ class thread_table {
       e.tid.store(0, std::memory_order_release);
     });
     return true;
+  }
+
+  // The same if threads cannot be listed, with those that list(visit) tells: other entries stay for
+  // as long as their threads live.
+  template <class List, class Skip, class Begins, class Ends>
+  void follow_known(List list, Skip skip, Begins begins, Ends ends) noexcept {
+    list([&](::pid_t tid) {
+      if (!skip(tid) && sys::thread_cpu_ns(tid) >= 0) meet(tid, begins, ends);
+    });
+    for_each([&](Entry& e) {
+      if (sys::thread_cpu_ns(e.tid.load(std::memory_order_relaxed)) >= 0) return;
+      ends(e);
+      e.tid.store(0, std::memory_order_release);
+    });
   }
 
   template <class Ends>
@@ -128,6 +151,27 @@ class thread_table {
 
  private:
   using entries = sys::segments<Entry, 12>;
+
+  template <class Begins, class Ends>
+  void meet(::pid_t tid, Begins& begins, Ends& ends) noexcept {
+    const std::int64_t cpu = sys::thread_cpu_ns(tid);
+    Entry* e = find_next(tid);
+    if (e == nullptr) {
+      e = take();
+      if (e == nullptr) return;
+      begins(*e, tid);
+    } else if (cpu < e->last_cpu_ns) {
+      // A CPU clock never goes back, so another thread has this number now. A handler of the former
+      // one may still use this entry.
+      ends(*e);
+      e->tid.store(0, std::memory_order_release);
+      e = take();
+      if (e == nullptr) return;
+      begins(*e, tid);
+    }
+    e->last_cpu_ns = cpu;
+    e->seen = look_;
+  }
 
   // The kernel lists threads in the order of their creation, which is mostly the order of the
   // entries: so each search continues where the last one ended.

@@ -27,6 +27,7 @@
 #include <whence/profile/counters.hpp>
 #include <whence/profile/process_state.hpp>
 #include <whence/profile/thread_labels.hpp>
+#include <whence/samplers/cpu_comments.hpp>
 #include <whence/samplers/fork_rules.hpp>
 #include <whence/samplers/own_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
@@ -34,6 +35,7 @@
 #include <whence/samplers/thread_table.hpp>
 #include <whence/samplers/thread_watch.hpp>
 #include <whence/samplers/wall_thread.hpp>
+#include <whence/samplers/window.hpp>
 #include <whence/samplers/wishes.hpp>
 #include <whence/stack/bucket.hpp>
 #include <whence/stack/epochs.hpp>
@@ -41,7 +43,9 @@
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/random.hpp>
+#include <whence/sys/sequence.hpp>
 #include <whence/sys/service_thread.hpp>
+#include <whence/sys/signal_mask.hpp>
 #include <whence/sys/sleeping.hpp>
 #include <whence/sys/thread_clock.hpp>
 #include <whence/unwind/plugin_keys.hpp>
@@ -85,13 +89,40 @@ class wall_sampler {
     if (wishes_.empty()) {
       own_->wall_clock.stop();
       active_.store(false, std::memory_order_release);
+      const sys::futex_guard still(looks_);
       threads_.clear([this](wall_thread& t) { end_thread(t); });
     } else {
       period_ns_.store(wishes_.period_ns(), std::memory_order_relaxed);
     }
   }
 
-  void complete(profile_snapshot& p, const moment&, const moment&, const wish& asked) {
+  // Counts what threads have answered, and looks if the sampler's thread is late: beside busy
+  // processes it waits for a processor, too.
+  void settle() noexcept {
+    const sys::futex_guard hold(looks_);
+    if (!active_.load(std::memory_order_relaxed)) return;
+    catch_up(period_ns_.load(std::memory_order_relaxed), 0);
+    threads_.for_each([this](wall_thread& t) {
+      collect(t);
+      // It has hardly run since its last answer, so its stack then is as good as one to come.
+      const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
+      const bool is_recent = sys::thread_cpu_ns(tid) - t.answered_cpu_ns <= patience_ns_;
+      const stack::epochs::entry epoch(state_.samplers.wall);
+      stack::bucket* const answered = t.answered.in(epoch);
+      if (t.pending_ns > 0 && answered != nullptr && is_recent) count_pending(t, answered);
+    });
+  }
+
+  // Adds the time for which answers are still to come.
+  void complete(profile_snapshot& p, const moment& from, const moment& to, const wish& asked) {
+    std::int64_t unanswered = 0;
+    {
+      const sys::futex_guard hold(looks_);
+      threads_.for_each([&](const wall_thread& t) {
+        unanswered += sys::least(t.pending_ns, to.monotonic_ns - from.monotonic_ns);
+      });
+    }
+    if (unanswered > 0) p.rows.push_back(pseudo_row(unsampled_frame, unanswered));
     p.header.comments.push_back("asked for " + std::to_string(asked.hz) +
                                 " looks a second at every thread");
     const std::int64_t share = seen_share_.load(std::memory_order_relaxed);
@@ -100,7 +131,7 @@ class wall_sampler {
                                   " of 1000 threads, counted for all");
     }
     if (!listed_.load(std::memory_order_relaxed)) {
-      p.header.comments.emplace_back("threads could not be listed (/proc/self/task)");
+      p.header.comments.push_back(not_listed_comment());
     }
     const auto say = [&](const std::atomic<std::int64_t>& count, const char* what) {
       const std::int64_t n = count.load(std::memory_order_relaxed);
@@ -108,6 +139,10 @@ class wall_sampler {
     };
     say(incomplete_, " stacks of sleeping threads could not be read reliably to their root");
     say(hidden_, " looks at sleeping threads might not read /proc/self/task/*/syscall");
+    say(blocked_, " looks at running threads that block SIGPROF: [unsampled]");
+    if (const std::int64_t n = profiling_signal::without_room(state_); n > 0) {
+      p.header.comments.push_back(no_room_comment(n));
+    }
     say(unasked_, " looks at running threads had no timer to ask them for their stack");
   }
 
@@ -147,34 +182,45 @@ class wall_sampler {
     }
     active_.store(true, std::memory_order_release);
     watch_.start_over();
+    beginner_ = ::gettid();
+    begin_ns_.store(sys::monotonic_ns(), std::memory_order_relaxed);
     return {own_->start(own_->wall_clock, &run, this, "whence-wall"), std::generic_category()};
   }
 
   static void run(void* self) noexcept { static_cast<wall_sampler*>(self)->run(); }
 
   void run() noexcept {
-    std::int64_t begin = sys::monotonic_ns();  // start of the period
     for (;;) {
       const std::int64_t period = period_ns_.load(std::memory_order_relaxed);
       const auto at = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
-      if (!own_->wall_clock.sleep_until(begin + at)) return;
-      const std::int64_t now = sys::monotonic_ns();
+      if (!own_->wall_clock.sleep_until(begin_ns_.load(std::memory_order_relaxed) + at)) return;
+      const sys::futex_guard hold(looks_);
       // Periods that this thread slept through count too.
-      const std::int64_t periods = 1 + (now - begin) / period;
-      look(now, periods * period);
-      begin += periods * period;
+      catch_up(period, 1);
     }
   }
 
-  // Counts `ns` for every thread.
-  void look(std::int64_t now, std::int64_t ns) noexcept {
+  // Looks once for all periods that have begun, and for `ahead` of those that have just begun.
+  // Requires: looks_ is held.
+  void catch_up(std::int64_t period, std::int64_t ahead) noexcept {
+    const std::int64_t now = sys::monotonic_ns();
+    const std::int64_t begin = begin_ns_.load(std::memory_order_relaxed);
+    const std::int64_t periods = now < begin ? 0 : ahead + (now - begin) / period;
+    if (periods == 0) return;
+    look(now, periods * period, periods > ahead);
+    begin_ns_.store(begin + periods * period, std::memory_order_relaxed);
+  }
+
+  // Counts `ns` for every thread. A late look is for a time in which the answers came that wait
+  // here to be counted, so it is counted at them. Requires: looks_ is held.
+  void look(std::int64_t now, std::int64_t ns, bool is_late) noexcept {
     if (now >= watch_.next_ns()) {
       watch_.look(now, [this] { follow(); });
     }
     std::size_t count = 0;
     threads_.for_each([&](wall_thread& t) {
       ++count;
-      collect(t);
+      if (!is_late) collect(t);
     });
     if (count == 0) return;
     const std::int64_t begin = sys::clock_ns(CLOCK_THREAD_CPUTIME_ID);
@@ -187,6 +233,7 @@ class wall_sampler {
       const std::size_t place = i >= first ? i - first : i + count - first;
       ++i;
       if (place < chosen) look_at(t, sys::round_randomly(each));
+      if (is_late) collect(t);
     });
     const auto used = static_cast<double>(sys::clock_ns(CLOCK_THREAD_CPUTIME_ID) - begin);
     cost_ns_ += (used / static_cast<double>(chosen) - cost_ns_) / 8;
@@ -205,14 +252,18 @@ class wall_sampler {
 
   void follow() noexcept {
     profiling_signal::restore(state_);
-    const bool listed = threads_.follow([this](::pid_t tid) { return own_->has(tid); },
-                                        [this](wall_thread& t, ::pid_t tid) {
-                                          t.is_main = tid == ::getpid();
-                                          t.has_stack.store(false, std::memory_order_relaxed);
-                                          if (give_frames(state_, t))
-                                            t.tid.store(tid, std::memory_order_release);
-                                        },
-                                        [this](wall_thread& t) { end_thread(t); });
+    const auto skip = [this](::pid_t tid) { return own_->has(tid); };
+    const auto begins = [this](wall_thread& t, ::pid_t tid) {
+      t.is_main = tid == ::getpid();
+      t.has_stack.store(false, std::memory_order_relaxed);
+      if (give_frames(state_, t)) t.tid.store(tid, std::memory_order_release);
+    };
+    const auto ends = [this](wall_thread& t) { end_thread(t); };
+    const bool listed = threads_.follow(skip, begins, ends);
+    if (!listed) {
+      threads_.follow_known([this](auto visit) { for_each_known(state_, beginner_, visit); }, skip,
+                            begins, ends);
+    }
     listed_.store(listed, std::memory_order_relaxed);
   }
 
@@ -223,9 +274,15 @@ class wall_sampler {
       const std::int64_t cpu = sys::thread_cpu_ns(tid);
       if (cpu < 0) return;  // ended
       if (cpu == t.cpu_ns && count_asleep(t, ns)) return;
-      t.asleep = nullptr;
+      t.asleep = {};
       const sys::sleeping_task task = sys::read_syscall(tid);
-      if (task.state == sys::task_state::gone) return;
+      if (task.state == sys::task_state::gone) {
+        // It lives, so it is /proc that is missing: what has not run since the last look sleeps.
+        if (sys::thread_cpu_ns(tid) < 0) return;
+        if (cpu == t.cpu_ns) return count_hidden(t, tid, ns);
+        t.cpu_ns = cpu;
+        break;
+      }
       if (task.state == sys::task_state::running) break;
       if (task.state == sys::task_state::hidden) return count_hidden(t, tid, ns);
       unwind::trace trace{room_->pcs, depth()};
@@ -240,24 +297,37 @@ class wall_sampler {
         incomplete_.fetch_add(1, std::memory_order_relaxed);
         trace.pcs[trace.depth++] = stack::pseudo::truncated;
       }
+      if (t.pending_ns > most_pending_ns) count_unseen(t, 0);
       const stack::epochs::entry epoch(state_.samplers.wall);
-      t.asleep = record(epoch, trace, labels);
-      t.epoch = epoch.number();
+      t.asleep = {record(epoch, trace, labels), epoch.number()};
       t.cpu_ns = cpu;
-      if (t.asleep != nullptr) count(*t.asleep, 1, ns);
+      if (t.asleep.it != nullptr) count(*t.asleep.it, 1, ns);
       return;
     }
+    look_at_running(t, tid, ns);
+  }
+
+  // It runs, or is ready to.
+  void look_at_running(wall_thread& t, ::pid_t tid, std::int64_t ns) noexcept {
     t.pending_labels = with_state(state_.threads.labels_of(tid), running);
     t.pending_samples += 1;
     t.pending_ns += ns;
-    // Maybe the thread cannot answer: it blocks the signal, or never gets a processor.
+    const std::int64_t cpu = sys::thread_cpu_ns(tid);
+    if (t.is_asked) {
+      if (t.pending_ns <= most_pending_ns || cpu - t.asked_cpu_ns <= patience_ns_) return;
+      count_unseen(t, 0);  // it ran, and did not answer
+    }
+    const sys::task_mask mask = sys::mask_now(tid, profiling_signal_number, t.mask);
+    if (mask.is_known && !t.takes_signal(mask)) {
+      if (!mask.blocks) return;  // it is asked when it is known not to
+      blocked_.fetch_add(1, std::memory_order_relaxed);
+      return withdraw(t);
+    }
     const bool had_timer = t.has_timer();
-    const bool asked = (had_timer || timers_ < sys::affordable_timers(4)) && t.ask();
+    const bool asked = (had_timer || timers_ < sys::affordable_timers(4)) && t.ask(cpu);
     timers_ += t.has_timer() && !had_timer ? 1 : 0;
     if (!asked) {
       unasked_.fetch_add(1, std::memory_order_relaxed);
-      count_unseen(t, 0);
-    } else if (t.pending_ns > most_pending_ns) {
       count_unseen(t, 0);
     }
   }
@@ -265,9 +335,16 @@ class wall_sampler {
   // False if it was not asleep at the last look, or its stack is not in the current epoch.
   bool count_asleep(wall_thread& t, std::int64_t ns) noexcept {
     const stack::epochs::entry epoch(state_.samplers.wall);
-    if (t.asleep == nullptr || t.epoch != epoch.number()) return false;
-    count(*t.asleep, 1, ns);
-    return true;
+    stack::bucket* const b = t.asleep.in(epoch);
+    if (b != nullptr) count(*b, 1, ns);
+    return b != nullptr;
+  }
+
+  // The thread will not answer.
+  void withdraw(wall_thread& t) noexcept {
+    timers_ -= t.has_timer() ? 1 : 0;
+    t.take_back();
+    count_unseen(t, 0);
   }
 
   // If there is no room for the set of labels, the state is kept alone.
@@ -288,12 +365,16 @@ class wall_sampler {
   // Counts the time a running thread had collected, at the stack it has left since then.
   void collect(wall_thread& t) noexcept {
     if (!t.has_stack.load(std::memory_order_acquire)) return;
-    count_pending(t, t.stack, with_state(t.labels, running));
+    t.answered = count_pending(t, t.stack, with_state(t.labels, running));
+    t.answered_cpu_ns = t.asked_cpu_ns;
+    t.is_asked = false;
     t.has_stack.store(false, std::memory_order_release);
   }
 
-  // Counts that time, and `ns` more, without a stack.
+  // Counts that time, and `ns` more, without a stack. An answer that still comes is for later
+  // looks.
   void count_unseen(wall_thread& t, std::int64_t ns) noexcept {
+    t.is_asked = false;
     t.pending_ns += ns;
     t.pending_samples += ns > 0 ? 1 : 0;
     if (t.pending_ns == 0) return;
@@ -301,9 +382,15 @@ class wall_sampler {
     count_pending(t, {&frame, 1, 1}, t.pending_labels);
   }
 
-  void count_pending(wall_thread& t, const unwind::trace& trace, std::uint32_t labels) noexcept {
+  // Returns where it was counted.
+  place_in_epoch count_pending(wall_thread& t, const unwind::trace& trace,
+                               std::uint32_t labels) noexcept {
     const stack::epochs::entry epoch(state_.samplers.wall);
-    stack::bucket* const b = record(epoch, trace, labels);
+    const place_in_epoch place{record(epoch, trace, labels), epoch.number()};
+    count_pending(t, place.it);
+    return place;
+  }
+  static void count_pending(wall_thread& t, stack::bucket* b) noexcept {
     if (b != nullptr) count(*b, t.pending_samples, t.pending_ns);
     t.pending_samples = 0;
     t.pending_ns = 0;
@@ -340,6 +427,8 @@ class wall_sampler {
   }
 
   static constexpr std::int64_t most_pending_ns = 250'000'000;
+  // A thread answers at a tick, and not each of its slices has one.
+  const std::int64_t patience_ns_ = 10'000'000'000 / sys::ticks_per_second();
 
   core::process_state& state_;
   sys::futex_mutex control_;
@@ -349,7 +438,9 @@ class wall_sampler {
   std::atomic<bool> active_{false};
   std::uint32_t states_[state_count]{}, lost_states_[state_count]{};  // label sets
 
-  // Used only by the sampler's thread, except for the entries' handler part.
+  sys::futex_mutex looks_;                 // held while a thread looks, and for what follows
+  ::pid_t beginner_ = 0;                   // the thread that began the first session
+  std::atomic<std::int64_t> begin_ns_{0};  // of the period
   thread_table<wall_thread> threads_;
   thread_watch watch_{50'000'000, 400};
   unwind::sleeper_room* room_ = nullptr;
@@ -359,6 +450,7 @@ class wall_sampler {
   std::atomic<std::int64_t> incomplete_{0};
   std::atomic<std::int64_t> hidden_{0};
   std::atomic<std::int64_t> unasked_{0};
+  std::atomic<std::int64_t> blocked_{0};
   std::atomic<bool> listed_{true};
 };
 

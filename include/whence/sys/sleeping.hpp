@@ -124,40 +124,6 @@ inline sleeping_task read_syscall(::pid_t tid) noexcept {
   return result;
 }
 
-// What follows `head` in /proc/self/task/TID/status, which may be long: one of its lines holds all
-// groups of the user. False if `head` is missing.
-template <std::size_t Size>
-bool read_status_line(::pid_t tid, const char* head, char (&value)[Size]) noexcept {
-  const errno_guard keep;
-  const int file = open_task_file(tid, "status");
-  if (file < 0) return false;
-  char text[512];
-  std::size_t matched = 0, taken = 0;  // bytes of head, bytes of value
-  ssize_t n = 0;
-  while (taken < Size && (n = ::read(file, text, sizeof text)) > 0) {
-    for (ssize_t i = 0; i < n && taken < Size; ++i) {
-      if (head[matched] == '\0') {
-        value[taken++] = text[i];
-      } else {
-        matched = text[i] == head[matched] ? matched + 1 : text[i] == head[0] ? 1 : 0;
-      }
-    }
-  }
-  ::close(file);
-  return taken == Size;
-}
-
-// True if a thread blocks a signal.
-inline bool blocks_signal(::pid_t tid, int signal) noexcept {
-  // The mask is 16 hexadecimal digits; bit 0 is signal 1.
-  char digits[16];
-  if (!read_status_line(tid, "\nSigBlk:\t", digits)) return false;
-  const int bit = signal - 1;
-  const char digit = digits[15 - bit / 4];
-  const int value = digit >= 'a' ? digit - 'a' + 10 : digit - '0';
-  return (value >> bit % 4 & 1) != 0;
-}
-
 // When the thread last was on a processor, in nanoseconds of the scheduler's clock; -1 if the
 // kernel does not tell (CONFIG_SCHED_DEBUG). A difference between two threads is exact to a tick.
 inline std::int64_t last_run_ns(::pid_t tid) noexcept {

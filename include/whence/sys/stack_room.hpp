@@ -16,6 +16,15 @@
 
 namespace whence::inline v1::sys {
 
+// False if the caller's frame is on an alternate stack that has too little left for a handler and
+// its walk. `alternate`: ucontext_t::uc_stack.
+[[gnu::always_inline]] inline bool has_alternate_room(const stack_t& alternate) noexcept {
+  constexpr std::uintptr_t least = page_bytes + 1024;
+  const auto here = reinterpret_cast<std::uintptr_t>(__builtin_frame_address(0));
+  const std::uintptr_t above = here - reinterpret_cast<std::uintptr_t>(alternate.ss_sp);
+  return (alternate.ss_flags & SS_DISABLE) != 0 || above >= alternate.ss_size || above >= least;
+}
+
 // True if a page lies below the caller's frame, or the kernel adds it when it is needed, as on the
 // first stack: `is_main` tells that the stack may be that one. (It may be a fibre's, too.)
 // `alternate`: ucontext_t::uc_stack.

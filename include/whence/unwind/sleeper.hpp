@@ -33,7 +33,8 @@ namespace whence::inline v1::unwind {
 
 // Memory for the copy of a stack, its frames, and where they end.
 struct sleeper_room {
-  static constexpr std::size_t stack_bytes = std::size_t{1} << 20;
+  // The usual limit of a stack; pages that no copy reaches take no memory.
+  static constexpr std::size_t stack_bytes = std::size_t{8} << 20;
   std::byte stack[stack_bytes];
   std::uintptr_t pcs[max_depth + 1];  // for the caller's trace
   std::uintptr_t frames[max_depth];   // sp of each
