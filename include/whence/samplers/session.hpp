@@ -58,6 +58,7 @@ class session {
     core::process_state* const s = core::state();
     sampler_ = s == nullptr ? nullptr : Sampler::get(*s);
     if (sampler_ == nullptr) sys::raise<std::bad_alloc>();
+    sampler_->settle();  // what other sessions wait for began before this one
     begin_ = moment::now(*s);
     window_ = new window(Sampler::epochs(*s));
     error_ = window_->is_open() ? sampler_->begin(wish_)
