@@ -13,14 +13,13 @@ namespace whence::inline v1::core {
 struct process_state;
 template <class>
 class basic_waits_in_progress;
-using waits_in_progress = basic_waits_in_progress<void>;
 class coroutine_records;
 struct dump_parts;
 
 // Those that take a const state throw std::bad_alloc.
 struct coroutine_root {
   std::size_t (*count)(const process_state&);  // the coroutines that `goroutine` shows
-  void (*add_waits)(const process_state&, waits_in_progress&);
+  void (*add_waits)(const process_state&, basic_waits_in_progress<void>&);
   void (*add_stacks)(const process_state&, const dump_parts&);
   void (*forget_other_threads)(process_state&);  // in a child of fork; never throws
   coroutine_records* records;

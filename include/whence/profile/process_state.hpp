@@ -39,7 +39,6 @@ class cpu_sampler;
 class wall_sampler;
 template <class>
 class basic_thread_dumper;
-using thread_dumper = basic_thread_dumper<void>;
 struct own_threads;
 struct running_profile;
 }  // namespace whence::inline v1::samplers
@@ -68,7 +67,7 @@ struct sampling_root {
   std::atomic<samplers::profiling_signal*> signal{nullptr};
   std::atomic<samplers::cpu_sampler*> cpu_sampler{nullptr};
   std::atomic<samplers::wall_sampler*> wall_sampler{nullptr};
-  std::atomic<samplers::thread_dumper*> dumper{nullptr};
+  std::atomic<samplers::basic_thread_dumper<void>*> dumper{nullptr};
   std::atomic<samplers::running_profile*> cpu_profile{nullptr};  // start_cpu_profile
   std::atomic<samplers::own_threads*> own{nullptr};
   std::atomic<::pid_t> process{0};  // the process that owns the samplers
