@@ -8,6 +8,7 @@
 #include <netdb.h>
 #include <netinet/in.h>
 #include <netinet/tcp.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -61,7 +62,8 @@ class listening_socket {
                                            : reinterpret_cast<const sockaddr_in&>(own).sin_port);
   }
 
-  // The socket of the next client, which does not block; -1 with errno, EAGAIN if no client waits.
+  // The socket of the next client, which does not block; -1 if no client waits, or there is no
+  // descriptor.
   int accept(sockaddr_storage& from) const noexcept {
     for (;;) {
       ::socklen_t size = sizeof from;
@@ -72,6 +74,12 @@ class listening_socket {
       if (s >= 0) ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
       return s;
     }
+  }
+
+  // True if a client waits: without descriptors, accept() fails even if none does.
+  bool has_client() const noexcept {
+    pollfd it{socket_, POLLIN, 0};
+    return ::poll(&it, 1, 0) > 0;
   }
 
   // Works as accept(), if the process may open no more files.

@@ -161,9 +161,8 @@ class loop {
       if (open() >= most_open && !make_room()) return rest();
       sockaddr_storage from{};
       int s = listening_.accept(from);
-      if (s < 0 && errno != EAGAIN && make_room()) s = listening_.accept(from);
-      if (s < 0 && errno != EAGAIN) s = listening_.accept_with_spare(from);
-      if (s < 0 && errno == EAGAIN) return;
+      if (s < 0 && !listening_.has_client()) return;
+      if (s < 0) s = make_room() ? listening_.accept(from) : listening_.accept_with_spare(from);
       if (s < 0) return rest();  // epoll would return at once, since the client stays in the queue
       add(s, text_of(from));
     }
