@@ -10,7 +10,7 @@
 #include <random>
 #include <vector>
 
-#include <whence/stack/table.hpp>
+#include <whence/tables/table.hpp>
 
 namespace {
 
@@ -19,11 +19,11 @@ using namespace whence;
 struct own_table {
   sys::memory_budget budget{std::size_t{8} << 30};
   sys::arena arena{budget};
-  stack::losses losses;
-  stack::table table{arena, losses};
-  stack::bucket_list list{1};
+  tables::losses losses;
+  tables::table table{arena, losses};
+  tables::bucket_list list{1};
 
-  stack::bucket* record(const std::vector<std::uintptr_t>& pcs) {
+  tables::bucket* record(const std::vector<std::uintptr_t>& pcs) {
     return table.record(list, {{pcs.data(), pcs.size(), false, false}, 0, 0, 0});
   }
 };

@@ -27,7 +27,7 @@
 #include <whence/format/gzip.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
-#include <whence/profile/snapshot.hpp>
+#include <whence/snapshots/snapshot.hpp>
 
 namespace {
 

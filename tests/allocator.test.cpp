@@ -24,8 +24,8 @@
 #include <whence/knobs.hpp>
 #include <whence/memory_resource.hpp>
 #include <whence/profile.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
 
 using namespace whence;
 using whence_tests::heap_rate;
@@ -103,7 +103,7 @@ TEST_CASE("allocs has the rows of heap, under its own name and kind") {
   REQUIRE(allocs != nullptr);
   CHECK(totals_of(*allocs) == totals_of(*lookup("allocator.twins.heap")));
   CHECK(totals_of(*allocs).live_bytes == 40);
-  CHECK(allocs->kind() == core::kind::allocs);
+  CHECK(allocs->kind() == instruments::kind::allocs);
 }
 
 TEST_CASE("a zero-size allocation is no event, even at rate 1") {
@@ -341,7 +341,7 @@ TEST_CASE("containers of every kind free all they allocated") {
 TEST_CASE("past the memory limit [overflow] keeps true amounts, in use included") {
   using own = registry<"allocator.overflow">;
   const heap_rate every(1);
-  core::process_state& s = *core::state();
+  state::process_state& s = *state::state();
   const std::size_t limit = s.budget.limit();
   tracking_allocator<char, own> a;
   // The live map has some room, and then gets no more memory.

@@ -24,8 +24,8 @@
 #include <whence/labels.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>
-#include <whence/profile/coroutine_records.hpp>
 #include <whence/record/suspension.hpp>
+#include <whence/tables/coroutine_records.hpp>
 
 using namespace whence;
 using namespace whence_tests;
@@ -294,15 +294,15 @@ TEST_CASE("the wait of a coroutine stays recorded if the coroutine is destroyed 
 }
 
 TEST_CASE("a child of fork does not wait for its parent's threads that resume coroutines") {
-  core::coroutine_records& all = *record::coroutines_of(*core::state());
-  core::coroutine_record* const r = all.take();
+  tables::coroutine_records& all = *record::coroutines_of(*state::state());
+  tables::coroutine_record* const r = all.take();
   REQUIRE(r != nullptr);
   r->suspension.begin({});
   r->suspension.count();  // the child has no thread to end it
   const ::pid_t child = ::fork();
   if (child == 0) {
     const std::uint32_t now = r->suspension.sequence;
-    ::_exit(core::wait_slot::state(now) == core::wait_slot::none ? 0 : 1);
+    ::_exit(tables::wait_slot::state(now) == tables::wait_slot::none ? 0 : 1);
   }
   int status = 1;
   CHECK(::waitpid(child, &status, 0) == child);

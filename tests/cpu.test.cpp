@@ -166,7 +166,7 @@ TEST_CASE("overlapping sessions see their own windows") {
 
 TEST_CASE("samples leave no memory behind when no session is open") {
   profile_snapshot kept;
-  const core::memory_shares& memory = core::state()->budget;
+  const tables::memory_shares& memory = state::state()->budget;
   const std::size_t permanent = memory.stacks.used();
   {
     cpu_session session({.hz = 1000});
@@ -347,5 +347,5 @@ TEST_CASE("threads too short to be sampled are still in the total") {
   const profile_snapshot s = session.snapshot();
   CHECK(time_in_all(s) >= 100'000'000);
   CHECK(std::abs(static_cast<double>(time_in_all(s)) / static_cast<double>(used) - 1) < 0.1);
-  CHECK(time_of_frame(s, stack::pseudo::unsampled) > 0);
+  CHECK(time_of_frame(s, tables::pseudo::unsampled) > 0);
 }

@@ -11,9 +11,9 @@
 #include <string_view>
 
 #include "wait_probe.hpp"
-#include <whence/profile/snapshot.hpp>
-#include <whence/stack/pseudo_frames.hpp>
+#include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/random.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence_tests {
 

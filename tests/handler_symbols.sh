@@ -44,11 +44,11 @@ cat >>"$folder/handler.cpp" <<'CODE'
 #include <whence/samplers/wall_sampler.hpp>
 
 // The samplers' part of the handler of SIGPROF: the stack, the labels, the table.
-extern "C" bool take_cpu(whence::core::process_state& s, const siginfo_t& i, const ucontext_t& c) {
-  return whence::samplers::cpu_sampler::take(s, i, c);
+extern "C" bool take_cpu(whence::state::process_state& s, const siginfo_t& i, const ucontext_t& c) {
+  return whence::samplers::cpu_sampler::handle_signal(s, i, c);
 }
-extern "C" bool take_wall(whence::core::process_state& s, const siginfo_t& i, const ucontext_t& c) {
-  return whence::samplers::wall_sampler::take(s, i, c);
+extern "C" bool take_wall(whence::state::process_state& s, const siginfo_t& i, const ucontext_t& c) {
+  return whence::samplers::wall_sampler::handle_signal(s, i, c);
 }
 CODE
 

@@ -8,13 +8,13 @@
 #include <string>
 
 #include "sanitizers.hpp"
-#include "workshop.hpp"
+#include "temp_dir.hpp"
 #include <whence/instruments/setting.hpp>
 #include <whence/knobs.hpp>
 #include <whence/profile.hpp>
 
 using namespace whence;
-using whence_tests::workshop;
+using whence_tests::temp_dir;
 
 TEST_CASE("the next change returns the rate, which is clamped to its range") {
   const std::int64_t before = set_heap_profile_rate(1000);
@@ -61,7 +61,7 @@ TEST_CASE("the table in docs/guarantees.md has each setting's function, variable
 // The output of a program that is started with the given environment.
 TEST_CASE("start values come from the environment, and invalid ones are reported") {
   if (sanitized) return;
-  const workshop shop;
+  const temp_dir shop;
   shop.write("p.cpp", R"(
 #include <cstdio>
 #include <whence/profile.hpp>
@@ -74,7 +74,7 @@ int main() {
               static_cast<long long>(whence::set_mutex_hold_profile_rate(1)));
 }
 )");
-  shop.run(workshop::compiler() + " -std=c++20 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBDW=0 -I '" +
+  shop.run(temp_dir::compiler() + " -std=c++20 -DWHENCE_WITH_ZLIB=0 -DWHENCE_WITH_LIBDW=0 -I '" +
            std::string(WHENCE_INCLUDE_DIR) + "' p.cpp -o p");
   CHECK(shop.run("./p") == "524288 128 268435456\n1 1 1000\n");
   CHECK(shop.run("WHENCE_BLOCK_RATE=20000 WHENCE_MUTEX_FRACTION=10 WHENCE_MUTEX_HOLD_RATE=0 ./p") ==

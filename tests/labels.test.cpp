@@ -18,8 +18,8 @@
 #include <whence/labels.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/thread_labels.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/thread_labels.hpp>
 #include <whence/sync.hpp>
 #include <whence/tracked.hpp>
 
@@ -121,9 +121,9 @@ TEST_CASE("more than 64 labels are refused, and more than 64 together are [overf
   CHECK(made(0, 64).size() == 64);
   CHECK(text(made(0, 65)) == "labels=[overflow] ");
   // A sampler's own labels have reserved room.
-  core::process_state& all = *core::state();
+  state::process_state& all = *state::state();
   const std::uint32_t with_state =
-      all.label_merges.over(made(0, 64).id(), labels{{"state", "x"}}.id(), stack::most_with_state);
+      all.label_merges.over(made(0, 64).id(), labels{{"state", "x"}}.id(), tables::most_with_state);
   CHECK(all.labels.of(with_state).size() == 65);
   using p = std::pair<std::string_view, std::string_view>;
   const p v{"k", "v"};
@@ -198,16 +198,16 @@ TEST_CASE("a scope that ends on another thread changes nothing there") {
   }).join();
   CHECK(there == "task=own ");
   CHECK(now() == "task=moved ");
-  const_cast<core::thread_record*>(core::this_thread(*core::state()))->labels.store(0);
+  const_cast<tables::thread_record*>(state::this_thread(*state::state()))->labels.store(0);
 }
 
 TEST_CASE("records of ended threads serve the next ones") {
   const auto records = [] {
-    std::set<const core::thread_record*> all;
+    std::set<const tables::thread_record*> all;
     for (int i = 0; i < 200; ++i) {
       std::thread([&all] {
         const scoped_labels scope{{"i", "j"}};
-        all.insert(core::this_thread(*core::state()));
+        all.insert(state::this_thread(*state::state()));
       }).join();
     }
     return all.size();

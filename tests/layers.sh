@@ -3,7 +3,7 @@
 #
 # Data goes down only, and so do includes. Three rules, read off the include lines themselves:
 #   1. a folder includes only the folders below it (the table `below`), and of the pages those that say
-#      names and numbers; http/ alone stands on the pages that read;
+#      names and numbers; only http/ and serve/ stand on the pages that read;
 #   2. a public page of a ring includes only pages of its own or a lower ring, and the folders that
 #      ring may see; what a ring 1 (recording) page reaches, however indirectly, is sys/ and instruments/
 #      alone: it never compiles an unwinder, a table or a writer;
@@ -16,18 +16,22 @@ declare -A below=(
   [sys]=""
   [instruments]="sys"
   [unwind]="sys"
-  [stack]="instruments sys"
-  [profile]="stack unwind instruments sys"
-  [record]="profile stack unwind instruments sys"
-  [samplers]="record profile stack unwind instruments sys"
+  [tables]="unwind instruments sys"
+  [core]="tables unwind instruments sys"
+  [state]="core tables unwind instruments sys"
+  [snapshots]="state core tables unwind instruments sys"
+  [record]="snapshots state core tables unwind instruments sys"
+  [samplers]="record snapshots state core tables unwind instruments sys"
+  [dumps]="samplers record snapshots state core tables unwind instruments sys"
   [symbols]="unwind sys"
   [ui]=""
-  [format]="ui symbols profile stack instruments sys"
-  [http]="format symbols samplers record profile stack instruments sys"
-  [impl]="http format symbols samplers record profile stack unwind instruments sys"
+  [format]="ui symbols snapshots state core tables instruments sys"
+  [http]="format symbols dumps samplers record snapshots state core tables instruments sys"
+  [serve]="http format samplers state sys"
+  [impl]="serve http format symbols dumps samplers record snapshots state core tables unwind instruments sys"
 )
 recording="sys instruments"
-reading="$recording unwind stack profile record samplers symbols ui format"
+reading="$recording unwind tables core state snapshots record samplers dumps symbols ui format"
 
 declare -A ring=()
 for page in version config config_generated names fwd; do ring[$page]=0; done
@@ -36,7 +40,7 @@ for page in registry tracked allocator memory_resource mutex condition_variable 
 for page in profile cpu wall errc whence; do ring[$page]=2; done
 for page in flamegraph; do ring[$page]=2; done
 for page in http server httplib beast src; do ring[$page]=3; done
-declare -A sees=([0]="" [1]="$recording" [2]="$reading" [3]="$reading http")
+declare -A sees=([0]="" [1]="$recording" [2]="$reading" [3]="$reading http serve")
 
 failures=0
 fail() {
@@ -99,7 +103,7 @@ for header in "${headers[@]}"; do
     else
       to="${ring[${target%.hpp}]:-9}"
       if [ -n "$folder" ]; then
-        [ "$to" = 0 ] || { [ "$folder" = http ] && [ "$to" -le 2 ]; } || [ "$folder" = impl ] ||
+        [ "$to" = 0 ] || { [[ $folder == http || $folder == serve ]] && [ "$to" -le 2 ]; } || [ "$folder" = impl ] ||
           fail "$header includes the public page $target, which is above it"
       else
         [ "$to" -le "${ring[$page]}" ] ||

@@ -46,7 +46,7 @@ void add_at_depth(profile& p, std::uint64_t value, int skip, int depth) {
 TEST_CASE("the predefined profiles exist, in the order of their names") {
   std::vector<std::string_view> predefined;
   for (const profile* p : profiles()) {
-    if (p->kind() != core::kind::custom && p->name().find('.') == std::string_view::npos) {
+    if (p->kind() != instruments::kind::custom && p->name().find('.') == std::string_view::npos) {
       predefined.push_back(p->name());
     }
   }

@@ -91,7 +91,7 @@ suite_tsan() {
 # Runs the recording folders, without the cases that only their volume makes interesting. For
 # threads that sleep or run, the kernel's answers are about valgrind.
 suite_valgrind() {
-  local core='*/tests/sys/*,*/tests/unwind/*,*/tests/stack/*,*/tests/profile/*,*/tests/instruments/*,*/tests/record/*'
+  local core='*/tests/sys/*,*/tests/unwind/*,*/tests/tables/*,*/tests/core/*,*/tests/state/*,*/tests/snapshots/*,*/tests/instruments/*,*/tests/record/*'
   valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --quiet \
     "$build/gcc/tests/whence_tests" "--source-file=$core" '--test-suite-exclude=heavy' \
     '--test-case-exclude=*thread that sleeps*,*threads that run*,*child of fork finds no thread waiting*' |
@@ -120,7 +120,7 @@ suite_aarch64() {
   local folder="$build/aarch64" sources processor
   mkdir -p "$folder"
   mapfile -t sources < <(cd "$root/tests" &&
-    LC_ALL=C ls main.cpp {sys,stack,unwind,unwind/aarch64}/*.test.cpp)
+    LC_ALL=C ls main.cpp {sys,tables,unwind,unwind/{cfi,modules,walk,aarch64}}/*.test.cpp)
   printf '%s\n' "${sources[@]}" | xargs -P "$jobs" -I{} bash -c '
     aarch64-linux-gnu-g++ "${@:3}" -c "$1/tests/{}" -o "$2/$(tr / _ <<<"{}").o"' - "$root" "$folder" \
     -std=c++20 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror \

@@ -65,8 +65,8 @@ inline std::vector<std::string> names_of(const whence::profile_row& row) {
   const whence::format::process_code code;
   for (std::size_t i = 0; i < row.stack.size(); ++i) {
     const std::uintptr_t pc = whence::format::lookup_address(row, i);
-    if (whence::core::is_pseudo(pc)) {
-      names.emplace_back(whence::core::pseudo_name(pc));
+    if (whence::tables::is_pseudo(pc)) {
+      names.emplace_back(whence::tables::pseudo_name(pc));
       continue;
     }
     for (const auto& f : code.resolve(pc).frames) names.emplace_back(f.name);
@@ -91,7 +91,7 @@ inline bool calls(const whence::profile_row& row, const std::string& function) {
 }
 
 inline std::string label_of(const whence::profile_row& row, std::string_view key) {
-  for (const whence::stack::label& l : row.labels) {
+  for (const whence::instruments::label& l : row.labels) {
     if (l.key == key) return std::string(l.value);
   }
   return {};

@@ -38,7 +38,7 @@
 #include <whence/knobs.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
-#include <whence/sys/keep_frame.hpp>
+#include <whence/sys/block_tail_call.hpp>
 
 namespace whence::inline v1 {
 
@@ -89,7 +89,7 @@ class basic_tracking_allocator {
     if (!std::is_constant_evaluated() && n <= largest && instruments::countdown(n * sizeof(T)))
         [[unlikely]] {
       const pointer p = allocate_sampled(n);
-      sys::keep_frame();
+      sys::block_tail_call();
       return p;
     }
     return traits::allocate(upstream_, n);
@@ -103,7 +103,7 @@ class basic_tracking_allocator {
     if (!std::is_constant_evaluated() && n <= largest && instruments::countdown(n * sizeof(T)))
         [[unlikely]] {
       const auto got = allocate_at_least_sampled(n);
-      sys::keep_frame();
+      sys::block_tail_call();
       return got;
     }
     return upstream_.allocate_at_least(n);
@@ -148,12 +148,12 @@ class basic_tracking_allocator {
   }
 
  private:
-  static constexpr size_type largest = core::largest_counted / sizeof(T);
+  static constexpr size_type largest = instruments::largest_counted / sizeof(T);
   static constexpr bool taggable = may_overallocate<Upstream> && std::is_same_v<pointer, T*> &&
-                                   sizeof(T) <= core::tag_alignment &&
-                                   alignof(T) <= core::tag_alignment;
+                                   sizeof(T) <= instruments::tag_alignment &&
+                                   alignof(T) <= instruments::tag_alignment;
   // The objects asked for in addition, so that a page boundary lies in the block.
-  static constexpr size_type slack = (core::tag_alignment + sizeof(T) - 1) / sizeof(T);
+  static constexpr size_type slack = (instruments::tag_alignment + sizeof(T) - 1) / sizeof(T);
 
   // Hidden, because the countdown that led here is this module's (countdown.hpp).
   [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] pointer allocate_sampled(size_type n) {
@@ -205,7 +205,7 @@ class basic_tracking_allocator {
 
   // True if a block sampled at `rate` must be tagged for its deallocation to recognize it.
   static constexpr bool tags_at(std::int64_t rate) noexcept {
-    return taggable && rate >= core::smallest_tagging_rate;
+    return taggable && rate >= instruments::smallest_tagging_rate;
   }
 
   static bool recorded(const instruments::tagged_block<T>& block, size_type n, std::int64_t rate,

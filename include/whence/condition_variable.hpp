@@ -22,12 +22,12 @@
 #include <string_view>
 #include <utility>
 
-#include <whence/instruments/relocking.hpp>
 #include <whence/instruments/this_line.hpp>
+#include <whence/instruments/timed_wait_lock.hpp>
 #include <whence/instruments/wait_name.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
-#include <whence/sys/keep_frame.hpp>
+#include <whence/sys/block_tail_call.hpp>
 
 namespace whence::inline v1 {
 
@@ -48,7 +48,7 @@ class basic_tracked_condition_variable {
       c_.wait(l);
       return true;
     });
-    sys::keep_frame();
+    sys::block_tail_call();
   }
   template <class Lock, class Predicate>
   void wait(Lock& lock, Predicate done) {
@@ -56,53 +56,53 @@ class basic_tracked_condition_variable {
       c_.wait(l, std::move(done));
       return true;
     });
-    sys::keep_frame();
+    sys::block_tail_call();
   }
   template <class Lock, class Predicate>
   bool wait(Lock& lock, std::stop_token stop, Predicate done) {
     const auto result =
         slept(lock, [&](auto& l) { return c_.wait(l, std::move(stop), std::move(done)); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return result;
   }
 
   template <class Lock, class Duration>
   std::cv_status wait_for(Lock& lock, const Duration& d) {
     const auto result = slept(lock, [&](auto& l) { return c_.wait_for(l, d); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return result;
   }
   template <class Lock, class Duration, class Predicate>
   bool wait_for(Lock& lock, const Duration& d, Predicate done) {
     const auto result = slept(lock, [&](auto& l) { return c_.wait_for(l, d, std::move(done)); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return result;
   }
   template <class Lock, class Duration, class Predicate>
   bool wait_for(Lock& lock, std::stop_token stop, const Duration& d, Predicate done) {
     const auto result =
         slept(lock, [&](auto& l) { return c_.wait_for(l, std::move(stop), d, std::move(done)); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return result;
   }
 
   template <class Lock, class Time>
   std::cv_status wait_until(Lock& lock, const Time& t) {
     const auto result = slept(lock, [&](auto& l) { return c_.wait_until(l, t); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return result;
   }
   template <class Lock, class Time, class Predicate>
   bool wait_until(Lock& lock, const Time& t, Predicate done) {
     const auto result = slept(lock, [&](auto& l) { return c_.wait_until(l, t, std::move(done)); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return result;
   }
   template <class Lock, class Time, class Predicate>
   bool wait_until(Lock& lock, std::stop_token stop, const Time& t, Predicate done) {
     const auto result =
         slept(lock, [&](auto& l) { return c_.wait_until(l, std::move(stop), t, std::move(done)); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return result;
   }
 
@@ -110,7 +110,8 @@ class basic_tracked_condition_variable {
   // `sleep` waits with the lock it is given. The stack of the wait begins at the caller of slept.
   template <class Lock, class Sleep>
   [[gnu::noinline]] auto slept(Lock& lock, Sleep sleep) {
-    instruments::relocking<Lock> l(lock, R::block(), name_.labels(), __builtin_return_address(0));
+    instruments::timed_wait_lock<Lock> l(lock, R::block(), name_.labels(),
+                                         __builtin_return_address(0));
     return sleep(l);
   }
 

@@ -52,7 +52,7 @@
 #include <whence/instruments/wait_name.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
-#include <whence/sys/keep_frame.hpp>
+#include <whence/sys/block_tail_call.hpp>
 #include <whence/tracked.hpp>
 
 namespace whence::inline v1 {
@@ -92,9 +92,9 @@ decltype(auto) awaiter_of(A&& a) {
 template <class A, profile_registry R>
 class basic_tracked_awaitable {
  public:
-  // `how`: core::suspended::waiting is recorded as a wait in R::block().
+  // `how`: instruments::suspended::waiting is recorded as a wait in R::block().
   template <class B>
-  basic_tracked_awaitable(B&& awaitable, core::suspended how, std::uint32_t labels = 0)
+  basic_tracked_awaitable(B&& awaitable, instruments::suspended how, std::uint32_t labels = 0)
       : awaitable_(std::forward<B>(awaitable)),
         awaiter_(instruments::awaiter_of(static_cast<A&&>(awaitable_))),
         labels_(labels),
@@ -149,7 +149,7 @@ class basic_tracked_awaitable {
       life_.begin(nullptr, nullptr);
     }
     if (life->record() == nullptr) return;
-    const bool waits = how_ == core::suspended::waiting && !instruments::tracked_task<A>;
+    const bool waits = how_ == instruments::suspended::waiting && !instruments::tracked_task<A>;
     suspension_.begin(*life, pc, how_, waits ? &R::block() : nullptr, labels_);
   }
 
@@ -158,7 +158,7 @@ class basic_tracked_awaitable {
   instruments::coroutine_life life_;  // if the promise has none
   instruments::suspension suspension_;
   std::uint32_t labels_;
-  core::suspended how_;
+  instruments::suspended how_;
 };
 
 // The variant that records nothing. It is not the awaitable itself, because g++ 12 awaits a copy of
@@ -167,7 +167,7 @@ template <class A, profile_registry R>
 requires(!R::enabled) class basic_tracked_awaitable<A, R> {
  public:
   template <class B>
-  explicit basic_tracked_awaitable(B&& awaitable, core::suspended = {}, std::uint32_t = 0)
+  explicit basic_tracked_awaitable(B&& awaitable, instruments::suspended = {}, std::uint32_t = 0)
       : awaitable_(std::forward<B>(awaitable)),
         awaiter_(instruments::awaiter_of(static_cast<A&&>(awaitable_))) {}
   basic_tracked_awaitable(const basic_tracked_awaitable&) = delete;
@@ -192,8 +192,8 @@ struct [[nodiscard]] named_awaitable {
   std::uint32_t labels;
 
   basic_tracked_awaitable<A&&, R> operator co_await() && {
-    return basic_tracked_awaitable<A&&, R>(std::forward<A>(awaitable), core::suspended::waiting,
-                                           labels);
+    return basic_tracked_awaitable<A&&, R>(std::forward<A>(awaitable),
+                                           instruments::suspended::waiting, labels);
   }
 };
 
@@ -218,16 +218,16 @@ class basic_tracked_promise : public instruments::promise_life {
   // Not inlined, because it must return into the coroutine's function.
   [[gnu::noinline]] basic_tracked_promise() noexcept {
     life_.begin(&basic_custom_profile<"coroutine", true>::get(), __builtin_return_address(0));
-    sys::keep_frame();
+    sys::block_tail_call();
   }
 
   template <class A>
   static basic_tracked_awaitable<A, R> awaited(A&& awaitable) {
-    return {std::forward<A>(awaitable), core::suspended::waiting};
+    return {std::forward<A>(awaitable), instruments::suspended::waiting};
   }
   template <class A>
   basic_tracked_awaitable<A&&, R> await_transform(A&& awaitable) {
-    return {std::forward<A>(awaitable), core::suspended::waiting};
+    return {std::forward<A>(awaitable), instruments::suspended::waiting};
   }
   template <class A, profile_registry S>
   basic_tracked_awaitable<A&&, S> await_transform(named_awaitable<A, S>&& named) {
@@ -239,11 +239,11 @@ class basic_tracked_promise : public instruments::promise_life {
   //   auto yield_value(int v) noexcept { value = v; return idle(std::suspend_always{}); }
   template <class A>
   static basic_tracked_awaitable<A, R> at_start(A awaitable) noexcept {
-    return {std::move(awaitable), core::suspended::at_start};
+    return {std::move(awaitable), instruments::suspended::at_start};
   }
   template <class A>
   static basic_tracked_awaitable<A, R> idle(A awaitable) noexcept {
-    return {std::move(awaitable), core::suspended::idly};
+    return {std::move(awaitable), instruments::suspended::idly};
   }
 
   // The coroutine of `caller` awaits this one from now on. Any handle will do; without a tracked

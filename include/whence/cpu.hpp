@@ -52,7 +52,7 @@
 #include <whence/format/sink.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/names.hpp>
-#include <whence/profile/snapshot.hpp>
+#include <whence/snapshots/snapshot.hpp>
 
 namespace whence::inline v1 {
 

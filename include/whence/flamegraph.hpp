@@ -15,7 +15,7 @@
 #include <system_error>
 
 #include <whence/format/sink.hpp>
-#include <whence/profile/snapshot.hpp>
+#include <whence/snapshots/snapshot.hpp>
 
 namespace whence::inline v1 {
 

@@ -39,7 +39,7 @@
 // allowed. Errors are text with X-Go-Pprof, as `go tool pprof` wants them:
 //
 //   400 a parameter   401, 403 not allowed   404 no such profile   405 method   413, 414 too long
-//   (of whence::server also 400, 411, 413, 415, 431: http/exchange.hpp)
+//   (of whence::server also 400, 411, 413, 415, 431: serve/exchange.hpp)
 //   500 the system, or a whole answer above options.max_answer   503 too many windows: Retry-After
 //
 // Thread-safe: any number of requests at once, and options.max_windows windows. Responses never

@@ -47,13 +47,13 @@
 
 namespace whence::inline v1 {
 
-using stack::label;
-using stack::label_value;
+using instruments::label;
+using instruments::label_value;
 
 // An immutable set of labels, sorted by key. It is a number, so copying it copies nothing else.
 class labels {
  public:
-  using list = std::initializer_list<stack::label_pair>;
+  using list = std::initializer_list<instruments::label_pair>;
 
   labels() noexcept = default;
   // If a key has two values, the later one is taken. The texts are copied.
@@ -89,9 +89,9 @@ class labels {
   std::uint32_t id() const noexcept { return id_; }
 
  private:
-  stack::label_list all() const noexcept {
+  instruments::label_list all() const noexcept {
     const instruments::recorder* const r = instruments::recorder_here();
-    return r == nullptr ? stack::label_list{} : r->labels_of(id_);
+    return r == nullptr ? instruments::label_list{} : r->labels_of(id_);
   }
 
   static std::uint32_t intern(list pairs) {
@@ -99,7 +99,7 @@ class labels {
     return r == nullptr ? 0 : r->intern_labels(pairs.begin(), pairs.size());
   }
 
-  std::uint32_t id_ = 0;  // of stack::label_sets; 0: the empty set
+  std::uint32_t id_ = 0;  // of tables::label_sets; 0: the empty set
 };
 
 // The labels in force on the calling thread.

@@ -23,7 +23,7 @@
 #include <whence/knobs.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
-#include <whence/sys/keep_frame.hpp>
+#include <whence/sys/block_tail_call.hpp>
 
 namespace whence::inline v1 {
 
@@ -39,9 +39,9 @@ class basic_tracking_resource : public std::pmr::memory_resource {
  protected:
   void* do_allocate(std::size_t bytes, std::size_t alignment) override {
     if constexpr (R::enabled) {
-      if (bytes <= core::largest_counted && instruments::countdown(bytes)) [[unlikely]] {
+      if (bytes <= instruments::largest_counted && instruments::countdown(bytes)) [[unlikely]] {
         void* const p = allocate_sampled(bytes, alignment);
-        sys::keep_frame();
+        sys::block_tail_call();
         return p;
       }
     }
@@ -63,12 +63,12 @@ class basic_tracking_resource : public std::pmr::memory_resource {
 
  private:
   using block = instruments::tagged_block<std::byte>;
-  static constexpr std::size_t slack = core::tag_alignment;
+  static constexpr std::size_t slack = instruments::tag_alignment;
 
   // Only new_delete_resource is known to allow larger requests, as whence::may_overallocate says of
   // allocators: any other resource may be one that is released as a whole.
   bool taggable(std::size_t alignment) const noexcept {
-    return overallocates_ && alignment <= core::tag_alignment;
+    return overallocates_ && alignment <= instruments::tag_alignment;
   }
 
   // Hidden, because the countdown that led here is this module's (countdown.hpp).
@@ -76,7 +76,7 @@ class basic_tracking_resource : public std::pmr::memory_resource {
       std::size_t bytes, std::size_t alignment) {
     const std::int64_t rate = instruments::due(bytes);
     const void* const caller = __builtin_return_address(0);
-    const bool tags = taggable(alignment) && rate >= core::smallest_tagging_rate;
+    const bool tags = taggable(alignment) && rate >= instruments::smallest_tagging_rate;
     if (rate != 0 && tags) {
       const block b = instruments::try_tag<std::byte>(
           [&] { return static_cast<std::byte*>(upstream_->allocate(bytes + slack, alignment)); });

@@ -48,8 +48,8 @@
 #include <whence/instruments/this_line.hpp>
 #include <whence/knobs.hpp>
 #include <whence/registry.hpp>
+#include <whence/sys/block_tail_call.hpp>
 #include <whence/sys/futex_mutex.hpp>
-#include <whence/sys/keep_frame.hpp>
 #include <whence/sys/relax.hpp>
 #include <whence/sys/word.hpp>
 
@@ -109,7 +109,7 @@ class tracked_mutex {
 
   void lock() {
     if (!lock_at_once()) [[unlikely]] {
-      late<false>([this] {
+      lock_slow<false>([this] {
         if constexpr (instruments::knows_waiters<M>) {
           m_.sleep();
         } else {
@@ -117,14 +117,14 @@ class tracked_mutex {
         }
         return true;
       });
-      sys::keep_frame();
+      sys::block_tail_call();
     }
-    locked();
+    on_locked();
   }
 
   [[nodiscard]] bool try_lock() requires instruments::lockable<M> {
     if (!m_.try_lock()) return false;
-    locked();
+    on_locked();
     return true;
   }
 
@@ -137,8 +137,8 @@ class tracked_mutex {
       if (watch_.idle()) [[likely]]
         return m_.unlock();
     }
-    watched([this] { m_.unlock(); });
-    sys::keep_frame();
+    unlock_slow([this] { m_.unlock(); });
+    sys::block_tail_call();
   }
 
   template <class Duration>
@@ -149,7 +149,7 @@ class tracked_mutex {
     bool waits = true;
     if constexpr (instruments::lockable<M>) {
       if (m_.try_lock()) [[likely]] {
-        locked();
+        on_locked();
         return true;
       }
       waits = !instruments::is_over(d);
@@ -157,9 +157,9 @@ class tracked_mutex {
       waits = held_.load(sys::relaxed);
     }
     const auto take = [&] { return m_.try_lock_for(d); };
-    const bool got = waits ? late(take) : take();
-    sys::keep_frame();
-    if (got) locked();
+    const bool got = waits ? lock_slow(take) : take();
+    sys::block_tail_call();
+    if (got) on_locked();
     return got;
   }
   template <class Time>
@@ -170,7 +170,7 @@ class tracked_mutex {
     bool waits = true;
     if constexpr (instruments::lockable<M>) {
       if (m_.try_lock()) [[likely]] {
-        locked();
+        on_locked();
         return true;
       }
       waits = !instruments::is_over(t);
@@ -178,9 +178,9 @@ class tracked_mutex {
       waits = held_.load(sys::relaxed);
     }
     const auto take = [&] { return m_.try_lock_until(t); };
-    const bool got = waits ? late(take) : take();
-    sys::keep_frame();
-    if (got) locked();
+    const bool got = waits ? lock_slow(take) : take();
+    sys::block_tail_call();
+    if (got) on_locked();
     return got;
   }
 
@@ -193,7 +193,7 @@ class tracked_mutex {
         m_.lock_shared();
         return true;
       });
-      sys::keep_frame();
+      sys::block_tail_call();
     } else {
       m_.lock_shared();
     }
@@ -206,8 +206,8 @@ class tracked_mutex {
   {
     if (watch_.idle()) [[likely]]
       return m_.unlock_shared();
-    watched([this] { m_.unlock_shared(); });
-    sys::keep_frame();
+    unlock_slow([this] { m_.unlock_shared(); });
+    sys::block_tail_call();
   }
 
   template <class Duration>
@@ -221,7 +221,7 @@ class tracked_mutex {
     }
     const auto take = [&] { return m_.try_lock_shared_for(d); };
     const bool got = shared_lockable && !instruments::is_over(d) ? late_shared(take) : take();
-    sys::keep_frame();
+    sys::block_tail_call();
     return got;
   }
   template <class Time>
@@ -235,7 +235,7 @@ class tracked_mutex {
     }
     const auto take = [&] { return m_.try_lock_shared_until(t); };
     const bool got = shared_lockable && !instruments::is_over(t) ? late_shared(take) : take();
-    sys::keep_frame();
+    sys::block_tail_call();
     return got;
   }
 
@@ -284,7 +284,7 @@ class tracked_mutex {
 
   // The slow paths. They take only `this` along, so that the fast paths keep nothing else in
   // registers. Their own frames do not show: stacks begin at their callers, which call
-  // sys::keep_frame.
+  // sys::block_tail_call.
   [[gnu::noinline, gnu::cold]] void begin_hold() noexcept {
     const bool timed = watch_.begin_hold();
     if constexpr (instruments::knows_waiters<M>) {
@@ -292,7 +292,7 @@ class tracked_mutex {
     }
   }
   template <bool MayGiveUp = true, class Take>
-  [[gnu::noinline, gnu::cold]] bool late(Take take) {
+  [[gnu::noinline, gnu::cold]] bool lock_slow(Take take) {
     return free_in_a_moment() || watch_.take_late(__builtin_return_address(0), take, MayGiveUp);
   }
   template <bool MayGiveUp = true, class Take>
@@ -315,11 +315,11 @@ class tracked_mutex {
   }
 
   template <class Release>
-  [[gnu::noinline, gnu::cold]] void watched(Release release) {
+  [[gnu::noinline, gnu::cold]] void unlock_slow(Release release) {
     watch_.release(__builtin_return_address(0), release);
   }
 
-  void locked() noexcept {
+  void on_locked() noexcept {
     if constexpr (is_recursive<M> && R::enabled) {
       if (++depth_ > 1) return;
     }

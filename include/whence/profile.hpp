@@ -29,11 +29,11 @@
 #include <system_error>
 #include <vector>
 
+#include <whence/core/profile.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/knobs.hpp>
 #include <whence/names.hpp>
-#include <whence/profile/profile.hpp>
-#include <whence/profile/snapshot.hpp>
+#include <whence/snapshots/snapshot.hpp>
 
 namespace whence::inline v1 {
 

@@ -24,7 +24,7 @@
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/thread_words.hpp>
 #include <whence/registry.hpp>
-#include <whence/sys/keep_frame.hpp>
+#include <whence/sys/block_tail_call.hpp>
 #include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
@@ -85,7 +85,7 @@ extern "C" [[gnu::noinline]] int pthread_create(::pthread_t* thread,
   if constexpr (whence::config::disabled) return libc(thread, attributes, body, argument);
   const int error = whence::instruments::create(libc, thread, attributes, body, argument,
                                                 __builtin_return_address(0));
-  whence::sys::keep_frame();
+  whence::sys::block_tail_call();
   return error;
 }
 

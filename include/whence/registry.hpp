@@ -17,35 +17,35 @@
 
 #include <whence/config.hpp>
 
-#include <whence/instruments/find_profile.hpp>
 #include <whence/instruments/fixed_string.hpp>
 #include <whence/instruments/kind.hpp>
+#include <whence/instruments/predefined.hpp>
 #include <whence/names.hpp>
 
 namespace whence::inline v1 {
 
 inline profile& predefined_registry::heap() noexcept {
-  return instruments::predefined(core::kind::heap);
+  return instruments::predefined(instruments::kind::heap);
 }
 inline profile& predefined_registry::block() noexcept {
-  return instruments::predefined(core::kind::block);
+  return instruments::predefined(instruments::kind::block);
 }
 inline profile& predefined_registry::mutex() noexcept {
-  return instruments::predefined(core::kind::mutex);
+  return instruments::predefined(instruments::kind::mutex);
 }
 inline profile& predefined_registry::mutex_hold() noexcept {
-  return instruments::predefined(core::kind::mutex_hold);
+  return instruments::predefined(instruments::kind::mutex_hold);
 }
 inline profile& predefined_registry::threadcreate() noexcept {
-  return instruments::predefined(core::kind::threadcreate);
+  return instruments::predefined(instruments::kind::threadcreate);
 }
 
 namespace instruments {
 
-template <fixed_string Prefix, fixed_string Suffix, core::kind Kind>
+template <fixed_string Prefix, fixed_string Suffix, kind Kind>
 profile& prefixed_profile() noexcept {
   static constinit found_profile known;
-  if constexpr (Kind == core::kind::heap) {
+  if constexpr (Kind == kind::heap) {
     return known.get(joined<Prefix, Suffix>::made.text, Kind, joined<Prefix, ".allocs">::made.text);
   } else {
     return known.get(joined<Prefix, Suffix>::made.text, Kind);
@@ -56,23 +56,23 @@ profile& prefixed_profile() noexcept {
 
 template <fixed_string Prefix>
 profile& prefixed_registry<Prefix>::heap() noexcept {
-  return instruments::prefixed_profile<Prefix, ".heap", core::kind::heap>();
+  return instruments::prefixed_profile<Prefix, ".heap", instruments::kind::heap>();
 }
 template <fixed_string Prefix>
 profile& prefixed_registry<Prefix>::block() noexcept {
-  return instruments::prefixed_profile<Prefix, ".block", core::kind::block>();
+  return instruments::prefixed_profile<Prefix, ".block", instruments::kind::block>();
 }
 template <fixed_string Prefix>
 profile& prefixed_registry<Prefix>::mutex() noexcept {
-  return instruments::prefixed_profile<Prefix, ".mutex", core::kind::mutex>();
+  return instruments::prefixed_profile<Prefix, ".mutex", instruments::kind::mutex>();
 }
 template <fixed_string Prefix>
 profile& prefixed_registry<Prefix>::mutex_hold() noexcept {
-  return instruments::prefixed_profile<Prefix, ".mutex_hold", core::kind::mutex_hold>();
+  return instruments::prefixed_profile<Prefix, ".mutex_hold", instruments::kind::mutex_hold>();
 }
 template <fixed_string Prefix>
 profile& prefixed_registry<Prefix>::threadcreate() noexcept {
-  return instruments::prefixed_profile<Prefix, ".threadcreate", core::kind::threadcreate>();
+  return instruments::prefixed_profile<Prefix, ".threadcreate", instruments::kind::threadcreate>();
 }
 
 static_assert(profile_registry<default_registry> && profile_registry<null_registry> &&

@@ -38,7 +38,7 @@
 #include <whence/instruments/wait_name.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
-#include <whence/sys/keep_frame.hpp>
+#include <whence/sys/block_tail_call.hpp>
 
 namespace whence::inline v1 {
 
@@ -62,7 +62,7 @@ class basic_tracked_counting_semaphore {
       s_.acquire();
       return true;
     });
-    sys::keep_frame();
+    sys::block_tail_call();
   }
   [[nodiscard]] bool try_acquire() noexcept { return s_.try_acquire(); }
 
@@ -73,7 +73,7 @@ class basic_tracked_counting_semaphore {
     if (instruments::is_over(d)) return false;
     const bool got =
         instruments::waited(R::block(), name_.labels(), [&] { return s_.try_acquire_for(d); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return got;
   }
   template <class Time>
@@ -83,7 +83,7 @@ class basic_tracked_counting_semaphore {
     if (instruments::is_over(t)) return false;
     const bool got =
         instruments::waited(R::block(), name_.labels(), [&] { return s_.try_acquire_until(t); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return got;
   }
 
@@ -121,7 +121,7 @@ class basic_tracked_latch {
       l_.wait();
       return true;
     });
-    sys::keep_frame();
+    sys::block_tail_call();
   }
   void arrive_and_wait(std::ptrdiff_t update = 1) {
     l_.count_down(update);
@@ -170,7 +170,7 @@ class basic_tracked_barrier {
       b_.wait(std::move(arrival));
       return true;
     });
-    sys::keep_frame();
+    sys::block_tail_call();
   }
   void arrive_and_wait() { wait(arrive()); }
   void arrive_and_drop() { b_.arrive_and_drop(); }
@@ -222,7 +222,7 @@ class basic_future_waits {
       future_.wait();
       return true;
     });
-    sys::keep_frame();
+    sys::block_tail_call();
   }
   template <class Duration>
   std::future_status wait_for(const Duration& d) const {
@@ -230,7 +230,7 @@ class basic_future_waits {
     if (now != std::future_status::timeout || instruments::is_over(d)) return now;
     const std::future_status later =
         instruments::waited(R::block(), labels_, [&] { return future_.wait_for(d); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return later;
   }
   template <class Time>
@@ -239,7 +239,7 @@ class basic_future_waits {
     if (now != std::future_status::timeout || instruments::is_over(t)) return now;
     const std::future_status later =
         instruments::waited(R::block(), labels_, [&] { return future_.wait_until(t); });
-    sys::keep_frame();
+    sys::block_tail_call();
     return later;
   }
 

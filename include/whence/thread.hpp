@@ -31,7 +31,7 @@
 #include <whence/instruments/wait.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
-#include <whence/sys/keep_frame.hpp>
+#include <whence/sys/block_tail_call.hpp>
 
 namespace whence::inline v1 {
 
@@ -132,7 +132,7 @@ class basic_tracked_thread {
       thread_.join();
       return true;
     });
-    sys::keep_frame();
+    sys::block_tail_call();
   }
   void detach() { thread_.detach(); }
   [[nodiscard]] id get_id() const noexcept { return thread_.get_id(); }

@@ -20,9 +20,9 @@
 #include <type_traits>
 
 #include <whence/instruments/entry.hpp>
-#include <whence/instruments/find_profile.hpp>
 #include <whence/instruments/fixed_string.hpp>
 #include <whence/instruments/kind.hpp>
+#include <whence/instruments/predefined.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
 
@@ -30,10 +30,10 @@ namespace whence::inline v1 {
 
 template <fixed_string Name, bool Enabled>
 profile& basic_custom_profile<Name, Enabled>::get() noexcept {
-  static_assert(!core::is_predefined(Name.text),
+  static_assert(!instruments::is_predefined(Name.text),
                 "custom_profile: an empty name, or one of a predefined profile");
   static constinit instruments::found_profile known;
-  return known.get(Name.text, core::kind::custom);
+  return known.get(Name.text, instruments::kind::custom);
 }
 
 // Profile is a custom_profile, or any type with `enabled` and a static get() of the same kind.

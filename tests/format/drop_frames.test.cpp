@@ -22,7 +22,7 @@
 #include <whence/profile.hpp>
 
 using namespace whence;
-using core::kind;
+using instruments::kind;
 
 namespace {
 
@@ -52,7 +52,7 @@ std::string top_of(kind k, const std::vector<std::string>& names, const std::str
   profile_row row;
   row.stack = stack;
   row.values = {7, 7, 7, 7};
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   sink out(here / "profile.pb");
   format::basic_profile_writer<format::stored, tools::code> writer(out, header, code);
   writer.add(row);

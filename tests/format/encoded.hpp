@@ -15,7 +15,7 @@
 #include "tools.hpp"
 #include <whence/format/profile_writer.hpp>
 #include <whence/names.hpp>
-#include <whence/profile/snapshot.hpp>
+#include <whence/snapshots/snapshot.hpp>
 
 namespace encoded {
 
@@ -36,7 +36,7 @@ inline tools::code app() {
   return c;
 }
 
-inline profile_header header_of(core::kind kind, std::string name) {
+inline profile_header header_of(instruments::kind kind, std::string name) {
   profile_header h;
   h.kind = kind;
   h.name = std::move(name);
@@ -65,13 +65,13 @@ inline std::string encode(const profile_header& header, const std::vector<profil
 
 // The form in which protoc prints it.
 inline std::string decoded(const std::string& file) {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   tools::save(here / "profile.pb", file);
   return tools::decode(here / "profile.pb", false);
 }
 
 inline std::string raw(const std::string& file) {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   tools::save(here / "profile.pb", file);
   const std::string text = tools::output_of("go tool pprof -raw " + (here / "profile.pb").string());
   CHECK_FALSE(tools::contains(text, "failed"));

@@ -14,7 +14,7 @@
 #include <whence/format/frames.hpp>
 #include <whence/format/json.hpp>
 #include <whence/profile.hpp>
-#include <whence/profile/snapshot.hpp>
+#include <whence/snapshots/snapshot.hpp>
 
 using namespace whence;
 
@@ -56,7 +56,7 @@ TEST_CASE("lines are sorted as text and equal ones are one") {
   const auto below = [&](std::size_t n) { return static_cast<std::size_t>(generator() >> 8) % n; };
   std::vector<std::vector<std::uintptr_t>> stacks(3000);
   profile_snapshot s;
-  s.header.kind = core::kind::heap;
+  s.header.kind = instruments::kind::heap;
   for (auto& stack : stacks) {
     for (std::size_t depth = below(9); depth-- > 0;) stack.push_back(code[below(code.size())]);
     profile_row row;

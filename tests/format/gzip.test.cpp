@@ -43,7 +43,7 @@ TEST_CASE("stored passes its input through") {
 
 #if WHENCE_WITH_ZLIB
 TEST_CASE("gzip reads back what was compressed, in parts of any size") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   const std::string text = numbers();
   for (const std::size_t part : {1000U, 65'536U, 10'000'000U}) {
     tools::save(here / "out.gz", written<format::zlib_gzip>(text, part));

@@ -22,8 +22,8 @@ TEST_CASE("each style has its names, and the mangled one stays beside them") {
                                     {name_style::templates, "ns::push<int>"},
                                     {name_style::full, "void ns::push<int>(int)"},
                                     {name_style::mangled, "_ZN2ns4pushIiEEvi"}}) {
-    const std::string file =
-        encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}, app(), {.names = style});
+    const std::string file = encode(header_of(instruments::kind::custom, "x"), {row_of(stack, 1)},
+                                    app(), {.names = style});
     const std::vector<std::string> texts = strings_of(decoded(file));
     const std::string function = blocks(decoded(file), "function").at(0);
     const auto text_of = [&](const std::string& field) {
@@ -40,7 +40,8 @@ TEST_CASE("each style has its names, and the mangled one stays beside them") {
 TEST_CASE("a module without symbols says so, and one with names alone has no lines") {
   const addresses stack{0x400050, 0x400060, 0x7f0000000010};
   const auto file = [&](symbol_mode mode) {
-    return encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}, app(), {.symbols = mode});
+    return encode(header_of(instruments::kind::custom, "x"), {row_of(stack, 1)}, app(),
+                  {.symbols = mode});
   };
   const auto flags = [&](symbol_mode mode, std::size_t mapping) {
     const std::string block = blocks(decoded(file(mode)), "mapping").at(mapping);
@@ -74,8 +75,8 @@ TEST_CASE("a stripped module with some known names can be completed by other too
   const auto text = [&](symbol_mode mode, bool is_stripped) {
     tools::code code = app();
     code.is_stripped = is_stripped;
-    return decoded(
-        encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}, code, {.symbols = mode}));
+    return decoded(encode(header_of(instruments::kind::custom, "x"), {row_of(stack, 1)}, code,
+                          {.symbols = mode}));
   };
   const auto has_functions = [&](symbol_mode mode, bool is_stripped) {
     const std::string mapping = blocks(text(mode, is_stripped), "mapping").at(0);
@@ -95,8 +96,9 @@ TEST_CASE("a stripped module with some known names can be completed by other too
 TEST_CASE("a mapping without a file keeps its names, since readers cannot find any") {
   tools::code code = app();
   code.mapped.clear();
-  const addresses stack{0x600010, stack::pseudo::overflow};
-  const std::string text = decoded(encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)},
-                                          code, {.symbols = symbol_mode::deferred}));
+  const addresses stack{0x600010, tables::pseudo::overflow};
+  const std::string text =
+      decoded(encode(header_of(instruments::kind::custom, "x"), {row_of(stack, 1)}, code,
+                     {.symbols = symbol_mode::deferred}));
   CHECK(tools::count(text, "  line {\n") == 2);
 }

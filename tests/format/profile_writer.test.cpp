@@ -18,7 +18,7 @@
 #include "encoded.hpp"
 #include "tools.hpp"
 #include <whence/format/profile_writer.hpp>
-#include <whence/profile/snapshot.hpp>
+#include <whence/snapshots/snapshot.hpp>
 
 using namespace whence;
 
@@ -27,7 +27,7 @@ using namespace encoded;
 TEST_CASE("a profile reads back in pprof: names, lines, inlined frames innermost first") {
   const addresses stack{0x400010, 0x400020, 0x7f0000000010};
   const std::string text =
-      raw(encode(header_of(core::kind::custom, "app.files"), {row_of(stack, 5)}));
+      raw(encode(header_of(instruments::kind::custom, "app.files"), {row_of(stack, 5)}));
   CHECK(tools::contains(text, "PeriodType: app.files count\nPeriod: 1\n"));
   CHECK(tools::contains(text, "Samples:\napp.files/count\n          5: 1 2 3 \n"));
   CHECK(tools::contains(text, "1: 0x40000f M=1 ns::push /src/v.hpp:10 s=0"));
@@ -46,43 +46,44 @@ TEST_CASE("pprof shows names as they are, templates and arguments too") {
   code.entries[0x40003f] = {{{"f<int>(int)", "f<int>(int)", "", 0}}, 0x400030};
   const addresses stack{0x400030, 0x400040};
   const std::string text =
-      raw(encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}, code));
+      raw(encode(header_of(instruments::kind::custom, "x"), {row_of(stack, 1)}, code));
   CHECK(tools::contains(text, "std::vector<int>::push_back(int)"));
   CHECK(tools::contains(text, "f<int>(int)"));
 }
 
 TEST_CASE("every kind has the sample types, period and default that backends key on") {
-  const auto types = [](core::kind kind, std::int64_t period) {
+  const auto types = [](instruments::kind kind, std::int64_t period) {
     profile_header h = header_of(kind, core::info(kind).name);
     h.period = period;
     return raw(encode(h, {}));
   };
-  for (const core::kind kind : {core::kind::heap, core::kind::allocs}) {
+  for (const instruments::kind kind : {instruments::kind::heap, instruments::kind::allocs}) {
     const std::string text = types(kind, 524288);
     CHECK(tools::contains(text, "PeriodType: space bytes\nPeriod: 524288\n"));
     CHECK(tools::contains(text, "alloc_objects/count alloc_space/bytes"));
     CHECK(tools::contains(text, "inuse_objects/count inuse_space/bytes"));
-    CHECK(tools::contains(
-        text, kind == core::kind::heap ? "inuse_space/bytes[dflt]" : "alloc_space/bytes[dflt]"));
+    CHECK(tools::contains(text, kind == instruments::kind::heap ? "inuse_space/bytes[dflt]"
+                                                                : "alloc_space/bytes[dflt]"));
   }
-  for (const core::kind kind : {core::kind::block, core::kind::mutex}) {
+  for (const instruments::kind kind : {instruments::kind::block, instruments::kind::mutex}) {
     const std::string text = types(kind, 1);
     CHECK(tools::contains(text, "PeriodType: contentions count\nPeriod: 1\n"));
     CHECK(tools::contains(text, "contentions/count delay/nanoseconds\n"));
   }
-  CHECK(tools::contains(types(core::kind::goroutine, 1), "PeriodType: goroutine count"));
-  CHECK(tools::contains(types(core::kind::threadcreate, 1), "PeriodType: threadcreate count"));
+  CHECK(tools::contains(types(instruments::kind::goroutine, 1), "PeriodType: goroutine count"));
+  CHECK(
+      tools::contains(types(instruments::kind::threadcreate, 1), "PeriodType: threadcreate count"));
 }
 
 TEST_CASE("a custom profile's type keeps letters, digits, dot, slash and underscore") {
   CHECK(format::sample_type_name("example.com/Files_9") == "example.com/Files_9");
   CHECK(format::sample_type_name("a-b:c d\xc3\xa4") == "a_b_c_d__");
-  CHECK(tools::contains(raw(encode(header_of(core::kind::custom, "a-b c"), {})),
+  CHECK(tools::contains(raw(encode(header_of(instruments::kind::custom, "a-b c"), {})),
                         "PeriodType: a_b_c count"));
 }
 
 TEST_CASE("time, duration and comments are those of the header; a duration of 0 is left out") {
-  profile_header h = header_of(core::kind::custom, "x");
+  profile_header h = header_of(instruments::kind::custom, "x");
   h.comments = {"whence 1.0.0", "7 stacks were cut"};
   std::string text = decoded(encode(h, {}));
   CHECK(tools::contains(text, "time_nanos: 1700000000000000000\n"));
@@ -98,7 +99,7 @@ TEST_CASE("a heap sample says its allocation size in the label bytes, with its u
   profile_row row = row_of(stack, 0);
   row.values = {2050, 2099200, 1537, 1574400};
   row.number = 1024;
-  const std::string file = encode(header_of(core::kind::heap, "heap"), {row});
+  const std::string file = encode(header_of(instruments::kind::heap, "heap"), {row});
   CHECK(tools::contains(raw(file), "2050    2099200       1537    1574400: 1 \n"));
   CHECK(tools::contains(raw(file), "bytes:[1024 bytes]") +
             tools::contains(raw(file), "bytes:[1024]") >
@@ -110,18 +111,19 @@ TEST_CASE("a heap sample says its allocation size in the label bytes, with its u
 
 TEST_CASE("labels are strings of a sample, beside the number of its kind") {
   const addresses stack{0x400010};
-  const stack::label labels[] = {{"lock", "orders"}, {"tenant", "a"}};
+  const instruments::label labels[] = {{"lock", "orders"}, {"tenant", "a"}};
   profile_row row = row_of(stack, 0);
   row.values = {1, 100};
   row.labels = {labels, 2};
   row.number = 64;
-  const std::string file = encode(header_of(core::kind::mutex, "mutex"), {row});
+  const std::string file = encode(header_of(instruments::kind::mutex, "mutex"), {row});
   CHECK(tools::contains(raw(file), "lock:[orders] tenant:[a]"));
   CHECK(tools::contains(raw(file), "delay:[64"));
   CHECK(tools::count(blocks(decoded(file), "sample").at(0), "label {") == 3);
   // A kind without a number has no such label.
   CHECK(tools::count(
-            blocks(decoded(encode(header_of(core::kind::block, "block"), {row})), "sample").at(0),
+            blocks(decoded(encode(header_of(instruments::kind::block, "block"), {row})), "sample")
+                .at(0),
             "label {") == 2);
 }
 
@@ -134,11 +136,12 @@ TEST_CASE("the allocated type is a label, unless the program uses that key") {
   profile_row line = order;
   line.type = "std::_List_node<shop::line>";
   profile_row own = order;
-  const stack::label label{"type", "mine"};
+  const instruments::label label{"type", "mine"};
   own.labels = {&label, 1};
   profile_row unknown = order;
   unknown.type = {};
-  const std::string file = encode(header_of(core::kind::heap, "heap"), {order, line, own, unknown});
+  const std::string file =
+      encode(header_of(instruments::kind::heap, "heap"), {order, line, own, unknown});
   const std::string text = raw(file);
   CHECK(tools::count(text, "type:[shop::order]") == 1);
   CHECK(tools::count(text, "type:[std::_List_node<shop::line>]") == 1);
@@ -148,7 +151,7 @@ TEST_CASE("the allocated type is a label, unless the program uses that key") {
   for (std::size_t i = 0; i < 4; ++i) {
     CHECK(tools::count(samples[i], "label {") == (i == 3 ? 1 : 2));
   }
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   tools::save(here / "heap.pb", file);
   CHECK(tools::contains(tools::output_of("go tool pprof -top -symbolize=none -tagroot type " +
                                          (here / "heap.pb").string()),
@@ -157,8 +160,8 @@ TEST_CASE("the allocated type is a label, unless the program uses that key") {
 
 TEST_CASE("rows without a value are not written, and negative values are kept") {
   const addresses stack{0x400010};
-  const std::string text =
-      decoded(encode(header_of(core::kind::custom, "x"), {row_of(stack, 0), row_of(stack, -3)}));
+  const std::string text = decoded(
+      encode(header_of(instruments::kind::custom, "x"), {row_of(stack, 0), row_of(stack, -3)}));
   REQUIRE(blocks(text, "sample").size() == 1);
   CHECK(tools::contains(blocks(text, "sample")[0], "value: -3\n"));
 }
@@ -169,7 +172,7 @@ TEST_CASE("an interrupted leaf is listed at its address, a return address at its
   signal.leaf_is_ip = true;
   const addresses same{0x400010};
   const std::string text =
-      decoded(encode(header_of(core::kind::custom, "x"), {signal, row_of(same, 2)}));
+      decoded(encode(header_of(instruments::kind::custom, "x"), {signal, row_of(same, 2)}));
   // The interrupted instruction and the call are one address, so they are one location.
   REQUIRE(blocks(text, "location").size() == 2);
   CHECK(tools::contains(text, "address: 4194319\n"));  // 0x40000f
@@ -180,7 +183,7 @@ TEST_CASE("no stack, a cut stack and impossible addresses show as pseudo-frames"
   constexpr std::uintptr_t last = std::numeric_limits<std::uintptr_t>::max();
   const addresses none;
   const addresses cut{0x400020};
-  const addresses overflow{stack::pseudo::overflow};
+  const addresses overflow{tables::pseudo::overflow};
   const addresses odd{0, 77, 4096, last};
   profile_row truncated = row_of(cut, 2);
   truncated.truncated = true;
@@ -189,7 +192,7 @@ TEST_CASE("no stack, a cut stack and impossible addresses show as pseudo-frames"
   profile_row at_end = row_of(end, 5);
   at_end.leaf_is_ip = true;
   const std::string text =
-      raw(encode(header_of(core::kind::custom, "x"),
+      raw(encode(header_of(instruments::kind::custom, "x"),
                  {row_of(none, 1), truncated, row_of(overflow, 3), interrupted, at_end}));
   CHECK(tools::contains(text, "1: 0x3 M=2 [unknown]"));
   CHECK(tools::contains(text, "3: 0x2 M=2 [truncated]"));
@@ -200,13 +203,14 @@ TEST_CASE("no stack, a cut stack and impossible addresses show as pseudo-frames"
   CHECK(tools::contains(text, "4: 1 1 1 5 \n"));  // 0, 77 and 4095 are all [unknown]
   CHECK(tools::contains(text, "1: 0x400000/0x500000/0x1000 /bin/app"));
   CHECK(tools::contains(text, "[whence]"));
-  CHECK(tools::count(decoded(encode(header_of(core::kind::custom, "x"), {row_of(cut, 2)})),
+  CHECK(tools::count(decoded(encode(header_of(instruments::kind::custom, "x"), {row_of(cut, 2)})),
                      "[whence]") == 0);
 }
 
 TEST_CASE("code that is no longer mapped has a mapping, and its name as the symbolizer says it") {
   const addresses stack{0x600010, 0x400020};
-  const std::string text = raw(encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}));
+  const std::string text =
+      raw(encode(header_of(instruments::kind::custom, "x"), {row_of(stack, 1)}));
   CHECK(tools::contains(text, "1: 0x60000f M=2 [app+0x7]"));
   CHECK(tools::contains(text, "2: 0x600000/0x601000/0x0 [unknown]  \n"));
 }
@@ -219,7 +223,8 @@ TEST_CASE("strings and functions are written once, ids begin with 1, and all is 
   code.mapped[1].filename = "/lib/\x80.so";
   addresses stack;
   for (std::uintptr_t i = 0; i < 300; ++i) stack.push_back(0x401001 + i);
-  const std::string file = encode(header_of(core::kind::custom, "x"), {row_of(stack, 1)}, code);
+  const std::string file =
+      encode(header_of(instruments::kind::custom, "x"), {row_of(stack, 1)}, code);
   const std::string text = decoded(file);  // protoc prints bytes in octal
   CHECK(tools::contains(text, "bad \\357\\277\\275 name"));
   CHECK_FALSE(tools::contains(text, "\\377"));
@@ -241,7 +246,7 @@ TEST_CASE("strings and functions are written once, ids begin with 1, and all is 
 }
 
 TEST_CASE("an empty profile is valid") {
-  const std::string text = decoded(encode(header_of(core::kind::mutex, "mutex"), {}));
+  const std::string text = decoded(encode(header_of(instruments::kind::mutex, "mutex"), {}));
   CHECK(blocks(text, "sample").empty());
   CHECK(blocks(text, "sample_type").size() == 2);
   CHECK(blocks(text, "mapping").size() == 2);
@@ -257,7 +262,7 @@ TEST_CASE("the first error of the sink is returned, even an early one") {
                                   : std::make_error_code(std::errc::no_space_on_device);
     });
     format::basic_profile_writer<format::stored, tools::code> writer(
-        out, header_of(core::kind::custom, "x"), app());
+        out, header_of(instruments::kind::custom, "x"), app());
     for (const profile_row& row : rows) writer.add(row);
     CHECK(writer.finish() == std::errc::no_space_on_device);
     CHECK(calls == good_calls + 1);
@@ -282,7 +287,7 @@ TEST_CASE("frames apart: samples refer to existing locations, even if names chan
       return std::error_code{};
     });
     format::basic_profile_writer<format::stored, changing_code> writer(
-        out, header_of(core::kind::custom, "x"), std::move(code), {.symbols = mode},
+        out, header_of(instruments::kind::custom, "x"), std::move(code), {.symbols = mode},
         format::inlined_frames::apart);
     writer.add(row_of(stack, 5));
     changed = true;
@@ -307,12 +312,12 @@ TEST_CASE("frames apart: samples refer to existing locations, even if names chan
 }
 
 TEST_CASE("this program's own code has names, and its file is the first mapping") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   // An address inside a function that only the symbol tables know, not the dynamic linker.
   const auto pc = reinterpret_cast<std::uintptr_t>(&tools::output_of) + 1;
   const addresses stack{pc};
   profile_snapshot snapshot;
-  snapshot.header = header_of(core::kind::custom, "x");
+  snapshot.header = header_of(instruments::kind::custom, "x");
   snapshot.rows = {row_of(stack, 1)};
   sink out(here / "p.pb.gz");
   CHECK_FALSE(format::write_proto(out, snapshot));
@@ -343,7 +348,7 @@ TEST_CASE("a million rows take at most 8 MB" * doctest::skip(sanitized)) {
   const std::size_t resident_before = resident();
   {
     format::basic_profile_writer<format::default_gzip, tools::code> writer(
-        out, header_of(core::kind::custom, "x"), app());
+        out, header_of(instruments::kind::custom, "x"), app());
     std::size_t most = 0;
     for (std::size_t i = 0; i < 1'000'000; ++i) {
       profile_row row;

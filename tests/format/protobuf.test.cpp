@@ -20,7 +20,7 @@ std::string text_of(const protobuf& p) {
 }
 
 std::string decode_raw(const protobuf& p) {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   tools::save(here / "message", text_of(p));
   return tools::output_of("protoc --decode_raw < " + (here / "message").string());
 }

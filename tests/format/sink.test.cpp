@@ -89,7 +89,7 @@ static_assert(std::is_convertible_v<fs::path, sink>);
 static_assert(std::is_nothrow_move_constructible_v<sink> && !std::is_copy_constructible_v<sink>);
 
 TEST_CASE("a stream, a string, a FILE, a descriptor, a path and a callable take the bytes") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   std::ostringstream stream;
   CHECK_FALSE(write_all(stream));
   CHECK(stream.str() == "content");
@@ -136,7 +136,7 @@ TEST_CASE("a sink may be stored, moved and written to later") {
 }
 
 TEST_CASE("a relative path means the folder of the moment it was given") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   const fs::path before = fs::current_path();
   fs::current_path(here / "");
   sink out("later");
@@ -147,7 +147,7 @@ TEST_CASE("a relative path means the folder of the moment it was given") {
 }
 
 TEST_CASE("a file is replaced on success, and until then it is the old one") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   tools::save(here / "f", "old");
   sink out(here / "f");
   CHECK_FALSE(write(out, "new"));
@@ -159,7 +159,7 @@ TEST_CASE("a file is replaced on success, and until then it is the old one") {
 }
 
 TEST_CASE("a failed or abandoned write leaves the old file and no temporary") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   tools::save(here / "f", "old");
   {
     sink out(here / "f");
@@ -178,7 +178,7 @@ TEST_CASE("a failed or abandoned write leaves the old file and no temporary") {
 }
 
 TEST_CASE("permission bits of an existing file are kept, a new one gets 0666 without the umask") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   const mode_t umask_before = ::umask(027);
   tools::save(here / "kept", "old");
   fs::permissions(here / "kept", fs::perms(0604));
@@ -190,7 +190,7 @@ TEST_CASE("permission bits of an existing file are kept, a new one gets 0666 wit
 }
 
 TEST_CASE("a symbolic link is followed, and a pipe or device is written to and not replaced") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   tools::save(here / "real", "old");
   fs::create_symlink("real", here / "link");
   CHECK_FALSE(write_all(here / "link"));
@@ -211,7 +211,7 @@ TEST_CASE("a symbolic link is followed, and a pipe or device is written to and n
 }
 
 TEST_CASE("a path that cannot be a file is an error, even if nothing is written") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   tools::save(here / "file", "old");
   CHECK(write_all(here / "") == std::errc::is_a_directory);
   CHECK(write_all(here / "missing/f") == std::errc::no_such_file_or_directory);
@@ -224,13 +224,13 @@ TEST_CASE("a path that cannot be a file is an error, even if nothing is written"
 }
 
 TEST_CASE("a name of the maximal length has room for its temporary") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   CHECK_FALSE(write_all(here / std::string(255, 'n')));
   CHECK(here.files() == 1);
 }
 
 TEST_CASE("many threads may replace one file: it has the whole content of one") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   std::atomic<int> failures{0};
   std::array<std::thread, 4> threads;
   for (std::size_t t = 0; t < threads.size(); ++t) {

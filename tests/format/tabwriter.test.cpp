@@ -33,7 +33,7 @@ TEST_CASE("lines without a cell in a column begin its width anew") {
 }
 
 TEST_CASE("text is aligned as Go aligns it") {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   std::minstd_rand generator(7);
   const auto random = [&] { return static_cast<unsigned>(generator() >> 8); };
   const char* const parts[] = {"x",       "main.f+0x1", "\xc3\xa4",     "",

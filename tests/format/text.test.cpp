@@ -10,7 +10,7 @@
 
 #include "tools.hpp"
 #include <whence/format/text.hpp>
-#include <whence/profile/snapshot.hpp>
+#include <whence/snapshots/snapshot.hpp>
 
 using namespace whence;
 
@@ -40,7 +40,7 @@ profile_row row_of(const addresses& stack, std::array<std::int64_t, 4> values) {
   return r;
 }
 
-std::string text_of(core::kind kind, std::string name, std::vector<profile_row> rows,
+std::string text_of(instruments::kind kind, std::string name, std::vector<profile_row> rows,
                     std::int64_t period = 1) {
   profile_snapshot s;
   s.header.kind = kind;
@@ -55,7 +55,7 @@ std::string text_of(core::kind kind, std::string name, std::vector<profile_row> 
 }
 
 std::string raw(const std::string& text) {
-  const whence_tests::workshop here;
+  const whence_tests::temp_dir here;
   tools::save(here / "profile.txt", text);
   return tools::output_of("go tool pprof -symbolize=none -raw " + (here / "profile.txt").string());
 }
@@ -77,8 +77,8 @@ const std::string aligned_frames =
 TEST_CASE("heap: recorded values, in use first, largest first, twice the rate, then the trailer") {
   profile_row scaled = row_of(both, {53, 1056232, 36, 5944});
   scaled.values = {999, 999, 999, 999};  // pprof scales the values it reads
-  const std::string text =
-      text_of(core::kind::heap, "heap", {scaled, row_of(only_main, {3, 12288, 3, 12288})}, 524288);
+  const std::string text = text_of(instruments::kind::heap, "heap",
+                                   {scaled, row_of(only_main, {3, 12288, 3, 12288})}, 524288);
   const std::string head =
       "heap profile: 39: 18232 [56: 1068520] @ heap/1048576\n"
       "3: 12288 [3: 12288] @ 0x6a7a6a\n"
@@ -97,10 +97,10 @@ TEST_CASE("heap: recorded values, in use first, largest first, twice the rate, t
 
 TEST_CASE("heap: equal totals are made different, or pprof would read no allocations") {
   const std::string text =
-      text_of(core::kind::heap, "heap", {row_of(only_main, {3, 12288, 3, 12288})});
+      text_of(instruments::kind::heap, "heap", {row_of(only_main, {3, 12288, 3, 12288})});
   CHECK(text.starts_with("heap profile: 3: 12288 [3: 12289] @ heap/2\n"));
   CHECK(tools::contains(raw(text), "alloc_objects/count alloc_space/bytes"));
-  CHECK(text_of(core::kind::allocs, "allocs", {})
+  CHECK(text_of(instruments::kind::allocs, "allocs", {})
             .starts_with("heap profile: 0: 0 [0: 1] @ heap/2\n"));
 }
 
@@ -109,9 +109,9 @@ TEST_CASE("block and mutex: delay in nanoseconds, then contentions, the longest 
                                       row_of(both, {1, 78503204, 0, 0})};
   const std::string records = "78503204 1 @ 0x6a7167 0x6a7a6a\n" + aligned_frames +
                               "100 2 @ 0x6a7a6a\n#\t0x6a7a69\tmain+0x69\t/src/ex/main.cpp:58\n\n";
-  const std::string block = text_of(core::kind::block, "block", rows);
+  const std::string block = text_of(instruments::kind::block, "block", rows);
   CHECK(block == "--- contention:\ncycles/second=1000000000\n" + records);
-  const std::string mutex = text_of(core::kind::mutex, "mutex", rows);
+  const std::string mutex = text_of(instruments::kind::mutex, "mutex", rows);
   CHECK(mutex == "--- mutex:\ncycles/second=1000000000\nsampling period=1\n" + records);
   for (const std::string& text : {block, mutex}) {
     CHECK(tools::contains(raw(text), "contentions/count delay/nanoseconds\n"));
@@ -120,11 +120,11 @@ TEST_CASE("block and mutex: delay in nanoseconds, then contentions, the longest 
 }
 
 TEST_CASE("labels stand under their stack, as comments, and tell stacks apart") {
-  const stack::label orders[] = {{"lock", "orders"}, {"tenant", "a\"b\\c\n\t\x01"}};
+  const instruments::label orders[] = {{"lock", "orders"}, {"tenant", "a\"b\\c\n\t\x01"}};
   profile_row row = row_of(only_main, {2, 100, 0, 0});
   row.labels = {orders, 2};
   row.number = 64;
-  const std::string mutex = text_of(core::kind::mutex, "mutex", {row});
+  const std::string mutex = text_of(instruments::kind::mutex, "mutex", {row});
   CHECK(tools::contains(mutex,
                         "100 2 @ 0x6a7a6a\n# labels: {\"lock\":\"orders\", "
                         "\"tenant\":\"a\\\"b\\\\c\\n\\t\\x01\", "
@@ -132,16 +132,16 @@ TEST_CASE("labels stand under their stack, as comments, and tell stacks apart") 
   CHECK(tools::contains(raw(mutex), "2        100: "));
   row.number = 0;
   const std::string counts =
-      text_of(core::kind::custom, "x", {row, row_of(only_main, {7, 0, 0, 0})});
+      text_of(instruments::kind::custom, "x", {row, row_of(only_main, {7, 0, 0, 0})});
   CHECK(tools::contains(counts, "7 @ 0x6a7a6a\n#\t0x6a7a69"));
   CHECK(tools::contains(counts, "2 @ 0x6a7a6a\n# labels: {\"lock\":\"orders\", "));
-  const std::string holds = text_of(core::kind::mutex_hold, "mutex_hold", {row});
+  const std::string holds = text_of(instruments::kind::mutex_hold, "mutex_hold", {row});
   CHECK(holds.starts_with("mutex_hold profile: total 100\n100 @ 0x6a7a6a\n# labels: "));
   CHECK(tools::contains(raw(holds), "mutex_hold/count"));
 }
 
 TEST_CASE("counts: the total, equal stacks merged, the largest first, then by their text") {
-  const std::string text = text_of(core::kind::custom, "example.com/files",
+  const std::string text = text_of(instruments::kind::custom, "example.com/files",
                                    {row_of(only_main, {1, 0, 0, 0}), row_of(both, {1, 0, 0, 0}),
                                     row_of(both, {2, 0, 0, 0}), row_of(nameless, {1, 0, 0, 0})});
   CHECK(text ==
@@ -153,7 +153,7 @@ TEST_CASE("counts: the total, equal stacks merged, the largest first, then by th
   CHECK(tools::contains(raw(text), "PeriodType: example.com/files count") +
             tools::contains(raw(text), "example.com/files/count") >
         0);
-  CHECK(text_of(core::kind::custom, "empty", {}) == "empty profile: total 0\n");
+  CHECK(text_of(instruments::kind::custom, "empty", {}) == "empty profile: total 0\n");
 }
 
 TEST_CASE("pseudo-frames show, and each record has an address, which pprof demands") {
@@ -161,7 +161,7 @@ TEST_CASE("pseudo-frames show, and each record has an address, which pprof deman
   profile_row cut = row_of(only_main, {2, 0, 0, 0});
   cut.truncated = true;
   const std::string text =
-      text_of(core::kind::threadcreate, "threadcreate", {row_of(none, {5, 0, 0, 0}), cut});
+      text_of(instruments::kind::threadcreate, "threadcreate", {row_of(none, {5, 0, 0, 0}), cut});
   CHECK(text ==
         "threadcreate profile: total 7\n"
         "5 @ 0x3\n#\t0x3\t[unknown]+0x0\t:0\n\n"
@@ -176,7 +176,7 @@ TEST_CASE(
   c.entries[0x6a7a69] = {{{"shop::prices", "_ZN4shop6pricesIiEEvT_", "/src/ex/main.cpp", 58}},
                          0x6a7a00};
   profile_snapshot s;
-  s.header.kind = core::kind::threadcreate;
+  s.header.kind = instruments::kind::threadcreate;
   s.header.name = "threadcreate";
   s.rows = {row_of(only_main, {1})};
   const auto written = [&](write_options options) {
@@ -192,7 +192,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a name cannot forge a line") {
-  CHECK(text_of(core::kind::custom, "a\nb\tc", {}) == "a?b?c profile: total 0\n");
+  CHECK(text_of(instruments::kind::custom, "a\nb\tc", {}) == "a?b?c profile: total 0\n");
 }
 
 TEST_CASE("errors of the sink are returned") {

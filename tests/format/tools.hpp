@@ -21,7 +21,7 @@
 #include <string_view>
 #include <vector>
 
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>
 

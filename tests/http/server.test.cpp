@@ -21,8 +21,8 @@
 
 #include "../sanitizers.hpp"
 #include "raw_client.hpp"
-#include <whence/http/loop.hpp>
 #include <whence/profile.hpp>
+#include <whence/serve/loop.hpp>
 #include <whence/server.hpp>
 #include <whence/sys/task_list.hpp>
 
@@ -263,7 +263,7 @@ TEST_CASE("slow and silent clients do not block others, and are dropped") {
 TEST_CASE("more clients than places are answered in turn") {
   const whence::server profiles("127.0.0.1", 0);
   std::vector<raw_client> silent;
-  for (std::size_t i = 0; i < 2 * whence::http::loop::most_open; ++i) {
+  for (std::size_t i = 0; i < 2 * whence::serve::loop::most_open; ++i) {
     silent.emplace_back(profiles.port());
     REQUIRE(silent.back().is_connected());  // the kernel's queue is long enough
   }

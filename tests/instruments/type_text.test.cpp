@@ -6,7 +6,7 @@
 #include <string_view>
 #include <utility>
 
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/instruments/type_text.hpp>
 
 namespace type_text_test {
@@ -51,7 +51,7 @@ TEST_CASE("a text longer than the most ends in dots") {
 }
 
 TEST_CASE("it needs no RTTI, and an object file has the names alone") {
-  const whence_tests::workshop shop;
+  const whence_tests::temp_dir shop;
   shop.write("names.cpp",
              "#include <whence/instruments/type_text.hpp>\n"
              "namespace shop { struct order {}; }\n"

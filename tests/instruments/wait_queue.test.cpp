@@ -12,7 +12,7 @@
 #include <whence/sys/clock.hpp>
 
 using namespace whence;
-using core::wait_queue;
+using instruments::wait_queue;
 
 namespace {
 

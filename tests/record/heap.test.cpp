@@ -11,20 +11,20 @@
 #include <vector>
 
 #include "../heap_probe.hpp"
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/allocator.hpp>
+#include <whence/core/counters.hpp>
 #include <whence/labels.hpp>
 #include <whence/memory_resource.hpp>
 #include <whence/profile.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/counters.hpp>
-#include <whence/profile/difference.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/record.hpp>
+#include <whence/record/record.hpp>
+#include <whence/snapshots/difference.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
 
 using namespace whence;
 using whence_tests::heap_rate;
-using whence_tests::workshop;
+using whence_tests::temp_dir;
 
 namespace heap_test {
 struct order {
@@ -67,13 +67,13 @@ TEST_CASE("a row has the allocated type: elements, nodes, but not for a resource
 TEST_CASE("two types at one stack are two rows at all rates, also in windows") {
   using own = prefixed_registry<"record.two">;
   const heap_rate every(1);
-  core::process_state& s = *core::state();
+  state::process_state& s = *state::state();
   profile_snapshot earlier;
   // One call site. A second rate doubles the buckets, but adds no rows.
   for (const std::int64_t rate : {1, 2}) {
     earlier = own::heap().snapshot();
     for (const char* type : {"order", "line", static_cast<const char*>(nullptr)}) {
-      stack::bucket* const b = core::record_stack(
+      tables::bucket* const b = record::record_stack(
           s, own::heap().rows(), {.number = 4, .rate = rate, .type = s.types.intern(type)},
           __builtin_return_address(0));
       REQUIRE(b != nullptr);
@@ -84,10 +84,10 @@ TEST_CASE("two types at one stack are two rows at all rates, also in windows") {
   const profile_snapshot later = own::heap().snapshot();
   REQUIRE(later.rows.size() == 3);
 
-  core::earlier_rows before(earlier, core::gone_rows::are_forgotten);
+  snapshots::baseline before(earlier, snapshots::gone_rows::are_forgotten);
   for (profile_row row : later.rows) {
     const std::int64_t all = row.values[0];
-    before.subtract_from(row, core::subtracted::all, core::below_zero::is_zero);
+    before.subtract_from(row, snapshots::subtracted::all, snapshots::below_zero::is_zero);
     CHECK(row.values[0] == all - 1);
   }
 }
@@ -108,7 +108,7 @@ TEST_CASE("the type is a label in every form, and the program's own label of tha
 }
 
 TEST_CASE("a type is known after its plugin is unloaded, which does happen") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("plugin.cpp", R"(
 #include <whence/allocator.hpp>
 namespace plugin { struct thing { char bytes[64]; }; }

@@ -23,10 +23,10 @@ using whence_tests::waits_of;
 namespace {
 
 // A bucket of the test's own profile.
-stack::bucket& bucket_of(profile& p) {
+tables::bucket& bucket_of(profile& p) {
   const std::uintptr_t pc = 0x1000;
-  const stack::key k{{&pc, 1, false, false}, 0, 0, 0};
-  return *core::state()->stacks.record(p.rows(), k);
+  const tables::key k{{&pc, 1, false, false}, 0, 0, 0};
+  return *state::state()->stacks.record(p.rows(), k);
 }
 
 }  // namespace
@@ -37,7 +37,7 @@ stack::bucket& bucket_of(profile& p) {
 // has the same relative deviation.
 TEST_CASE("sampled waits stand for all waits: 100 000 of 0.1 ms and 10 000 of 1 ms at 1 ms") {
   profile& p = own<"wait.unbiased">::block();
-  stack::bucket& b = bucket_of(p);
+  tables::bucket& b = bucket_of(p);
   constexpr std::int64_t rate = 1'000'000;
   for (int i = 0; i < 100'000; ++i) {
     record::count_wait(b, 100'000, rate);
@@ -52,7 +52,7 @@ TEST_CASE("sampled waits stand for all waits: 100 000 of 0.1 ms and 10 000 of 1 
 // standard deviation of the count is below 0.3 %; the bound is more than 6 of them.
 TEST_CASE("counts are whole, and right on average") {
   profile& p = own<"wait.whole">::block();
-  stack::bucket& b = bucket_of(p);
+  tables::bucket& b = bucket_of(p);
   for (int i = 0; i < 100'000; ++i) record::count_wait(b, 700, 1000);
   const auto all = waits_of(p);
   CHECK(std::abs(static_cast<double>(all.count) / 100e3 - 1) < 0.02);
@@ -62,7 +62,7 @@ TEST_CASE("counts are whole, and right on average") {
 
 TEST_CASE("at rate 1 every wait counts unscaled, one of no length as a nanosecond") {
   profile& p = own<"wait.exact">::block();
-  stack::bucket& b = bucket_of(p);
+  tables::bucket& b = bucket_of(p);
   for (const std::int64_t d : {5, 0, -7, 1, 1000}) record::count_wait(b, d, 1);
   CHECK(waits_of(p) == whence_tests::wait_totals{5, 5 + 1 + 1 + 1 + 1000});
 }

@@ -35,7 +35,7 @@ bool says_no_room(const profile_snapshot& s) {
 
 bool has_stack(const profile_snapshot& s) {
   for (const profile_row& row : s.rows) {
-    if (row.stack[0] >= stack::pseudo::end) return true;
+    if (row.stack[0] >= tables::pseudo::end) return true;
   }
   return false;
 }

@@ -22,7 +22,7 @@ namespace {
 std::int64_t sampled_ns(const profile_snapshot& s) {
   std::int64_t ns = 0;
   for (const profile_row& row : s.rows) {
-    if (row.stack[0] >= stack::pseudo::end) ns += row.values[1];
+    if (row.stack[0] >= tables::pseudo::end) ns += row.values[1];
   }
   return ns;
 }

@@ -95,7 +95,7 @@ TEST_CASE("sigwait, signalfd and ppoll of a thread that blocks SIGPROF never mee
     CHECK(ours == 0);
     CHECK(says(s, "1 threads block SIGPROF"));
     CHECK(says(w, "block SIGPROF"));
-    CHECK(time_of_frame(s, stack::pseudo::unsampled) > 0);
+    CHECK(time_of_frame(s, tables::pseudo::unsampled) > 0);
   }
 }
 
@@ -117,7 +117,7 @@ TEST_CASE("a thread that begins to block SIGPROF is soon left alone, and later s
   const auto sampled = [&] {
     std::int64_t ns = 0;
     for (const profile_row& row : session.snapshot().rows) {
-      if (row.stack[0] >= stack::pseudo::end) ns += row.values[1];
+      if (row.stack[0] >= tables::pseudo::end) ns += row.values[1];
     }
     return ns;
   };

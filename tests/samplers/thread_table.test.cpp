@@ -7,8 +7,8 @@
 #include <thread>
 #include <vector>
 
+#include <whence/samplers/new_thread_poll.hpp>
 #include <whence/samplers/thread_table.hpp>
-#include <whence/samplers/thread_watch.hpp>
 #include <whence/sys/task_list.hpp>
 
 using namespace whence;
@@ -125,7 +125,7 @@ TEST_CASE("a tid that now belongs to another thread begins anew") {
 }
 
 TEST_CASE("a new thread changes the count that reveals new threads") {
-  samplers::thread_watch watch(1000, 50);
+  samplers::new_thread_poll watch(1000, 50);
   watch.start_over();
   int looks = 0;
   watch.look(5, [&looks] { ++looks; });

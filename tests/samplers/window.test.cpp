@@ -20,21 +20,21 @@ struct workplace {
 
   sys::memory_budget label_budget{std::size_t{1} << 20};
   sys::arena arena{label_budget};
-  stack::losses lost;
-  stack::label_sets labels{arena, lost};
+  tables::losses lost;
+  tables::label_sets labels{arena, lost};
   sys::memory_budget share;
-  stack::epochs epochs{7, share, lost};
+  tables::epochs epochs{7, share, lost};
 
   void count(std::uintptr_t pc, std::int64_t samples, std::int64_t ns) {
-    const stack::epochs::entry epoch(epochs);
-    stack::bucket* const b = epoch.record({{&pc, 1, false, true}, 0, 0, 0});
+    const tables::epochs::entry epoch(epochs);
+    tables::bucket* const b = epoch.record({{&pc, 1, false, true}, 0, 0, 0});
     REQUIRE(b != nullptr);
     b->add(core::sample_counter, samples);
     b->add(core::time_counter, ns);
   }
   profile_snapshot rows_of(const window& w) {
     profile_snapshot p;
-    w.add_to(p, core::kind::cpu, labels);
+    w.add_to(p, instruments::kind::cpu, labels);
     return p;
   }
   std::map<std::uintptr_t, std::int64_t> since(const window& w) {
@@ -108,7 +108,7 @@ TEST_CASE("rows outlive their window, and no memory does") {
     const window one(w.epochs);
     for (std::uintptr_t pc = 0x1000; pc < 0x3000; ++pc) w.count(pc, 1, 1);
     kept = w.rows_of(one);
-    CHECK(w.share.used() > 0x2000 * sizeof(stack::bucket));
+    CHECK(w.share.used() > 0x2000 * sizeof(tables::bucket));
   }
   CHECK(w.share.used() == 0);
   CHECK(w.epochs.count() == 0);
@@ -118,7 +118,7 @@ TEST_CASE("rows outlive their window, and no memory does") {
   CHECK(sum == 0x2000 * 0x1fff / 2);
   // Without a window nothing is counted.
   std::uintptr_t pc = 0x1000;
-  const stack::epochs::entry none(w.epochs);
+  const tables::epochs::entry none(w.epochs);
   CHECK(none.number() == 0);
   CHECK(none.record({{&pc, 1, false, true}}) == nullptr);
 }
@@ -129,7 +129,7 @@ TEST_CASE("a window that is full is told so, and takes no sample from those that
   std::uintptr_t pc = 0x1000;
   for (int i = 0; i < 50'000; ++i) w.count(pc++, 1, 1);
   CHECK(w.share.used() <= w.share.limit() / 2 + 4096);
-  const std::int64_t lost = w.lost.of(stack::loss::samples);
+  const std::int64_t lost = w.lost.of(tables::loss::samples);
   CHECK(lost > 30'000);
   profile_snapshot p = w.rows_of(whole_life);
   REQUIRE(p.header.comments.size() == 1);
@@ -149,7 +149,7 @@ TEST_CASE("a window that is full is told so, and takes no sample from those that
     REQUIRE(w.share.used() <= w.share.limit() / 2 + 4096);
   }
   // The full window has them all the same, by number.
-  CHECK(w.lost.of(stack::loss::samples) == lost + 100'000);
+  CHECK(w.lost.of(tables::loss::samples) == lost + 100'000);
   std::int64_t sum = 0;
   for (const auto& row : w.since(whole_life)) sum += row.second;
   CHECK(sum == 150'000);
@@ -177,7 +177,7 @@ TEST_CASE("windows that overlap find room, whatever stays open beside them") {
       }
     }
   }
-  CHECK(w.lost.of(stack::loss::samples) > 0);  // of those that stay
+  CHECK(w.lost.of(tables::loss::samples) > 0);  // of those that stay
   CHECK(w.share.used() <= w.share.limit());
 }
 

@@ -21,7 +21,7 @@
 #include "code_map.hpp"
 #include "load.hpp"
 #include "walkers.hpp"
-#include <whence/unwind/walk_end.hpp>
+#include <whence/unwind/stop_reason.hpp>
 
 namespace stress {
 
@@ -31,7 +31,7 @@ inline constexpr const char* names[methods] = {"whence", "libgcc", "libunwind", 
 struct sample {
   stack stacks[methods];
   bool crashed[methods];
-  whence::unwind::walk_end end;
+  whence::unwind::stop_reason end;
   bool leaf_is_ip;
   bool truncated;
   std::uintptr_t pc;
@@ -59,7 +59,7 @@ class comparison {
     truncated_ += s.truncated;
     wrong_leaf_ += !s.leaf_is_ip || s.stacks[ours].depth == 0 || s.stacks[ours].pcs[0] != s.pc;
     if (!complete[ours] && ++incomplete_[why(s)] == 1) note("incomplete", show_end(s.stacks[ours]));
-    ended_ += s.end == whence::unwind::walk_end::root && !complete[ours];
+    ended_ += s.end == whence::unwind::stop_reason::root && !complete[ours];
     look_at_frames(s.stacks[ours], throws_now(s.pc));
     compare(s, complete[libgcc]);
   }

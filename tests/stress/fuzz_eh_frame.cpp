@@ -22,11 +22,11 @@
 
 #include "fuzz.hpp"
 #include <whence/unwind/arch.hpp>
-#include <whence/unwind/cfa_program.hpp>
-#include <whence/unwind/eh_frame.hpp>
-#include <whence/unwind/expression.hpp>
-#include <whence/unwind/lasting_modules.hpp>
+#include <whence/unwind/cfi/cfa_program.hpp>
+#include <whence/unwind/cfi/eh_frame.hpp>
+#include <whence/unwind/cfi/expression.hpp>
 #include <whence/unwind/make_rule.hpp>
+#include <whence/unwind/modules/permanent_modules.hpp>
 
 namespace {
 

@@ -62,9 +62,9 @@ std::uintptr_t get(ucontext_t& c, int which) noexcept {
   return static_cast<std::uintptr_t>(machine_registers::of(c)[which]);
 }
 
-unwind::walk_end walk(const ucontext_t& c, stack& out) {
+unwind::stop_reason walk(const ucontext_t& c, stack& out) {
   unwind::trace t{out.pcs, stack::capacity};
-  const unwind::walk_end end = unwind::capture_context(unwinder, t, c);
+  const unwind::stop_reason end = unwind::capture_context(unwinder, t, c);
   if (t.depth > stack::capacity) fail("more frames than room");
   if (t.truncated && t.depth < stack::capacity) fail("a trace with room left is truncated");
   out.depth = t.depth;
@@ -123,8 +123,8 @@ class patient {
   void check_undamaged() {
     ucontext_t c = taken.context;
     for (int i = 0; i < machine_registers::count; ++i) set(c, i, moved(get(c, i)));
-    const unwind::walk_end end = walk(c, out_);
-    if (end != unwind::walk_end::root || out_.depth != taken.frames.depth ||
+    const unwind::stop_reason end = walk(c, out_);
+    if (end != unwind::stop_reason::root || out_.depth != taken.frames.depth ||
         std::memcmp(out_.pcs, taken.frames.pcs, out_.depth * sizeof *out_.pcs) != 0) {
       std::fprintf(stderr, "%zu frames of %zu, %s\n", out_.depth, taken.frames.depth,
                    unwind::walk_end_texts[static_cast<int>(end)]);
@@ -151,7 +151,7 @@ class patient {
       const auto any = static_cast<int>(random.below(machine_registers::count));
       set(c, random.below(3) == 0 ? any : favourites[random.below(3)], word(random));
     }
-    const unwind::walk_end end = walk(c, out_);
+    const unwind::stop_reason end = walk(c, out_);
     ++ends[static_cast<int>(end)];
     frames += out_.depth;
     restore();

@@ -79,13 +79,14 @@ inline bool ends_with(const stack& all, const stack& tail) noexcept {
   static thread_local stack reference;
   s.depth = reference.depth = 0;
   whence::unwind::trace t{s.pcs, stack::capacity};
-  const whence::unwind::walk_end end = whence::unwind::capture(unwinder, t, caller);
+  const whence::unwind::stop_reason end = whence::unwind::capture(unwinder, t, caller);
   s.depth = t.depth;
   walk_by_libgcc(caller, reference);
   if (s.depth != reference.depth || !ends_with(s, reference)) {
     fail("a stack differs from libgcc's", s, reference);
   }
-  if (end != whence::unwind::walk_end::root) fail("a stack is said to be incomplete", s, reference);
+  if (end != whence::unwind::stop_reason::root)
+    fail("a stack is said to be incomplete", s, reference);
   by_call.fetch_add(1, std::memory_order_relaxed);
 }
 
@@ -110,7 +111,8 @@ inline void on_sigprof(int, siginfo_t*, void* context) {
     const auto& interrupted = *static_cast<const ucontext_t*>(context);
     stack& s = *scratch;
     whence::unwind::trace t{s.pcs, stack::capacity};
-    const whence::unwind::walk_end end = whence::unwind::capture_context(unwinder, t, interrupted);
+    const whence::unwind::stop_reason end =
+        whence::unwind::capture_context(unwinder, t, interrupted);
     s.depth = t.depth;
     ends[static_cast<int>(end)].fetch_add(1, std::memory_order_relaxed);
     in_handlers.fetch_add(1, std::memory_order_relaxed);
@@ -118,7 +120,7 @@ inline void on_sigprof(int, siginfo_t*, void* context) {
       fail("a stack does not begin at the interrupted instruction", s, ground->frames);
     }
     // ThreadSanitizer delays handlers until the stack is another one.
-    if (!thread_sanitized && ground->active && end == whence::unwind::walk_end::root) {
+    if (!thread_sanitized && ground->active && end == whence::unwind::stop_reason::root) {
       if (ends_with(s, ground->frames)) {
         on_ground.fetch_add(1, std::memory_order_relaxed);
       } else if (const std::size_t i = astray.fetch_add(1); i < most_examples) {

@@ -110,7 +110,7 @@ struct caller {
 constexpr int ways = 4;
 
 // Uses direct calls: the frame pointer of a function that was called through a pointer cannot be
-// known for certain (unwind/sleeper.hpp).
+// known for certain (unwind/walk/sleeping_walk.hpp).
 int go_to_sleep(int number) {
   const auto kinds = static_cast<int>(std::size(waits));
   const wait w = waits[number % kinds];

@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/debug_file.hpp>
 #include <whence/symbols/demangle.hpp>
@@ -22,7 +22,7 @@
 #include <whence/symbols/symbol_table.hpp>
 
 using namespace whence;
-using whence_tests::workshop;
+using whence_tests::temp_dir;
 
 namespace {
 
@@ -43,7 +43,7 @@ std::vector<std::byte> bytes_of(const std::string& path) {
 }
 
 // Every function that nm shows with an address and a size, found by an address in its middle.
-void agrees_with_nm(const workshop& shop, const std::string& file, int at_least) {
+void agrees_with_nm(const temp_dir& shop, const std::string& file, int at_least) {
   const symbols::file_source source_file(shop.path(file).c_str());
   symbols::symbol_table table;
   table.add(source_file, symbols::elf(source_file));
@@ -68,20 +68,20 @@ void agrees_with_nm(const workshop& shop, const std::string& file, int at_least)
 }  // namespace
 
 TEST_CASE("functions are found as nm lists them: PIE, fixed address and static programs") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("p.cpp", source);
-  shop.run(workshop::compiler() + " -O1 -fPIE -pie p.cpp -o pie");
+  shop.run(temp_dir::compiler() + " -O1 -fPIE -pie p.cpp -o pie");
   agrees_with_nm(shop, "pie", 5);
-  shop.run(workshop::compiler() + " -O1 -fno-pie -no-pie p.cpp -o fixed");
+  shop.run(temp_dir::compiler() + " -O1 -fno-pie -no-pie p.cpp -o fixed");
   agrees_with_nm(shop, "fixed", 5);
-  shop.run(workshop::compiler() + " -O1 -fPIC -shared p.cpp -o lib.so");
+  shop.run(temp_dir::compiler() + " -O1 -fPIC -shared p.cpp -o lib.so");
   agrees_with_nm(shop, "lib.so", 4);
 }
 
 TEST_CASE("the build-id is the one readelf prints") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("p.cpp", source);
-  shop.run(workshop::compiler() + " p.cpp -Wl,--build-id=sha1 -o p");
+  shop.run(temp_dir::compiler() + " p.cpp -Wl,--build-id=sha1 -o p");
   const symbols::file_source file(shop.path("p").c_str());
   const std::string expected = shop.run("readelf -n p | sed -n 's/.*Build ID: //p'");
   CHECK(symbols::elf(file).build_id() + "\n" == expected);
@@ -89,10 +89,10 @@ TEST_CASE("the build-id is the one readelf prints") {
 }
 
 TEST_CASE("stripped symbols are found by .gnu_debuglink, only in a file with its checksum") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("p.cpp", source);
   shop.run(
-      workshop::compiler() +
+      temp_dir::compiler() +
       " -Wl,--build-id=none p.cpp -o p && objcopy --only-keep-debug p p.debug && "
       "strip p && objcopy --add-gnu-debuglink=p.debug p && mkdir .debug && mv p.debug .debug/");
   const symbols::file_source module(shop.path("p").c_str());
@@ -108,9 +108,9 @@ TEST_CASE("stripped symbols are found by .gnu_debuglink, only in a file with its
 // The names found in a damaged file do not matter, only that the search does no harm: the
 // sanitizers are the oracle, and the test's own limit bounds the time.
 TEST_CASE("damaged and truncated files are read without harm") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("p.cpp", source);
-  shop.run(workshop::compiler() +
+  shop.run(temp_dir::compiler() +
            " -g p.cpp -o p && strip --strip-debug p && objcopy --add-gnu-debuglink=p p");
   const std::vector<std::byte> good = bytes_of(shop.path("p"));
   REQUIRE(good.size() > 1000);
@@ -173,13 +173,13 @@ TEST_CASE(
 }
 
 TEST_CASE("thousands of labels at one place, and endless names, take little time") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("p.s",
              ".text\n.globl main\nmain: ret\n.altmacro\n.macro label n\n.type l\\n, @function\n"
              "l\\n:\n.endm\n.set i, 0\n.rept 100000\nlabel %i\n.set i, i+1\n.endr\nnop\n"
              "next: nop\n.size next, 1\n.type next, @function\n"
              ".section .note.GNU-stack,\"\",@progbits\n");
-  shop.run(workshop::compiler() + " -c p.s -o p");
+  shop.run(temp_dir::compiler() + " -c p.s -o p");
   const symbols::file_source file(shop.path("p").c_str());
   const symbols::elf header(file);
   const auto sort_start = std::chrono::steady_clock::now();

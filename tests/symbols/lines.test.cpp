@@ -17,11 +17,11 @@
 #include <vector>
 
 #include "../sanitizers.hpp"
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/symbols/lines.hpp>
 
 using namespace whence;
-using whence_tests::workshop;
+using whence_tests::temp_dir;
 
 namespace {
 
@@ -45,7 +45,7 @@ struct function {
   std::uint64_t start = 0, size = 0;
 };
 
-function find_function(const workshop& shop, const std::string& program, const std::string& name) {
+function find_function(const temp_dir& shop, const std::string& program, const std::string& name) {
   std::istringstream found(shop.run("nm -S " + program + " | grep -m1 ' " + name + "$'"));
   function f;
   found >> std::hex >> f.start >> f.size;
@@ -53,9 +53,9 @@ function find_function(const workshop& shop, const std::string& program, const s
   return f;
 }
 
-void build(const workshop& shop, const std::string& source, const std::string& flags) {
+void build(const temp_dir& shop, const std::string& source, const std::string& flags) {
   shop.write("program.cpp", source);
-  shop.run(workshop::compiler() + " -std=c++20 " + flags + " program.cpp -o program");
+  shop.run(temp_dir::compiler() + " -std=c++20 " + flags + " program.cpp -o program");
 }
 
 constexpr const char* two_lambdas = R"(
@@ -79,7 +79,7 @@ int main() { shop::price(); shop::ship(); for (call* c : calls) (*c)(3); return 
 )";
 
 // Names of all functions at the addresses of a program's code.
-std::set<std::string> all_names(const workshop& shop, symbols::debug_lines& lines) {
+std::set<std::string> all_names(const temp_dir& shop, symbols::debug_lines& lines) {
   std::set<std::string> names;
   std::istringstream symbols(shop.run("nm -S --defined-only program"));
   for (std::string line; std::getline(symbols, line);) {
@@ -118,7 +118,7 @@ TEST_CASE("two lambdas have two names, which tell the functions they are in") {
   if (!config::with_libdw) return;
   for (const char* flags : {"-O0 -g", "-O2 -g"}) {
     CAPTURE(flags);
-    const workshop shop;
+    const temp_dir shop;
     build(shop, two_lambdas, flags);
     const opened file(shop.path("program"));
     symbols::debug_lines lines(file.get(), -1, shop.path("program"));
@@ -144,7 +144,7 @@ TEST_CASE("two lambdas have two names, which tell the functions they are in") {
 
 TEST_CASE("generic and nested lambdas have names like any lambda") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   build(shop, R"(
 volatile int sink;
 template <class F> [[gnu::always_inline]] inline void visit(F f, int n) { f(n); f(2L * n); }
@@ -174,7 +174,7 @@ int main() { shop::count(3); return 0; }
 
 TEST_CASE("a frame has the column of its row, and the line its function starts in") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   build(shop,
         "volatile int sink;\n\nextern \"C\" int counted(int n) {\n  sink = n;\n  return n;\n}\nint "
         "main() { return counted(0); }\n",
@@ -194,7 +194,7 @@ TEST_CASE("a frame has the column of its row, and the line its function starts i
 }
 
 TEST_CASE("other files, and programs without debug information, have no lines") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("text", "no program");
   shop.write("empty", "");
   for (const char* name : {"text", "empty"}) {
@@ -210,7 +210,7 @@ TEST_CASE("other files, and programs without debug information, have no lines") 
 
 TEST_CASE("a file that is truncated while it is being read still gives answers") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   build(shop, two_lambdas, "-O2 -g");
   const function f = find_function(shop, "program", "main");
   const opened file(shop.path("program"));
@@ -223,11 +223,11 @@ TEST_CASE("a file that is truncated while it is being read still gives answers")
 
 TEST_CASE("missing files of split debug information are named") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   shop.write("program.cpp", two_lambdas);
-  shop.run(workshop::compiler() +
+  shop.run(temp_dir::compiler() +
            " -std=c++20 -O2 -g -gsplit-dwarf -c program.cpp -o program.o && " +
-           workshop::compiler() + " program.o -o program && rm -f *.dwo");
+           temp_dir::compiler() + " program.o -o program && rm -f *.dwo");
   const function f = find_function(shop, "program", "main");
   const opened file(shop.path("program"));
   symbols::debug_lines lines(file.get(), -1, shop.path("program"));
@@ -239,13 +239,13 @@ TEST_CASE("missing files of split debug information are named") {
 
 TEST_CASE("another build's file of split debug information is not read") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   const auto compile = [&shop] {
-    shop.run(workshop::compiler() + " -std=c++20 -O0 -g -gsplit-dwarf -c program.cpp -o program.o");
+    shop.run(temp_dir::compiler() + " -std=c++20 -O0 -g -gsplit-dwarf -c program.cpp -o program.o");
   };
   shop.write("program.cpp", "int right() { return 1; }\nint main() { return right(); }\n");
   compile();
-  shop.run(workshop::compiler() + " program.o -o program");
+  shop.run(temp_dir::compiler() + " program.o -o program");
   const function f = find_function(shop, "program", "_Z5rightv");
   shop.write("program.cpp", "int wrong() { return 1; }\nint main() { return wrong(); }\n");
   compile();
@@ -259,7 +259,7 @@ TEST_CASE("another build's file of split debug information is not read") {
 
 TEST_CASE("sections that libelf cannot decompress are reported") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   if (std::system("objcopy --help | grep -q zstd") != 0) return;
   build(shop, two_lambdas, "-O2 -g");
   shop.run("objcopy --compress-debug-sections=zstd program packed");
@@ -292,7 +292,7 @@ TEST_CASE("memory and descriptors are released after reading") {
 
 TEST_CASE("a row with an impossible file number has no file") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   shop.write("program.s", R"(
   .text
   .globl main
@@ -331,7 +331,7 @@ main:
 2:
   .section .note.GNU-stack,"",@progbits
 )");
-  shop.run(workshop::compiler() + " program.s -o program");
+  shop.run(temp_dir::compiler() + " program.s -o program");
   const function f = find_function(shop, "program", "main");
   const opened file(shop.path("program"));
   symbols::debug_lines lines(file.get(), -1, shop.path("program"));
@@ -343,11 +343,11 @@ main:
 
 TEST_CASE("files that were missed for lack of a descriptor may be found later") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   shop.write("program.cpp", two_lambdas);
-  shop.run(workshop::compiler() +
+  shop.run(temp_dir::compiler() +
            " -std=c++20 -O2 -g -gsplit-dwarf -c program.cpp -o program.o && " +
-           workshop::compiler() + " program.o -o program");
+           temp_dir::compiler() + " program.o -o program");
   const function f = find_function(shop, "program", "main");
   const opened file(shop.path("program"));
   symbols::debug_lines lines(file.get(), -1, shop.path("program"));
@@ -367,7 +367,7 @@ TEST_CASE("files that were missed for lack of a descriptor may be found later") 
 
 TEST_CASE("a supplement that DWARF 5 names is accepted only if its id matches") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   build(shop, "int main() { return 0; }\n", "-O0 -g");
   // | version 5 | a supplement itself | name | length of the id | id |
   const auto link = [&shop](const std::string& to, bool is_one, char id) {

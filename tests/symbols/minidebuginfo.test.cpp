@@ -12,23 +12,23 @@
 #include <string>
 #include <vector>
 
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
 #include <whence/symbols/minidebuginfo.hpp>
 #include <whence/symbols/symbol_table.hpp>
 
 using namespace whence;
-using whence_tests::workshop;
+using whence_tests::temp_dir;
 
 namespace {
 
 // A stripped program with packed symbols, like Fedora's packages.
-void build(const workshop& shop) {
+void build(const temp_dir& shop) {
   shop.write("program.cpp",
              "[[gnu::noinline]] static int hidden(int n) { return n + 1; }\n"
              "int (*volatile call)(int) = &hidden;\nint main() { return call(0); }\n");
-  shop.run(workshop::compiler() +
+  shop.run(temp_dir::compiler() +
            " -O1 program.cpp -o program && "
            "objcopy -S --keep-symbol=_ZL6hiddeni program mini && xz -k mini && "
            "strip program -o stripped && "
@@ -47,7 +47,7 @@ std::string name_in(const std::vector<std::byte>& file, std::uint64_t address) {
 
 TEST_CASE("packed symbols of a stripped program are found") {
   if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
-  const workshop shop;
+  const temp_dir shop;
   build(shop);
   const std::uint64_t address =
       std::stoull(shop.run("nm program | sed -n 's/ t _ZL6hiddeni//p'"), nullptr, 16);
@@ -76,7 +76,7 @@ TEST_CASE("packed symbols of a stripped program are found") {
 
 TEST_CASE("damaged packed symbols are refused, for damage in any place") {
   if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
-  const workshop shop;
+  const temp_dir shop;
   build(shop);
   std::ifstream file(shop.path("packed"), std::ios::binary);
   const std::string whole((std::istreambuf_iterator<char>(file)), {});
@@ -122,7 +122,7 @@ long peak_kilobytes() {
 
 TEST_CASE("the unpacked size is that of the chunks, for every way of packing") {
   if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
-  const workshop shop;
+  const temp_dir shop;
   shop.run("cat /bin/sh /bin/sh > plain && head -c 300000 /dev/urandom >> plain");
   const std::uint64_t plain = std::filesystem::file_size(shop.path("plain"));
   for (const char* options :
@@ -146,7 +146,7 @@ TEST_CASE("the unpacked size is that of the chunks, for every way of packing") {
 
 TEST_CASE("packed symbols whose index lies about their size take no more memory than it says") {
   if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
-  const workshop shop;
+  const temp_dir shop;
   shop.run("head -c 134217728 /dev/zero | xz -0 > big.xz");
   std::string bomb;
   {
@@ -159,7 +159,7 @@ TEST_CASE("packed symbols whose index lies about their size take no more memory 
   bomb[at + 3] = 2;
   std::ofstream(shop.path("lie.xz"), std::ios::binary) << bomb;
   shop.write("program.c", "int main(void) { return 0; }\n");
-  shop.run(workshop::compiler() +
+  shop.run(temp_dir::compiler() +
            " -x c program.c -o program && "
            "objcopy -S --add-section .gnu_debugdata=lie.xz program packed");
   const symbols::file_source source(shop.path("packed").c_str());

@@ -19,12 +19,12 @@
 #include <string_view>
 #include <vector>
 
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/symbols/module_file.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
 using namespace whence;
-using whence_tests::workshop;
+using whence_tests::temp_dir;
 
 namespace {
 
@@ -37,9 +37,9 @@ std::string source(const std::string& name) {
          "(int n) { asm(\"\"); return n + 2; } }\n";
 }
 
-void build(const workshop& shop, const std::string& name, const std::string& flags) {
+void build(const temp_dir& shop, const std::string& name, const std::string& flags) {
   shop.write(name + ".cpp", source(name));
-  shop.run(workshop::compiler() + " -O1 -shared -fPIC " + flags + " " + name + ".cpp -o " + name +
+  shop.run(temp_dir::compiler() + " -O1 -shared -fPIC " + flags + " " + name + ".cpp -o " + name +
            ".so");
 }
 
@@ -95,7 +95,7 @@ TEST_CASE(
     "a library that was replaced keeps its exported names, and gets none of the other build") {
   for (const char* id : {"-Wl,--build-id=sha1", "-Wl,--build-id=none"}) {
     CAPTURE(id);
-    const workshop shop;
+    const temp_dir shop;
     build(shop, "old", id);
     build(shop, "new", id);
     shop.run("cp old.so lib.so");
@@ -116,7 +116,7 @@ TEST_CASE(
     "exported functions have names without a file: unlinked, or from a memfd that is closed") {
   for (const char* style : {"gnu", "sysv", "both"}) {
     CAPTURE(style);
-    const workshop shop;
+    const temp_dir shop;
     build(shop, "gone", std::string("-Wl,--hash-style=") + style);
     {
       const library l(shop.path("gone.so"));
@@ -137,7 +137,7 @@ TEST_CASE(
 }
 
 TEST_CASE("a debug file of another build is refused in any folder; one in a cache is used") {
-  const workshop shop;
+  const temp_dir shop;
   build(shop, "real", "-g -Wl,--build-id=sha1");
   build(shop, "other", "-g -Wl,--build-id=sha1");
   shop.run(
@@ -162,7 +162,7 @@ TEST_CASE("a debug file of another build is refused in any folder; one in a cach
 }
 
 TEST_CASE("a truncated, damaged or missing file names nothing") {
-  const workshop shop;
+  const temp_dir shop;
   build(shop, "whole", "-Wl,--build-id=sha1");
   shop.run("cp whole.so lib.so");
   const library l(shop.path("lib.so"));
@@ -182,7 +182,7 @@ TEST_CASE("a truncated, damaged or missing file names nothing") {
 
 // The kernel and the loader know the program's file; /proc/self/exe is the loader here.
 TEST_CASE("a program that is started by the loader has its own names, and comes first") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("p.cpp", R"(
 #include <cstdio>
 #include <string>
@@ -195,7 +195,7 @@ int main() {
   std::printf("%s %s\n", std::string(f.name).c_str(), m.empty() ? "" : m[0].filename.c_str());
 }
 )");
-  shop.run(workshop::compiler() + " -std=c++20 -I '" WHENCE_INCLUDE_DIR "' p.cpp -o program");
+  shop.run(temp_dir::compiler() + " -std=c++20 -I '" WHENCE_INCLUDE_DIR "' p.cpp -o program");
   const std::string expected = "own_function " + shop.path("program") + "\n";
   CHECK(shop.run("./program") == expected);
   CHECK(shop.run("$(readelf -l program | sed -n 's/.*interpreter: \\(.*\\)]/\\1/p') ./program") ==

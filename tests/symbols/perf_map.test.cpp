@@ -13,12 +13,12 @@
 #include <string>
 #include <thread>
 
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/symbols/perf_map.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
 using namespace whence;
-using whence_tests::workshop;
+using whence_tests::temp_dir;
 
 namespace {
 
@@ -33,7 +33,7 @@ std::string name_of(symbols::symbolizer& names, std::uintptr_t pc) {
 }  // namespace
 
 TEST_CASE("the later line wins, a name may have blanks, and malformed lines are skipped") {
-  const workshop shop;
+  const temp_dir shop;
   const std::string path = shop.path("map");
   shop.write("map",
              "1000 100 old code\n"
@@ -56,7 +56,7 @@ TEST_CASE("the later line wins, a name may have blanks, and malformed lines are 
 }
 
 TEST_CASE("lines of a large map are found across its pieces, endless lines are cut") {
-  const workshop shop;
+  const temp_dir shop;
   std::ofstream file(shop.path("map"));
   for (std::uintptr_t i = 1; i <= 20000; ++i) {
     file << std::hex << i * 0x1000 << " 10 function_" << std::dec << i << '\n';
@@ -76,7 +76,7 @@ TEST_CASE("lines of a large map are found across its pieces, endless lines are c
 }
 
 TEST_CASE("a map is a regular file of this user") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("map", "1000 100 name\n");
   shop.run("mkfifo fifo && mkdir folder");
   CHECK(symbols::perf_map(shop.path("map")).find(0x1000) == "name");

@@ -26,12 +26,12 @@
 #include <vector>
 
 #include "../sanitizers.hpp"
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/spare_descriptor.hpp>
 
 using namespace whence;
-using whence_tests::workshop;
+using whence_tests::temp_dir;
 
 namespace {
 
@@ -129,10 +129,10 @@ TEST_CASE(
 
 TEST_CASE("a file that may not be read is asked again") {
   if (::geteuid() == 0) return;  // root may read everything
-  const workshop shop;
+  const temp_dir shop;
   shop.write("l.cpp",
              "extern \"C\" { static int f(int n) { return n; } int (*volatile p)(int) = f; }");
-  shop.run(workshop::compiler() + " -shared -fPIC l.cpp -o l.so");
+  shop.run(temp_dir::compiler() + " -shared -fPIC l.cpp -o l.so");
   void* const l = ::dlopen(shop.path("l.so").c_str(), RTLD_NOW);
   REQUIRE(l != nullptr);
   const auto f = reinterpret_cast<std::uintptr_t>(*static_cast<int (**)(int)>(::dlsym(l, "p")));
@@ -164,10 +164,10 @@ TEST_CASE("a reading releases its memory and its descriptors") {
 }
 
 TEST_CASE("a hundred loaded and unloaded libraries leave nothing behind, and all have names") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("l.cpp",
              "static int f(int n) { return n; } extern \"C\" { int (*volatile p)(int) = f; }");
-  shop.run(workshop::compiler() + " -g -shared -fPIC l.cpp -o l.so");
+  shop.run(temp_dir::compiler() + " -g -shared -fPIC l.cpp -o l.so");
   symbols::symbolizer names;
   long after_ten = 0;
   int right = 0;
@@ -187,12 +187,12 @@ TEST_CASE("a hundred loaded and unloaded libraries leave nothing behind, and all
 
 TEST_CASE(
     "three thousand modules have names, with their files and without, and few are open at once") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write(
       "l.cpp",
       "static int f(int n) { return n; } extern \"C\" { int (*volatile p)(int) = f; int g() { "
       "return 0; } }");
-  shop.run(workshop::compiler() + " -g -shared -fPIC -Wl,--build-id=0x" + std::string(40, '1') +
+  shop.run(temp_dir::compiler() + " -g -shared -fPIC -Wl,--build-id=0x" + std::string(40, '1') +
            " l.cpp -o l.so");
   std::ifstream file(shop.path("l.so"), std::ios::binary);
   std::string library((std::istreambuf_iterator<char>(file)), {});
@@ -240,10 +240,10 @@ TEST_CASE(
 // A child that inherited the files of a reading would keep them for good.
 TEST_CASE("notes say what was missing when addresses were looked up") {
   if (!config::with_libdw) return;
-  const workshop shop;
+  const temp_dir shop;
   shop.write("p.cpp", "extern \"C\" int in_plugin() { return 1; }\n");
-  shop.run(workshop::compiler() + " -g -gsplit-dwarf -fPIC -c p.cpp -o p.o && " +
-           workshop::compiler() + " -shared p.o -o p.so && rm -f *.dwo");
+  shop.run(temp_dir::compiler() + " -g -gsplit-dwarf -fPIC -c p.cpp -o p.o && " +
+           temp_dir::compiler() + " -shared p.o -o p.so && rm -f *.dwo");
   void* const library = ::dlopen(shop.path("p.so").c_str(), RTLD_NOW);
   REQUIRE(library != nullptr);
   symbols::symbolizer names;

@@ -16,13 +16,13 @@
 #include <vector>
 
 #include "../sanitizers.hpp"
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/profile.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
 using namespace whence;
-using whence_tests::workshop;
+using whence_tests::temp_dir;
 
 namespace {
 
@@ -117,7 +117,7 @@ TEST_CASE("inlined frames are there innermost first, with the files and lines ad
   for (const symbols::loaded_module& m : symbols::loaded_modules()) {
     if (m.holds(pc)) bias = m.bias;
   }
-  const workshop shop;
+  const temp_dir shop;
   std::ostringstream command;
   command << "addr2line -ifC -e /proc/" << ::getpid() << "/exe 0x" << std::hex << pc - bias;
   std::istringstream expected(shop.run(command.str()));
@@ -186,7 +186,7 @@ TEST_CASE("mappings are those of /proc/self/maps, with the build-ids readelf pri
   CHECK(mappings[0].filename == "/bin/a b");
   CHECK(mappings[1].filename == "[vdso]");
 
-  const workshop shop;
+  const temp_dir shop;
   int compared = 0;
   for (const symbols::mapping& m : symbols::read_mappings()) {
     if (m.filename.find("libc.so") == std::string::npos) continue;
@@ -200,12 +200,12 @@ TEST_CASE("mappings are those of /proc/self/maps, with the build-ids readelf pri
 // One library replaces another. Earlier answers stay valid for callers that hold them, and later
 // calls give the second library's names.
 TEST_CASE("an unloaded library keeps its names until another one is loaded there") {
-  const workshop shop;
+  const temp_dir shop;
   for (const char* name : {"first", "second"}) {
     shop.write(std::string(name) + ".cpp", "extern \"C\" [[gnu::noinline]] int " +
                                                std::string(name) +
                                                "_function(int n) { return n + 1; }\n");
-    shop.run(workshop::compiler() + " -O1 -g -shared -fPIC " + name + ".cpp -o " + name + ".so");
+    shop.run(temp_dir::compiler() + " -O1 -g -shared -fPIC " + name + ".cpp -o " + name + ".so");
   }
   const auto load = [&](const std::string& name) {
     void* const library = ::dlopen(shop.path(name + ".so").c_str(), RTLD_NOW);
@@ -245,11 +245,11 @@ TEST_CASE("an unloaded library keeps its names until another one is loaded there
 }
 
 TEST_CASE("a library loaded by a relative name has names after the program changed its folder") {
-  const workshop shop;
+  const temp_dir shop;
   shop.write("r.cpp",
              "static int hidden(int n) { return n + 1; }\n"
              "extern \"C\" { int (*volatile relative_call)(int) = hidden; }\n");
-  shop.run(workshop::compiler() + " -O1 -shared -fPIC r.cpp -o r.so");
+  shop.run(temp_dir::compiler() + " -O1 -shared -fPIC r.cpp -o r.so");
   const std::filesystem::path before = std::filesystem::current_path();
   std::filesystem::current_path(shop.path(""));
   void* const library = ::dlopen("./r.so", RTLD_NOW);

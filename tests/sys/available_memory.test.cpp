@@ -4,7 +4,7 @@
 
 #include <cstdint>
 
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 #include <whence/sys/available_memory.hpp>
 
 using namespace whence;
@@ -19,7 +19,7 @@ TEST_CASE("available memory is more than zero, and at most the machine's") {
 }
 
 TEST_CASE("a number in a small file is read, and a word in its place gives none") {
-  const whence_tests::workshop shop;
+  const whence_tests::temp_dir shop;
   shop.write("meminfo", "MemTotal:       100 kB\nMemAvailable:     42 kB\n");
   shop.write("limit", "1073741824\n");
   shop.write("none", "max\n");

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include <whence/sys/flat_index.hpp>
-#include <whence/sys/spread.hpp>
+#include <whence/sys/mix64.hpp>
 
 using namespace whence;
 
@@ -18,7 +18,7 @@ TEST_CASE("items are found as by std::unordered_map, also with equal hashes") {
   std::mt19937_64 random(5);
   for (int i = 0; i < 200'000; ++i) {
     const std::uint64_t item = random() % 50'000;
-    const std::uint64_t hash = sys::spread(item / 4);  // four items a hash
+    const std::uint64_t hash = sys::mix64(item / 4);  // four items a hash
     const auto same = [&](std::uint32_t at) { return items[at] == item; };
     const auto known = oracle.find(item);
     const std::uint32_t at = index.find(hash, same);

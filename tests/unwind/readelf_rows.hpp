@@ -14,7 +14,7 @@
 #include <string>
 #include <vector>
 
-#include "../workshop.hpp"
+#include "../temp_dir.hpp"
 
 namespace whence_tests {
 
@@ -27,7 +27,7 @@ struct cfi_row {
 inline std::vector<cfi_row> rows_by_readelf(const std::string& path, const std::string& fp) {
   // N: skips the debug file, which has no such rows. readelf also fails for files that it prints
   // well.
-  std::istringstream text(workshop().run("readelf -wFN '" + path + "' 2>/dev/null || true"));
+  std::istringstream text(temp_dir().run("readelf -wFN '" + path + "' 2>/dev/null || true"));
   std::vector<cfi_row> rows;
   std::vector<std::string> columns;
   bool function = false;

@@ -28,7 +28,7 @@ struct own_cache {
 
 // Every key has its own rule, so a confusion is seen.
 rule rule_of(std::uint64_t key) {
-  const std::uint64_t n = sys::spread(key);
+  const std::uint64_t n = sys::mix64(key);
   return rule::from_word((n & rule::bits) | std::uint64_t{1} << 33);
 }
 
@@ -71,7 +71,7 @@ TEST_CASE("threads that insert and evict at once never see another address's rul
     threads.emplace_back([&c, &wrong, t] {
       std::uint64_t n = static_cast<std::uint64_t>(t);
       for (int i = 0; i < 50'000; ++i) {
-        n = sys::spread(n + 1);
+        n = sys::mix64(n + 1);
         // Few slots, many keys for each.
         const std::uint64_t key = (n & 0x7f) | (n >> 32 & 0xff) << 15;
         const rule found = c->find(key);

@@ -13,9 +13,9 @@
 
 #include <whence/format/address_index.hpp>
 #include <whence/format/lookup.hpp>
-#include <whence/profile/row_source.hpp>
-#include <whence/stack/bucket.hpp>
+#include <whence/snapshots/row_source.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/tables/bucket.hpp>
 
 namespace whence::inline v1::format {
 
@@ -25,9 +25,9 @@ class by_address {
   // Calls make(address), which returns a T, for each written address of the rows; in ascending
   // order, so that each module is read once. Throws: std::bad_alloc.
   template <class Make>
-  by_address(const core::row_source& rows, Make make) {
+  by_address(const snapshots::row_source& rows, Make make) {
     for (std::size_t i = 0; i < rows.size(); ++i) {
-      const stack::frames s = rows.stack(i);
+      const tables::frames s = rows.stack(i);
       for (std::size_t f = 0; f < written_depth(s); ++f) ids_.id(written_address(s, f));
     }
     std::vector<std::uintptr_t> sorted = ids_.addresses();

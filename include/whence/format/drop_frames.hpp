@@ -24,7 +24,7 @@
 #include <string>
 #include <string_view>
 
-#include <whence/profile/kinds.hpp>
+#include <whence/core/kinds.hpp>
 
 namespace whence::inline v1::format {
 
@@ -78,15 +78,15 @@ inline constexpr dropped_names dropped_of_entries[] = {
 };
 
 // Empty if nothing is dropped in profiles of that kind.
-constexpr std::span<const dropped_names> dropped_in(core::kind k) noexcept {
+constexpr std::span<const dropped_names> dropped_in(instruments::kind k) noexcept {
   switch (k) {
-    case core::kind::allocs:
-    case core::kind::heap:
+    case instruments::kind::allocs:
+    case instruments::kind::heap:
       return dropped_of_memory;
-    case core::kind::mutex:
-    case core::kind::mutex_hold:
+    case instruments::kind::mutex:
+    case instruments::kind::mutex_hold:
       return dropped_of_locks;
-    case core::kind::custom:
+    case instruments::kind::custom:
       return dropped_of_entries;
     default:
       return {};
@@ -96,7 +96,7 @@ constexpr std::span<const dropped_names> dropped_in(core::kind k) noexcept {
 // The expression for Profile.drop_frames, which readers anchor, in the syntax that RE2 and
 // JavaScript share. The names of std are one group at the end.
 template <class = void>
-inline std::string drop_frames(core::kind k) {
+inline std::string drop_frames(instruments::kind k) {
   std::string others;
   std::string of_std;
   const auto add = [](std::string& to, std::string_view text) {
@@ -140,7 +140,7 @@ constexpr bool is_hidden(std::string_view short_name) noexcept {
 }
 
 // True if drop_frames(k) matches.
-constexpr bool is_dropped(core::kind k, std::string_view short_name) noexcept {
+constexpr bool is_dropped(instruments::kind k, std::string_view short_name) noexcept {
   const auto is_in = [](std::string_view scope, std::string_view names, std::string_view name) {
     if (!name.starts_with(scope)) return false;
     name.remove_prefix(scope.size());
@@ -172,7 +172,8 @@ enum class library_leaves : bool { are_shown, are_hidden };
 // The index at which a stack begins for its reader: the first of `frames`, leaf first, that is
 // neither dropped nor hidden. One frame is always left. name_of(frame) is its short name.
 template <class Frames, class NameOf>
-std::size_t first_shown(core::kind k, const Frames& frames, library_leaves leaves, NameOf name_of) {
+std::size_t first_shown(instruments::kind k, const Frames& frames, library_leaves leaves,
+                        NameOf name_of) {
   if (dropped_in(k).empty()) return 0;
   std::size_t first = 0;
   bool has_caller = false;

@@ -24,6 +24,7 @@
 #include <utility>
 #include <vector>
 
+#include <whence/core/kinds.hpp>
 #include <whence/format/by_address.hpp>
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/lookup.hpp>
@@ -31,14 +32,13 @@
 #include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/names.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/pseudo_frames.hpp>
-#include <whence/profile/row_source.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/stack/bucket.hpp>
+#include <whence/snapshots/row_source.hpp>
+#include <whence/snapshots/snapshot.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/flat_index.hpp>
-#include <whence/sys/spread.hpp>
+#include <whence/sys/mix64.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::format {
 
@@ -47,7 +47,7 @@ template <class = void>
 class basic_folded_names {
  public:
   // Throws: std::bad_alloc.
-  basic_folded_names(const core::row_source& rows, name_style style)
+  basic_folded_names(const snapshots::row_source& rows, name_style style)
       : style_(style),
         kind_(rows.header().kind),
         at_(rows, [this](std::uintptr_t a) { return make(a); }) {
@@ -80,8 +80,8 @@ class basic_folded_names {
 
   range make(std::uintptr_t address) {
     const auto first = static_cast<std::uint32_t>(numbers_.size());
-    if (core::is_pseudo(address)) {
-      numbers_.push_back(number_of({core::pseudo_name(address), {}, {}, 0, 0, 0}));
+    if (tables::is_pseudo(address)) {
+      numbers_.push_back(number_of({tables::pseudo_name(address), {}, {}, 0, 0, 0}));
     } else {
       for (const symbols::frame& f : code_.resolve(address).frames) {
         numbers_.push_back(number_of(f));
@@ -95,7 +95,7 @@ class basic_folded_names {
     std::replace(text.begin(), text.end(), ';', ':');
     const bool is_dropped = format::is_dropped(kind_, f.name);
     const std::uint64_t hash =
-        sys::spread(std::hash<std::string_view>{}(text) ^ (is_dropped ? 1U : 0U));
+        sys::mix64(std::hash<std::string_view>{}(text) ^ (is_dropped ? 1U : 0U));
     std::uint32_t at = index_.find(hash, [&](std::uint32_t i) {
       return all_[i].text == text && all_[i].is_dropped == is_dropped;
     });
@@ -127,7 +127,7 @@ class basic_folded_names {
   }
 
   const name_style style_;
-  const core::kind kind_;
+  const instruments::kind kind_;
   process_code code_;
   std::vector<known_name> all_;
   sys::flat_index index_;  // indexes all_
@@ -140,7 +140,7 @@ template <class = void>
 class basic_folded_writer {
  public:
   // `value` is the index of the sample type. Throws: std::bad_alloc.
-  basic_folded_writer(const core::row_source& rows, std::size_t value, name_style style)
+  basic_folded_writer(const snapshots::row_source& rows, std::size_t value, name_style style)
       : rows_(rows), names_(rows, style) {
     lines_.reserve(rows.size());
     for (std::uint32_t row = 0; row < rows.size(); ++row) {
@@ -184,20 +184,20 @@ class basic_folded_writer {
   };
   static constexpr std::uint32_t merged = 0xffffffff;
 
-  std::span<const std::uint32_t> names_at(const stack::frames& s, std::size_t address) {
+  std::span<const std::uint32_t> names_at(const tables::frames& s, std::size_t address) {
     return names_.at(written_address(s, address));
   }
 
   // At the root.
   line begin(std::uint32_t row, std::int64_t value) {
-    const stack::frames s = rows_.stack(row);
+    const tables::frames s = rows_.stack(row);
     const auto address = static_cast<std::uint16_t>(written_depth(s) - 1);
     const frame root{address, static_cast<std::uint16_t>(names_at(s, address).size() - 1)};
     return {value, row, 0, root, value == 0 ? root : last_shown(s)};
   }
 
   // The frame around the outermost dropped one that has a frame around it, or the leaf.
-  frame last_shown(const stack::frames& s) {
+  frame last_shown(const tables::frames& s) {
     frame before{};
     bool has_caller = false;
     for (std::size_t address = written_depth(s); address-- > 0;) {
@@ -216,7 +216,7 @@ class basic_folded_writer {
 
   // The next frame's name. Requires: it is shown.
   std::uint32_t take(line& l) {
-    const stack::frames s = rows_.stack(l.row);
+    const tables::frames s = rows_.stack(l.row);
     const std::uint32_t name = names_at(s, l.next.address)[l.next.name];
     if (l.next == l.last) return name;
     if (l.next.name > 0) {
@@ -262,7 +262,7 @@ class basic_folded_writer {
     }
   }
 
-  const core::row_source& rows_;
+  const snapshots::row_source& rows_;
   folded_names names_;
   std::vector<line> lines_;
 };
@@ -270,7 +270,7 @@ using folded_writer = basic_folded_writer<>;
 
 // Does not finish the sink. Throws: std::bad_alloc.
 template <class = void>
-[[nodiscard]] inline std::error_code write_folded(sink& out, const core::row_source& rows,
+[[nodiscard]] inline std::error_code write_folded(sink& out, const snapshots::row_source& rows,
                                                   std::size_t value,
                                                   name_style style = name_style::brief) {
   return folded_writer(rows, value, style).write(out);
@@ -286,7 +286,7 @@ template <class = void>
     most -= bytes.size();
     return out.write(bytes);
   });
-  return write_folded(limited, core::snapshot_rows(snapshot), value, style);
+  return write_folded(limited, snapshots::snapshot_rows(snapshot), value, style);
 }
 
 }  // namespace whence::inline v1::format

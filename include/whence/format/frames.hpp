@@ -10,24 +10,24 @@
 #include <span>
 #include <vector>
 
+#include <whence/core/kinds.hpp>
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/pseudo_frames.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/stack/bucket.hpp>
+#include <whence/snapshots/snapshot.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::format {
 
 // Calls visit(const symbols::frame&, bool inlined) at least once.
 template <class Visit>
 void for_each_frame(const process_code& code, const profile_row& row, Visit visit) {
-  const stack::frames s{row.stack.data(), row.stack.size(), row.truncated, row.leaf_is_ip};
+  const tables::frames s{row.stack.data(), row.stack.size(), row.truncated, row.leaf_is_ip};
   for (std::size_t i = 0; i < written_depth(s); ++i) {
     const std::uintptr_t address = written_address(s, i);
-    if (core::is_pseudo(address)) {
-      visit(symbols::frame{core::pseudo_name(address), {}, {}, 0, 0, 0}, false);
+    if (tables::is_pseudo(address)) {
+      visit(symbols::frame{tables::pseudo_name(address), {}, {}, 0, 0, 0}, false);
       continue;
     }
     const std::span<const symbols::frame> frames = code.resolve(address).frames;
@@ -39,7 +39,7 @@ template <class = void>
 class basic_shown_frames {
  public:
   // `k`: the kind of profile.
-  basic_shown_frames(core::kind k, library_leaves leaves) : kind_(k), leaves_(leaves) {}
+  basic_shown_frames(instruments::kind k, library_leaves leaves) : kind_(k), leaves_(leaves) {}
   // For all rows of a snapshot, whose addresses are looked up together. Throws: std::bad_alloc.
   basic_shown_frames(const profile_snapshot& snapshot, library_leaves leaves)
       : basic_shown_frames(snapshot.header.kind, leaves) {
@@ -57,7 +57,7 @@ class basic_shown_frames {
 
  private:
   const process_code code_;
-  const core::kind kind_;
+  const instruments::kind kind_;
   const library_leaves leaves_;
   std::vector<symbols::frame> frames_;
 };

@@ -31,6 +31,7 @@
 #include <utility>
 #include <vector>
 
+#include <whence/core/kinds.hpp>
 #include <whence/format/by_address.hpp>
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/lookup.hpp>
@@ -41,14 +42,13 @@
 #include <whence/format/top.hpp>
 #include <whence/format/utf8.hpp>
 #include <whence/names.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/pseudo_frames.hpp>
-#include <whence/profile/row_source.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/stack/bucket.hpp>
+#include <whence/snapshots/row_source.hpp>
+#include <whence/snapshots/snapshot.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/flat_index.hpp>
-#include <whence/sys/spread.hpp>
+#include <whence/sys/mix64.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::format {
 
@@ -76,7 +76,7 @@ class basic_json_writer {
   explicit basic_json_writer(name_style names = name_style::brief) : names_(names) {}
 
   // Does not finish the sink. Throws: std::bad_alloc.
-  [[nodiscard]] std::error_code write(sink& out, const core::row_source& rows) {
+  [[nodiscard]] std::error_code write(sink& out, const snapshots::row_source& rows) {
     constexpr std::size_t spill_size = 64 * 1024;
     const core::kind_info& kind = core::info(rows.header().kind);
     by_address<std::string> addresses(rows, [this](std::uintptr_t a) { return make(a); });
@@ -91,7 +91,7 @@ class basic_json_writer {
     text += ",\"samples\":[";
     for (std::size_t i = 0; i < rows.size(); ++i) {
       text += i == 0 ? "\n{\"stack\":[" : ",\n{\"stack\":[";
-      const stack::frames s = rows.stack(i);
+      const tables::frames s = rows.stack(i);
       for (std::size_t f = 0; f < written_depth(s); ++f) {
         text += f == 0 ? "" : ",";
         text += addresses[written_address(s, f)];
@@ -107,7 +107,7 @@ class basic_json_writer {
     return out.write(std::as_bytes(std::span(end)));
   }
   [[nodiscard]] std::error_code write(sink& out, const profile_snapshot& snapshot) {
-    return write(out, core::snapshot_rows(snapshot));
+    return write(out, snapshots::snapshot_rows(snapshot));
   }
 
  private:
@@ -150,14 +150,14 @@ class basic_json_writer {
            ",\"hide_frames\":", json_string(hide_frames));
   }
 
-  static void append_values(std::string& text, const core::row_source& rows, std::size_t row,
+  static void append_values(std::string& text, const snapshots::row_source& rows, std::size_t row,
                             std::size_t count) {
     text += "],\"values\":[";
     for (std::size_t i = 0; i < count; ++i) {
       append(text, i == 0 ? "" : ",", rows.value(row, i));
     }
     std::string_view comma = "],\"labels\":{";
-    rows.row(row).for_each_label([&](const stack::label& l) {
+    rows.row(row).for_each_label([&](const instruments::label& l) {
       append(text, std::exchange(comma, ","), json_string(l.key), ":", json_string(l.value));
     });
     text += comma == "," ? "}}" : "]}";
@@ -165,8 +165,8 @@ class basic_json_writer {
 
   // The indexes of an address's frames, with commas between them.
   std::string make(std::uintptr_t address) {
-    if (core::is_pseudo(address)) {
-      return std::to_string(place_of({{core::pseudo_name(address), {}, {}, 0, 0, 0}, false}));
+    if (tables::is_pseudo(address)) {
+      return std::to_string(place_of({{tables::pseudo_name(address), {}, {}, 0, 0, 0}, false}));
     }
     std::string text;
     const std::span<const symbols::frame> frames = code_.resolve(address).frames;
@@ -183,8 +183,8 @@ class basic_json_writer {
       return f.it.name == other.it.name && f.it.system_name == other.it.system_name &&
              f.it.file == other.it.file && f.it.line == other.it.line && f.inlined == other.inlined;
     };
-    const std::uint64_t hash = sys::spread(std::hash<std::string_view>{}(f.it.name) ^
-                                           f.it.line * 2 ^ (f.inlined ? 1U : 0U));
+    const std::uint64_t hash = sys::mix64(std::hash<std::string_view>{}(f.it.name) ^ f.it.line * 2 ^
+                                          (f.inlined ? 1U : 0U));
     std::uint32_t at = index_.find(hash, [&](std::uint32_t i) { return same(known_[i]); });
     if (at == sys::flat_index::none) {
       at = static_cast<std::uint32_t>(known_.size());

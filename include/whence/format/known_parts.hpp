@@ -17,10 +17,10 @@
 #include <vector>
 
 #include <whence/names.hpp>
-#include <whence/profile/pseudo_frames.hpp>
 #include <whence/symbols/function_name.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::format {
 
@@ -46,7 +46,7 @@ class basic_known_parts {
       known_[mapping - 1].incomplete = true;
     parts& known = known_[mapping - 1];
     // Pseudo-frames have our own names, which are complete.
-    if (mappings_[mapping - 1].start < core::first_code_address) known.functions = true;
+    if (mappings_[mapping - 1].start < tables::first_code_address) known.functions = true;
     for (const symbols::frame& f : frames) {
       known.functions = known.functions || !symbols::is_placeholder(f.name);
       known.files = known.files || !f.file.empty();

@@ -11,23 +11,23 @@
 #include <vector>
 
 #include <whence/format/address_index.hpp>
-#include <whence/profile/pseudo_frames.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/stack/bucket.hpp>
+#include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::format {
 
 // The address by which a stack's frame is looked up and listed.
 template <class = void>
-inline std::uintptr_t lookup_address(const stack::frames& s, std::size_t i) noexcept {
+inline std::uintptr_t lookup_address(const tables::frames& s, std::size_t i) noexcept {
   const std::uintptr_t address = s.pcs[i];
-  if (core::is_pseudo(address)) return core::pseudo_frame_of(address);
+  if (tables::is_pseudo(address)) return tables::pseudo_frame_of(address);
   const unwind::pc at = i == 0 && s.leaf_is_ip ? unwind::pc::instruction(address)
                                                : unwind::pc::return_address(address);
   const std::uintptr_t pc = at.lookup();
-  const bool code = !core::is_pseudo(pc) && pc != std::numeric_limits<std::uintptr_t>::max();
-  return code ? pc : core::unknown_frame;
+  const bool code = !tables::is_pseudo(pc) && pc != std::numeric_limits<std::uintptr_t>::max();
+  return code ? pc : tables::unknown_frame;
 }
 template <class = void>
 inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
@@ -36,13 +36,13 @@ inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noex
 
 // A stack as it is written: it has at least one frame, and a frame that says so if it was cut off.
 template <class = void>
-inline std::size_t written_depth(const stack::frames& s) noexcept {
+inline std::size_t written_depth(const tables::frames& s) noexcept {
   return s.depth + (s.truncated || s.depth == 0 ? 1 : 0);
 }
 template <class = void>
-inline std::uintptr_t written_address(const stack::frames& s, std::size_t i) noexcept {
+inline std::uintptr_t written_address(const tables::frames& s, std::size_t i) noexcept {
   if (i < s.depth) return lookup_address(s, i);
-  return s.truncated ? core::truncated_frame : core::unknown_frame;
+  return s.truncated ? tables::truncated_frame : tables::unknown_frame;
 }
 
 // The address to write for it, or for a return address. (Tests' code keeps addresses as they are.)
@@ -63,7 +63,7 @@ void look_up_in_order(Code& code, const profile_snapshot& snapshot) {
   for (const profile_row& row : snapshot.rows) {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       const std::uintptr_t address = lookup_address(row, i);
-      if (!core::is_pseudo(address)) addresses.id(address);
+      if (!tables::is_pseudo(address)) addresses.id(address);
     }
   }
   std::vector<std::uintptr_t> sorted = addresses.addresses();

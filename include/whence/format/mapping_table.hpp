@@ -17,9 +17,9 @@
 #include <utility>
 #include <vector>
 
-#include <whence/profile/pseudo_frames.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::format {
 
@@ -31,12 +31,12 @@ class basic_mapping_table {
                       std::span<const std::uintptr_t> addresses)
       : mappings_(std::move(mapped)) {
     leave_out_unused(addresses);
-    if (mappings_.empty()) add(core::first_code_address, last, "[unknown]");
+    if (mappings_.empty()) add(tables::first_code_address, last, "[unknown]");
     order();
     std::vector<std::uintptr_t> strays;
     bool pseudo = false;
     for (const std::uintptr_t a : addresses) {
-      if (core::is_pseudo(a)) {
+      if (tables::is_pseudo(a)) {
         pseudo = true;
       } else if (find(a) == nullptr) {
         strays.push_back(a);
@@ -44,7 +44,7 @@ class basic_mapping_table {
     }
     sys::sort(strays, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
     cover(strays);
-    if (pseudo) add(1, core::first_code_address, "[whence]");
+    if (pseudo) add(1, tables::first_code_address, "[whence]");
     order();
   }
 

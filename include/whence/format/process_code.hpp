@@ -13,8 +13,8 @@
 #include <string>
 #include <vector>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/symbolizer.hpp>
@@ -58,7 +58,7 @@ class basic_process_code {
  private:
   template <class Visit>
   static void for_each_record(Visit visit) {
-    if (const core::process_state* const s = core::state()) s->unwinder.loaded().for_each(visit);
+    if (const state::process_state* const s = state::state()) s->unwinder.loaded().for_each(visit);
   }
 
   symbols::symbolizer& names_ = symbols::symbolizer::instance();

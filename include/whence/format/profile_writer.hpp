@@ -19,6 +19,7 @@
 #include <utility>
 #include <vector>
 
+#include <whence/core/kinds.hpp>
 #include <whence/format/address_index.hpp>
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/gzip.hpp>
@@ -31,13 +32,12 @@
 #include <whence/format/sink.hpp>
 #include <whence/format/string_table.hpp>
 #include <whence/names.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/pseudo_frames.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/sys/as_error.hpp>
+#include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/catch_error.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
-#include <whence/sys/spread.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::format {
 
@@ -90,7 +90,7 @@ class basic_profile_writer {
   // Rows without a value are left out. After a failure nothing is written.
   void add(const profile_row& row) {
     if (error_) return;
-    error_ = sys::as_error([&] {
+    error_ = sys::catch_error([&] {
       write_sample(row);
       spill(spill_size);
       return error_;
@@ -100,7 +100,7 @@ class basic_profile_writer {
   // The first failure; no error if the sink is finished. Requires: called once.
   [[nodiscard]] std::error_code finish() {
     if (error_) return error_;
-    return error_ = sys::as_error([&] {
+    return error_ = sys::catch_error([&] {
              if constexpr (requires { code_.open(); }) code_.open();
              look_up_in_order();
              std::vector<std::uintptr_t> places = addresses_.addresses();
@@ -135,9 +135,9 @@ class basic_profile_writer {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       add_location(lookup_address(row, i));
     }
-    if (row.truncated) add_location(core::truncated_frame);
+    if (row.truncated) add_location(tables::truncated_frame);
     // A sample without a location is dropped by some readers and refused by others.
-    if (ids_.empty()) add_location(core::unknown_frame);
+    if (ids_.empty()) add_location(tables::unknown_frame);
 
     const bool numbered = row.number != 0 && kind_.number.type != nullptr;
     if (numbered && number_key_ == 0) {
@@ -147,7 +147,7 @@ class basic_profile_writer {
     encoder_.message(proto::profile::sample, [&] {
       encoder_.packed(proto::sample::location_id, ids_);
       encoder_.packed(proto::sample::value, values);
-      row.for_each_label([&](const stack::label& l) {
+      row.for_each_label([&](const instruments::label& l) {
         const std::int64_t key = strings_.id(l.key);
         const std::int64_t value = strings_.id(l.value);
         encoder_.message(proto::sample::label, [&] {
@@ -189,13 +189,13 @@ class basic_profile_writer {
   // Valid until the next call.
   std::span<const symbols::frame> frames_of(std::uintptr_t address) {
     if (options_.symbols == symbol_mode::none) return {};
-    if (!core::is_pseudo(address)) return code_.resolve(address).frames;
-    pseudo_ = {core::pseudo_name(address), {}, {}, 0, 0, 0};
+    if (!tables::is_pseudo(address)) return code_.resolve(address).frames;
+    pseudo_ = {tables::pseudo_name(address), {}, {}, 0, 0, 0};
     return {&pseudo_, 1};
   }
 
   bool is_stripped(std::uintptr_t address) {
-    return options_.symbols != symbol_mode::none && !core::is_pseudo(address) &&
+    return options_.symbols != symbol_mode::none && !tables::is_pseudo(address) &&
            code_.resolve(address).is_stripped;
   }
 
@@ -253,13 +253,14 @@ class basic_profile_writer {
 
   // Writes the function if it is new; so ids follow the order of the file.
   std::uint64_t function_id(const symbols::frame& f) {
-    const std::string_view name = f.name.empty() ? core::pseudo_name(core::unknown_frame) : f.name;
+    const std::string_view name =
+        f.name.empty() ? tables::pseudo_name(tables::unknown_frame) : f.name;
     const std::int64_t system = is_shortened(f)
                                     ? strings_.id_of_copy(std::string(name) + ' ')
                                     : strings_.id(f.system_name.empty() ? name : f.system_name);
     const std::int64_t file = strings_.id(f.file);
     const auto key = static_cast<std::uint64_t>(system) << 32 | static_cast<std::uint64_t>(file);
-    const std::uint64_t hash = sys::spread(key);
+    const std::uint64_t hash = sys::mix64(key);
     const std::uint32_t found =
         by_key_.find(hash, [&](std::uint32_t i) { return functions_[i] == key; });
     if (found != sys::flat_index::none) return found + std::uint64_t{1};

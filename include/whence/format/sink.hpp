@@ -6,7 +6,7 @@
 //   std::string&                        appended to
 //   std::FILE*                          flushed at the end, not closed
 //   whence::fd{number}                  not closed
-//   std::filesystem::path, const char*  a file, replaced only on success (sys/replaced_file.hpp)
+//   std::filesystem::path, const char*  a file, replaced only on success (sys/atomic_file.hpp)
 //   std::error_code(std::span<const std::byte>)   any callable, called once or many times
 //
 // A literal is a path, `write_to("heap.pb.gz")`, but a std::string is text to append to. A string

@@ -15,7 +15,7 @@
 #include <whence/symbols/function_name.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/flat_index.hpp>
-#include <whence/sys/spread.hpp>
+#include <whence/sys/mix64.hpp>
 
 namespace whence::inline v1::format {
 
@@ -26,7 +26,7 @@ class basic_template_names {
   std::string_view of(const symbols::frame& f) {
     // The symbolizer's texts are unique and stay, so their addresses identify functions.
     const char* const place = f.system_name.data();
-    const std::uint64_t hash = sys::spread(reinterpret_cast<std::uintptr_t>(place));
+    const std::uint64_t hash = sys::mix64(reinterpret_cast<std::uintptr_t>(place));
     std::uint32_t at = index_.find(hash, [&](std::uint32_t i) { return all_[i].place == place; });
     if (at == sys::flat_index::none) {
       at = static_cast<std::uint32_t>(all_.size());

@@ -23,6 +23,7 @@
 #include <utility>
 #include <vector>
 
+#include <whence/core/kinds.hpp>
 #include <whence/format/by_address.hpp>
 #include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
@@ -31,14 +32,13 @@
 #include <whence/format/template_names.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/names.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/pseudo_frames.hpp>
-#include <whence/profile/row_source.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/stack/bucket.hpp>
-#include <whence/sys/as_error.hpp>
+#include <whence/snapshots/row_source.hpp>
+#include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/catch_error.hpp>
 #include <whence/sys/max_rss.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::format {
 
@@ -49,25 +49,26 @@ class text_writer {
       : out_(out), code_(std::move(code)), options_(options) {}
 
   [[nodiscard]] std::error_code write(const profile_snapshot& snapshot) {
-    return write(core::snapshot_rows(snapshot, core::values_in_text(snapshot.header.kind)));
+    return write(
+        snapshots::snapshot_rows(snapshot, snapshots::values_in_text(snapshot.header.kind)));
   }
 
-  // Requires: the values are those of core::values_in_text.
-  [[nodiscard]] std::error_code write(const core::row_source& rows) {
+  // Requires: the values are those of snapshots::values_in_text.
+  [[nodiscard]] std::error_code write(const snapshots::row_source& rows) {
     kind_ = rows.header().kind;
-    return error_ = sys::as_error([&] {
+    return error_ = sys::catch_error([&] {
              by_address<known> addresses(rows, [this](std::uintptr_t a) { return make(a); });
              addresses_ = &addresses;
              take_notes();
              switch (kind_) {
-               case core::kind::allocs:
-               case core::kind::heap:
+               case instruments::kind::allocs:
+               case instruments::kind::heap:
                  write_heap(rows);
                  break;
-               case core::kind::block:
+               case instruments::kind::block:
                  write_waits(rows, "contention");
                  break;
-               case core::kind::mutex:
+               case instruments::kind::mutex:
                  write_waits(rows, "mutex");
                  break;
                default:
@@ -88,7 +89,7 @@ class text_writer {
     std::vector<tabbed_line> lines;
   };
 
-  void write_heap(const core::row_source& rows) {
+  void write_heap(const snapshots::row_source& rows) {
     // Recorded values are {objects, bytes}, first allocated, then in use.
     std::array<std::int64_t, core::max_values> total{};
     for (std::size_t row = 0; row < rows.size(); ++row) {
@@ -110,10 +111,10 @@ class text_writer {
   }
 
   // Nanoseconds stand for cycles.
-  void write_waits(const core::row_source& rows, std::string_view title) {
+  void write_waits(const snapshots::row_source& rows, std::string_view title) {
     put("--- ", title, ":\ncycles/second=1000000000\n");
     // The values are already scaled, and pprof multiplies by this period.
-    if (kind_ == core::kind::mutex) put("sampling period=1\n");
+    if (kind_ == instruments::kind::mutex) put("sampling period=1\n");
     for (const std::uint32_t row : largest_first(rows, 1)) {
       put(rows.value(row, 1), " ", rows.value(row, 0), " ");
       put_stack(rows, row);
@@ -121,7 +122,7 @@ class text_writer {
     }
   }
 
-  void write_counts(const core::row_source& rows) {
+  void write_counts(const snapshots::row_source& rows) {
     struct group {
       std::uint32_t row;
       std::int64_t count;
@@ -152,13 +153,13 @@ class text_writer {
     put_notes();
   }
 
-  static places all_of(const core::row_source& rows) {
+  static places all_of(const snapshots::row_source& rows) {
     places all(rows.size());
     for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
     return all;
   }
 
-  static places largest_first(const core::row_source& rows, std::size_t value) {
+  static places largest_first(const snapshots::row_source& rows, std::size_t value) {
     places all = all_of(rows);
     sys::sort(all, [&](std::uint32_t a, std::uint32_t b) {
       return rows.value(a, value) > rows.value(b, value);
@@ -167,16 +168,16 @@ class text_writer {
   }
 
   // Rows that are written alike are neighbours.
-  static places by_stack(const core::row_source& rows) {
+  static places by_stack(const snapshots::row_source& rows) {
     places all = all_of(rows);
     sys::sort(all, [&](std::uint32_t a, std::uint32_t b) { return compare(rows, a, b) < 0; });
     return all;
   }
 
   // Below, at or above zero. Equal sets of labels are one.
-  static int compare(const core::row_source& rows, std::uint32_t a, std::uint32_t b) {
+  static int compare(const snapshots::row_source& rows, std::uint32_t a, std::uint32_t b) {
     const auto order = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
-    const stack::frames s = rows.stack(a), t = rows.stack(b);
+    const tables::frames s = rows.stack(a), t = rows.stack(b);
     for (std::size_t i = 0; i < s.depth && i < t.depth; ++i) {
       if (s.pcs[i] != t.pcs[i]) return order(s.pcs[i], t.pcs[i]);
     }
@@ -187,8 +188,8 @@ class text_writer {
   }
 
   // Return addresses, labels and frames.
-  void put_stack(const core::row_source& rows, std::uint32_t row) {
-    const stack::frames s = rows.stack(row);
+  void put_stack(const snapshots::row_source& rows, std::uint32_t row) {
+    const tables::frames s = rows.stack(row);
     const std::size_t depth = written_depth(s);
     text_ += '@';
     for (std::size_t i = 0; i < depth; ++i) put_place(s, i);
@@ -201,10 +202,10 @@ class text_writer {
     text_ += '\n';
   }
 
-  void put_place(const stack::frames& s, std::size_t i) {
+  void put_place(const tables::frames& s, std::size_t i) {
     const std::uintptr_t lookup = written_address(s, i);
-    const bool is_code = i < s.depth && !core::is_pseudo(s.pcs[i]);
-    if (is_code && (core::is_pseudo(lookup) || (i == 0 && s.leaf_is_ip))) {
+    const bool is_code = i < s.depth && !tables::is_pseudo(s.pcs[i]);
+    if (is_code && (tables::is_pseudo(lookup) || (i == 0 && s.leaf_is_ip))) {
       return put(" ", hex{place_of(code_, s.pcs[i])});  // not the byte after it
     }
     text_ += (*addresses_)[lookup].place;
@@ -216,8 +217,8 @@ class text_writer {
     const auto add = [&](std::string_view key, std::string_view value) {
       put(std::exchange(before, ", "), in_quotes(key), ":", in_quotes(value));
     };
-    row.for_each_label([&](const stack::label& l) { add(l.key, l.value); });
-    if (kind_ == core::kind::mutex && row.number != 0) {
+    row.for_each_label([&](const instruments::label& l) { add(l.key, l.value); });
+    if (kind_ == instruments::kind::mutex && row.number != 0) {
       const core::value_type& number = core::info(kind_).number;
       add(number.type, std::to_string(row.number) + " " + number.unit);
     }
@@ -232,9 +233,9 @@ class text_writer {
       append(line, parts...);
       made.lines.emplace_back(line);
     };
-    if (core::is_pseudo(pc)) {
+    if (tables::is_pseudo(pc)) {
       append(made.place, " ", hex{pc});
-      add("#\t", hex{pc}, "\t", core::pseudo_name(pc), "+0x0\t:0");
+      add("#\t", hex{pc}, "\t", tables::pseudo_name(pc), "+0x0\t:0");
       return made;
     }
     const std::uintptr_t place = place_of(code_, pc);
@@ -286,7 +287,7 @@ class text_writer {
   sink& out_;
   Code code_;
   const write_options options_;
-  core::kind kind_ = core::kind::custom;
+  instruments::kind kind_ = instruments::kind::custom;
   by_address<known>* addresses_ = nullptr;
   std::string text_;
   tabwriter table_{text_};
@@ -297,7 +298,7 @@ class text_writer {
 
 // Writes all rows and finishes the sink.
 template <class = void>
-[[nodiscard]] inline std::error_code write_text(sink& out, const core::row_source& rows,
+[[nodiscard]] inline std::error_code write_text(sink& out, const snapshots::row_source& rows,
                                                 write_options options = {}) {
   return text_writer<>(out, {}, options).write(rows);
 }

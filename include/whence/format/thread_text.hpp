@@ -27,12 +27,12 @@
 #include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/names.hpp>
-#include <whence/profile/pseudo_frames.hpp>
-#include <whence/profile/thread_state.hpp>
+#include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/symbols/function_name.hpp>
 #include <whence/symbols/library_frames.hpp>
 #include <whence/symbols/symbolizer.hpp>
-#include <whence/sys/as_error.hpp>
+#include <whence/sys/catch_error.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::format {
 
@@ -42,8 +42,8 @@ class thread_text_writer {
   explicit thread_text_writer(sink& out, Code code = {}, name_style names = name_style::brief)
       : out_(out), code_(std::move(code)), names_(names) {}
 
-  [[nodiscard]] std::error_code write(const core::thread_dump& dump) {
-    return error_ = sys::as_error([&] {
+  [[nodiscard]] std::error_code write(const snapshots::thread_dump& dump) {
+    return error_ = sys::catch_error([&] {
              for (const std::string& w : dump.header.warnings) append(text_, "# ", clean(w), "\n");
              for (const std::vector<std::size_t>& circle : dump.deadlocks) {
                write_deadlock(dump, circle);
@@ -61,12 +61,12 @@ class thread_text_writer {
  private:
   // Writes each thread of the circle: where it took the lock for which the previous one waits, and
   // where it waits itself.
-  void write_deadlock(const core::thread_dump& dump, const std::vector<std::size_t>& circle) {
+  void write_deadlock(const snapshots::thread_dump& dump, const std::vector<std::size_t>& circle) {
     append(
         text_, "deadlock: ", static_cast<std::int64_t>(circle.size()),
         circle.size() == 1 ? " thread waits for itself\n\n" : " threads wait for each other\n\n");
     for (const std::size_t w : circle) {
-      const core::lock_wait& wait = dump.waits[w];
+      const snapshots::lock_wait& wait = dump.waits[w];
       append(text_, "thread ", tid_of(dump, wait.waiter), " waits for lock ", in_quotes(wait.lock),
              " held by thread ", tid_of(dump, wait.holder), ":\n");
       write_frames(dump.threads[wait.waiter].stack);
@@ -92,16 +92,16 @@ class thread_text_writer {
     write_frames(callers);
   }
 
-  static std::int64_t tid_of(const core::thread_dump& dump, std::size_t thread) {
+  static std::int64_t tid_of(const snapshots::thread_dump& dump, std::size_t thread) {
     return dump.threads[thread].tid;
   }
 
-  void write_wait(const core::thread_dump& dump, std::size_t thread) {
-    for (const core::lock_wait& w : dump.waits) {
+  void write_wait(const snapshots::thread_dump& dump, std::size_t thread) {
+    for (const snapshots::lock_wait& w : dump.waits) {
       if (w.waiter != thread) continue;
       text_ += ", waiting for lock";
       if (!w.lock.empty()) append(text_, " ", in_quotes(w.lock));
-      if (w.holder == core::lock_wait::no_thread) return;
+      if (w.holder == snapshots::lock_wait::no_thread) return;
       append(text_, w.is_held ? " held by thread " : " last taken by thread ",
              tid_of(dump, w.holder));
       return write_place(w.taken);
@@ -119,8 +119,8 @@ class thread_text_writer {
     }
   }
 
-  void write_thread(const core::thread_dump& dump, std::size_t i) {
-    const core::thread_state& t = dump.threads[i];
+  void write_thread(const snapshots::thread_dump& dump, std::size_t i) {
+    const snapshots::thread_state& t = dump.threads[i];
     append(text_, "goroutine ", std::int64_t{t.tid}, " [", clean(t.state));
     if (t.waited_ns >= 0) append(text_, ", ", duration(t.waited_ns));
     if (t.is_coroutine) text_ += ", coroutine";
@@ -128,7 +128,7 @@ class thread_text_writer {
     write_wait(dump, i);
     text_ += ']';
     std::string_view before = " {";
-    for (const stack::label& l : t.labels) {
+    for (const instruments::label& l : t.labels) {
       append(text_, before, word(l.key), ": ", in_quotes(l.value));
       before = ", ";
     }
@@ -156,12 +156,12 @@ class thread_text_writer {
   void write_frames(const profile_row& row) {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       const std::uintptr_t pc = lookup_address(row, i);
-      if (pc == stack::pseudo::created) {
+      if (pc == tables::pseudo::created) {
         text_ += "created by ";
         continue;
       }
-      if (core::is_pseudo(pc)) {
-        append(text_, core::pseudo_name(pc), "\n");
+      if (tables::is_pseudo(pc)) {
+        append(text_, tables::pseudo_name(pc), "\n");
         continue;
       }
       const symbols::location& at = code_.resolve(pc);

@@ -23,12 +23,12 @@
 #include <utility>
 #include <vector>
 
+#include <whence/core/kinds.hpp>
 #include <whence/format/frames.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/snapshot.hpp>
+#include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
-#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::format {
 
@@ -65,7 +65,7 @@ class basic_function_sums {
     std::size_t last_row = 0;
   };
 
-  explicit basic_function_sums(core::kind k) : shown_(k, library_leaves::are_hidden) {}
+  explicit basic_function_sums(instruments::kind k) : shown_(k, library_leaves::are_hidden) {}
 
   void add(const profile_row& row, std::int64_t value) {
     ++rows_;
@@ -89,7 +89,7 @@ class basic_function_sums {
 
  private:
   sums& of(std::string_view name) {
-    const std::uint64_t hash = sys::spread(std::hash<std::string_view>{}(name));
+    const std::uint64_t hash = sys::mix64(std::hash<std::string_view>{}(name));
     std::uint32_t at = index_.find(hash, [&](std::uint32_t i) { return all_[i].name == name; });
     if (at == sys::flat_index::none) {
       at = static_cast<std::uint32_t>(all_.size());

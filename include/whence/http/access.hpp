@@ -19,9 +19,9 @@
 #include <string_view>
 #include <system_error>
 
-#include <whence/http/answers.hpp>
 #include <whence/http/request.hpp>
-#include <whence/sys/as_error.hpp>
+#include <whence/http/responses.hpp>
+#include <whence/sys/catch_error.hpp>
 
 namespace whence::inline v1::http {
 
@@ -116,7 +116,7 @@ inline std::optional<response> refusal(const request& asked, const options& o) {
   }
   if (!o.authorize) return std::nullopt;
   bool is_allowed = false;
-  const std::error_code error = sys::as_error([&] {
+  const std::error_code error = sys::catch_error([&] {
     is_allowed = o.authorize(asked);
     return std::error_code{};
   });

@@ -20,13 +20,13 @@
 #include <whence/http/request.hpp>
 #include <whence/instruments/setting.hpp>
 #include <whence/profile.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/header.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/setting_values.hpp>
-#include <whence/stack/bucket.hpp>
+#include <whence/snapshots/profile_header.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/state/setting_values.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/tables/bucket.hpp>
 
 namespace whence::inline v1::http {
 
@@ -45,29 +45,29 @@ struct listed {
 
 // Cost: reads a cache line of each stack: 0.1 s for a million.
 inline void measure(const profile& p, listed& l) {
-  p.rows().for_each([&l](const stack::bucket& b) {
+  p.rows().for_each([&l](const tables::bucket& b) {
     ++l.stacks;
-    l.bytes += static_cast<std::int64_t>((stack::bucket::bytes(b.depth()) + sys::cache_line - 1) /
+    l.bytes += static_cast<std::int64_t>((tables::bucket::bytes(b.depth()) + sys::cache_line - 1) /
                                          sys::cache_line * sys::cache_line);
     if (b.overflow()) l.overflow += b.counters[0].load(std::memory_order_relaxed);
   });
 }
 
-inline std::string rate_of(const profile& p, const core::process_state& s) {
+inline std::string rate_of(const profile& p, const state::process_state& s) {
   const auto one_per = [](std::int64_t rate, const char* unit) {
     return rate <= 0   ? std::string("off")
            : rate == 1 ? std::string("all are recorded")
                        : "one sample in " + format::human(rate, unit);
   };
   switch (p.kind()) {
-    case core::kind::heap:
-    case core::kind::allocs:
+    case instruments::kind::heap:
+    case instruments::kind::allocs:
       return one_per(s.heap.rate.load(), "bytes");
-    case core::kind::block:
+    case instruments::kind::block:
       return one_per(s.block_rate.load(), "nanoseconds");
-    case core::kind::mutex:
+    case instruments::kind::mutex:
       return one_per(s.mutex_fraction.load(), "count");
-    case core::kind::mutex_hold:
+    case instruments::kind::mutex_hold:
       return one_per(s.hold_rate.load(), "count");
     default:
       return "all are recorded";
@@ -77,7 +77,7 @@ inline std::string rate_of(const profile& p, const core::process_state& s) {
 // Sorted by name.
 inline std::vector<listed> list_profiles(bool with_cmdline) {
   std::vector<listed> all;
-  const core::process_state* const s = core::state();
+  const state::process_state* const s = state::state();
   if (s == nullptr) return all;
   for (const profile* p : profiles()) {
     all.push_back({std::string(p->name()), std::string(p->description()),
@@ -179,15 +179,15 @@ inline std::string index_html(const options& o) {
   }
   format::append(text, "</ul>\n</p>\n<p>\nState:\n<ul>\n<li>", window_slot::open(), " of ",
                  o.max_windows, " windows are open</li>\n");
-  if (const core::process_state* const s = core::state()) {
-    format::append(text, "<li>", core::memory_in_use(s->budget), "</li>\n");
+  if (const state::process_state* const s = state::state()) {
+    format::append(text, "<li>", snapshots::memory_in_use(s->budget), "</li>\n");
     for (int i = 0; i < instruments::setting_count; ++i) {
       const instruments::setting_info& row = instruments::settings[i];
       format::append(text, "<li>", row.environment, "=",
-                     core::value_of(*s, static_cast<instruments::setting>(i)), ": ", row.meaning,
+                     state::value_of(*s, static_cast<instruments::setting>(i)), ": ", row.meaning,
                      "</li>\n");
     }
-    for (const std::string& line : core::comments(*s)) {
+    for (const std::string& line : snapshots::comments(*s)) {
       if (line.starts_with("tables use ")) continue;
       format::append(text, "<li>", html_escaped(line), "</li>\n");
     }
@@ -209,11 +209,11 @@ inline std::string index_json(const options& o) {
   }
   format::append(text, "],\n\"windows\":{\"open\":", window_slot::open(),
                  ",\"most\":", o.max_windows, "},\n\"settings\":{");
-  if (const core::process_state* const s = core::state()) {
+  if (const state::process_state* const s = state::state()) {
     comma = "";
     for (int i = 0; i < instruments::setting_count; ++i) {
       format::append(text, comma, "\n\"", instruments::settings[i].environment,
-                     "\":", core::value_of(*s, static_cast<instruments::setting>(i)));
+                     "\":", state::value_of(*s, static_cast<instruments::setting>(i)));
       comma = ",";
     }
   }

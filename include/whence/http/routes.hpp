@@ -20,11 +20,11 @@
 #include <whence/cpu.hpp>
 #include <whence/format/flame_page.hpp>
 #include <whence/format/text_parts.hpp>
-#include <whence/http/answers.hpp>
 #include <whence/http/index_page.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/parameters.hpp>
 #include <whence/http/request.hpp>
+#include <whence/http/responses.hpp>
 #include <whence/http/symbol.hpp>
 #include <whence/http/view.hpp>
 #include <whence/http/windows.hpp>
@@ -65,7 +65,8 @@ inline operation open_window(const asked& a, long seconds, const view& how, std:
 template <class Session>
 operation session(const asked& a, int default_hz, const char* name) {
   const view how(a.target.parameters, view::text::none);
-  const core::kind kind = std::is_same_v<Session, cpu_session> ? core::kind::cpu : core::kind::wall;
+  const instruments::kind kind =
+      std::is_same_v<Session, cpu_session> ? instruments::kind::cpu : instruments::kind::wall;
   if (const char* const mistake = how.mistake(kind, name)) return failure(400, mistake);
   const std::string_view hz_given = a.target.parameters["hz"];
   const long hz = hz_given.empty() ? default_hz : to_number(hz_given).value_or(0);
@@ -97,7 +98,7 @@ inline operation difference(const asked& a, const profile& p, const view& how) {
 }
 
 inline operation now(const profile& p, const view& how) {
-  const bool is_dump = p.kind() == core::kind::goroutine && how.debug() > 1;
+  const bool is_dump = p.kind() == instruments::kind::goroutine && how.debug() > 1;
   if (is_dump && how.has_labels()) return failure(400, "debug=2 and label params are incompatible");
   return {std::make_unique<whole_profile>(p, how), how.head(p.name())};
 }
@@ -122,11 +123,11 @@ inline const profile* of_delta(std::string_view name) {
   const profile* const p = name.starts_with(begin) ? lookup(name.substr(begin.size())) : nullptr;
   if (p == nullptr) return nullptr;
   switch (p->kind()) {
-    case core::kind::allocs:
-    case core::kind::block:
-    case core::kind::heap:
-    case core::kind::mutex:
-    case core::kind::mutex_hold:
+    case instruments::kind::allocs:
+    case instruments::kind::block:
+    case instruments::kind::heap:
+    case instruments::kind::mutex:
+    case instruments::kind::mutex_hold:
       return p;
     default:
       return nullptr;

@@ -24,9 +24,9 @@
 #include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/http/operation.hpp>
-#include <whence/profile/pseudo_frames.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/tables/pseudo_address.hpp>
 
 namespace whence::inline v1::http {
 
@@ -46,7 +46,7 @@ inline std::uintptr_t to_address(std::string_view text) {
 
 // The function that holds the address, not one inlined into it: the client expects one name.
 inline std::string name_of(const format::process_code& code, std::uintptr_t address) {
-  if (core::is_pseudo(address)) return core::pseudo_name(address);
+  if (tables::is_pseudo(address)) return tables::pseudo_name(address);
   return format::clean(code.function_at(address));
 }
 

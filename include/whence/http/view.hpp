@@ -25,26 +25,26 @@
 #include <utility>
 #include <vector>
 
+#include <whence/core/kinds.hpp>
+#include <whence/core/profile.hpp>
 #include <whence/format/folded.hpp>
 #include <whence/format/json.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text.hpp>
 #include <whence/format/top.hpp>
-#include <whence/http/answers.hpp>
 #include <whence/http/parameters.hpp>
 #include <whence/http/request.hpp>
+#include <whence/http/responses.hpp>
 #include <whence/names.hpp>
 #include <whence/profile.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/difference.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/profile.hpp>
-#include <whence/profile/row_source.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/stack/label_sets.hpp>
+#include <whence/snapshots/difference.hpp>
+#include <whence/snapshots/row_source.hpp>
+#include <whence/snapshots/snapshot.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/tables/label_sets.hpp>
 
 namespace whence::inline v1::http {
 
@@ -60,7 +60,8 @@ class view {
         sample_type_(p["sample_type"]),
         inlined_(p["inline"] == "expand" ? format::inlined_frames::apart
                                          : format::inlined_frames::together),
-        negative_(p["signed"] == "1" ? core::below_zero::is_kept : core::below_zero::is_zero) {
+        negative_(p["signed"] == "1" ? snapshots::below_zero::is_kept
+                                     : snapshots::below_zero::is_zero) {
     const std::string_view f = p["format"];
     form_ = f == "folded" ? form::folded
             : f == "json" ? form::json
@@ -92,7 +93,7 @@ class view {
   }
 
   // The mistake in the parameters for a profile of that kind and name; nullptr if they are right.
-  const char* mistake(core::kind kind, std::string_view name) const {
+  const char* mistake(instruments::kind kind, std::string_view name) const {
     if (mistake_ != nullptr || sample_type_.empty() || place_of_type(kind, name) >= 0)
       return mistake_;
     return "invalid value for \"sample_type\" - the profile has no such type";
@@ -100,7 +101,7 @@ class view {
 
   long debug() const noexcept { return debug_; }
   bool has_labels() const noexcept { return !labels_.empty(); }
-  core::below_zero negative() const noexcept { return negative_; }
+  snapshots::below_zero negative() const noexcept { return negative_; }
 
   // The head of the answer; `name` is the file's.
   response_head head(std::string_view name) const {
@@ -122,22 +123,22 @@ class view {
       sys::erase_if(snapshot.rows, [this](const profile_row& row) { return !matches(row); });
     }
     if (form_ == form::pprof) return format::write_proto(out, snapshot, options_, inlined_);
-    return write_rows(out, core::snapshot_rows(snapshot, values_of(snapshot.header.kind)));
+    return write_rows(out, snapshots::snapshot_rows(snapshot, values_of(snapshot.header.kind)));
   }
 
   // What the profile says now, without a copy of the rows if possible. Throws: std::bad_alloc.
   std::error_code write(sink& out, const profile& p) const {
     const bool is_plain = labels_.empty() && inlined_ == format::inlined_frames::together;
     if (form_ == form::pprof && is_plain) return p.write_to(std::move(out), 0, options_);
-    if (form_ == form::text && debug_ > 1 && p.kind() == core::kind::goroutine) {
+    if (form_ == form::text && debug_ > 1 && p.kind() == instruments::kind::goroutine) {
       return p.write_to(std::move(out), 2, options_);
     }
-    const core::process_state* const s = core::state();
-    if (form_ == form::pprof || p.kind() == core::kind::goroutine || s == nullptr) {
+    const state::process_state* const s = state::state();
+    if (form_ == form::pprof || p.kind() == instruments::kind::goroutine || s == nullptr) {
       return write(out, p.snapshot());
     }
     const auto keep = [this](const profile_row& row) { return matches(row); };
-    return write_rows(out, core::live_rows(*s, p, values_of(p.kind()), keep));
+    return write_rows(out, snapshots::live_rows(*s, p, values_of(p.kind()), keep));
   }
 
  private:
@@ -164,7 +165,7 @@ class view {
   bool matches(const profile_row& row) const {
     for (const auto& wanted : labels_) {
       bool found = false;
-      row.for_each_label([&](const stack::label& l) {
+      row.for_each_label([&](const instruments::label& l) {
         found = found || (l.key == wanted.first && l.value == wanted.second);
       });
       if (!found) return false;
@@ -172,15 +173,15 @@ class view {
     return true;
   }
 
-  core::shown_values values_of(core::kind k) const {
-    return form_ == form::text ? core::values_in_text(k) : core::shown_values::scaled;
+  snapshots::shown_values values_of(instruments::kind k) const {
+    return form_ == form::text ? snapshots::values_in_text(k) : snapshots::shown_values::scaled;
   }
 
   // Writes every form but pprof.
-  std::error_code write_rows(sink& out, const core::row_source& rows) const {
+  std::error_code write_rows(sink& out, const snapshots::row_source& rows) const {
     if (form_ == form::text) return format::write_text(out, rows, options_);
     if (form_ == form::json) return format::json_writer(options_.names).write(out, rows);
-    const core::kind kind = rows.header().kind;
+    const instruments::kind kind = rows.header().kind;
     const int asked = sample_type_.empty() ? -1 : place_of_type(kind, rows.header().name);
     const std::size_t shown = format::shown_value(core::info(kind));
     return format::write_folded(out, rows, asked < 0 ? shown : static_cast<std::size_t>(asked),
@@ -188,7 +189,7 @@ class view {
   }
 
   // The index of sample_type_ among the values; -1 if it is not one of them.
-  int place_of_type(core::kind kind, std::string_view name) const {
+  int place_of_type(instruments::kind kind, std::string_view name) const {
     const core::kind_info& info = core::info(kind);
     for (int i = 0; i < info.value_count; ++i) {
       const char* const type = info.values[i].type;
@@ -201,7 +202,7 @@ class view {
   std::string sample_type_;
   format::inlined_frames inlined_;
   write_options options_;
-  core::below_zero negative_;
+  snapshots::below_zero negative_;
   form form_ = form::pprof;
   std::vector<std::pair<std::string, std::string>> labels_;
   const char* mistake_ = nullptr;

@@ -12,16 +12,16 @@
 #include <utility>
 #include <vector>
 
+#include <whence/core/profile.hpp>
 #include <whence/format/sink.hpp>
-#include <whence/http/of_process.hpp>
 #include <whence/http/operation.hpp>
+#include <whence/http/per_process.hpp>
 #include <whence/http/view.hpp>
 #include <whence/profile.hpp>
-#include <whence/profile/difference.hpp>
-#include <whence/profile/profile.hpp>
-#include <whence/profile/rows.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/sys/as_error.hpp>
+#include <whence/snapshots/difference.hpp>
+#include <whence/snapshots/rows.hpp>
+#include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/catch_error.hpp>
 #include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::http {
@@ -57,14 +57,14 @@ class whole_profile final : public pending {
 };
 
 // What a profile says now, less what it said before.
-inline profile_snapshot since(core::earlier_rows& before, profile_snapshot now,
-                              core::subtracted which, core::below_zero negative) {
+inline profile_snapshot since(snapshots::baseline& before, profile_snapshot now,
+                              snapshots::subtracted which, snapshots::below_zero negative) {
   for (profile_row& row : now.rows) before.subtract_from(row, which, negative);
-  if (negative == core::below_zero::is_kept) {
+  if (negative == snapshots::below_zero::is_kept) {
     before.for_each_gone([&now](const profile_row& row) { now.rows.push_back(row); });
   }
   // A row of zeros would be a sample, or a group, of nothing.
-  sys::erase_if(now.rows, core::is_zero);
+  sys::erase_if(now.rows, snapshots::is_zero);
   now.header.duration_ns = now.header.time_ns - before.time_ns();
   return now;
 }
@@ -75,26 +75,26 @@ class difference_window final : public pending {
   difference_window(const profile& shown, view how)
       : profile_(shown),
         view_(std::move(how)),
-        before_(shown.snapshot(), view_.negative() == core::below_zero::is_kept
-                                      ? core::gone_rows::are_kept
-                                      : core::gone_rows::are_forgotten) {}
+        before_(shown.snapshot(), view_.negative() == snapshots::below_zero::is_kept
+                                      ? snapshots::gone_rows::are_kept
+                                      : snapshots::gone_rows::are_forgotten) {}
 
   std::error_code write(sink& body) override {
     return view_.write(
-        body, since(before_, profile_.snapshot(), core::subtracted::all, view_.negative()));
+        body, since(before_, profile_.snapshot(), snapshots::subtracted::all, view_.negative()));
   }
 
  private:
   const profile& profile_;
   const view view_;
-  core::earlier_rows before_;
+  snapshots::baseline before_;
 };
 
 // delta_heap, delta_block ...: what was added since the last such request, by any client; the first
 // time, since the process began. (godeltaprof)
 class last_rows {
  public:
-  using rows = std::shared_ptr<core::earlier_rows>;
+  using rows = std::shared_ptr<snapshots::baseline>;
 
   // What was added since the last call. Throws: std::bad_alloc.
   struct growth {
@@ -105,9 +105,10 @@ class last_rows {
     const std::lock_guard hold(mutex_);
     rows& last = of(p);
     growth g{p.snapshot(), last, nullptr};
-    g.now = std::make_shared<core::earlier_rows>(g.added, core::gone_rows::are_forgotten);
+    g.now = std::make_shared<snapshots::baseline>(g.added, snapshots::gone_rows::are_forgotten);
     if (last != nullptr) {
-      g.added = since(*last, std::move(g.added), core::subtracted::sums, core::below_zero::is_zero);
+      g.added = since(*last, std::move(g.added), snapshots::subtracted::sums,
+                      snapshots::below_zero::is_zero);
     }
     last = g.now;
     return g;
@@ -138,10 +139,10 @@ class delta final : public pending {
       : profile_(shown), view_(std::move(how)), is_head_(is_head) {}
 
   std::error_code write(sink& body) override {
-    last_rows& all = of_process<last_rows>();
+    last_rows& all = per_process<last_rows>();
     last_rows::growth g = all.take(profile_);
     const std::error_code error =
-        sys::as_error([&] { return view_.write(body, std::move(g.added)); });
+        sys::catch_error([&] { return view_.write(body, std::move(g.added)); });
     if (error || is_head_) all.put_back(profile_, g);
     return error;
   }

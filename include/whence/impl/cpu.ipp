@@ -14,14 +14,14 @@
 #include <whence/errc.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/snapshot.hpp>
 #include <whence/record/recording.hpp>
 #include <whence/samplers/cpu_sampler.hpp>
 #include <whence/samplers/session.hpp>
-#include <whence/sys/as_error.hpp>
-#include <whence/sys/no_cancel.hpp>
+#include <whence/snapshots/snapshot.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/sys/cancel_guard.hpp>
+#include <whence/sys/catch_error.hpp>
 
 namespace whence::inline v1 {
 
@@ -43,7 +43,7 @@ WHENCE_LAZY_FUNCTION profile_snapshot cpu_session::snapshot() const {
 }
 
 WHENCE_LAZY_FUNCTION std::error_code cpu_session::write_to(sink out, write_options options) const {
-  const sys::no_cancel uncancelled;
+  const sys::cancel_guard uncancelled;
   return error() ? error() : format::write_proto(out, snapshot(), options);
 }
 
@@ -65,7 +65,7 @@ struct own_running_profile : running_profile {
   static std::error_code end(running_profile* q) {
     own_running_profile* const p = static_cast<own_running_profile*>(q);
     const std::unique_ptr<own_running_profile> ended(p);
-    return sys::as_error([&] {
+    return sys::catch_error([&] {
       p->session.stop();
       return p->session.write_to(std::move(p->out));
     });
@@ -75,8 +75,8 @@ struct own_running_profile : running_profile {
 }  // namespace samplers
 
 WHENCE_LAZY_FUNCTION std::error_code start_cpu_profile(sink out, cpu_options options) {
-  const sys::no_cancel uncancelled;
-  core::process_state* const s = core::state();
+  const sys::cancel_guard uncancelled;
+  state::process_state* const s = state::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   if (s->samplers.cpu_profile.load(std::memory_order_acquire) != nullptr) {
     return errc::already_profiling;
@@ -92,8 +92,8 @@ WHENCE_LAZY_FUNCTION std::error_code start_cpu_profile(sink out, cpu_options opt
 }
 
 WHENCE_LAZY_FUNCTION std::error_code stop_cpu_profile() {
-  const sys::no_cancel uncancelled;
-  core::process_state* const s = core::state();
+  const sys::cancel_guard uncancelled;
+  state::process_state* const s = state::state();
   samplers::running_profile* const it =
       s == nullptr ? nullptr : s->samplers.cpu_profile.exchange(nullptr);
   return it == nullptr ? std::error_code{} : it->finish(it);

@@ -21,18 +21,18 @@
 #include <whence/format/sink.hpp>
 #include <whence/http.hpp>
 #include <whence/http/access.hpp>
-#include <whence/http/answers.hpp>
-#include <whence/http/begin.hpp>
-#include <whence/http/of_process.hpp>
+#include <whence/http/dispatch.hpp>
 #include <whence/http/operation.hpp>
+#include <whence/http/per_process.hpp>
 #include <whence/http/request.hpp>
-#include <whence/sys/as_error.hpp>
-#include <whence/sys/raise.hpp>
+#include <whence/http/responses.hpp>
+#include <whence/sys/catch_error.hpp>
+#include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::http {
 
 WHENCE_FUNCTION window_slot::window_slot(int most) {
-  std::atomic<int>& open = of_process<std::atomic<int>>();
+  std::atomic<int>& open = per_process<std::atomic<int>>();
   // A window that is refused must not take the last place, not even for a moment.
   int now = open.load();
   while (now < most && open_ == nullptr) {
@@ -41,7 +41,7 @@ WHENCE_FUNCTION window_slot::window_slot(int most) {
 }
 
 WHENCE_FUNCTION int window_slot::open() {
-  return of_process<std::atomic<int>>().load();
+  return per_process<std::atomic<int>>().load();
 }
 
 WHENCE_FUNCTION operation::operation(response ready) : ready_(std::move(ready)) {}
@@ -78,7 +78,7 @@ WHENCE_FUNCTION std::error_code operation::finish(response_head& head, sink body
   std::error_code error;
   if (later_ != nullptr) {
     sink out(pass_on);
-    error = sys::as_error([&] { return later_->write(out); });
+    error = sys::catch_error([&] { return later_->write(out); });
     later_.reset();
   }
   slot_.release();
@@ -105,8 +105,8 @@ WHENCE_FUNCTION response operation::finish() {
 
 WHENCE_FUNCTION void check(const options& o) {
   if (o.prefix.starts_with('/') && o.prefix.ends_with('/')) return;
-  sys::raise<std::invalid_argument>("http::options: the prefix \"" + o.prefix +
-                                    "\" does not begin and end with a slash");
+  sys::throw_or_abort<std::invalid_argument>("http::options: the prefix \"" + o.prefix +
+                                             "\" does not begin and end with a slash");
 }
 
 WHENCE_FUNCTION operation begin(const request& asked, const options& o) {

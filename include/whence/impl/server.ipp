@@ -16,16 +16,16 @@
 
 #include <whence/http.hpp>
 #include <whence/http/access.hpp>
-#include <whence/http/listening_socket.hpp>
-#include <whence/http/loop.hpp>
 #include <whence/http/request.hpp>
-#include <whence/http/worker_pool.hpp>
-#include <whence/samplers/own_threads.hpp>
+#include <whence/samplers/library_threads.hpp>
+#include <whence/serve/listening_socket.hpp>
+#include <whence/serve/loop.hpp>
+#include <whence/serve/worker_pool.hpp>
 #include <whence/server.hpp>
-#include <whence/sys/as_error.hpp>
-#include <whence/sys/no_cancel.hpp>
-#include <whence/sys/raise.hpp>
+#include <whence/sys/cancel_guard.hpp>
+#include <whence/sys/catch_error.hpp>
 #include <whence/sys/service_thread.hpp>
+#include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1 {
 
@@ -44,27 +44,27 @@ struct server::parts {
   // Returns 0, or the system's error.
   int start() noexcept {
     const auto body = [](void* self) {
-      const http::own_thread_scope ours;
+      const serve::own_thread_scope ours;
       static_cast<parts*>(self)->loop.run();
     };
-    return samplers::own_threads::start(thread, body, this, "whence-http");
+    return samplers::library_threads::start(thread, body, this, "whence-http");
   }
 
   const http::options options;
-  http::listening_socket socket;
-  http::loop loop;
+  serve::listening_socket socket;
+  serve::loop loop;
   sys::service_thread thread;
 };
 
 WHENCE_FUNCTION server::server(std::string host, int port, http::options o) : process_(::getpid()) {
   http::check(o);
   if (port < 0 || port > 65535) {
-    sys::raise<std::invalid_argument>("server: port " + std::to_string(port) +
-                                      " is not from 0 to 65535");
+    sys::throw_or_abort<std::invalid_argument>("server: port " + std::to_string(port) +
+                                               " is not from 0 to 65535");
   }
   if (!o.allow_remote && host != "localhost" && !http::is_loopback(host)) {
-    sys::raise<std::invalid_argument>("server: \"" + host +
-                                      "\" is open to other machines: see options.allow_remote");
+    sys::throw_or_abort<std::invalid_argument>(
+        "server: \"" + host + "\" is open to other machines: see options.allow_remote");
   }
   parts_ = std::make_unique<parts>(host, port, std::move(o));
   error_ = parts_->error();
@@ -81,7 +81,7 @@ WHENCE_FUNCTION server::~server() {
 
 WHENCE_FUNCTION void server::stop() {
   if (parts_ == nullptr) return;
-  const sys::no_cancel uncancelled;  // threads are joined, also in the destructor
+  const sys::cancel_guard uncancelled;  // threads are joined, also in the destructor
   if (process_ != ::getpid()) {
     parts_->socket.close();
     parts_->loop.close_inherited();

@@ -17,8 +17,8 @@
 #include <utility>
 
 #include <whence/format/sink.hpp>
-#include <whence/sys/as_error.hpp>
-#include <whence/sys/replaced_file.hpp>
+#include <whence/sys/atomic_file.hpp>
+#include <whence/sys/catch_error.hpp>
 #include <whence/sys/sigpipe_guard.hpp>
 #include <whence/sys/write_all.hpp>
 
@@ -102,7 +102,7 @@ class file_target final : public target {
   std::error_code finish() override { return sys::errno_code(file_.finish()); }
 
  private:
-  sys::replaced_file file_;
+  sys::atomic_file file_;
 };
 
 }  // namespace format
@@ -127,7 +127,7 @@ std::error_code sink::run(F&& f) {
   if (error_) return error_;
   {
     const sys::sigpipe_guard no_signal;
-    error_ = sys::as_error([&] { return f(*target_); });
+    error_ = sys::catch_error([&] { return f(*target_); });
   }
   if (error_) target_.reset();
   return error_;

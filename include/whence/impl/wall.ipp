@@ -11,11 +11,11 @@
 
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
-#include <whence/profile/snapshot.hpp>
 #include <whence/record/recording.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/wall_sampler.hpp>
-#include <whence/sys/no_cancel.hpp>
+#include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/cancel_guard.hpp>
 #include <whence/wall.hpp>
 
 namespace whence::inline v1 {
@@ -38,7 +38,7 @@ WHENCE_LAZY_FUNCTION profile_snapshot wall_session::snapshot() const {
 }
 
 WHENCE_LAZY_FUNCTION std::error_code wall_session::write_to(sink out, write_options options) const {
-  const sys::no_cancel uncancelled;
+  const sys::cancel_guard uncancelled;
   return error() ? error() : format::write_proto(out, snapshot(), options);
 }
 

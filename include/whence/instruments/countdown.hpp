@@ -46,7 +46,7 @@ WHENCE_THREAD_LOCAL heap_sampler own_heap_sampler{};
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline std::int64_t due(
     std::size_t bytes) noexcept {
   if (const recorder* const r = recorder_here()) return r->due(own_heap_sampler, bytes);
-  own_heap_sampler.remaining = core::epoch;
+  own_heap_sampler.remaining = epoch;
   return 0;
 }
 

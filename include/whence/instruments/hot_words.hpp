@@ -21,7 +21,7 @@
 
 #include <whence/sys/word.hpp>
 
-namespace whence::inline v1::core {
+namespace whence::inline v1::instruments {
 
 inline constexpr std::size_t tag_alignment = 4096;
 // Aligning a sampled block costs a page: at this rate, a sixteenth of the memory allocated.
@@ -44,6 +44,6 @@ struct hot_words {
   sys::word<std::uintptr_t> free_mask{not_looked};
 };
 
-}  // namespace whence::inline v1::core
+}  // namespace whence::inline v1::instruments
 
 #endif  // WHENCE_INSTRUMENTS_HOT_WORDS_HPP

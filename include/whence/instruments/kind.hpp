@@ -1,11 +1,11 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The kinds of profiles, as far as recording pages distinguish them. profile/kinds.hpp says what
+// The kinds of profiles, as far as recording pages distinguish them. core/kinds.hpp says what
 // each consists of.
 #ifndef WHENCE_INSTRUMENTS_KIND_HPP
 #define WHENCE_INSTRUMENTS_KIND_HPP
 
-namespace whence::inline v1::core {
+namespace whence::inline v1::instruments {
 
 enum class kind : unsigned char {
   allocs,
@@ -42,6 +42,6 @@ constexpr bool is_predefined(const char* name) noexcept {
   return equal("thread");
 }
 
-}  // namespace whence::inline v1::core
+}  // namespace whence::inline v1::instruments
 
 #endif  // WHENCE_INSTRUMENTS_KIND_HPP

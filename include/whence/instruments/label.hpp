@@ -11,7 +11,7 @@
 #include <type_traits>
 #include <utility>
 
-namespace whence::inline v1::stack {
+namespace whence::inline v1::instruments {
 
 struct label {
   std::string_view key;
@@ -83,6 +83,6 @@ class label_list {
   std::size_t size_ = 0;
 };
 
-}  // namespace whence::inline v1::stack
+}  // namespace whence::inline v1::instruments
 
 #endif  // WHENCE_INSTRUMENTS_LABEL_HPP

@@ -9,9 +9,9 @@
 
 #include <cstdint>
 
-#include <whence/sys/code_place.hpp>
+#include <whence/sys/here.hpp>
 
-namespace whence::inline v1::core {
+namespace whence::inline v1::instruments {
 
 // Only the lock's holder writes it. The reader takes a copy through the kernel, and either both
 // words are true or the reader finds out that the wait they belong to is over.
@@ -20,11 +20,11 @@ struct lock_holder {
   std::uintptr_t pc = 0;  // an instruction
 
   [[gnu::always_inline]] void note() noexcept {
-    sys::store_stack_pointer(sp);
-    pc = sys::instruction_pointer();
+    sys::store_current_sp(sp);
+    pc = sys::current_pc();
   }
 };
 
-}  // namespace whence::inline v1::core
+}  // namespace whence::inline v1::instruments
 
 #endif  // WHENCE_INSTRUMENTS_LOCK_HOLDER_HPP

@@ -21,10 +21,10 @@ struct lock_words {
   constexpr explicit lock_words(std::string_view lock_name) noexcept : name(lock_name) {}
 
   // The words that every lock touches come first, to share the cache line of the lock itself.
-  core::lock_holder holder;
+  lock_holder holder;
   std::int32_t holds_left = 0;
   std::uint32_t hold_rate = 0;  // at which they were drawn; 0: not drawn
-  [[no_unique_address]] core::wait_queue queue;
+  [[no_unique_address]] wait_queue queue;
   std::uint32_t timed_rate = 0;    // of the hold that is timed
   std::int64_t held_since_ns = 0;  // the same
   wait_name<"lock"> name;

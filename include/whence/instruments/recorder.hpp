@@ -35,18 +35,16 @@
 // changes, and with every change of process_state: modules with different numbers do not share.
 #define WHENCE_LAYOUT 15
 
+namespace whence::inline v1::tables {
+struct coroutine_record;
+}  // namespace whence::inline v1::tables
+
 namespace whence::inline v1 {
 
-namespace core {
-struct coroutine_record;
-enum class suspended : unsigned char { at_start, idly, waiting };  // how a coroutine is suspended
-}  // namespace core
-
-namespace stack {
-class label_list;
-}
-
 namespace instruments {
+enum class suspended : unsigned char { at_start, idly, waiting };  // how a coroutine is suspended
+
+class label_list;
 
 struct heap_sampler;
 struct ended_block;
@@ -61,13 +59,13 @@ enum class setting : int;
 // signal handler. `caller` is as for unwind::capture: the return address of a function still
 // active, at whose caller the stack begins.
 struct recorder {
-  // Called in the module that has the table, before its other code runs (profile/attach.hpp).
+  // Called in the module that has the table, before its other code runs (state/attach.hpp).
   void (*prepare)() noexcept;
 
   // Profiles by kind and by name, made if they do not exist. There is always a result to record
   // into.
-  profile& (*predefined)(core::kind) noexcept;
-  profile& (*find_or_make)(const char* name, core::kind, profile* shown) noexcept;
+  profile& (*predefined)(kind) noexcept;
+  profile& (*find_or_make)(const char* name, kind, profile* shown) noexcept;
 
   // Memory (record/heap.hpp).
   std::int64_t (*due)(heap_sampler&, std::size_t bytes) noexcept;
@@ -99,40 +97,34 @@ struct recorder {
   void (*adopt_birth)(birth_words&) noexcept;
   void (*name_thread)(const char* name, std::size_t length) noexcept;
   thread_words* (*this_thread)(bool make) noexcept;  // nullptr: it has no record
-  // `pairs`: an array of stack::label_pair. Throws: std::length_error.
+  // `pairs`: an array of instruments::label_pair. Throws: std::length_error.
   std::uint32_t (*intern_labels)(const void* pairs, std::size_t count);
   std::uint32_t (*merge_labels)(std::uint32_t below, std::uint32_t above) noexcept;
-  stack::label_list (*labels_of)(std::uint32_t) noexcept;
+  label_list (*labels_of)(std::uint32_t) noexcept;
 
   // Coroutines (record/suspension.hpp). `counted` and `block`: the profiles in which they are
   // counted, or nullptr.
-  core::coroutine_record* (*begin_coroutine)(profile* counted, const void* caller) noexcept;
-  void (*end_coroutine)(core::coroutine_record&) noexcept;
-  void (*suspend)(core::coroutine_record&, std::uintptr_t pc, core::suspended, profile* block,
+  tables::coroutine_record* (*begin_coroutine)(profile* counted, const void* caller) noexcept;
+  void (*end_coroutine)(tables::coroutine_record&) noexcept;
+  void (*suspend)(tables::coroutine_record&, std::uintptr_t pc, suspended, profile* block,
                   std::uint32_t labels) noexcept;
-  void (*resume)(core::coroutine_record&, bool suspended) noexcept;
-  void (*await)(core::coroutine_record& callee, core::coroutine_record& caller) noexcept;
+  void (*resume)(tables::coroutine_record&, bool suspended) noexcept;
+  void (*await)(tables::coroutine_record& callee, tables::coroutine_record& caller) noexcept;
 
   // Settings (record/settings.hpp); returns the value before.
   std::int64_t (*set)(setting, std::int64_t) noexcept;
 };
 
-}  // namespace instruments
-
-namespace core {
 // The module's own table, if it has the code (record/recording.hpp).
-[[gnu::visibility("hidden")]] extern const instruments::recorder recording asm("whence_recording");
-}  // namespace core
-
-namespace instruments {
+[[gnu::visibility("hidden")]] extern const recorder recording asm("whence_recording");
 
 struct module_link {
-  core::hot_words hot;
+  hot_words hot;
   sys::word<const recorder*> used{nullptr};        // the table of the process
   sys::word<void (*)() noexcept> attach{nullptr};  // if this module has the code: gets it ready
   // The reference pulls the bodies out of their archive if they are compiled once, even for a
   // program or plugin that consists of recording files.
-  const recorder* const pulled = config::compiled ? &core::recording : nullptr;
+  const recorder* const pulled = config::compiled ? &recording : nullptr;
   sys::word<const recorder*> own{nullptr};  // this module's table, whether or not it is used
   sys::word<bool> looked{false};            // in other modules' links
 };
@@ -190,7 +182,7 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
 // that is compiled once comes from an archive of position-independent code, which has no place in
 // an executable's .preinit_array, so its preparation begins here, too.
 [[gnu::visibility("hidden")]] inline void begin_module() noexcept {
-  if constexpr (config::compiled) core::recording.prepare();
+  if constexpr (config::compiled) recording.prepare();
   if (!here.looked.load(sys::relaxed)) look_for_recorder();
 }
 #if !WHENCE_RECORDS
@@ -213,8 +205,8 @@ find_recorder() noexcept {
   const recorder* const used = here.used.load(sys::acquire);
   if (used == nullptr) {
     // Nothing is sampled in this process, unless a table and its mask came just now.
-    std::uintptr_t mask = core::not_looked;
-    here.hot.free_mask.compare_exchange_strong(mask, core::tagged_only, sys::relaxed);
+    std::uintptr_t mask = not_looked;
+    here.hot.free_mask.compare_exchange_strong(mask, tagged_only, sys::relaxed);
   }
   return used;
 }
@@ -234,7 +226,7 @@ find_recorder() noexcept {
 }
 
 // The profile of a registry if nothing records: zeros, which the functions of a table that comes
-// later take for a profile without rows (profile/profile.hpp).
+// later take for a profile without rows (core/profile.hpp).
 inline constexpr std::size_t no_profile_bytes = 256;
 [[gnu::visibility("hidden")]] inline profile& no_profile() noexcept {
   alignas(16) static constinit unsigned char place[no_profile_bytes]{};

@@ -1,13 +1,13 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The settings of a translation unit, left in a section whose words the module that reads compares
-// (profile/settings.hpp). Cost: 4 bytes.
+// (state/build_settings.hpp). Cost: 4 bytes.
 #ifndef WHENCE_INSTRUMENTS_SETTINGS_WORD_HPP
 #define WHENCE_INSTRUMENTS_SETTINGS_WORD_HPP
 
 #include <whence/config.hpp>
 
-namespace whence::inline v1::core {
+namespace whence::inline v1::instruments {
 
 // Marks a unit that may only record. Of its settings, only those that change layouts are compared.
 inline constexpr unsigned of_recording_unit = 1U << 31;
@@ -17,6 +17,6 @@ inline constexpr unsigned of_recording_unit = 1U << 31;
   gnu::retain]] static const unsigned settings_of_this_unit =
     config::settings_word | of_recording_unit;
 
-}  // namespace whence::inline v1::core
+}  // namespace whence::inline v1::instruments
 
 #endif  // WHENCE_INSTRUMENTS_SETTINGS_WORD_HPP

@@ -26,7 +26,7 @@ class coroutine_life {
   coroutine_life& operator=(const coroutine_life&) = delete;
 
   // nullptr if it is not tracked: before begin, and if there was no memory (which is counted).
-  core::coroutine_record* record() const noexcept { return record_; }
+  tables::coroutine_record* record() const noexcept { return record_; }
 
   // Requires: both have records.
   void awaited_by(const coroutine_life& caller) const noexcept {
@@ -46,7 +46,7 @@ class coroutine_life {
  private:
   // It is kept, because code of a module that has not found the recorder yet may end the coroutine.
   const recorder* recorder_ = nullptr;
-  core::coroutine_record* record_ = nullptr;
+  tables::coroutine_record* record_ = nullptr;
 };
 
 class suspension {
@@ -59,7 +59,7 @@ class suspension {
 
   // Requires: `c` has a record. `pc`: the return address of co_await's call. `block`: nullptr, or
   // the profile of the wait this is, with these labels.
-  void begin(const coroutine_life& c, std::uintptr_t pc, core::suspended how, profile* block,
+  void begin(const coroutine_life& c, std::uintptr_t pc, suspended how, profile* block,
              std::uint32_t labels) noexcept {
     record_ = c.record();
     recorder_ = &c.recorded_by();
@@ -74,13 +74,13 @@ class suspension {
 
  private:
   void leave(bool suspended) noexcept {
-    core::coroutine_record* const r = record_;
+    tables::coroutine_record* const r = record_;
     record_ = nullptr;
     if (r != nullptr) recorder_->resume(*r, suspended);
   }
 
   const recorder* recorder_ = nullptr;
-  core::coroutine_record* record_ = nullptr;
+  tables::coroutine_record* record_ = nullptr;
 };
 
 }  // namespace whence::inline v1::instruments

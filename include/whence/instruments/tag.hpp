@@ -44,8 +44,7 @@ tagged_block<T> try_tag(Ask ask) {
 #else
   begin = reinterpret_cast<std::uintptr_t>(ask());
 #endif
-  const std::uintptr_t boundary =
-      (begin + core::tag_alignment - 1) & ~std::uintptr_t{core::tag_alignment - 1};
+  const std::uintptr_t boundary = (begin + tag_alignment - 1) & ~std::uintptr_t{tag_alignment - 1};
   return {reinterpret_cast<T*>(boundary), static_cast<std::uint16_t>(boundary - begin)};
 }
 

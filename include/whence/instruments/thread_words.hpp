@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The words of a thread's record that recording pages read and write (profile/thread_records.hpp),
+// The words of a thread's record that recording pages read and write (tables/thread_records.hpp),
 // and the way to them: each module remembers the record of a thread in a word of its own.
 //
 // A record is given back when its thread ends, and may belong to another thread when destructors of
@@ -19,7 +19,7 @@ namespace whence::inline v1::instruments {
 
 struct thread_words {
   sys::word<std::uintptr_t> owner{0};        // sys::thread_pointer; 0: it is free
-  sys::word<std::uint32_t> labels{0};        // the set in force: stack::label_sets
+  sys::word<std::uint32_t> labels{0};        // the set in force: tables::label_sets
   sys::word<bool> starts_unrecorded{false};  // threads that it starts now need no birth
 };
 

@@ -7,7 +7,7 @@
 //   clang++   ...::signature_text ...::signature() [T = shop::order]
 //
 // Only the name gets into the object file. The compilers spell some names differently, which
-// stack/type_names.hpp corrects when it keeps the text, so that nothing is done for it here.
+// tables/type_names.hpp corrects when it keeps the text, so that nothing is done for it here.
 #ifndef WHENCE_INSTRUMENTS_TYPE_TEXT_HPP
 #define WHENCE_INSTRUMENTS_TYPE_TEXT_HPP
 

@@ -69,7 +69,7 @@ bool is_over(const Time& t) {
 }
 
 // Runs `sleep`, which may take a while and returns a value, as one wait. The stack begins at the
-// caller, which calls sys::keep_frame after it.
+// caller, which calls sys::block_tail_call after it.
 template <class Sleep>
 [[gnu::noinline, gnu::cold]] auto waited(profile& block, std::uint32_t labels, Sleep sleep) {
   wait w(block, labels, __builtin_return_address(0));

@@ -34,7 +34,7 @@
 #include <whence/sys/cycles.hpp>
 #include <whence/sys/word.hpp>
 
-namespace whence::inline v1::core {
+namespace whence::inline v1::instruments {
 
 class wait_queue {
  public:
@@ -144,6 +144,6 @@ class wait_queue {
   sys::word<std::uint32_t> handover_{0};  // when the last charge was; cycles, the lower half
 };
 
-}  // namespace whence::inline v1::core
+}  // namespace whence::inline v1::instruments
 
 #endif  // WHENCE_INSTRUMENTS_WAIT_QUEUE_HPP

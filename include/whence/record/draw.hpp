@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include <whence/instruments/countdown.hpp>
-#include <whence/profile/sampling.hpp>
+#include <whence/state/sampling.hpp>
 #include <whence/sys/random.hpp>
 
 namespace whence::inline v1::record {
@@ -19,12 +19,12 @@ namespace whence::inline v1::record {
 // never reaches into the next epoch.
 inline std::int64_t draw(std::int64_t mean) noexcept {
   const double d = -__builtin_log(sys::uniform()) * static_cast<double>(mean);
-  constexpr auto cap = static_cast<double>(core::epoch - 1);
+  constexpr auto cap = static_cast<double>(instruments::epoch - 1);
   return static_cast<std::int64_t>(d < cap ? d : cap);
 }
 
 // Returns the rate at which an event that is already counted down is sampled, or 0.
-inline std::int64_t due(instruments::heap_sampler& t, const core::sampling& knob,
+inline std::int64_t due(instruments::heap_sampler& t, const state::sampling& knob,
                         std::size_t amount) noexcept {
   // Acquire pairs with start_epoch: the rate is at least as new as the floor.
   const std::int64_t floor = knob.floor.load(std::memory_order_acquire);

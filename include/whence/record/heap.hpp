@@ -8,15 +8,15 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <whence/core/counters.hpp>
+#include <whence/core/profile.hpp>
 #include <whence/instruments/heap.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/counters.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/profile.hpp>
-#include <whence/profile/record.hpp>
 #include <whence/record/draw.hpp>
-#include <whence/stack/bucket.hpp>
-#include <whence/stack/losses.hpp>
+#include <whence/record/record.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/losses.hpp>
 
 namespace whence::inline v1::record {
 
@@ -24,7 +24,7 @@ using instruments::ended_block;
 
 // Does the work of instruments::due.
 inline std::int64_t due_bytes(instruments::heap_sampler& t, std::size_t bytes) noexcept {
-  const core::process_state* const s = core::state();
+  const state::process_state* const s = state::state();
   // No block is sampled until every module can see the end of one.
   if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) return 0;
   return due(t, s->heap, bytes);
@@ -32,7 +32,7 @@ inline std::int64_t due_bytes(instruments::heap_sampler& t, std::size_t bytes) n
 
 // Does the work of instruments::end_block.
 inline ended_block end_block(profile& heap, const void* block, std::size_t bytes) noexcept {
-  core::process_state* const s = core::state();
+  state::process_state* const s = state::state();
   const auto address = reinterpret_cast<std::uintptr_t>(block);
   if (s == nullptr || !s->filter.may_contain(address)) return {};
   const auto found = s->blocks.erase(address, heap.rows().id);
@@ -46,25 +46,25 @@ inline ended_block end_block(profile& heap, const void* block, std::size_t bytes
 // once, so that the amount in use stays true for all other blocks.
 inline bool record_block(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
                          std::uint16_t shift, const void* caller, const char* type) noexcept {
-  core::process_state* const s = core::state();
+  state::process_state* const s = state::state();
   if (s == nullptr) return false;
-  stack::bucket* const b = core::record_stack(
+  tables::bucket* const b = record_stack(
       *s, heap.rows(), {.number = bytes, .rate = rate, .type = s->types.intern(type)}, caller);
   if (b == nullptr) return false;
   core::count_block(*b, bytes, core::allocated_counter);
   const auto address = reinterpret_cast<std::uintptr_t>(block);
-  core::insertion inserted = s->blocks.insert(address, {b, shift});
-  if (inserted == core::insertion::present) {
+  tables::insertion inserted = s->blocks.insert(address, {b, shift});
+  if (inserted == tables::insertion::present) {
     // Upstream took the memory back without a deallocation (a monotonic buffer): that block ended.
     end_block(heap, block, bytes);
     inserted = s->blocks.insert(address, {b, shift});
   }
-  if (inserted == core::insertion::done) {
+  if (inserted == tables::insertion::done) {
     s->filter.add(address);
     return true;
   }
   core::count_block(*b, bytes, core::freed_counter);
-  s->losses.count(stack::loss::untracked_live);
+  s->losses.count(tables::loss::untracked_live);
   return false;
 }
 

@@ -11,25 +11,25 @@
 #include <string_view>
 
 #include <whence/instruments/label.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/stack/label_merges.hpp>
-#include <whence/stack/label_sets.hpp>
-#include <whence/sys/raise.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/sys/throw_or_abort.hpp>
+#include <whence/tables/label_merges.hpp>
+#include <whence/tables/label_sets.hpp>
 
 namespace whence::inline v1::record {
 
-using stack::label_pair;
-using stack::label_value;
+using instruments::label_pair;
+using instruments::label_value;
 
 // A function of its own, because its array would be on the stack of every use of a single label.
-[[gnu::noinline]] inline std::uint32_t intern_sorted(core::process_state& s,
+[[gnu::noinline]] inline std::uint32_t intern_sorted(state::process_state& s,
                                                      const label_pair* pairs, std::size_t count) {
-  if (count > stack::most_labels) {
-    sys::raise<std::length_error>("whence::labels: more than 64 labels");
+  if (count > tables::most_labels) {
+    sys::throw_or_abort<std::length_error>("whence::labels: more than 64 labels");
   }
   auto* const sorted =
-      static_cast<stack::label*>(__builtin_alloca((count + 1) * sizeof(stack::label)));
+      static_cast<instruments::label*>(__builtin_alloca((count + 1) * sizeof(instruments::label)));
   auto* const rooms = static_cast<label_value::digits*>(
       __builtin_alloca((count + 1) * sizeof(label_value::digits)));
   std::size_t n = 0;
@@ -43,30 +43,30 @@ using stack::label_value;
       continue;
     }
     for (std::size_t i = n++; i > at; --i) sorted[i] = sorted[i - 1];
-    ::new (sorted + at) stack::label{key, value};
+    ::new (sorted + at) instruments::label{key, value};
   }
   return s.labels.intern({sorted, n});
 }
 
 // `pairs`: label_pairs. Throws: std::length_error for more than 64.
 inline std::uint32_t intern_labels(const void* pairs, std::size_t count) {
-  core::process_state* const s = core::state();
-  if (s == nullptr) return stack::label_sets::none;
+  state::process_state* const s = state::state();
+  if (s == nullptr) return tables::label_sets::none;
   const auto* const first = static_cast<const label_pair*>(pairs);
   if (count != 1) return intern_sorted(*s, first, count);
   label_value::digits room;
-  const stack::label one{first->first, first->second.text(room)};
+  const instruments::label one{first->first, first->second.text(room)};
   return s->labels.intern({&one, 1});
 }
 
 inline std::uint32_t merge_labels(std::uint32_t below, std::uint32_t above) noexcept {
-  core::process_state* const s = core::state();
+  state::process_state* const s = state::state();
   return s == nullptr ? below : s->label_merges.over(below, above);
 }
 
-inline stack::label_list labels_of(std::uint32_t id) noexcept {
-  const core::process_state* const s = core::state();
-  return s == nullptr ? stack::label_list{} : s->labels.of(id);
+inline instruments::label_list labels_of(std::uint32_t id) noexcept {
+  const state::process_state* const s = state::state();
+  return s == nullptr ? instruments::label_list{} : s->labels.of(id);
 }
 
 }  // namespace whence::inline v1::record

@@ -7,23 +7,23 @@
 
 #include <cstdint>
 
+#include <whence/core/counters.hpp>
+#include <whence/core/profile.hpp>
 #include <whence/instruments/recorder.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/counters.hpp>
-#include <whence/profile/fork.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/profile.hpp>
-#include <whence/profile/record.hpp>
 #include <whence/record/birth.hpp>
-#include <whence/record/find_profile.hpp>
 #include <whence/record/heap.hpp>
 #include <whence/record/labels.hpp>
 #include <whence/record/lock.hpp>
+#include <whence/record/predefined.hpp>
+#include <whence/record/record.hpp>
 #include <whence/record/settings.hpp>
 #include <whence/record/suspension.hpp>
 #include <whence/record/wait.hpp>
-#include <whence/stack/bucket.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/fork.hpp>
+#include <whence/state/process_state.hpp>
 #include <whence/sys/word.hpp>
+#include <whence/tables/bucket.hpp>
 
 namespace whence::inline v1 {
 
@@ -31,9 +31,9 @@ namespace record {
 
 // Does the work of instruments::entry::begin.
 inline sys::word<std::int64_t>* begin_entry(profile& p, const void* caller) noexcept {
-  core::process_state* const s = core::state();
+  state::process_state* const s = state::state();
   if (s == nullptr) return nullptr;
-  stack::bucket* const b = core::record_stack_inlined(*s, p.rows(), {}, caller);
+  tables::bucket* const b = record_stack_inlined(*s, p.rows(), {}, caller);
   if (b == nullptr) return nullptr;
   b->add(core::live_counter, 1);
   return &b->counters[core::live_counter];
@@ -41,40 +41,40 @@ inline sys::word<std::int64_t>* begin_entry(profile& p, const void* caller) noex
 
 }  // namespace record
 
-namespace core {
+namespace instruments {
 
 // Hidden, because each module has its own.
-inline constinit const instruments::recorder recording{.prepare = &prepare_module,
-                                                       .predefined = &record::predefined,
-                                                       .find_or_make = &record::find_or_make,
-                                                       .due = &record::due_bytes,
-                                                       .record_block = &record::record_block,
-                                                       .end_block = &record::end_block,
-                                                       .begin_entry = &record::begin_entry,
-                                                       .name_wait = &record::name_wait,
-                                                       .begin_wait = &record::begin_wait,
-                                                       .end_wait = &record::end_wait,
-                                                       .abandon_wait = &record::abandon_wait,
-                                                       .begin_hold = &record::begin_hold,
-                                                       .charge = &record::charge,
-                                                       .record_delay = &record::record_delay,
-                                                       .record_hold = &record::record_hold,
-                                                       .begin_birth = &record::begin_birth,
-                                                       .cancel_birth = &record::cancel_birth,
-                                                       .adopt_birth = &record::adopt_birth,
-                                                       .name_thread = &record::name_thread,
-                                                       .this_thread = &record::this_thread,
-                                                       .intern_labels = &record::intern_labels,
-                                                       .merge_labels = &record::merge_labels,
-                                                       .labels_of = &record::labels_of,
-                                                       .begin_coroutine = &record::begin_coroutine,
-                                                       .end_coroutine = &record::end_coroutine,
-                                                       .suspend = &record::suspend,
-                                                       .resume = &record::resume,
-                                                       .await = &record::await,
-                                                       .set = &record::set};
+inline constinit const recorder recording{.prepare = &state::prepare_module,
+                                          .predefined = &record::predefined,
+                                          .find_or_make = &record::find_or_make,
+                                          .due = &record::due_bytes,
+                                          .record_block = &record::record_block,
+                                          .end_block = &record::end_block,
+                                          .begin_entry = &record::begin_entry,
+                                          .name_wait = &record::name_wait,
+                                          .begin_wait = &record::begin_wait,
+                                          .end_wait = &record::end_wait,
+                                          .abandon_wait = &record::abandon_wait,
+                                          .begin_hold = &record::begin_hold,
+                                          .charge = &record::charge,
+                                          .record_delay = &record::record_delay,
+                                          .record_hold = &record::record_hold,
+                                          .begin_birth = &record::begin_birth,
+                                          .cancel_birth = &record::cancel_birth,
+                                          .adopt_birth = &record::adopt_birth,
+                                          .name_thread = &record::name_thread,
+                                          .this_thread = &record::this_thread,
+                                          .intern_labels = &record::intern_labels,
+                                          .merge_labels = &record::merge_labels,
+                                          .labels_of = &record::labels_of,
+                                          .begin_coroutine = &record::begin_coroutine,
+                                          .end_coroutine = &record::end_coroutine,
+                                          .suspend = &record::suspend,
+                                          .resume = &record::resume,
+                                          .await = &record::await,
+                                          .set = &record::set};
 
-}  // namespace core
+}  // namespace instruments
 
 }  // namespace whence::inline v1
 

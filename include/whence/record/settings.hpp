@@ -8,38 +8,38 @@
 #include <cstdint>
 
 #include <whence/instruments/setting.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/sampling.hpp>
-#include <whence/profile/setting_values.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/state/sampling.hpp>
+#include <whence/state/setting_values.hpp>
 #include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::record {
 
-inline std::int64_t set_heap_rate(core::process_state& s, std::int64_t rate) noexcept {
-  if (core::may_leave_untagged(rate)) {
+inline std::int64_t set_heap_rate(state::process_state& s, std::int64_t rate) noexcept {
+  if (state::may_leave_untagged(rate)) {
     // Before any thread can sample by the new rate, every deallocation must look.
-    s.free_mask.store(core::look_at_all, std::memory_order_relaxed);
-    core::publish_hot_words(s);
+    s.free_mask.store(instruments::look_at_all, std::memory_order_relaxed);
+    state::publish_hot_words(s);
   }
   std::int64_t before = 0;
   {
     const sys::scoped_lock hold(s.knobs);
-    before = core::exchange(s, instruments::setting::heap_rate, rate);
+    before = state::exchange(s, instruments::setting::heap_rate, rate);
   }
-  core::publish_hot_words(s);
+  state::publish_hot_words(s);
   return before;
 }
 
 // Does the work of instruments::set.
 inline std::int64_t set(instruments::setting which, std::int64_t value) noexcept {
   using instruments::setting;
-  core::process_state* const s = core::state();
+  state::process_state* const s = state::state();
   if (s == nullptr) return instruments::info(which).at_start;
   // A negative fraction asks for the present one, as in Go.
-  if (which == setting::mutex_fraction && value < 0) return core::value_of(*s, which);
+  if (which == setting::mutex_fraction && value < 0) return state::value_of(*s, which);
   value = instruments::in_range(which, value);
-  return which == setting::heap_rate ? set_heap_rate(*s, value) : core::exchange(*s, which, value);
+  return which == setting::heap_rate ? set_heap_rate(*s, value) : state::exchange(*s, which, value);
 }
 
 }  // namespace whence::inline v1::record

@@ -22,26 +22,26 @@
 #include <cstdint>
 #include <new>
 
+#include <whence/core/counters.hpp>
+#include <whence/core/profile.hpp>
 #include <whence/instruments/lock_words.hpp>
 #include <whence/instruments/wait.hpp>
 #include <whence/instruments/wait_queue.hpp>
-#include <whence/profile/attach.hpp>
-#include <whence/profile/coroutine_root.hpp>
-#include <whence/profile/counters.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/profile.hpp>
-#include <whence/profile/record.hpp>
-#include <whence/profile/wait_slots.hpp>
-#include <whence/stack/bucket.hpp>
-#include <whence/stack/label_sets.hpp>
+#include <whence/record/record.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/coroutine_root.hpp>
+#include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/thread_local.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/label_sets.hpp>
+#include <whence/tables/wait_slots.hpp>
 
 namespace whence::inline v1::record {
 
 // Counts a wait that is over, at the rate that was in force when it began.
-inline void count_wait(stack::bucket& b, std::int64_t length_ns, std::int64_t rate_ns) noexcept {
+inline void count_wait(tables::bucket& b, std::int64_t length_ns, std::int64_t rate_ns) noexcept {
   const std::int64_t d = length_ns > 0 ? length_ns : 1;
   if (d >= rate_ns) {
     b.add(core::contention_counter, 1);
@@ -58,7 +58,7 @@ inline void count_wait(stack::bucket& b, std::int64_t length_ns, std::int64_t ra
 // it are not counted again. It is identified by a number, because a coroutine may end it on another
 // thread.
 struct counted_wait {
-  const core::wait_slot* slot;
+  const tables::wait_slot* slot;
   std::uint32_t sequence;
 
   bool goes_on() const noexcept {
@@ -68,26 +68,26 @@ struct counted_wait {
 WHENCE_THREAD_LOCAL counted_wait last_counted_wait{};
 
 // A child of fork clears what the threads that it does not have were waiting for, or counting.
-inline void forget_other_threads(core::process_state& s) noexcept {
-  core::wait_slots* const slots = s.waits.load(std::memory_order_relaxed);
+inline void forget_other_threads(state::process_state& s) noexcept {
+  tables::wait_slots* const slots = s.waits.load(std::memory_order_relaxed);
   if (slots != nullptr) slots->forget_other_threads();
-  const core::coroutine_root* const coroutines = s.coroutines.load(std::memory_order_relaxed);
+  const state::coroutine_root* const coroutines = s.coroutines.load(std::memory_order_relaxed);
   if (coroutines != nullptr) coroutines->forget_other_threads(s);
 }
 
 inline void forget_other_threads_after_fork() noexcept {
-  if (core::forget_waits.load(std::memory_order_relaxed) == nullptr) {
-    core::forget_waits.store(&forget_other_threads);
+  if (state::forget_waits.load(std::memory_order_relaxed) == nullptr) {
+    state::forget_waits.store(&forget_other_threads);
   }
 }
 
 // The slots of all waits; nullptr if there is no memory for them.
-inline core::wait_slots* slots_of(core::process_state& s) noexcept {
-  core::wait_slots* slots = s.waits.load(std::memory_order_acquire);
+inline tables::wait_slots* slots_of(state::process_state& s) noexcept {
+  tables::wait_slots* slots = s.waits.load(std::memory_order_acquire);
   if (slots == nullptr) {
-    void* const memory = s.arena.allocate_always(sizeof(core::wait_slots));
+    void* const memory = s.arena.allocate_always(sizeof(tables::wait_slots));
     if (memory == nullptr) return nullptr;
-    auto* const made = ::new (memory) core::wait_slots(s.arena);
+    auto* const made = ::new (memory) tables::wait_slots(s.arena);
     if (s.waits.compare_exchange_strong(slots, made, std::memory_order_acq_rel)) slots = made;
   }
   forget_other_threads_after_fork();
@@ -100,23 +100,23 @@ class wait {
   // `lock` if it is for one. Requires: `caller` as unwind::capture.
   wait(profile& block, std::uint32_t labels, const void* caller,
        instruments::lock_words* lock = nullptr, bool may_give_up = false) noexcept {
-    core::process_state* const s = core::state();
+    state::process_state* const s = state::state();
     if (s == nullptr) return;
-    core::wait_in_progress w;
+    tables::wait_in_progress w;
     w.rate_ns = s->block_rate.load(std::memory_order_relaxed);
-    core::wait_queue* const queue = lock == nullptr ? nullptr : &lock->queue;
+    instruments::wait_queue* const queue = lock == nullptr ? nullptr : &lock->queue;
     const bool charges = queue != nullptr && s->mutex_fraction.load(std::memory_order_relaxed) > 0;
     const bool counts = w.rate_ns > 0 && !last_counted_wait.goes_on();
     if (!counts && !charges) return;
     w.since_ns = sys::monotonic_ns();
-    if (counts) w.bucket = core::record_stack(*s, block.rows(), {0, 0, labels}, caller);
+    if (counts) w.bucket = record_stack(*s, block.rows(), {0, 0, labels}, caller);
     if (charges) w.queue = queue;
     w.lock = lock == nullptr ? nullptr : &lock->holder;
     w.may_give_up = may_give_up;
     w.sp = reinterpret_cast<std::uintptr_t>(this);
     // The order matters: a thread that is in the queue has a slot, by which a child of fork finds
     // the queue.
-    core::wait_slots* const slots = slots_of(*s);
+    tables::wait_slots* const slots = slots_of(*s);
     if (slots != nullptr) slot_ = slots->take();
     if (slot_ != nullptr) {
       const std::uint32_t sequence = slot_->begin(w);
@@ -158,8 +158,8 @@ class wait {
     }
   }
 
-  core::wait_in_progress wait_;
-  core::wait_slot* slot_ = nullptr;
+  tables::wait_in_progress wait_;
+  tables::wait_slot* slot_ = nullptr;
   bool open_ = false;
 };
 
@@ -188,11 +188,11 @@ inline void abandon_wait(instruments::wait_room& room) noexcept {
 // Does the work of instruments::wait_name. A name that is refused is not known as refused: a lock
 // that keeps its text asks again at its next event.
 inline std::uint32_t name_wait(const char* key, const char* name, std::size_t size) noexcept {
-  core::process_state* const s = core::state();
-  if (s == nullptr) return stack::label_sets::none;
-  const stack::label l{key, {name, size}};
-  const std::uint32_t id = s->labels.intern({&l, 1}, stack::label_sets::most);
-  return id == stack::label_sets::overflow ? stack::label_sets::none : id;
+  state::process_state* const s = state::state();
+  if (s == nullptr) return tables::label_sets::none;
+  const instruments::label l{key, {name, size}};
+  const std::uint32_t id = s->labels.intern({&l, 1}, tables::label_sets::most);
+  return id == tables::label_sets::overflow ? tables::label_sets::none : id;
 }
 
 }  // namespace whence::inline v1::record

@@ -3,8 +3,8 @@
 // The process's one sampler of CPU time, shared by all sessions. It runs while a session exists, at
 // the highest rate, and its counts only grow; a session is the difference of two moments.
 //
-//   thread of the program    its timer expires ─> SIGPROF ─> take(): stack, labels ─> bucket
-//   thread of the sampler    looks for new and ended threads
+//   thread of the program    its timer expires ─> SIGPROF ─> handle_signal(): stack, labels ─>
+//   bucket thread of the sampler    looks for new and ended threads
 //
 // Locks: `control_` is held while sessions begin and end, `entries_` while entries change; a
 // handler never holds either. A child of fork abandons the sampler as it is and makes another.
@@ -21,33 +21,33 @@
 #include <system_error>
 #include <vector>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/counters.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/thread_labels.hpp>
-#include <whence/samplers/counter_numbers.hpp>
+#include <whence/core/counters.hpp>
 #include <whence/samplers/cpu_comments.hpp>
 #include <whence/samplers/cpu_thread.hpp>
 #include <whence/samplers/fork_rules.hpp>
 #include <whence/samplers/interval_timer.hpp>
-#include <whence/samplers/own_threads.hpp>
+#include <whence/samplers/library_threads.hpp>
+#include <whence/samplers/new_thread_poll.hpp>
+#include <whence/samplers/perf_fds.hpp>
 #include <whence/samplers/profiling_signal.hpp>
+#include <whence/samplers/requested_rates.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/thread_table.hpp>
-#include <whence/samplers/thread_watch.hpp>
 #include <whence/samplers/window.hpp>
-#include <whence/samplers/wishes.hpp>
-#include <whence/stack/bucket.hpp>
-#include <whence/stack/epochs.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/state/thread_labels.hpp>
+#include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
-#include <whence/sys/no_cancel.hpp>
 #include <whence/sys/service_thread.hpp>
-#include <whence/sys/stack_room.hpp>
+#include <whence/sys/stack_headroom.hpp>
 #include <whence/sys/syscall_filter.hpp>
 #include <whence/sys/thread_local.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/epochs.hpp>
 #include <whence/unwind/capture.hpp>
-#include <whence/unwind/plugin_keys.hpp>
+#include <whence/unwind/modules/unloadable_keys.hpp>
 #include <whence/unwind/syscall_site.hpp>
 
 namespace whence::inline v1::samplers {
@@ -57,44 +57,45 @@ WHENCE_THREAD_LOCAL cpu_thread* cpu_thread_here{nullptr};
 
 class cpu_sampler {
  public:
-  explicit cpu_sampler(core::process_state& s) noexcept : state_(s), threads_{s.arena} {}
+  explicit cpu_sampler(state::process_state& s) noexcept : state_(s), threads_{s.arena} {}
 
   // The sampler of the process; nullptr if memory is exhausted.
-  static cpu_sampler* get(core::process_state& s) noexcept {
+  static cpu_sampler* get(state::process_state& s) noexcept {
     enter(s);
-    return made_once<cpu_sampler>(s, s.samplers.cpu_sampler);
+    return publish_once<cpu_sampler>(s, s.samplers.cpu_sampler);
   }
 
-  static constexpr core::kind kind = core::kind::cpu;
-  static stack::epochs& epochs(core::process_state& s) noexcept { return s.samplers.cpu; }
-  static bool is_current(const core::process_state& s, const cpu_sampler* it) noexcept {
+  static constexpr instruments::kind kind = instruments::kind::cpu;
+  static tables::epochs& epochs(state::process_state& s) noexcept { return s.samplers.cpu; }
+  static bool is_current(const state::process_state& s, const cpu_sampler* it) noexcept {
     return s.samplers.cpu_sampler.load(std::memory_order_acquire) == it &&
            s.samplers.process.load(std::memory_order_relaxed) == ::getpid();
   }
 
-  std::error_code begin(wish& w) noexcept {
+  std::error_code begin(rate_request& w) noexcept {
     const sys::futex_guard hold(control_);
-    const bool first = wishes_.empty();
-    wishes_.add(w);
+    const bool first = requests_.empty();
+    requests_.add(w);
     if (!first) {
       change_rate();
     } else if (const std::error_code error = start()) {
-      wishes_.remove(w);
+      requests_.remove(w);
       return error;
     }
     return {};
   }
 
-  void end(wish& w) noexcept {
+  void end(rate_request& w) noexcept {
     const sys::futex_guard hold(control_);
-    wishes_.remove(w);
-    wishes_.empty() ? stop() : change_rate();
+    requests_.remove(w);
+    requests_.empty() ? stop() : change_rate();
   }
 
   static void settle() noexcept {}  // every sample is counted as it is taken
 
   // Adds what the samples do not explain, and how they were taken.
-  void complete(profile_snapshot& p, const moment& from, const moment& to, const wish& asked) {
+  void complete(profile_snapshot& p, const moment& from, const moment& to,
+                const rate_request& asked) {
     std::int64_t unexplained = to.process_ns - from.process_ns;
     const auto add = [&](const std::uintptr_t& frame, std::int64_t ns) {
       if (ns > 0) p.rows.push_back(pseudo_row(frame, ns));
@@ -106,7 +107,8 @@ class cpu_sampler {
   }
 
   // Called in the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
-  static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
+  static bool handle_signal(state::process_state& s, const siginfo_t& info,
+                            const ucontext_t& at) noexcept {
     cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
     if (me == nullptr) return false;
     switch (info.si_code) {
@@ -150,11 +152,12 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   std::error_code start() noexcept {
-    own_ = made_once(state_, state_.samplers.own);
+    own_ = publish_once(state_, state_.samplers.own);
     if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     state_.samplers.forget_cpu.store(&forget, std::memory_order_release);
     state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
-    if (const auto error = profiling_signal::install(state_, profiling_signal::for_cpu, &take))
+    if (const auto error =
+            profiling_signal::install(state_, profiling_signal::for_cpu, &handle_signal))
       return error;
     // Held while the thread starts, so that it finds the sampler set up.
     const sys::futex_guard hold(entries_);
@@ -162,9 +165,9 @@ class cpu_sampler {
       return {error, std::generic_category()};
     }
     beginner_ = ::gettid();
-    rate_ = {wishes_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};
+    rate_ = {requests_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};
     active_.store(true, std::memory_order_release);
-    state_.samplers.thread_begins.store(&meet_thread, std::memory_order_release);
+    state_.samplers.thread_begins.store(&on_thread_start, std::memory_order_release);
     watch_.start_over();
     watch_.look(sys::monotonic_ns(), [this] { look(false); });
     return {};
@@ -183,8 +186,8 @@ class cpu_sampler {
   // Requires: control_ is held.
   void change_rate() noexcept {
     const sys::futex_guard hold(entries_);
-    if (rate_.period_ns == wishes_.period_ns()) return;
-    rate_.period_ns = wishes_.period_ns();
+    if (rate_.period_ns == requests_.period_ns()) return;
+    rate_.period_ns = requests_.period_ns();
     threads_.for_each([this](cpu_thread& t) {
       forget_sources(t);
       t.change(rate_, numbers_if_affordable());
@@ -223,10 +226,10 @@ class cpu_sampler {
   }
 
   // Called in a tracked thread that begins, since a short thread may end before a look finds it.
-  static void meet_thread(core::process_state& s) noexcept {
+  static void on_thread_start(state::process_state& s) noexcept {
     cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
     if (me == nullptr) return;
-    const sys::no_cancel uncancelled;
+    const sys::cancel_guard uncancelled;
     const sys::futex_guard hold(me->entries_);
     if (!me->active_.load(std::memory_order_relaxed)) return;
     me->threads_.add(::gettid(), [me](cpu_thread& t, ::pid_t tid) {
@@ -290,7 +293,7 @@ class cpu_sampler {
     counters_ -= t.is_counted() ? 1 : 0;
   }
 
-  counter_numbers* numbers_if_affordable() noexcept {
+  perf_fds* numbers_if_affordable() noexcept {
     return counters_ < most_counters() ? &numbers_ : nullptr;
   }
 
@@ -344,7 +347,7 @@ class cpu_sampler {
     if (t->counter.load(std::memory_order_acquire) != info.si_fd) return true;
     const std::int64_t period = t->counter_ns.load(std::memory_order_relaxed);
     if (t->counter_is_fresh.exchange(false, std::memory_order_relaxed)) {
-      sys::set_counter_period(info.si_fd, period);
+      set_counter_period(info.si_fd, period);
     }
     // The kernel held back this interrupt on its way out: its time belongs to the system call, and
     // the tick counts it.
@@ -375,17 +378,18 @@ class cpu_sampler {
 
   void count(cpu_thread& t, std::int64_t ns, const ucontext_t& at) noexcept {
     if (!active_.load(std::memory_order_acquire)) return;
-    if (!sys::has_stack_room(t.is_main, at.uc_stack)) return profiling_signal::note_no_room(state_);
+    if (!sys::has_stack_headroom(t.is_main, at.uc_stack))
+      return profiling_signal::note_no_room(state_);
     t.explained_ns.fetch_add(ns, std::memory_order_relaxed);
     unwind::trace trace{t.pcs, t.capacity};
     unwind::capture_context(state_.unwinder, trace, at);
     unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
-    const stack::key k{{trace.pcs, trace.depth, trace.truncated, trace.leaf_is_ip},
-                       0,
-                       0,
-                       core::labels_of_this_thread(state_)};
-    const stack::epochs::entry epoch(state_.samplers.cpu);
-    stack::bucket* const b = epoch.record(k);
+    const tables::key k{{trace.pcs, trace.depth, trace.truncated, trace.leaf_is_ip},
+                        0,
+                        0,
+                        state::labels_of_this_thread(state_)};
+    const tables::epochs::entry epoch(state_.samplers.cpu);
+    tables::bucket* const b = epoch.record(k);
     if (b == nullptr) return;
     b->add(core::sample_counter, 1);
     b->add(core::time_counter, ns);
@@ -394,33 +398,33 @@ class cpu_sampler {
   // ---- fork
 
   // The child has no timers, sampler threads or sessions; it inherited only descriptors.
-  static void forget(core::process_state& s) noexcept {
+  static void forget(state::process_state& s) noexcept {
     s.samplers.cpu.forget();
     if (cpu_sampler* const me = s.samplers.cpu_sampler.exchange(nullptr)) {
       me->active_.store(false, std::memory_order_relaxed);
       me->threads_.for_each([](cpu_thread& t) {
-        const int open = t.counter.exchange(sys::no_counter, std::memory_order_relaxed);
+        const int open = t.counter.exchange(no_counter, std::memory_order_relaxed);
         const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
         // (It is not disabled: that would disable the parent's.)
-        if (sys::is_counter_of(open, tid, profiling_signal_number)) ::close(open);
+        if (is_counter_of(open, tid, profiling_signal_number)) ::close(open);
       });
     }
     cpu_thread_here = nullptr;
   }
 
-  core::process_state& state_;
+  state::process_state& state_;
   std::atomic<bool> listed_{true};
   sys::futex_mutex control_;
   sys::futex_mutex entries_;
-  own_threads* own_ = nullptr;
-  wishes wishes_;
+  library_threads* own_ = nullptr;
+  requested_rates requests_;
   cpu_rate rate_;
   ::pid_t beginner_ = 0;           // the thread that began the first session
   int timers_ = 0, counters_ = 0;  // all threads'
-  counter_numbers numbers_;
+  perf_fds numbers_;
   thread_table<cpu_thread> threads_;
   std::size_t next_mask_ = 0;  // where look_at_masks() goes on
-  thread_watch watch_{10'000'000, 50};
+  new_thread_poll watch_{10'000'000, 50};
   std::atomic<bool> active_{false};
   interval_timer interval_;
   std::atomic<std::int64_t> blocked_ns_{0};

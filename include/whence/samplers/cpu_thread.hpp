@@ -27,10 +27,10 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/samplers/counter_numbers.hpp>
+#include <whence/samplers/cpu_counter.hpp>
+#include <whence/samplers/perf_fds.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/sys/clock.hpp>
-#include <whence/sys/cpu_counter.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/signal_mask.hpp>
 #include <whence/sys/thread_clock.hpp>
@@ -60,7 +60,7 @@ inline std::int64_t out_of_step(std::int64_t ns) noexcept {
 struct cpu_thread {
   std::atomic<::pid_t> tid{0};
   std::atomic<int> timer{sys::no_timer};
-  std::atomic<int> counter{sys::no_counter};
+  std::atomic<int> counter{no_counter};
   std::atomic<std::int64_t> timer_ns{0};      // one expiry
   std::atomic<std::int64_t> counter_ns{0};    // one overflow
   std::atomic<bool> counter_is_fresh{false};  // before its first overflow
@@ -85,16 +85,14 @@ struct cpu_thread {
   bool is_free() const noexcept { return tid.load() == 0 && in_handler.load() == 0; }
 
   bool is_timed() const noexcept { return timer.load(std::memory_order_relaxed) != sys::no_timer; }
-  bool is_counted() const noexcept {
-    return counter.load(std::memory_order_relaxed) != sys::no_counter;
-  }
+  bool is_counted() const noexcept { return counter.load(std::memory_order_relaxed) != no_counter; }
 
   bool takes_signal() const noexcept { return use == sys::signal_use::takes; }
 
   // Sets the sources up, unless the thread blocks SIGPROF: a timer if it may have one, a counter if
   // `numbers` is not null. `is_new`: the thread began since the last look, so all its CPU time is
   // to be sampled. False if the kernel refuses a timer. Requires: tid is set.
-  bool begin(cpu_rate rate, bool is_new, bool may_have_timer, counter_numbers* numbers) noexcept {
+  bool begin(cpu_rate rate, bool is_new, bool may_have_timer, perf_fds* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
     missed_ns.store(0, std::memory_order_relaxed);
     asked_cpu_ns = sys::thread_cpu_ns(id);
@@ -123,7 +121,7 @@ struct cpu_thread {
 
   // Looks at its mask, and takes its sources away or gives them back. False if the kernel refuses a
   // timer.
-  bool look_at_mask(cpu_rate rate, bool may_have_timer, counter_numbers* numbers) noexcept {
+  bool look_at_mask(cpu_rate rate, bool may_have_timer, perf_fds* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
     asked_cpu_ns = sys::thread_cpu_ns(id);
     const sys::signal_use now = sys::use_of_signal(id, profiling_signal_number, mask);
@@ -140,7 +138,7 @@ struct cpu_thread {
     return !takes_signal() || set_up(rate, began_late, may_have_timer, numbers);
   }
 
-  void change(cpu_rate rate, counter_numbers* numbers) noexcept {
+  void change(cpu_rate rate, perf_fds* numbers) noexcept {
     if (!takes_signal()) return;
     close_counter();
     open_counter(rate, numbers);
@@ -165,16 +163,16 @@ struct cpu_thread {
 
   void close_counter() noexcept {
     // The order matters: a child of fork that finds the number must close no other file.
-    const int open = counter.exchange(sys::no_counter, std::memory_order_relaxed);
+    const int open = counter.exchange(no_counter, std::memory_order_relaxed);
     const ::pid_t id = tid.load(std::memory_order_relaxed);
-    if (sys::is_counter_of(open, id, profiling_signal_number)) sys::close_counter(open);
+    if (is_counter_of(open, id, profiling_signal_number)) samplers::close_counter(open);
   }
 
  private:
   static constexpr std::int64_t longest_missed = 25'000'000;
   static constexpr std::int64_t blocked_look_ns = 100'000'000;
 
-  bool set_up(cpu_rate rate, bool is_new, bool may_have_timer, counter_numbers* numbers) noexcept {
+  bool set_up(cpu_rate rate, bool is_new, bool may_have_timer, perf_fds* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
     bool starved = !may_have_timer;
     if (may_have_timer) {
@@ -185,7 +183,7 @@ struct cpu_thread {
     return !starved;
   }
 
-  void open_counter(cpu_rate rate, counter_numbers* numbers) noexcept {
+  void open_counter(cpu_rate rate, perf_fds* numbers) noexcept {
     if (numbers == nullptr || !rate.above_tick()) return;
     const std::int64_t period = out_of_step(rate.period_ns);
     counter_ns.store(period, std::memory_order_relaxed);
@@ -195,13 +193,13 @@ struct cpu_thread {
                           std::memory_order_relaxed);
     explained_ns.store(0, std::memory_order_relaxed);
     const int open =
-        sys::open_counter(tid.load(std::memory_order_relaxed), profiling_signal_number, first);
-    if (open == sys::no_counter) return;
+        samplers::open_counter(tid.load(std::memory_order_relaxed), profiling_signal_number, first);
+    if (open == no_counter) return;
     // The number must be known before its first signal.
     const bool known = numbers->add(open);
     counter_is_fresh.store(true, std::memory_order_relaxed);
     counter.store(open, std::memory_order_release);
-    if (!known || !sys::enable_counter(open)) close_counter();
+    if (!known || !enable_counter(open)) close_counter();
   }
 
   // `used_ns` is the thread's CPU time that samples should already have covered. The first expiry

@@ -14,9 +14,9 @@
 #include <atomic>
 #include <initializer_list>
 
-#include <whence/profile/process_state.hpp>
-#include <whence/samplers/own_threads.hpp>
+#include <whence/samplers/library_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
+#include <whence/state/process_state.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -27,7 +27,7 @@ class fork_rules {
  public:
   // Declares that the calling process has no samplers, sessions or threads of ours, whatever it
   // inherited.
-  static void forget(core::process_state& s) noexcept {
+  static void forget(state::process_state& s) noexcept {
     for (const auto* const place :
          {&s.samplers.forget_cpu, &s.samplers.forget_wall, &s.samplers.forget_dumper}) {
       if (auto* const forget_one = place->load(std::memory_order_acquire)) forget_one(s);
@@ -41,23 +41,23 @@ class fork_rules {
     s.samplers.process.store(::getpid());
   }
 
-  static constexpr core::fork_hooks hooks{
-      [](core::process_state&) noexcept {
+  static constexpr state::fork_hooks hooks{
+      [](state::process_state&) noexcept {
         // Old kernels restart fork after each signal, so that it might never end.
         sigset_t profiling;
         ::sigemptyset(&profiling);
         ::sigaddset(&profiling, SIGPROF);
         ::pthread_sigmask(SIG_BLOCK, &profiling, &signals_);
       },
-      [](core::process_state&) noexcept { ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr); },
-      [](core::process_state& s) noexcept {
+      [](state::process_state&) noexcept { ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr); },
+      [](state::process_state& s) noexcept {
         forget(s);
         ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
       }};
 
   // No fork handler has run in a child of _Fork or of the bare system call: such a child is noticed
   // when it first asks for a sampler.
-  static void meet_process(core::process_state& s) noexcept {
+  static void on_new_process(state::process_state& s) noexcept {
     ::pid_t none = 0;
     const ::pid_t now = ::getpid();
     if (!s.samplers.process.compare_exchange_strong(none, now) && none != now) forget(s);
@@ -66,9 +66,9 @@ class fork_rules {
 
 // Requires: the root does not point to anything of this module yet. Takes the loader's lock the
 // first time.
-inline void enter(core::process_state& s) noexcept {
+inline void enter(state::process_state& s) noexcept {
   profiling_signal::prepare_module();
-  fork_rules::meet_process(s);
+  fork_rules::on_new_process(s);
 }
 
 }  // namespace whence::inline v1::samplers

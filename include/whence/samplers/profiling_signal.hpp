@@ -25,17 +25,17 @@
 #include <new>
 #include <system_error>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/process_state.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/sys/block_tail_call.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/keep_frame.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/spin_lock.hpp>
-#include <whence/sys/stack_room.hpp>
+#include <whence/sys/stack_headroom.hpp>
 #include <whence/sys/thread_local.hpp>
-#include <whence/unwind/code_check.hpp>
+#include <whence/unwind/walk/return_address_check.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -47,7 +47,7 @@ WHENCE_THREAD_LOCAL bool in_program_handler{false};
 class profiling_signal {
  public:
   // Returns true if the signal was the sampler's. Signal-safe.
-  using taker = bool (*)(core::process_state&, const siginfo_t&, const ucontext_t&) noexcept;
+  using taker = bool (*)(state::process_state&, const siginfo_t&, const ucontext_t&) noexcept;
 
   // The takers, in the order in which they are asked.
   enum place : int { for_cpu, for_wall, for_dumps, places };
@@ -57,14 +57,14 @@ class profiling_signal {
   // be bound. Thread-safe. Takes the loader's lock, so call it without any of ours.
   [[gnu::visibility("hidden")]] static void prepare_module() noexcept {
     if (is_prepared_.load(std::memory_order_acquire)) return;
-    sys::pin(&core::own_state);
+    sys::keep_loaded(&state::own_state);
     bind_symbols();
     is_prepared_.store(true, std::memory_order_release);
   }
 
   // Makes sure that the process has our handler. Requires: prepare_module(). Thread-safe; not for
   // signal handlers.
-  static std::error_code install(core::process_state& s, place where, taker t) noexcept {
+  static std::error_code install(state::process_state& s, place where, taker t) noexcept {
     profiling_signal* p = s.samplers.signal.load(std::memory_order_acquire);
     if (p == nullptr) {
       void* const memory = s.arena.allocate_always(sizeof(profiling_signal));
@@ -78,7 +78,7 @@ class profiling_signal {
 
   // If the program has replaced our handler by SIG_DFL, ours is put back, since the next signal
   // would kill the process.
-  static void restore(core::process_state& s) noexcept {
+  static void restore(state::process_state& s) noexcept {
     profiling_signal* const p = s.samplers.signal.load(std::memory_order_acquire);
     struct sigaction now {};
     if (p != nullptr && ::sigaction(profiling_signal_number, nullptr, &now) == 0 &&
@@ -91,13 +91,13 @@ class profiling_signal {
   void forget_holder() noexcept { lock_.unlock(); }
 
   // Called in a handler that has too little stack to go on: its sample is lost, and counted.
-  static void note_no_room(core::process_state& s) noexcept {
+  static void note_no_room(state::process_state& s) noexcept {
     profiling_signal* const p = s.samplers.signal.load(std::memory_order_acquire);
     if (p != nullptr) p->without_room_.fetch_add(1, std::memory_order_relaxed);
   }
 
   // How many of the process's signals were lost so.
-  static std::int64_t without_room(const core::process_state& s) noexcept {
+  static std::int64_t without_room(const state::process_state& s) noexcept {
     const profiling_signal* const p = s.samplers.signal.load(std::memory_order_acquire);
     return p == nullptr ? 0 : p->without_room_.load(std::memory_order_relaxed);
   }
@@ -181,7 +181,7 @@ class profiling_signal {
     } else {
       handle(number, info, context, __builtin_return_address(0));
     }
-    sys::keep_frame();
+    sys::block_tail_call();
   }
 
   // True of timers and counters. Signals that the program sends go to its handler, whatever that
@@ -191,14 +191,14 @@ class profiling_signal {
   }
 
   static void note_no_room() noexcept {
-    core::process_state* const s = core::root.load(std::memory_order_acquire);
+    state::process_state* const s = state::root.load(std::memory_order_acquire);
     if (s != nullptr) note_no_room(*s);
   }
 
   [[gnu::noinline]] static void handle(int number, siginfo_t* info, void* context,
                                        const void* caller) {
     const sys::errno_guard keep;
-    core::process_state* const s = core::root.load(std::memory_order_acquire);
+    state::process_state* const s = state::root.load(std::memory_order_acquire);
     profiling_signal* const p =
         s == nullptr ? nullptr : s->samplers.signal.load(std::memory_order_acquire);
     if (p == nullptr) return;

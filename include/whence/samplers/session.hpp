@@ -4,9 +4,9 @@
 // of snapshot().
 //
 // Sampler:  static Sampler* get(process_state&)                 the one of the process
-//           static stack::epochs& epochs(process_state&)        where it counts
+//           static tables::epochs& epochs(process_state&)        where it counts
 //           static bool is_current(process_state&, Sampler*)    false in a child of fork
-//           static constexpr core::kind kind
+//           static constexpr instruments::kind kind
 //           begin(wish&), end(wish&)                            a session
 //           settle()                                            counts what it knows by now
 //           complete(snapshot, from, to, wish)                  what only it knows
@@ -20,18 +20,18 @@
 #include <system_error>
 #include <utility>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/header.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/samplers/own_threads.hpp>
+#include <whence/core/kinds.hpp>
+#include <whence/samplers/library_threads.hpp>
+#include <whence/samplers/requested_rates.hpp>
 #include <whence/samplers/window.hpp>
-#include <whence/samplers/wishes.hpp>
+#include <whence/snapshots/profile_header.hpp>
+#include <whence/snapshots/snapshot.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/clock.hpp>
-#include <whence/sys/no_cancel.hpp>
-#include <whence/sys/raise.hpp>
 #include <whence/sys/syscall_filter.hpp>
+#include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -40,8 +40,8 @@ inline constexpr int highest_hz = 10'000;
 struct moment {
   std::int64_t wall_ns, monotonic_ns, process_ns, own_ns;  // own: the samplers' threads
 
-  static moment now(const core::process_state& s) noexcept {
-    const own_threads* const own = s.samplers.own.load(std::memory_order_acquire);
+  static moment now(const state::process_state& s) noexcept {
+    const library_threads* const own = s.samplers.own.load(std::memory_order_acquire);
     return {sys::wall_time_ns(), sys::monotonic_ns(), sys::clock_ns(CLOCK_PROCESS_CPUTIME_ID),
             own == nullptr ? 0 : own->cpu_ns()};
   }
@@ -52,20 +52,20 @@ class session {
  public:
   // Throws: std::invalid_argument if hz is out of range; std::bad_alloc. If the system refuses a
   // thread or handler, there are no samples, and error() says why.
-  explicit session(int hz) : wish_{checked(hz)} {
-    const sys::no_cancel uncancelled;
+  explicit session(int hz) : request_{checked(hz)} {
+    const sys::cancel_guard uncancelled;
     sys::look_for_filter();
-    core::process_state* const s = core::state();
+    state::process_state* const s = state::state();
     sampler_ = s == nullptr ? nullptr : Sampler::get(*s);
-    if (sampler_ == nullptr) sys::raise<std::bad_alloc>();
+    if (sampler_ == nullptr) sys::throw_or_abort<std::bad_alloc>();
     sampler_->settle();  // what other sessions wait for began before this one
     begin_ = moment::now(*s);
     window_ = new window(Sampler::epochs(*s));
-    error_ = window_->is_open() ? sampler_->begin(wish_)
+    error_ = window_->is_open() ? sampler_->begin(request_)
                                 : std::make_error_code(std::errc::not_enough_memory);
   }
   ~session() {
-    const sys::no_cancel uncancelled;
+    const sys::cancel_guard uncancelled;
     leave();
   }
   session(const session&) = delete;
@@ -77,7 +77,7 @@ class session {
   // Ends the window and keeps its counts. Later calls do nothing. Throws: std::bad_alloc.
   void stop() {
     if (window_ == nullptr) return;
-    const sys::no_cancel uncancelled;
+    const sys::cancel_guard uncancelled;
     const struct ending {
       session& s;
       ~ending() { s.leave(); }
@@ -87,20 +87,20 @@ class session {
 
   // The window until now, or until stop(). Throws: std::bad_alloc.
   profile_snapshot snapshot() const {
-    const sys::no_cancel uncancelled;
+    const sys::cancel_guard uncancelled;
     return window_ == nullptr ? ended_ : take();
   }
 
  private:
   static int checked(int hz) {
     if (hz < 1 || hz > highest_hz) {
-      sys::raise<std::invalid_argument>("session: hz is " + std::to_string(hz) +
-                                        ", not 1 to 10000");
+      sys::throw_or_abort<std::invalid_argument>("session: hz is " + std::to_string(hz) +
+                                                 ", not 1 to 10000");
     }
     return hz;
   }
 
-  bool is_mine() const noexcept { return Sampler::is_current(*core::state(), sampler_); }
+  bool is_mine() const noexcept { return Sampler::is_current(*state::state(), sampler_); }
 
   // A child of fork has neither the sampler nor its epochs.
   void leave() noexcept {
@@ -108,33 +108,33 @@ class session {
     if (!is_mine()) {
       window_->abandon();
     } else if (!error_) {
-      sampler_->end(wish_);
+      sampler_->end(request_);
     }
     delete std::exchange(window_, nullptr);
   }
 
   profile_snapshot take() const {
-    core::process_state& s = *core::state();
+    state::process_state& s = *state::state();
     if (!error_ && is_mine()) sampler_->settle();
     const moment end = moment::now(s);
     profile_snapshot result;
     result.header.name = core::info(Sampler::kind).name;
     result.header.kind = Sampler::kind;
-    result.header.period = 1'000'000'000 / wish_.hz;
+    result.header.period = 1'000'000'000 / request_.hz;
     result.header.time_ns = begin_.wall_ns;
     result.header.duration_ns = end.monotonic_ns - begin_.monotonic_ns;
-    result.header.comments = core::comments(s);
+    result.header.comments = snapshots::comments(s);
     if (!is_mine()) {
       result.header.comments.emplace_back(
           "the session is the parent process's: its samples stay there");
       return result;
     }
     window_->add_to(result, Sampler::kind, s.labels);
-    sampler_->complete(result, begin_, end, wish_);
+    sampler_->complete(result, begin_, end, request_);
     return result;
   }
 
-  wish wish_;
+  rate_request request_;
   Sampler* sampler_ = nullptr;
   moment begin_{};
   window* window_ = nullptr;

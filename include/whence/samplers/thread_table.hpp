@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A sampler's data for each thread, in entries that never move and are never freed, so that a late
-// signal always finds an entry, even if another thread owns it by then (sys/segments.hpp).
+// signal always finds an entry, even if another thread owns it by then (tables/stable_array.hpp).
 //
 // An entry without a tid is free. Taking and freeing need the sampler's lock; reading is
 // signal-safe.
@@ -15,11 +15,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/profile/process_state.hpp>
+#include <whence/state/process_state.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/segments.hpp>
 #include <whence/sys/task_list.hpp>
 #include <whence/sys/thread_clock.hpp>
+#include <whence/tables/stable_array.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -40,7 +40,7 @@ class entry_in_use {
 
 // Makes room in the entry for a stack of the current depth. False if memory is exhausted.
 template <class Entry>
-bool give_frames(core::process_state& s, Entry& e) noexcept {
+bool give_frames(state::process_state& s, Entry& e) noexcept {
   const auto depth = static_cast<std::size_t>(s.stack_depth.load(std::memory_order_relaxed));
   if (e.capacity >= depth) return true;
   auto* const pcs = static_cast<std::uintptr_t*>(s.arena.allocate(depth * sizeof(std::uintptr_t)));
@@ -53,7 +53,7 @@ bool give_frames(core::process_state& s, Entry& e) noexcept {
 // The threads that are known if the kernel lists none: the first, the one that began the session,
 // and those that have a record.
 template <class Visit>
-void for_each_known(const core::process_state& s, ::pid_t beginner, Visit visit) {
+void for_each_known(const state::process_state& s, ::pid_t beginner, Visit visit) {
   visit(::getpid());
   if (beginner != ::getpid() && beginner != 0) visit(beginner);
   s.threads.for_each_tid([&](::pid_t tid) {
@@ -150,7 +150,7 @@ class thread_table {
   }
 
  private:
-  using entries = sys::segments<Entry, 12>;
+  using entries = tables::stable_array<Entry, 12>;
 
   template <class Begins, class Ends>
   void meet(::pid_t tid, Begins& begins, Ends& ends) noexcept {

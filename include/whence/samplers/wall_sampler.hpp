@@ -23,76 +23,76 @@
 #include <string>
 #include <system_error>
 
-#include <whence/profile/attach.hpp>
-#include <whence/profile/counters.hpp>
-#include <whence/profile/process_state.hpp>
-#include <whence/profile/thread_labels.hpp>
+#include <whence/core/counters.hpp>
 #include <whence/samplers/cpu_comments.hpp>
 #include <whence/samplers/fork_rules.hpp>
-#include <whence/samplers/own_threads.hpp>
+#include <whence/samplers/library_threads.hpp>
+#include <whence/samplers/new_thread_poll.hpp>
 #include <whence/samplers/profiling_signal.hpp>
+#include <whence/samplers/requested_rates.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/thread_table.hpp>
-#include <whence/samplers/thread_watch.hpp>
 #include <whence/samplers/wall_thread.hpp>
 #include <whence/samplers/window.hpp>
-#include <whence/samplers/wishes.hpp>
-#include <whence/stack/bucket.hpp>
-#include <whence/stack/epochs.hpp>
-#include <whence/stack/label_sets.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/state/thread_labels.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/proc_task.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/signal_mask.hpp>
-#include <whence/sys/sleeping.hpp>
 #include <whence/sys/thread_clock.hpp>
-#include <whence/unwind/plugin_keys.hpp>
-#include <whence/unwind/sleeper.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/epochs.hpp>
+#include <whence/tables/label_sets.hpp>
+#include <whence/unwind/modules/unloadable_keys.hpp>
+#include <whence/unwind/walk/sleeping_walk.hpp>
 
 namespace whence::inline v1::samplers {
 
 class wall_sampler {
  public:
-  explicit wall_sampler(core::process_state& s) noexcept : state_(s), threads_{s.arena} {}
+  explicit wall_sampler(state::process_state& s) noexcept : state_(s), threads_{s.arena} {}
 
   // The sampler of the process; nullptr if memory is exhausted.
-  static wall_sampler* get(core::process_state& s) noexcept {
+  static wall_sampler* get(state::process_state& s) noexcept {
     enter(s);
-    return made_once<wall_sampler>(s, s.samplers.wall_sampler);
+    return publish_once<wall_sampler>(s, s.samplers.wall_sampler);
   }
 
-  static constexpr core::kind kind = core::kind::wall;
-  static stack::epochs& epochs(core::process_state& s) noexcept { return s.samplers.wall; }
-  static bool is_current(const core::process_state& s, const wall_sampler* it) noexcept {
+  static constexpr instruments::kind kind = instruments::kind::wall;
+  static tables::epochs& epochs(state::process_state& s) noexcept { return s.samplers.wall; }
+  static bool is_current(const state::process_state& s, const wall_sampler* it) noexcept {
     return s.samplers.wall_sampler.load(std::memory_order_acquire) == it &&
            s.samplers.process.load(std::memory_order_relaxed) == ::getpid();
   }
 
-  std::error_code begin(wish& w) noexcept {
+  std::error_code begin(rate_request& w) noexcept {
     const sys::futex_guard hold(control_);
-    wishes_.add(w);
-    period_ns_.store(wishes_.period_ns(), std::memory_order_relaxed);
+    requests_.add(w);
+    period_ns_.store(requests_.period_ns(), std::memory_order_relaxed);
     if (own_ == nullptr || !own_->wall_clock.runs()) {
       if (const std::error_code error = start()) {
-        wishes_.remove(w);
+        requests_.remove(w);
         return error;
       }
     }
     return {};
   }
 
-  void end(wish& w) noexcept {
+  void end(rate_request& w) noexcept {
     const sys::futex_guard hold(control_);
-    wishes_.remove(w);
-    if (wishes_.empty()) {
+    requests_.remove(w);
+    if (requests_.empty()) {
       own_->wall_clock.stop();
       active_.store(false, std::memory_order_release);
       const sys::futex_guard still(looks_);
       threads_.clear([this](wall_thread& t) { end_thread(t); });
     } else {
-      period_ns_.store(wishes_.period_ns(), std::memory_order_relaxed);
+      period_ns_.store(requests_.period_ns(), std::memory_order_relaxed);
     }
   }
 
@@ -107,14 +107,15 @@ class wall_sampler {
       // It has hardly run since its last answer, so its stack then is as good as one to come.
       const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
       const bool is_recent = sys::thread_cpu_ns(tid) - t.answered_cpu_ns <= patience_ns_;
-      const stack::epochs::entry epoch(state_.samplers.wall);
-      stack::bucket* const answered = t.answered.in(epoch);
+      const tables::epochs::entry epoch(state_.samplers.wall);
+      tables::bucket* const answered = t.answered.in(epoch);
       if (t.pending_ns > 0 && answered != nullptr && is_recent) count_pending(t, answered);
     });
   }
 
   // Adds the time for which answers are still to come.
-  void complete(profile_snapshot& p, const moment& from, const moment& to, const wish& asked) {
+  void complete(profile_snapshot& p, const moment& from, const moment& to,
+                const rate_request& asked) {
     std::int64_t unanswered = 0;
     {
       const sys::futex_guard hold(looks_);
@@ -147,7 +148,8 @@ class wall_sampler {
   }
 
   // Called in the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
-  static bool take(core::process_state& s, const siginfo_t& info, const ucontext_t& at) noexcept {
+  static bool handle_signal(state::process_state& s, const siginfo_t& info,
+                            const ucontext_t& at) noexcept {
     wall_sampler* const me = s.samplers.wall_sampler.load(std::memory_order_acquire);
     if (me == nullptr || info.si_code != SI_TIMER) return false;
     wall_thread* const t = me->threads_.at(info.si_value.sival_ptr);
@@ -160,12 +162,12 @@ class wall_sampler {
   }
 
  private:
-  enum state : int { running, waiting, disk, state_count };
+  enum activity : int { running, waiting, disk, state_count };
   static constexpr const char* state_names[state_count]{"running", "waiting", "disk"};
 
   // Requires: control_ is held.
   std::error_code start() noexcept {
-    own_ = made_once(state_, state_.samplers.own);
+    own_ = publish_once(state_, state_.samplers.own);
     if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     state_.samplers.forget_wall.store(&forget, std::memory_order_release);
     state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
@@ -173,12 +175,13 @@ class wall_sampler {
       room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
     }
     if (room_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-    if (const auto error = profiling_signal::install(state_, profiling_signal::for_wall, &take))
+    if (const auto error =
+            profiling_signal::install(state_, profiling_signal::for_wall, &handle_signal))
       return error;
     for (int i = 0; i < state_count; ++i) {
-      const stack::label both[]{stack::label_sets::shown_as_lost, {"state", state_names[i]}};
-      states_[i] = state_.labels.intern({both + 1, 1}, stack::label_sets::most);
-      lost_states_[i] = state_.labels.intern({both, 2}, stack::label_sets::most);
+      const instruments::label both[]{tables::label_sets::shown_as_lost, {"state", state_names[i]}};
+      states_[i] = state_.labels.intern({both + 1, 1}, tables::label_sets::most);
+      lost_states_[i] = state_.labels.intern({both, 2}, tables::label_sets::most);
     }
     active_.store(true, std::memory_order_release);
     watch_.start_over();
@@ -287,7 +290,7 @@ class wall_sampler {
       if (task.state == sys::task_state::hidden) return count_hidden(t, tid, ns);
       unwind::trace trace{room_->pcs, depth()};
       const bool whole =
-          unwind::sleeper_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
+          unwind::sleeping_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
       unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
       const std::uint32_t labels = with_state(state_.threads.labels_of(tid),
                                               sys::read_stat(tid).letter == 'D' ? disk : waiting);
@@ -295,10 +298,10 @@ class wall_sampler {
       if (sys::thread_cpu_ns(tid) != cpu) continue;
       if (!whole) {
         incomplete_.fetch_add(1, std::memory_order_relaxed);
-        trace.pcs[trace.depth++] = stack::pseudo::truncated;
+        trace.pcs[trace.depth++] = tables::pseudo::truncated;
       }
       if (t.pending_ns > most_pending_ns) count_unseen(t, 0);
-      const stack::epochs::entry epoch(state_.samplers.wall);
+      const tables::epochs::entry epoch(state_.samplers.wall);
       t.asleep = {record(epoch, trace, labels), epoch.number()};
       t.cpu_ns = cpu;
       if (t.asleep.it != nullptr) count(*t.asleep.it, 1, ns);
@@ -334,8 +337,8 @@ class wall_sampler {
 
   // False if it was not asleep at the last look, or its stack is not in the current epoch.
   bool count_asleep(wall_thread& t, std::int64_t ns) noexcept {
-    const stack::epochs::entry epoch(state_.samplers.wall);
-    stack::bucket* const b = t.asleep.in(epoch);
+    const tables::epochs::entry epoch(state_.samplers.wall);
+    tables::bucket* const b = t.asleep.in(epoch);
     if (b != nullptr) count(*b, 1, ns);
     return b != nullptr;
   }
@@ -348,11 +351,11 @@ class wall_sampler {
   }
 
   // If there is no room for the set of labels, the state is kept alone.
-  std::uint32_t with_state(std::uint32_t labels, state now) noexcept {
-    if (labels == stack::label_sets::overflow) return lost_states_[now];
+  std::uint32_t with_state(std::uint32_t labels, activity now) noexcept {
+    if (labels == tables::label_sets::overflow) return lost_states_[now];
     const std::uint32_t both =
-        state_.label_merges.over(labels, states_[now], stack::most_with_state);
-    return both == stack::label_sets::overflow ? lost_states_[now] : both;
+        state_.label_merges.over(labels, states_[now], tables::most_with_state);
+    return both == tables::label_sets::overflow ? lost_states_[now] : both;
   }
 
   // For a hidden sleeping thread only the state is known.
@@ -378,19 +381,19 @@ class wall_sampler {
     t.pending_ns += ns;
     t.pending_samples += ns > 0 ? 1 : 0;
     if (t.pending_ns == 0) return;
-    std::uintptr_t frame = stack::pseudo::unsampled;
+    std::uintptr_t frame = tables::pseudo::unsampled;
     count_pending(t, {&frame, 1, 1}, t.pending_labels);
   }
 
   // Returns where it was counted.
   place_in_epoch count_pending(wall_thread& t, const unwind::trace& trace,
                                std::uint32_t labels) noexcept {
-    const stack::epochs::entry epoch(state_.samplers.wall);
+    const tables::epochs::entry epoch(state_.samplers.wall);
     const place_in_epoch place{record(epoch, trace, labels), epoch.number()};
     count_pending(t, place.it);
     return place;
   }
-  static void count_pending(wall_thread& t, stack::bucket* b) noexcept {
+  static void count_pending(wall_thread& t, tables::bucket* b) noexcept {
     if (b != nullptr) count(*b, t.pending_samples, t.pending_ns);
     t.pending_samples = 0;
     t.pending_ns = 0;
@@ -400,12 +403,12 @@ class wall_sampler {
     return static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
   }
 
-  static stack::bucket* record(const stack::epochs::entry& epoch, const unwind::trace& t,
-                               std::uint32_t labels) noexcept {
+  static tables::bucket* record(const tables::epochs::entry& epoch, const unwind::trace& t,
+                                std::uint32_t labels) noexcept {
     return epoch.record({{t.pcs, t.depth, t.truncated, t.leaf_is_ip}, 0, 0, labels});
   }
 
-  static void count(stack::bucket& b, std::int64_t samples, std::int64_t ns) noexcept {
+  static void count(tables::bucket& b, std::int64_t samples, std::int64_t ns) noexcept {
     b.add(core::sample_counter, samples);
     b.add(core::time_counter, ns);
   }
@@ -419,7 +422,7 @@ class wall_sampler {
 
   // ---- fork
 
-  static void forget(core::process_state& s) noexcept {
+  static void forget(state::process_state& s) noexcept {
     s.samplers.wall.forget();
     if (wall_sampler* const me = s.samplers.wall_sampler.exchange(nullptr)) {
       me->active_.store(false, std::memory_order_relaxed);
@@ -430,10 +433,10 @@ class wall_sampler {
   // A thread answers at a tick, and not each of its slices has one.
   const std::int64_t patience_ns_ = 10'000'000'000 / sys::ticks_per_second();
 
-  core::process_state& state_;
+  state::process_state& state_;
   sys::futex_mutex control_;
-  own_threads* own_ = nullptr;
-  wishes wishes_;
+  library_threads* own_ = nullptr;
+  requested_rates requests_;
   std::atomic<std::int64_t> period_ns_{0};
   std::atomic<bool> active_{false};
   std::uint32_t states_[state_count]{}, lost_states_[state_count]{};  // label sets
@@ -442,7 +445,7 @@ class wall_sampler {
   ::pid_t beginner_ = 0;                   // the thread that began the first session
   std::atomic<std::int64_t> begin_ns_{0};  // of the period
   thread_table<wall_thread> threads_;
-  thread_watch watch_{50'000'000, 400};
+  new_thread_poll watch_{50'000'000, 400};
   unwind::sleeper_room* room_ = nullptr;
   int timers_ = 0;                              // the threads'
   double cost_ns_ = 2000;                       // a look at one thread

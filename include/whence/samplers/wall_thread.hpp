@@ -17,25 +17,25 @@
 #include <atomic>
 #include <cstdint>
 
-#include <whence/samplers/asked_stack.hpp>
-#include <whence/stack/bucket.hpp>
-#include <whence/stack/epochs.hpp>
+#include <whence/samplers/stack_request.hpp>
 #include <whence/sys/signal_mask.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/epochs.hpp>
 
 namespace whence::inline v1::samplers {
 
 // A stack, and the number of the epoch that it is there for.
 struct place_in_epoch {
-  stack::bucket* it = nullptr;
+  tables::bucket* it = nullptr;
   std::uint64_t epoch = 0;
 
   // nullptr if it is not in the current epoch: then it may have been freed.
-  stack::bucket* in(const stack::epochs::entry& current) const noexcept {
+  tables::bucket* in(const tables::epochs::entry& current) const noexcept {
     return epoch == current.number() ? it : nullptr;
   }
 };
 
-struct wall_thread : asked_stack {
+struct wall_thread : stack_request {
   std::atomic<::pid_t> tid{0};
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
@@ -67,7 +67,7 @@ struct wall_thread : asked_stack {
 
   bool ask(std::int64_t now_cpu_ns) noexcept {
     asked_cpu_ns = now_cpu_ns;
-    is_asked = asked_stack::ask(tid.load(std::memory_order_relaxed), this);
+    is_asked = stack_request::ask(tid.load(std::memory_order_relaxed), this);
     return is_asked;
   }
 

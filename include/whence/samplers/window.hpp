@@ -14,23 +14,23 @@
 #include <utility>
 #include <vector>
 
-#include <whence/profile/counters.hpp>
-#include <whence/profile/kinds.hpp>
-#include <whence/profile/rows.hpp>
-#include <whence/profile/snapshot.hpp>
-#include <whence/stack/bucket.hpp>
-#include <whence/stack/epochs.hpp>
-#include <whence/stack/hash.hpp>
-#include <whence/stack/label_sets.hpp>
-#include <whence/stack/pseudo_frames.hpp>
+#include <whence/core/counters.hpp>
+#include <whence/core/kinds.hpp>
+#include <whence/snapshots/rows.hpp>
+#include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/tables/bucket.hpp>
+#include <whence/tables/epochs.hpp>
+#include <whence/tables/hash.hpp>
+#include <whence/tables/label_sets.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::samplers {
 
 template <class = void>
 class basic_window {
  public:
-  explicit basic_window(stack::epochs& epochs) noexcept
+  explicit basic_window(tables::epochs& epochs) noexcept
       : epochs_(epochs), is_open_(epochs_.open(window_)) {}
   ~basic_window() {
     if (is_open_) epochs_.close(window_);
@@ -46,11 +46,11 @@ class basic_window {
 
   // Adds a row for each stack that was counted since the beginning, and a comment if some did not
   // fit. Throws: std::bad_alloc.
-  void add_to(profile_snapshot& p, core::kind k, const stack::label_sets& labels) const {
+  void add_to(profile_snapshot& p, instruments::kind k, const tables::label_sets& labels) const {
     auto frames = std::make_shared<std::vector<std::uintptr_t>>();
     known_rows known;
     std::int64_t lost = 0;
-    epochs_.for_each(window_, [&](const stack::bucket& b) {
+    epochs_.for_each(window_, [&](const tables::bucket& b) {
       const std::int64_t samples = b.counters[core::sample_counter].load(std::memory_order_relaxed);
       const std::int64_t time = b.counters[core::time_counter].load(std::memory_order_relaxed);
       if (samples == 0 && time == 0) return;
@@ -58,7 +58,7 @@ class basic_window {
       std::uint32_t at = known.find(b);
       if (at == sys::flat_index::none) {
         at = known.add(b, frames->size());
-        p.rows.push_back(core::row_of(k, b, labels));
+        p.rows.push_back(snapshots::row_of(k, b, labels));
         p.rows.back().values = {};
         frames->insert(frames->end(), b.pcs(), b.pcs() + b.depth());
       }
@@ -82,17 +82,17 @@ class basic_window {
   // The rows by the stack that they are of: epochs have the same one twice.
   struct known_rows {
     struct row {
-      stack::hash128 identity;
+      tables::hash128 identity;
       std::size_t first_frame;
     };
     std::vector<row> rows;
     sys::flat_index index;
 
-    std::uint32_t find(const stack::bucket& b) const {
+    std::uint32_t find(const tables::bucket& b) const {
       return index.find(b.identity.low,
                         [&](std::uint32_t i) { return rows[i].identity == b.identity; });
     }
-    std::uint32_t add(const stack::bucket& b, std::size_t first_frame) {
+    std::uint32_t add(const tables::bucket& b, std::size_t first_frame) {
       const auto at = static_cast<std::uint32_t>(rows.size());
       index.insert(b.identity.low, at);
       rows.push_back({b.identity, first_frame});
@@ -100,8 +100,8 @@ class basic_window {
     }
   };
 
-  stack::epochs& epochs_;
-  mutable stack::open_window window_;
+  tables::epochs& epochs_;
+  mutable tables::open_window window_;
   bool is_open_;
 };
 using window = basic_window<>;
@@ -116,8 +116,8 @@ inline profile_row pseudo_row(const std::uintptr_t& frame, std::int64_t time_ns)
   return row;
 }
 
-inline constexpr std::uintptr_t unsampled_frame = stack::pseudo::unsampled;
-inline constexpr std::uintptr_t profiler_frame = stack::pseudo::profiler;
+inline constexpr std::uintptr_t unsampled_frame = tables::pseudo::unsampled;
+inline constexpr std::uintptr_t profiler_frame = tables::pseudo::profiler;
 
 }  // namespace whence::inline v1::samplers
 

@@ -34,8 +34,8 @@
 #include <whence/symbols/elf.hpp>
 #include <whence/sys/available_memory.hpp>
 #include <whence/sys/mapped_array.hpp>
-#include <whence/sys/raise.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -209,7 +209,7 @@ class basic_debug_image {
       ".debug_str_offsets", ".debug_addr",   ".debug_ranges", ".debug_rnglists"};
   static constexpr std::uint32_t compressed_by_zstd = 2;  // ELFCOMPRESS_ZSTD, newer than some elf.h
 
-  [[gnu::noreturn]] static void no_memory() { sys::raise<std::bad_alloc>(); }
+  [[gnu::noreturn]] static void no_memory() { sys::throw_or_abort<std::bad_alloc>(); }
 
   static constexpr std::size_t longest_name = 24;
   static constexpr std::size_t headers_at = sizeof(Elf64_Ehdr);

@@ -16,8 +16,8 @@
 #include <type_traits>
 #include <utility>
 
+#include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/no_cancel.hpp>
 #include <whence/sys/spare_descriptor.hpp>
 
 namespace whence::inline v1::symbols {
@@ -68,7 +68,7 @@ class descriptor {
   ~descriptor() {
     if (number_ < 0) return;
     const sys::errno_guard keep;
-    const sys::no_cancel uncancelled;
+    const sys::cancel_guard uncancelled;
     all_open.remove(number_);
     ::close(number_);
   }
@@ -85,7 +85,7 @@ class descriptor {
   requires std::is_invocable_r_v<int, Open>
   explicit descriptor(Open open) noexcept {
     const sys::errno_guard keep;
-    const sys::no_cancel uncancelled;
+    const sys::cancel_guard uncancelled;
     do {
       number_ = open();
     } while (number_ < 0 &&

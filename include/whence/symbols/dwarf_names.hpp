@@ -24,8 +24,8 @@
 #include <whence/symbols/line_program.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mapped_array.hpp>
+#include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
-#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -310,7 +310,7 @@ class basic_dwarf_names {
   // The DIEs are in the unit's order, and kept, since many names lead through the same DIEs.
   std::span<const std::uint64_t> children_of(place& parent) {
     const std::uint64_t of = parent.offset();
-    const std::uint64_t hash = sys::spread(of);
+    const std::uint64_t hash = sys::mix64(of);
     std::uint32_t at = by_parent_.find(hash, [&](std::uint32_t i) {
       return families_[i].file == parent.file && families_[i].parent == of;
     });

@@ -23,8 +23,8 @@
 #include <whence/symbols/dwarf_ranges.hpp>
 #include <whence/symbols/line_tables.hpp>
 #include <whence/sys/mapped_array.hpp>
+#include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
-#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -166,7 +166,7 @@ class basic_scope_builder {
 
   known_name& slot_of(const known_name& wanted) noexcept {
     const std::size_t mask = known_.size() - 1;
-    std::size_t i = sys::spread(wanted.offset) & mask;
+    std::size_t i = sys::mix64(wanted.offset) & mask;
     while (known_[i].offset != 0 &&
            (known_[i].offset != wanted.offset || known_[i].file != wanted.file)) {
       i = (i + 1) & mask;

@@ -17,7 +17,7 @@
 
 #include <whence/names.hpp>
 #include <whence/symbols/demangle.hpp>
-#include <whence/symbols/own_names.hpp>
+#include <whence/symbols/readable_names.hpp>
 #include <whence/symbols/rust_name.hpp>
 #include <whence/symbols/short_name.hpp>
 
@@ -45,10 +45,10 @@ inline std::string name_of(std::string_view system_name, name_style style) {
   if (style == name_style::mangled || is_placeholder(system_name)) return std::string(system_name);
   if (std::string rust = rust_name(system_name); !rust.empty()) return rust;
   const std::string whole = demangle(system_name);
-  if (style == name_style::full) return as_written(whole);
-  return as_written(short_name(whole, style == name_style::templates
-                                          ? template_arguments::kept
-                                          : template_arguments::dropped));
+  if (style == name_style::full) return without_abi_noise(whole);
+  return without_abi_noise(short_name(whole, style == name_style::templates
+                                                 ? template_arguments::kept
+                                                 : template_arguments::dropped));
 }
 
 }  // namespace whence::inline v1::symbols

@@ -19,8 +19,8 @@
 #include <whence/symbols/descriptor.hpp>
 #include <whence/symbols/elf.hpp>
 #include <whence/symbols/minidebuginfo.hpp>
+#include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/no_cancel.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -39,7 +39,7 @@ class basic_libdw_minidebuginfo {
       why = "the section .gnu_debugdata is damaged";
       return {};
     }
-    const sys::no_cancel uncancelled;
+    const sys::cancel_guard uncancelled;
     const descriptor file_of_it = descriptor::in_memory();
     if (file_of_it.get() < 0) {
       error = file_of_it.error();

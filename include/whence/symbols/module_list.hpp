@@ -4,7 +4,8 @@
 //
 //   loaded     as the loader lists them now
 //   gone       were loaded when addresses were looked up; until another one takes their place
-//   recorded   those that dlopen loads, at their keys (unwind/plugins.hpp), where no other module
+//   recorded   those that dlopen loads, at their keys (unwind/modules/unloadable_modules.hpp),
+//   where no other module
 //              ever is: so stacks keep the names of the build they were taken in
 //
 // Not thread-safe.
@@ -22,8 +23,8 @@
 #include <whence/symbols/module_reader.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
-#include <whence/sys/spread.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -71,7 +72,7 @@ class basic_module_list {
 
   // Registers a module that stacks have gone through.
   void remember(const unwind::plugin_record& record) {
-    const std::uint64_t hash = sys::spread(record.it.keys);
+    const std::uint64_t hash = sys::mix64(record.it.keys);
     const auto same = [&](std::uint32_t i) {
       return recorded_[i]->it.start == static_cast<std::uintptr_t>(record.it.keys);
     };

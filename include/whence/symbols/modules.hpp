@@ -22,7 +22,7 @@
 #include <whence/symbols/build_id.hpp>
 #include <whence/sys/elf_note.hpp>
 #include <whence/sys/loader.hpp>
-#include <whence/unwind/plugins.hpp>
+#include <whence/unwind/modules/unloadable_modules.hpp>
 
 namespace whence::inline v1::symbols {
 

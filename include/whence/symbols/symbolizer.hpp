@@ -8,8 +8,8 @@
 // in a later reading, at least a second later. So is generated code, which changes.
 //
 // An unloaded module's names stay known. Stacks have keys instead of addresses for plugins
-// (unwind/plugins.hpp), and a key never belongs to another plugin. Every frame has a name: without
-// a symbol it is [module+0xoffset].
+// (unwind/modules/unloadable_modules.hpp), and a key never belongs to another plugin. Every frame
+// has a name: without a symbol it is [module+0xoffset].
 //
 // Thread-safe. For readers: it allocates, locks and opens files, so never in a signal handler. No
 // lock that fork or the loader waits for is held while a file is read.
@@ -43,8 +43,8 @@
 #include <whence/sys/digits.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/kept.hpp>
+#include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
-#include <whence/sys/spread.hpp>
 #include <whence/sys/syscall_filter.hpp>
 
 namespace whence::inline v1::symbols {
@@ -175,7 +175,7 @@ class basic_symbolizer {
 
   // The present address of the code that stacks have at `address`: it differs for a loaded plugin.
   std::uintptr_t place_of(std::uintptr_t address) {
-    if (!unwind::plugins::is_plugin_key(address)) return address;
+    if (!unwind::unloadable_modules::is_plugin_key(address)) return address;
     const std::lock_guard hold(mutex_);
     const module_list::pointer* const m = modules_.find(address);
     const bool loaded = m != nullptr && modules_.loaded_as((*m)->it) != nullptr;
@@ -249,7 +249,7 @@ class basic_symbolizer {
   }
 
   known& known_of(std::uintptr_t pc) {
-    const std::uint64_t hash = sys::spread(pc);
+    const std::uint64_t hash = sys::mix64(pc);
     std::uint32_t at = by_pc_.find(hash, [](std::uint32_t) { return true; });
     if (at == sys::flat_index::none) {
       at = static_cast<std::uint32_t>(known_.size());
@@ -366,7 +366,7 @@ class basic_symbolizer {
 
   std::string_view intern(std::string_view text) {
     if (text.empty()) return {};
-    const std::uint64_t hash = sys::spread(std::hash<std::string_view>{}(text));
+    const std::uint64_t hash = sys::mix64(std::hash<std::string_view>{}(text));
     std::uint32_t at = by_text_.find(hash, [&](std::uint32_t i) { return texts_[i] == text; });
     if (at == sys::flat_index::none) {
       at = static_cast<std::uint32_t>(texts_.size());

@@ -15,8 +15,8 @@
 #include <optional>
 #include <string_view>
 
+#include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/no_cancel.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -24,7 +24,7 @@ namespace whence::inline v1::sys {
 inline std::optional<std::uint64_t> number_in_file(const char* path,
                                                    std::string_view label) noexcept {
   const errno_guard keep;
-  const no_cancel uncancelled;
+  const cancel_guard uncancelled;
   const int descriptor = ::open(path, O_RDONLY | O_CLOEXEC);
   if (descriptor < 0) return std::nullopt;
   std::array<char, 1024> bytes;

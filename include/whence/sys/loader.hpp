@@ -2,7 +2,7 @@
 //
 // The loader's list of modules. Walking it takes a lock of the loader's, which stays taken for good
 // in a forked child if another thread held it at the fork: so all walks of this library, and all it
-// calls that may walk the list, run under a lock that fork waits for (profile/fork.hpp).
+// calls that may walk the list, run under a lock that fork waits for (state/fork.hpp).
 //
 // Code under that lock takes no other lock of this library. Not for signal handlers.
 #ifndef WHENCE_SYS_LOADER_HPP
@@ -31,7 +31,7 @@ void for_each_module(Visit visit) {
 // Keeps the plugin that holds `object` loaded for good. Only a plugin's own code can be the first
 // to need that, and only in a plugin does dlopen surely work (a static program gets a linker's
 // warning).
-inline void pin([[maybe_unused]] const void* object) {
+inline void keep_loaded([[maybe_unused]] const void* object) {
 #if defined(__PIC__) && !defined(__PIE__)
   Dl_info where{};
   link_map* module = nullptr;

@@ -15,7 +15,7 @@
 #include <utility>
 
 #include <whence/sys/pages.hpp>
-#include <whence/sys/raise.hpp>
+#include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -75,10 +75,10 @@ class mapped_array {
     constexpr std::size_t least = 4096 / sizeof(T) + 1;
     std::size_t wanted = capacity_ * 2 < least ? least : capacity_ * 2;
     if (wanted < count) wanted = count;
-    if (wanted > static_cast<std::size_t>(-1) / 2 / sizeof(T)) raise<std::bad_alloc>();
+    if (wanted > static_cast<std::size_t>(-1) / 2 / sizeof(T)) throw_or_abort<std::bad_alloc>();
     void* const moved =
         items_ == nullptr ? map_pages(wanted * sizeof(T)) : remapped(wanted * sizeof(T));
-    if (moved == nullptr) raise<std::bad_alloc>();
+    if (moved == nullptr) throw_or_abort<std::bad_alloc>();
     ::madvise(moved, wanted * sizeof(T), MADV_DONTFORK);
     items_ = static_cast<T*>(moved);
     capacity_ = wanted;

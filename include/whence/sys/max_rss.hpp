@@ -10,7 +10,7 @@
 #include <cstdlib>
 #include <cstring>
 
-#include <whence/sys/sleeping.hpp>
+#include <whence/sys/proc_task.hpp>
 
 namespace whence::inline v1::sys {
 

@@ -7,14 +7,14 @@
 
 #include <time.h>
 
+#include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/no_cancel.hpp>
 
 namespace whence::inline v1::sys {
 
 inline void nap() noexcept {
   const errno_guard keep;
-  const no_cancel uncancelled;
+  const cancel_guard uncancelled;
   const timespec length{0, 20'000};
   ::nanosleep(&length, nullptr);
 }

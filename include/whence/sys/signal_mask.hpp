@@ -22,7 +22,7 @@
 #include <cstdint>
 
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/sleeping.hpp>
+#include <whence/sys/proc_task.hpp>
 #include <whence/sys/thread_clock.hpp>
 
 namespace whence::inline v1::sys {

@@ -18,8 +18,8 @@
 
 #include <atomic>
 
+#include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/no_cancel.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -28,7 +28,7 @@ class spare_descriptor {
   // Opens the spare descriptor, if it is missing and the process may open another.
   void refill() noexcept {
     const errno_guard keep;
-    const no_cancel uncancelled;
+    const cancel_guard uncancelled;
     int before = take();
     if (before == taken) return;
     if (!is_ours(before)) before = make();
@@ -38,7 +38,7 @@ class spare_descriptor {
   // Returns true if the process has one more free descriptor than before.
   bool spend() noexcept {
     const errno_guard keep;
-    const no_cancel uncancelled;
+    const cancel_guard uncancelled;
     const int number = take();
     if (number == taken) return false;
     const bool ours = is_ours(number);

@@ -16,8 +16,8 @@
 #include <cstring>
 #include <string_view>
 
+#include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/no_cancel.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -30,7 +30,7 @@ namespace whence::inline v1::sys {
 inline void look_for_filter() noexcept {
   if (is_filtered.load(std::memory_order_relaxed)) return;
   const errno_guard keep;
-  const no_cancel uncancelled;
+  const cancel_guard uncancelled;
   const int file = ::open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
   if (file < 0) return;
   // Read in pieces, since the line before it that lists groups may be long. Each keeps as much of

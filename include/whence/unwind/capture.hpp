@@ -19,13 +19,13 @@
 #include <cstdint>
 
 #include <whence/unwind/arch.hpp>
-#include <whence/unwind/exact_walk.hpp>
-#include <whence/unwind/memo_walk.hpp>
-#include <whence/unwind/module_memory.hpp>
+#include <whence/unwind/modules/module_memory.hpp>
+#include <whence/unwind/stop_reason.hpp>
 #include <whence/unwind/trace.hpp>
 #include <whence/unwind/unwinder.hpp>
-#include <whence/unwind/walk.hpp>
-#include <whence/unwind/walk_end.hpp>
+#include <whence/unwind/walk/dwarf_walk.hpp>
+#include <whence/unwind/walk/previous_stack_walk.hpp>
+#include <whence/unwind/walk/rule_walk.hpp>
 
 namespace whence::inline v1::unwind {
 
@@ -34,7 +34,7 @@ inline constexpr int most_own_frames = 8;
 
 // Fills the trace from the frame in hand. Requires: capacity > 0.
 template <class Walk>
-[[gnu::always_inline]] inline walk_end fill(Walk& w, trace& t) noexcept {
+[[gnu::always_inline]] inline stop_reason fill(Walk& w, trace& t) noexcept {
   std::uintptr_t* const pcs = t.pcs;
   const std::size_t capacity = t.capacity;
   std::size_t depth = 0;
@@ -47,12 +47,12 @@ template <class Walk>
   t.truncated = goes_on;
   t.is_guessed = w.guessed();
   t.has_plugins = w.met_plugin();
-  return goes_on ? walk_end::enough : w.end();
+  return goes_on ? stop_reason::enough : w.end();
 }
 
 template <class Walk>
-[[gnu::always_inline]] inline walk_end fill_from(Walk& w, trace& t, std::uintptr_t caller,
-                                                 std::size_t skip) noexcept {
+[[gnu::always_inline]] inline stop_reason fill_from(Walk& w, trace& t, std::uintptr_t caller,
+                                                    std::size_t skip) noexcept {
   int own = 0;
   if (!w.start()) return w.end();
   const bool found =
@@ -68,21 +68,22 @@ template <class Walk>
   return fill(w, t);
 }
 
-[[gnu::noinline, gnu::cold]] inline walk_end capture_exactly(unwinder& u, trace& t,
-                                                             std::uintptr_t caller,
-                                                             std::size_t skip) noexcept {
+[[gnu::noinline, gnu::cold]] inline stop_reason capture_exactly(unwinder& u, trace& t,
+                                                                std::uintptr_t caller,
+                                                                std::size_t skip) noexcept {
   all_registers leaf;
   here(leaf);
-  exact_walk<trusted_memory> w(u, leaf);
+  dwarf_walk<trusted_memory> w(u, leaf);
   return fill_from(w, t, caller, skip);
 }
 
 // Requires: `m` was entered; leaves it.
-[[gnu::noinline]] inline walk_end capture_by_memo(walk<trusted_memory>& by_rules, memo& m, trace& t,
-                                                  std::uintptr_t caller,
-                                                  std::size_t skip) noexcept {
-  memo_walk w(by_rules, m);
-  const walk_end end = fill_from(w, t, caller, skip);
+[[gnu::noinline]] inline stop_reason capture_by_memo(rule_walk<trusted_memory>& by_rules,
+                                                     previous_stack& m, trace& t,
+                                                     std::uintptr_t caller,
+                                                     std::size_t skip) noexcept {
+  previous_stack_walk w(by_rules, m);
+  const stop_reason end = fill_from(w, t, caller, skip);
   if (w.had_stack()) m.was_useful(w.useful());
   m.leave();
   return end;
@@ -91,14 +92,14 @@ template <class Walk>
 // Fills `t` with the stack of the calling thread, from the frame that returns to `caller`, less
 // `skip` frames. Requires: `caller` is __builtin_return_address(0) of a function that is still
 // active and never inlined; `t` is empty, its capacity not 0; `u` is open.
-[[gnu::always_inline]] inline walk_end capture(unwinder& u, trace& t, const void* caller,
-                                               std::size_t skip = 0) noexcept {
+[[gnu::always_inline]] inline stop_reason capture(unwinder& u, trace& t, const void* caller,
+                                                  std::size_t skip = 0) noexcept {
   const auto from = plain_code_address(reinterpret_cast<std::uintptr_t>(caller));
   registers r;
   const pc at = here(r);
-  walk<trusted_memory> w(u, r, at);
-  memo& m = u.stacks().of_this_thread();
-  walk_end end;
+  rule_walk<trusted_memory> w(u, r, at);
+  previous_stack& m = u.stacks().of_this_thread();
+  stop_reason end;
   if (w.own_stack_end() != 0 && m.enter()) {
     end = capture_by_memo(w, m, t, from, skip);
   } else {
@@ -113,21 +114,21 @@ template <class Walk>
 
 // It is a function apart, so that its registers take no room on the stack of walks that do not need
 // it.
-[[gnu::noinline, gnu::cold]] inline walk_end capture_context_exactly(unwinder& u, trace& t,
-                                                                     const ucontext_t& c) noexcept {
+[[gnu::noinline, gnu::cold]] inline stop_reason capture_context_exactly(
+    unwinder& u, trace& t, const ucontext_t& c) noexcept {
   all_registers leaf;
   interrupted(c, leaf);
-  exact_walk<copied_memory> w(u, leaf);
+  dwarf_walk<copied_memory> w(u, leaf);
   return w.start() ? fill(w, t) : w.end();
 }
 
 // Fills `t` with the stack that a signal interrupted, from the interrupted instruction on. `c` is
 // what the handler was given. Requires: `t` is empty, its capacity not 0; `u` is open.
-inline walk_end capture_context(unwinder& u, trace& t, const ucontext_t& c) noexcept {
+inline stop_reason capture_context(unwinder& u, trace& t, const ucontext_t& c) noexcept {
   t.leaf_is_ip = true;
   const registers r = interrupted(c);
-  walk<copied_memory> w(u, r, pc::instruction(r.pc));
-  walk_end end = w.start() ? fill(w, t) : w.end();
+  rule_walk<copied_memory> w(u, r, pc::instruction(r.pc));
+  stop_reason end = w.start() ? fill(w, t) : w.end();
   if (w.needs_exact()) [[unlikely]]
     end = capture_context_exactly(u, t, c);
   u.counts().ended(end);

@@ -1,16 +1,16 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Makes the rule of an address from the call-frame information of the module that holds it.
-// Signal-safe if Memory is (eh_frame.hpp). Never allocates.
+// Signal-safe if Memory is (unwind/cfi/eh_frame.hpp). Never allocates.
 #ifndef WHENCE_UNWIND_MAKE_RULE_HPP
 #define WHENCE_UNWIND_MAKE_RULE_HPP
 
 #include <cstdint>
 
 #include <whence/unwind/arch.hpp>
-#include <whence/unwind/cfa_program.hpp>
-#include <whence/unwind/eh_frame.hpp>
-#include <whence/unwind/module.hpp>
+#include <whence/unwind/cfi/cfa_program.hpp>
+#include <whence/unwind/cfi/eh_frame.hpp>
+#include <whence/unwind/modules/module.hpp>
 
 namespace whence::inline v1::unwind {
 

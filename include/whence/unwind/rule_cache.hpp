@@ -19,7 +19,7 @@
 #include <cstdint>
 
 #include <whence/sys/arena.hpp>
-#include <whence/sys/spread.hpp>
+#include <whence/sys/mix64.hpp>
 #include <whence/unwind/arch.hpp>
 
 namespace whence::inline v1::unwind {
@@ -70,7 +70,7 @@ class rule_cache {
     victim* const v = victim_of(key);
     const std::uint64_t found = v->rule_bits.load(std::memory_order_relaxed);
     const std::uint64_t proof = v->proof.load(std::memory_order_relaxed);
-    if (found == 0 || (proof ^ sys::spread(found)) != key) return {};
+    if (found == 0 || (proof ^ sys::mix64(found)) != key) return {};
     const rule r = rule::from_word(found);
     insert(key, r);
     return r;
@@ -87,7 +87,7 @@ class rule_cache {
     victim* const v = victim_of(lost_key);
     const std::uint64_t lost_rule = lost & rule::bits;
     v->rule_bits.store(lost_rule, std::memory_order_relaxed);
-    v->proof.store(lost_key ^ sys::spread(lost_rule), std::memory_order_relaxed);
+    v->proof.store(lost_key ^ sys::mix64(lost_rule), std::memory_order_relaxed);
   }
 
  private:
@@ -110,7 +110,7 @@ class rule_cache {
   }
   victim* victim_of(std::uint64_t key) const noexcept {
     auto* const victims = reinterpret_cast<victim*>(slots() + slot_count);
-    return victims + (sys::spread(key) & (victim_count - 1));
+    return victims + (sys::mix64(key) & (victim_count - 1));
   }
 
   sys::arena& arena_;

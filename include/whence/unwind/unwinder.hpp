@@ -16,14 +16,14 @@
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/syscall_filter.hpp>
 #include <whence/unwind/arch.hpp>
-#include <whence/unwind/cfa_program.hpp>
-#include <whence/unwind/eh_frame.hpp>
-#include <whence/unwind/lasting_modules.hpp>
+#include <whence/unwind/cfi/cfa_program.hpp>
+#include <whence/unwind/cfi/eh_frame.hpp>
 #include <whence/unwind/make_rule.hpp>
-#include <whence/unwind/memo.hpp>
-#include <whence/unwind/plugins.hpp>
+#include <whence/unwind/modules/permanent_modules.hpp>
+#include <whence/unwind/modules/unloadable_modules.hpp>
 #include <whence/unwind/rule_cache.hpp>
-#include <whence/unwind/walk_end.hpp>
+#include <whence/unwind/stop_reason.hpp>
+#include <whence/unwind/walk/previous_stack.hpp>
 
 namespace whence::inline v1::unwind {
 
@@ -40,9 +40,9 @@ class unwinder {
   }
 
   const rule_cache& rules() const noexcept { return rules_; }
-  const lasting_modules& lasting() const noexcept { return lasting_; }
-  plugins& loaded() noexcept { return plugins_; }
-  const plugins& loaded() const noexcept { return plugins_; }
+  const permanent_modules& lasting() const noexcept { return lasting_; }
+  unloadable_modules& loaded() noexcept { return plugins_; }
+  const unloadable_modules& loaded() const noexcept { return plugins_; }
   memos& stacks() noexcept { return memos_; }
   walk_counts& counts() noexcept { return counts_; }
   const walk_counts& counts() const noexcept { return counts_; }
@@ -58,7 +58,7 @@ class unwinder {
       if (const module* const m = lasting_.find(lookup)) {
         memory_in_place in_place;
         r = make(*m, lookup, in_place);
-        if (r && !plugins::is_plugin_key(lookup)) rules_.insert(key, r);
+        if (r && !unloadable_modules::is_plugin_key(lookup)) rules_.insert(key, r);
         return r;
       }
     }
@@ -110,8 +110,8 @@ class unwinder {
   }
 
   rule_cache rules_;
-  lasting_modules lasting_;
-  plugins plugins_;
+  permanent_modules lasting_;
+  unloadable_modules plugins_;
   memos memos_;
   walk_counts counts_;
 };

@@ -42,9 +42,9 @@ extern "C" void on_step(int, siginfo_t*, void* context) {
   std::array<std::uintptr_t, 128> pcs;
   unwind::trace t{pcs.data(), pcs.size()};
   unwind::unwinder& u = whence_tests::own_unwinder();
-  const unwind::walk_end end = capture_context(u, t, *static_cast<ucontext_t*>(context));
+  const unwind::stop_reason end = capture_context(u, t, *static_cast<ucontext_t*>(context));
   ++run.steps;
-  bool same = end == unwind::walk_end::root && t.depth >= run.root_depth;
+  bool same = end == unwind::stop_reason::root && t.depth >= run.root_depth;
   for (std::size_t i = 1; same && i <= run.root_depth; ++i) {
     same = pcs[t.depth - i] == run.root[run.root_depth - i];
   }

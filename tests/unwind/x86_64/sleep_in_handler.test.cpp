@@ -12,9 +12,9 @@
 #include <thread>
 
 #include "../own_unwinder.hpp"
-#include <whence/sys/sleeping.hpp>
+#include <whence/sys/proc_task.hpp>
 #include <whence/sys/thread_clock.hpp>
-#include <whence/unwind/sleeper.hpp>
+#include <whence/unwind/walk/sleeping_walk.hpp>
 
 using namespace whence;
 
@@ -103,7 +103,7 @@ TEST_CASE("a thread that sleeps in a signal handler, on a stack that is below it
     std::uintptr_t pcs[64];
     unwind::trace t{pcs, 64};
     const bool certain =
-        unwind::sleeper_walk(whence_tests::own_unwinder(), task.pc, task.sp, room).fill(t);
+        unwind::sleeping_walk(whence_tests::own_unwinder(), task.pc, task.sp, room).fill(t);
     if (sys::thread_cpu_ns(s.tid) != cpu) continue;
     done = true;
     // The first stack no longer has other calls to look for.

@@ -14,7 +14,7 @@
 #include <whence/unwind/aarch64/call_site.hpp>
 #include <whence/unwind/aarch64/registers.hpp>
 #include <whence/unwind/aarch64/rule.hpp>
-#include <whence/unwind/cfa_program.hpp>
+#include <whence/unwind/cfi/cfa_program.hpp>
 
 namespace whence::inline v1::unwind {
 
@@ -30,19 +30,20 @@ class rule_maker {
     }
     const register_rule ra = row.registers[rule_registers::ra];
     const register_rule fp = row.registers[rule_registers::fp];
-    if (ra.where == place::undefined) return rule::of(rule_kind::outermost);
+    if (ra.where == register_location::undefined) return rule::of(rule_kind::outermost);
 
     const bool from_fp = row.cfa_register == dwarf::frame_pointer;
     if (row.cfa_by_expression || (!from_fp && row.cfa_register != dwarf::stack_pointer) ||
         f.common.return_column != dwarf::return_address) {
       return rule::of(rule_kind::exact);
     }
-    const bool fp_unchanged = fp.where == place::unspecified || fp.where == place::same;
-    if (ra.where == place::unspecified || ra.where == place::same) {
+    const bool fp_unchanged =
+        fp.where == register_location::unspecified || fp.where == register_location::same;
+    if (ra.where == register_location::unspecified || ra.where == register_location::same) {
       return fp_unchanged && !from_fp ? rule::leaf(row.cfa_offset) : rule::of(rule_kind::exact);
     }
-    const bool fp_beside_ra = fp.where == place::at_cfa && fp.value == ra.value - 8;
-    if (ra.where != place::at_cfa || !(fp_unchanged || fp_beside_ra)) {
+    const bool fp_beside_ra = fp.where == register_location::at_cfa && fp.value == ra.value - 8;
+    if (ra.where != register_location::at_cfa || !(fp_unchanged || fp_beside_ra)) {
       return rule::of(rule_kind::exact);
     }
     return rule::frame(from_fp, row.cfa_offset, -std::int64_t{ra.value}, fp_beside_ra);

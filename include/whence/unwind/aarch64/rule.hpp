@@ -26,7 +26,7 @@
 #include <cstdint>
 
 #include <whence/unwind/aarch64/registers.hpp>
-#include <whence/unwind/load_above.hpp>
+#include <whence/unwind/walk/read_above_sp.hpp>
 
 namespace whence::inline v1::unwind {
 
@@ -157,8 +157,8 @@ bool interrupted(const registers& r, Stack& stack, all_registers& all) noexcept 
   // The kernel's order is DWARF's.
   for (unsigned number = 9; number <= 32; ++number) {
     const int slot = all_registers::slot(number);
-    if (slot >= 0 && !load_above(r.sp, r.sp + saved_by_kernel + std::uintptr_t{8} * number, stack,
-                                 all.value[slot])) {
+    if (slot >= 0 && !read_above_sp(r.sp, r.sp + saved_by_kernel + std::uintptr_t{8} * number,
+                                    stack, all.value[slot])) {
       return false;
     }
   }
@@ -178,8 +178,8 @@ bool climb_rare(rule q, registers& r, Stack& stack) noexcept {
   const std::uintptr_t record = r.fp;
   std::uintptr_t fp = 0;
   std::uintptr_t ra = 0;
-  if (q.kind() != rule_kind::linked || record % 8 != 0 || !load_above(r.sp, record, stack, fp) ||
-      !load_above(r.sp, record + 8, stack, ra)) {
+  if (q.kind() != rule_kind::linked || record % 8 != 0 || !read_above_sp(r.sp, record, stack, fp) ||
+      !read_above_sp(r.sp, record + 8, stack, ra)) {
     return false;
   }
   r = {plain_code_address(ra), record + 16, fp};

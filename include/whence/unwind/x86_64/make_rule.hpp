@@ -9,8 +9,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/unwind/cfa_program.hpp>
-#include <whence/unwind/expression.hpp>
+#include <whence/unwind/cfi/cfa_program.hpp>
+#include <whence/unwind/cfi/expression.hpp>
 #include <whence/unwind/x86_64/registers.hpp>
 #include <whence/unwind/x86_64/rule.hpp>
 
@@ -82,7 +82,7 @@ class rule_maker {
                    std::uintptr_t lookup) noexcept {
     const register_rule ra = row.registers[rule_registers::ra];
     const register_rule fp = row.registers[rule_registers::fp];
-    if (ra.where == place::undefined) return rule::of(rule_kind::outermost);
+    if (ra.where == register_location::undefined) return rule::of(rule_kind::outermost);
 
     formula_machine machine{lookup};
     const auto formula_of = [&](std::int64_t distance, formula& result) {
@@ -97,26 +97,26 @@ class rule_maker {
     if (f.common.signal_frame) {
       formula at;
       const bool kernels = cfa.is_load(formula::sp, saved_by_kernel(REG_RSP)) &&
-                           ra.where == place::at_expression && formula_of(ra.value, at) &&
-                           at.is(formula::sp, saved_by_kernel(REG_RIP));
+                           ra.where == register_location::at_expression &&
+                           formula_of(ra.value, at) && at.is(formula::sp, saved_by_kernel(REG_RIP));
       return rule::of(kernels ? rule_kind::signal_frame : rule_kind::exact);
     }
-    if (ra.where != place::at_cfa || ra.value != -8) return rule::of(rule_kind::exact);
+    if (ra.where != register_location::at_cfa || ra.value != -8) return rule::of(rule_kind::exact);
 
     if (cfa.loaded && cfa.base == formula::fp) {
       formula at;
-      const bool saved = fp.where == place::at_expression && formula_of(fp.value, at) &&
+      const bool saved = fp.where == register_location::at_expression && formula_of(fp.value, at) &&
                          at.is(formula::fp, 0) && cfa.offset == 0;
       return saved ? rule::of(rule_kind::aligned, cfa.inner) : rule::of(rule_kind::exact);
     }
     std::int64_t slot = rule::unchanged_fp;
     formula at;
-    if (fp.where == place::at_expression && cfa.base == formula::sp && !cfa.loaded &&
+    if (fp.where == register_location::at_expression && cfa.base == formula::sp && !cfa.loaded &&
         formula_of(fp.value, at) && at.is(formula::fp, 0)) {
       // GCC does not say that a realigned frame has popped fp when only the return is left.
-    } else if (fp.where == place::at_cfa && fp.value % 8 == 0 && fp.value < -8) {
+    } else if (fp.where == register_location::at_cfa && fp.value % 8 == 0 && fp.value < -8) {
       slot = -std::int64_t{fp.value} / 8;
-    } else if (fp.where != place::unspecified && fp.where != place::same) {
+    } else if (fp.where != register_location::unspecified && fp.where != register_location::same) {
       return rule::of(rule_kind::exact);
     }
     if (cfa.loaded) {

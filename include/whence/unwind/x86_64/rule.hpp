@@ -23,7 +23,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/unwind/load_above.hpp>
+#include <whence/unwind/walk/read_above_sp.hpp>
 #include <whence/unwind/x86_64/registers.hpp>
 
 namespace whence::inline v1::unwind {
@@ -136,7 +136,7 @@ bool interrupted(const registers& r, Stack& stack, all_registers& all) noexcept 
   const std::uintptr_t gregs = r.sp + offsetof(ucontext_t, uc_mcontext.gregs);
   for (int i = 0; i < all_registers::count; ++i) {
     const auto at = gregs + 8 * static_cast<std::uintptr_t>(greg_of[i]);
-    if (!load_above(r.sp, at, stack, all.value[i])) return false;
+    if (!read_above_sp(r.sp, at, stack, all.value[i])) return false;
   }
   return true;
 }
@@ -150,19 +150,19 @@ bool climb_rare(rule q, registers& r, Stack& stack) noexcept {
   std::uintptr_t ra = 0;
   switch (q.kind()) {
     case rule_kind::aligned:
-      if (!load_above(r.sp, r.fp + q.rare_offset(), stack, cfa)) return false;
-      if (!load_above(r.sp, r.fp, stack, fp)) return false;
+      if (!read_above_sp(r.sp, r.fp + q.rare_offset(), stack, cfa)) return false;
+      if (!read_above_sp(r.sp, r.fp, stack, fp)) return false;
       break;
     case rule_kind::indirect:
-      if (!load_above(r.sp, r.sp + q.rare_offset(), stack, cfa)) return false;
+      if (!read_above_sp(r.sp, r.sp + q.rare_offset(), stack, cfa)) return false;
       cfa += 8;
-      if (q.rare_fp_offset() != 8 && !load_above(r.sp, cfa - q.rare_fp_offset(), stack, fp)) {
+      if (q.rare_fp_offset() != 8 && !read_above_sp(r.sp, cfa - q.rare_fp_offset(), stack, fp)) {
         return false;
       }
       break;
     case rule_kind::linked:
       cfa = r.fp + 16;
-      if (!load_above(r.sp, r.fp, stack, fp)) return false;
+      if (!read_above_sp(r.sp, r.fp, stack, fp)) return false;
       break;
     case rule_kind::signal_frame: {
       all_registers all;
@@ -174,7 +174,7 @@ bool climb_rare(rule q, registers& r, Stack& stack) noexcept {
     default:
       return false;
   }
-  if (cfa <= r.sp || !load_above(r.sp, cfa - 8, stack, ra)) return false;
+  if (cfa <= r.sp || !read_above_sp(r.sp, cfa - 8, stack, ra)) return false;
   r = {ra, cfa, fp};
   return true;
 }

@@ -1,0 +1,48 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Finds profiles for code that records. It always returns one: if no module of the process reads,
+// it is an object that nothing is recorded into.
+#ifndef WHENCE_INSTRUMENTS_PREDEFINED_HPP
+#define WHENCE_INSTRUMENTS_PREDEFINED_HPP
+
+#include <whence/instruments/kind.hpp>
+#include <whence/instruments/recorder.hpp>
+#include <whence/names.hpp>
+#include <whence/sys/word.hpp>
+
+namespace whence::inline v1::instruments {
+
+// Hidden, because it asks this module's link. Not inlined, because only slow paths call it.
+[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline profile& predefined(
+    kind k) noexcept {
+  const recorder* const r = recorder_of_profiles();
+  return r != nullptr ? r->predefined(k) : no_profile();
+}
+
+// A profile that is looked up by name once and then remembered.
+class found_profile {
+ public:
+  // `allocs`: if given, the name of a profile that shows the same rows as allocations.
+  profile& get(const char* name, kind k, const char* allocs = nullptr) noexcept {
+    profile* const p = known_.load(sys::acquire);
+    return p != nullptr ? *p : find(name, k, allocs);
+  }
+
+ private:
+  [[gnu::noinline, gnu::cold]] profile& find(const char* name, kind k,
+                                             const char* allocs) noexcept {
+    const recorder* const r = recorder_of_profiles();
+    if (r == nullptr) return no_profile();
+    profile& p = r->find_or_make(name, k, nullptr);
+    if (allocs != nullptr) r->find_or_make(allocs, kind::allocs, &p);
+    // Without the process's table the profile is a substitute, and is not remembered.
+    if (recorder_here() != nullptr) known_.store(&p, sys::release);
+    return p;
+  }
+
+  sys::word<profile*> known_{nullptr};
+};
+
+}  // namespace whence::inline v1::instruments
+
+#endif  // WHENCE_INSTRUMENTS_PREDEFINED_HPP

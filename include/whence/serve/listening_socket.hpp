@@ -1,0 +1,122 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The port a server listens at. Programs that this one starts do not inherit it. SO_REUSEPORT is
+// not used: two processes would share the port unnoticed.
+#ifndef WHENCE_SERVE_LISTENING_SOCKET_HPP
+#define WHENCE_SERVE_LISTENING_SOCKET_HPP
+
+#include <netdb.h>
+#include <netinet/in.h>
+#include <netinet/tcp.h>
+#include <poll.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <system_error>
+
+#include <whence/sys/catch_error.hpp>
+#include <whence/sys/spare_descriptor.hpp>
+
+namespace whence::inline v1::serve {
+
+class listening_socket {
+ public:
+  // Port 0 means any free port. A name with addresses of both families is bound as IPv4.
+  listening_socket(const std::string& host, int port) {
+    ::addrinfo wanted{};
+    wanted.ai_socktype = SOCK_STREAM;
+    wanted.ai_flags = AI_PASSIVE | AI_NUMERICSERV;
+    ::addrinfo* found = nullptr;
+    const int failed = ::getaddrinfo(host.empty() ? nullptr : host.c_str(),
+                                     std::to_string(port).c_str(), &wanted, &found);
+    if (failed != 0) {
+      error_ = sys::errno_code(failed == EAI_SYSTEM ? errno : EADDRNOTAVAIL);
+      return;
+    }
+    const std::unique_ptr<::addrinfo, decltype(&::freeaddrinfo)> all(found, &::freeaddrinfo);
+    error_ = sys::errno_code(EADDRNOTAVAIL);
+    for (const bool is_v4 : {true, false}) {
+      for (const ::addrinfo* one = found; one != nullptr && error_; one = one->ai_next) {
+        if ((one->ai_family == AF_INET) == is_v4) error_ = sys::errno_code(listen_at(*one));
+      }
+    }
+    if (!error_) keep_spare();
+  }
+  ~listening_socket() { close(); }
+  listening_socket(const listening_socket&) = delete;
+  listening_socket& operator=(const listening_socket&) = delete;
+
+  std::error_code error() const noexcept { return error_; }
+
+  // -1 if it is closed.
+  int number() const noexcept { return socket_; }
+
+  int port() const noexcept {
+    sockaddr_storage own{};
+    ::socklen_t size = sizeof own;
+    if (::getsockname(socket_, reinterpret_cast<sockaddr*>(&own), &size) != 0) return -1;
+    return ntohs(own.ss_family == AF_INET6 ? reinterpret_cast<const sockaddr_in6&>(own).sin6_port
+                                           : reinterpret_cast<const sockaddr_in&>(own).sin_port);
+  }
+
+  // The socket of the next client, which does not block; -1 if no client waits, or there is no
+  // descriptor.
+  int accept(sockaddr_storage& from) const noexcept {
+    for (;;) {
+      ::socklen_t size = sizeof from;
+      const int s = ::accept4(socket_, reinterpret_cast<sockaddr*>(&from), &size,
+                              SOCK_NONBLOCK | SOCK_CLOEXEC);
+      if (s < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
+      const int yes = 1;
+      if (s >= 0) ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
+      return s;
+    }
+  }
+
+  // True if a client waits: without descriptors, accept() fails even if none does.
+  bool has_client() const noexcept {
+    pollfd it{socket_, POLLIN, 0};
+    return ::poll(&it, 1, 0) > 0;
+  }
+
+  // Works as accept(), if the process may open no more files.
+  int accept_with_spare(sockaddr_storage& from) noexcept {
+    return spare_.spend() ? accept(from) : -1;
+  }
+
+  // Takes a spare descriptor, if it is missing and the process may open another.
+  void keep_spare() noexcept { spare_.refill(); }
+
+  void close() noexcept {
+    if (socket_ >= 0) ::close(socket_);
+    socket_ = -1;
+    (void)spare_.spend();
+  }
+
+ private:
+  // Returns 0, or the system's error.
+  int listen_at(const ::addrinfo& where) noexcept {
+    const int s = ::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    if (s < 0) return errno;
+    const int yes = 1;
+    ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
+    if (::bind(s, where.ai_addr, where.ai_addrlen) != 0 || ::listen(s, SOMAXCONN) != 0) {
+      const int error = errno;
+      ::close(s);
+      return error;
+    }
+    socket_ = s;
+    return 0;
+  }
+
+  int socket_ = -1;
+  sys::spare_descriptor spare_;
+  std::error_code error_;
+};
+
+}  // namespace whence::inline v1::serve
+
+#endif  // WHENCE_SERVE_LISTENING_SOCKET_HPP

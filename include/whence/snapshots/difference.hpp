@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A window of any profile: its values at one moment, less those at an earlier one.
+#ifndef WHENCE_SNAPSHOTS_DIFFERENCE_HPP
+#define WHENCE_SNAPSHOTS_DIFFERENCE_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <vector>
+
+#include <whence/core/kinds.hpp>
+#include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/flat_index.hpp>
+#include <whence/tables/hash.hpp>
+
+namespace whence::inline v1::snapshots {
+
+// Equal for rows of one stack, the same labels, type and number. (Equal sets of labels are one, as
+// are equal types.)
+inline tables::hash128 identity_of(const profile_row& row) noexcept {
+  tables::hasher h;
+  h.add(reinterpret_cast<std::uintptr_t>(row.labels.begin()),
+        static_cast<std::uint64_t>(row.number));
+  h.add(reinterpret_cast<std::uintptr_t>(row.type.data()), row.type.size());
+  h.add(row.stack.size(), (row.leaf_is_ip ? 1U : 0U) | (row.truncated ? 2U : 0U));
+  for (std::size_t i = 0; i < row.stack.size(); i += 2) {
+    h.add(row.stack[i], i + 1 < row.stack.size() ? row.stack[i + 1] : 0);
+  }
+  return h.finish();
+}
+
+enum class below_zero : bool { is_zero, is_kept };
+
+// Which values of a kind are subtracted.
+enum class subtracted : bool {
+  all,
+  sums,  // those that only grow: for heap, not what is in use (as godeltaprof)
+};
+
+// Tells whether rows that exist at the earlier moment alone are kept.
+enum class gone_rows : bool { are_forgotten, are_kept };
+
+// Cost: 48 bytes a row and its place in the index, as long as the window or until the next delta;
+// if gone rows are kept, the rows as well.
+class baseline {
+ public:
+  // Throws: std::bad_alloc.
+  baseline(const profile_snapshot& earlier, gone_rows gone)
+      : kind_(earlier.header.kind), time_ns_(earlier.header.time_ns) {
+    rows_.reserve(earlier.rows.size());
+    for (const profile_row& row : earlier.rows) {
+      const tables::hash128 identity = identity_of(row);
+      index_.insert(identity.low, static_cast<std::uint32_t>(rows_.size()));
+      rows_.push_back({identity, row.values});
+    }
+    if (gone == gone_rows::are_forgotten) return;
+    whole_ = earlier;
+    met_.resize(rows_.size());
+  }
+
+  std::int64_t time_ns() const noexcept { return time_ns_; }
+
+  // Reduces the row to what was added since. Called once for each row of the later moment.
+  void subtract_from(profile_row& row, subtracted which, below_zero negative) {
+    const tables::hash128 identity = identity_of(row);
+    const std::uint32_t at =
+        index_.find(identity.low, [&](std::uint32_t i) { return rows_[i].identity == identity; });
+    if (at == sys::flat_index::none) return;
+    if (!met_.empty()) met_[at] = true;
+    subtract(row, rows_[at].values, which, negative);
+  }
+
+  // Called then: visit(row) for each row that is gone, with values below zero. Requires: gone rows
+  // are kept.
+  template <class Visit>
+  void for_each_gone(Visit visit) const {
+    for (std::size_t i = 0; i < met_.size(); ++i) {
+      if (met_[i]) continue;
+      profile_row row = whole_.rows[i];
+      row.values = {};
+      subtract(row, rows_[i].values, subtracted::all, below_zero::is_kept);
+      visit(row);
+    }
+  }
+
+ private:
+  struct known {
+    tables::hash128 identity;
+    decltype(profile_row::values) values;
+  };
+
+  void subtract(profile_row& row, const decltype(profile_row::values)& before, subtracted which,
+                below_zero negative) const {
+    const bool memory = kind_ == instruments::kind::heap || kind_ == instruments::kind::allocs;
+    const std::size_t count =
+        memory && which == subtracted::sums ? first_in_use : row.values.size();
+    for (std::size_t i = 0; i < count; ++i) {
+      row.values[i] -= before[i];
+      if (row.values[i] < 0 && negative == below_zero::is_zero) row.values[i] = 0;
+    }
+  }
+
+  static constexpr std::size_t first_in_use = 2;  // index into memory_kind's values
+
+  const instruments::kind kind_;
+  const std::int64_t time_ns_;
+  std::vector<known> rows_;
+  sys::flat_index index_;   // places in rows_
+  profile_snapshot whole_;  // if gone rows are kept
+  std::vector<bool> met_;   // likewise
+};
+
+}  // namespace whence::inline v1::snapshots
+
+#endif  // WHENCE_SNAPSHOTS_DIFFERENCE_HPP

@@ -1,0 +1,97 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A child of fork has one thread, and every lock as it was: so the forking thread holds all locks
+// across the call, and the child finds them free and every map whole.
+//
+// The library's locks have to be the last ones taken, because a program's own handler may take a
+// lock whose holder is about to record something. Handlers that prepare run in the reverse order of
+// registration: hence each module registers before its other constructors run, and holds only the
+// locks of its own copy of the root. (If the root is a plugin's, a program's handlers came before
+// it.)
+#ifndef WHENCE_STATE_FORK_HPP
+#define WHENCE_STATE_FORK_HPP
+
+#include <pthread.h>
+
+#include <atomic>
+
+#include <whence/instruments/countdown.hpp>
+#include <whence/state/process_state.hpp>
+#include <whence/sys/loader.hpp>
+#include <whence/sys/random.hpp>
+
+namespace whence::inline v1::state {
+
+// Hidden, so that each module registers its own functions, whatever it exports.
+struct [[gnu::visibility("hidden")]] fork_handlers {
+  // Thread-safe; a module does it once.
+  static void install() noexcept {
+    if (!installed_.exchange(true)) ::pthread_atfork(&before, &in_parent, &in_child);
+  }
+
+ private:
+  static void before() noexcept {
+    process_state& s = own_state;
+    sys::loader_walk.lock();  // first: what walks the list may allocate, and so take others
+    s.opening.lock();
+    held_ = s.open;
+    if (!held_) return;
+    s.knobs.lock();
+    s.profiles.lock().lock();
+    s.labels.lock().lock();
+    s.types.lock().lock();
+    s.threads.lock().lock();
+    s.blocks.lock_all();
+    s.values.lock_all();
+    s.wide_values.lock_all();
+    hooks_ = s.samplers.hooks.load(std::memory_order_acquire);
+    if (hooks_ != nullptr) hooks_->before(s);
+  }
+
+  static void in_parent() noexcept {
+    if (held_ && hooks_ != nullptr) hooks_->in_parent(own_state);
+    unlock();
+  }
+
+  static void unlock() noexcept {
+    process_state& s = own_state;
+    if (held_) {
+      s.wide_values.unlock_all();
+      s.values.unlock_all();
+      s.blocks.unlock_all();
+      s.threads.lock().unlock();
+      s.types.lock().unlock();
+      s.labels.lock().unlock();
+      s.profiles.lock().unlock();
+      s.knobs.unlock();
+    }
+    s.opening.unlock();
+    sys::loader_walk.unlock();
+  }
+
+  // All children would sample where the parent's next samples are, and with its next numbers: so
+  // the one thread of the child draws anew. (In a module that only records it keeps its draw, which
+  // is as good for one child as any other.) The root's module is the first to come here.
+  static void in_child() noexcept {
+    if (held_) {
+      own_state.threads.forget_other_threads();
+      if (hooks_ != nullptr) hooks_->in_child(own_state);
+    }
+    if (process_state* const s = root.load(std::memory_order_relaxed)) {
+      const auto forget = forget_waits.load(std::memory_order_relaxed);
+      if (forget != nullptr) forget(*s);
+    }
+    instruments::own_heap_sampler = {};
+    sys::forget_random();
+    unlock();
+  }
+
+  static inline constinit std::atomic<bool> installed_{false};
+  // The state of the fork in progress; guarded by loader_walk.
+  static inline constinit bool held_ = false;
+  static inline constinit const fork_hooks* hooks_ = nullptr;
+};
+
+}  // namespace whence::inline v1::state
+
+#endif  // WHENCE_STATE_FORK_HPP

@@ -1,0 +1,158 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The root: all mutable state of the process hangs from one constant-initialized, trivially
+// destructible object, alive before the first constructor and after the last destructor. Its parts
+// hand each other what they need; a lower folder never looks the root up.
+//
+// Each executable or plugin that has the reading code carries one such object, announced by a note
+// (sys/elf_note.hpp); the first in link-map order is the root. A module meets it at its first slow
+// path, in attach(). Not for signal handlers before that.
+#ifndef WHENCE_STATE_PROCESS_STATE_HPP
+#define WHENCE_STATE_PROCESS_STATE_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+
+#include <whence/core/directory.hpp>
+#include <whence/instruments/recorder.hpp>
+#include <whence/instruments/setting.hpp>
+#include <whence/state/build_settings.hpp>
+#include <whence/state/sampling.hpp>
+#include <whence/sys/arena.hpp>
+#include <whence/sys/spin_lock.hpp>
+#include <whence/tables/epochs.hpp>
+#include <whence/tables/label_merges.hpp>
+#include <whence/tables/label_sets.hpp>
+#include <whence/tables/live_map.hpp>
+#include <whence/tables/losses.hpp>
+#include <whence/tables/memory_shares.hpp>
+#include <whence/tables/sampled_filter.hpp>
+#include <whence/tables/table.hpp>
+#include <whence/tables/thread_records.hpp>
+#include <whence/tables/type_names.hpp>
+#include <whence/unwind/unwinder.hpp>
+
+namespace whence::inline v1::samplers {
+class profiling_signal;
+class cpu_sampler;
+class wall_sampler;
+struct library_threads;
+struct running_profile;
+}  // namespace whence::inline v1::samplers
+
+namespace whence::inline v1::tables {
+class wait_slots;
+}  // namespace whence::inline v1::tables
+
+namespace whence::inline v1::dumps {
+template <class>
+class basic_thread_dumper;
+}  // namespace whence::inline v1::dumps
+
+namespace whence::inline v1::state {
+
+struct process_state;
+struct coroutine_root;
+
+// The functions that a fork calls.
+struct fork_hooks {
+  void (*before)(process_state&) noexcept;
+  void (*in_parent)(process_state&) noexcept;
+  void (*in_child)(process_state&) noexcept;
+};
+
+// What the samplers hang from the root: their stacks, which are freed with their windows, and what
+// is made when first needed, in the arena, never freed.
+struct sampling_root {
+  constexpr sampling_root(tables::memory_shares& memory, tables::losses& lost) noexcept
+      : cpu(profile_directory::last_id + 1, memory.cpu_samples, lost),
+        wall(profile_directory::last_id + 2, memory.wall_samples, lost) {}
+
+  tables::epochs cpu, wall;
+  std::atomic<samplers::profiling_signal*> signal{nullptr};
+  std::atomic<samplers::cpu_sampler*> cpu_sampler{nullptr};
+  std::atomic<samplers::wall_sampler*> wall_sampler{nullptr};
+  std::atomic<dumps::basic_thread_dumper<void>*> dumper{nullptr};
+  std::atomic<samplers::running_profile*> cpu_profile{nullptr};  // start_cpu_profile
+  std::atomic<samplers::library_threads*> own{nullptr};
+  std::atomic<::pid_t> process{0};  // the process that owns the samplers
+  // The functions belong to modules that are never unloaded.
+  std::atomic<void (*)(process_state&) noexcept> thread_begins{nullptr};  // in the thread
+  std::atomic<const fork_hooks*> hooks{nullptr};
+  std::atomic<void (*)(process_state&) noexcept> forget_cpu{nullptr};
+  std::atomic<void (*)(process_state&) noexcept> forget_wall{nullptr};
+  std::atomic<void (*)(process_state&) noexcept> forget_dumper{nullptr};
+};
+
+struct process_state {
+  // Only the first copy uses these.
+  const instruments::recorder* const table = &instruments::recording;
+
+  tables::memory_shares budget{
+      static_cast<std::size_t>(instruments::info(instruments::setting::memory_limit).at_start)};
+  sys::arena arena{budget.stacks};
+  sys::arena label_arena{budget.labels};
+  sys::arena live_arena{budget.live};
+  tables::losses losses;
+  tables::table stacks{arena, losses};
+  tables::label_sets labels{label_arena, losses};
+  tables::label_merges label_merges{label_arena, labels, losses};
+  tables::type_names types{arena, losses};
+  unwind::unwinder unwinder{arena};
+  profile_directory profiles{arena};
+  tables::live_map<std::uint64_t> blocks{budget.live};          // heap: sampled blocks by address
+  tables::live_map<std::uint64_t> values{budget.live};          // custom: values of up to 8 bytes
+  tables::live_map<tables::wide_key> wide_values{budget.live};  // custom: wider ones
+  tables::sampled_filter filter;
+  // Each is made when its first event comes, and never freed.
+  std::atomic<tables::wait_slots*> waits{nullptr};
+  std::atomic<coroutine_root*> coroutines{nullptr};
+  tables::thread_records threads{arena};
+
+  sampling_root samplers{budget, losses};
+
+  sampling heap{instruments::info(instruments::setting::heap_rate).at_start};  // bytes allocated
+  std::atomic<std::int64_t> hold_rate{instruments::info(instruments::setting::hold_rate).at_start};
+  std::atomic<std::int64_t> block_rate{
+      instruments::info(instruments::setting::block_rate).at_start};
+  std::atomic<std::int64_t> mutex_fraction{
+      instruments::info(instruments::setting::mutex_fraction).at_start};
+  std::atomic<std::uintptr_t> free_mask{instruments::tagged_only};
+  std::atomic<int> stack_depth{
+      static_cast<int>(instruments::info(instruments::setting::stack_depth).at_start)};
+  std::atomic<bool> links_published{false};  // the code of every module sees the table
+  std::atomic<bool> mixed_settings{false};
+
+  sys::spin_lock knobs;  // one change of a knob at a time
+  sys::spin_lock opening;
+  std::atomic<bool> open{false};
+  profile* predefined[instruments::kind_count]{};
+
+  profile& of(instruments::kind k) const noexcept { return *predefined[static_cast<int>(k)]; }
+};
+
+// Hidden, so that each module has its own.
+[[gnu::visibility("hidden")]] inline constinit process_state own_state{};
+
+[[gnu::visibility("hidden")]] inline constinit std::atomic<process_state*> root{nullptr};
+// Makes a child of fork forget the waits of threads it does not have. Set by a module whose code
+// waits.
+[[gnu::visibility("hidden")]] inline constinit std::atomic<void (*)(process_state&) noexcept>
+    forget_waits{nullptr};
+
+// Hidden, as is `state`: both use this module's pointer.
+[[gnu::visibility("hidden")]] process_state* attach() noexcept;
+
+// The root. nullptr only if the kernel gave no memory to open it: then nothing is recorded.
+[[gnu::visibility("hidden")]] inline process_state* state() noexcept {
+  // Acquire pairs with attach: the root is open.
+  process_state* const s = root.load(std::memory_order_acquire);
+  if (s != nullptr) [[likely]]
+    return s;
+  return attach();
+}
+
+}  // namespace whence::inline v1::state
+
+#endif  // WHENCE_STATE_PROCESS_STATE_HPP

@@ -1,0 +1,118 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The modules that stay as long as the process: the executable, what it needs, what that needs, and
+// the vDSO. They are found once, under the loader's lock, and never change, so a walk reads them
+// and their call-frame information without precautions. Modules that dlopen loaded, or that were
+// preloaded, are not among them: see unloadable_modules.hpp.
+//
+// open(): not for signal handlers, thread-safe. All else: signal-safe, lock-free.
+#ifndef WHENCE_UNWIND_MODULES_PERMANENT_MODULES_HPP
+#define WHENCE_UNWIND_MODULES_PERMANENT_MODULES_HPP
+
+#include <link.h>
+#include <sys/auxv.h>
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include <whence/sys/arena.hpp>
+#include <whence/sys/loader.hpp>
+#include <whence/unwind/cfi/search_table.hpp>
+#include <whence/unwind/modules/dt_needed.hpp>
+#include <whence/unwind/modules/module.hpp>
+
+namespace whence::inline v1::unwind {
+
+class permanent_modules {
+ public:
+  constexpr explicit permanent_modules(sys::arena& arena) noexcept : arena_(arena) {}
+
+  // False if the kernel gives no memory. Opening twice does nothing.
+  bool open() noexcept {
+    if (list_.load(std::memory_order_acquire) != nullptr) return true;
+    std::size_t loaded = 0;
+    sys::for_each_module([&](const dl_phdr_info&) {
+      ++loaded;
+      return false;
+    });
+    void* const memory = arena_.allocate_always(sizeof(list) + loaded * sizeof(module));
+    if (memory == nullptr) return false;
+    list* const found = ::new (memory) list;
+
+    // A dependency follows the module that needs it in the loader's list, so a second round finds
+    // few.
+    name_set needed;
+    for (std::size_t before = loaded; before != found->size && found->size < loaded;) {
+      before = found->size;
+      bool first = true;  // the executable
+      sys::for_each_module([&](const dl_phdr_info& info) {
+        module m = describe(info);
+        const dynamic_names names(info);
+        if (!found->starts(m.start) &&
+            (first || is_vdso(m) || names.is_in(needed, info.dlpi_name))) {
+          if (first && m.frames.header == 0) m.frames = search_table::make(info.dlpi_addr, arena_);
+          found->insert(m);
+          names.add_needed(needed);
+        }
+        first = false;
+        return found->size == loaded;
+      });
+    }
+    // Release: a thread that sees the list sees its modules. If two threads made one, the first is
+    // used.
+    const list* expected = nullptr;
+    list_.compare_exchange_strong(expected, found, std::memory_order_release,
+                                  std::memory_order_relaxed);
+    return true;
+  }
+
+  // nullptr if the address is in no such module. Requires: open.
+  const module* find(std::uintptr_t address) const noexcept {
+    return list_.load(std::memory_order_acquire)->find(address);
+  }
+
+ private:
+  // Sorted by address; the modules follow.
+  struct list {
+    std::size_t size = 0;
+
+    const module* modules() const noexcept { return reinterpret_cast<const module*>(this + 1); }
+
+    const module* find(std::uintptr_t address) const noexcept {
+      std::size_t low = 0;
+      for (std::size_t count = size; count > 0;) {
+        const std::size_t half = count / 2;
+        const bool after = modules()[low + half].start <= address;
+        low += after ? half + 1 : 0;
+        count = after ? count - half - 1 : half;
+      }
+      return low > 0 && address < modules()[low - 1].end ? modules() + low - 1 : nullptr;
+    }
+
+    bool starts(std::uintptr_t start) const noexcept {
+      const module* const m = find(start);
+      return m != nullptr && m->start == start;
+    }
+
+    void insert(const module& m) noexcept {
+      auto* const all = reinterpret_cast<module*>(this + 1);
+      std::size_t at = size++;
+      for (; at > 0 && all[at - 1].start > m.start; --at) ::new (&all[at]) module(all[at - 1]);
+      ::new (&all[at]) module(m);
+    }
+  };
+
+  static bool is_vdso(const module& m) noexcept {
+    const std::uintptr_t header = ::getauxval(AT_SYSINFO_EHDR);
+    return header != 0 && header >= m.start && header < m.end;
+  }
+
+  sys::arena& arena_;
+  std::atomic<const list*> list_{nullptr};
+};
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_MODULES_PERMANENT_MODULES_HPP

@@ -1,0 +1,115 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// The last deep stack of a thread, so that the next walk covers its new frames only. A memo keeps
+// each frame's registers, and where its caller's RA and fp were read:
+//
+//   frame k:  | pc | fp | end - sp | where RA of k+1 is | where fp of k+1 is, or 0 |
+//
+// A frame with the same pc, sp and fp as frame k has the same rule; if the two words still hold
+// what they held, its caller is frame k+1, and so on. So every word that a walk would read is read,
+// at addresses that are known beforehand: the loads do not wait for each other, which is what makes
+// a walk slow. Only words that were read are trusted.
+//
+// A memo pays only if stacks are deep and alike, so only deep ones try it. After each useless try
+// it rests twice as long as before, after each useful one half as long. A few memos serve all
+// threads; a walk does without a busy one.
+//
+// Signal-safe: no walk waits for a memo. 16 KiB.
+#ifndef WHENCE_UNWIND_WALK_PREVIOUS_STACK_HPP
+#define WHENCE_UNWIND_WALK_PREVIOUS_STACK_HPP
+
+#include <atomic>
+#include <cstddef>
+#include <cstdint>
+#include <new>
+
+#include <whence/sys/arena.hpp>
+#include <whence/unwind/arch.hpp>
+
+namespace whence::inline v1::unwind {
+
+inline constexpr std::size_t least_memo_depth = 16;
+
+struct memo_frame {
+  std::uintptr_t pc, fp;
+  std::uint32_t sp, ra_at, fp_at;  // how far below the end of the stack; fp_at 0: fp was kept
+};
+
+class previous_stack {
+ public:
+  static constexpr std::size_t capacity = 120;
+
+  // True if a stack of this thread may be here; the memo is then the caller's until leave().
+  bool enter() noexcept {
+    return active_.load(std::memory_order_relaxed) &&
+           !busy_.exchange(true, std::memory_order_acquire);
+  }
+  void leave() noexcept { busy_.store(false, std::memory_order_release); }
+
+  // Notes that a deep stack was taken without the memo.
+  void saw_deep_stack() noexcept {
+    if (busy_.exchange(true, std::memory_order_acquire)) return;
+    if (rest_ > 0) {
+      --rest_;
+    } else {
+      size = 0;
+      active_.store(true, std::memory_order_relaxed);
+    }
+    leave();
+  }
+
+  // Requires: entered.
+  void was_useful(bool useful) noexcept {
+    if (useful) {
+      if (next_rest_ > 1) next_rest_ /= 2;
+      return;
+    }
+    active_.store(false, std::memory_order_relaxed);
+    rest_ = next_rest_;
+    if (next_rest_ < longest_rest) next_rest_ *= 2;
+  }
+
+  // Requires: entered. The frames, leaf first, of the stack that ends at `end`.
+  std::uintptr_t end = 0;
+  std::size_t size = 0;
+  memo_frame frames[capacity];
+
+ private:
+  static constexpr std::uint32_t longest_rest = 1024;  // deep stacks
+
+  std::atomic<bool> busy_;
+  std::atomic<bool> active_;
+  std::uint32_t rest_ = 0;
+  std::uint32_t next_rest_ = 1;
+};
+
+class memos {
+ public:
+  static constexpr std::size_t count = 4;
+  static constexpr std::size_t bytes = count * sizeof(previous_stack);
+
+  constexpr explicit memos(sys::arena& arena) noexcept : arena_(arena) {}
+
+  // False if the kernel gives no memory. Thread-safe; opening twice does nothing.
+  bool open() noexcept {
+    if (memos_.load(std::memory_order_acquire) != nullptr) return true;
+    void* const memory = arena_.allocate_always(bytes);
+    if (memory == nullptr) return false;
+    previous_stack* expected = nullptr;
+    memos_.compare_exchange_strong(expected, ::new (memory) previous_stack[count]{});
+    return true;
+  }
+
+  // Requires: open.
+  previous_stack& of_this_thread() const noexcept {
+    return memos_.load(std::memory_order_relaxed)[thread_control_block() >> 12 & (count - 1)];
+  }
+
+ private:
+  sys::arena& arena_;
+  std::atomic<previous_stack*> memos_{nullptr};
+};
+
+}  // namespace whence::inline v1::unwind
+
+#endif  // WHENCE_UNWIND_WALK_PREVIOUS_STACK_HPP

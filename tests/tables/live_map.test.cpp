@@ -1,0 +1,117 @@
+// SPDX-License-Identifier: Apache-2.0
+#include <doctest/doctest.h>
+
+#include <cstdint>
+#include <random>
+#include <thread>
+#include <unordered_map>
+#include <vector>
+
+#include <whence/tables/live_map.hpp>
+
+namespace {
+
+using namespace whence;
+using map = tables::live_map<std::uint64_t>;
+
+// In static memory: entries outlive every test, as buckets do in use.
+tables::bucket* bucket_of_list(std::uint16_t list) {
+  static tables::bucket buckets[3];
+  buckets[list].list = list;
+  return &buckets[list];
+}
+
+struct own_map {
+  explicit own_map(std::size_t limit = std::size_t{1} << 30) : budget(limit) { REQUIRE(it.open()); }
+  sys::memory_budget budget;
+  map it{budget};
+  tables::bucket* bucket = bucket_of_list(1);
+};
+
+}  // namespace
+
+// The oracle is std::unordered_map: after any sequence of insertions and erasures both hold the
+// same entries, with keys chosen from few so that runs, gaps and wrap-around occur.
+TEST_CASE("a million random operations agree with std::unordered_map") {
+  own_map m;
+  std::unordered_map<std::uint64_t, std::uint16_t> oracle;
+  std::mt19937_64 random(3);
+  for (int i = 0; i < 1'000'000; ++i) {
+    const std::uint64_t key = random() % 20'000 * 4096;
+    if (random() % 2 == 0) {
+      const auto extra = static_cast<std::uint16_t>(random());
+      const bool fresh = oracle.emplace(key, extra).second;
+      REQUIRE((m.it.insert(key, {m.bucket, extra}) == tables::insertion::done) == fresh);
+    } else {
+      const auto known = oracle.find(key);
+      const map::entry found = m.it.erase(key, 1);
+      REQUIRE((found.bucket != nullptr) == (known != oracle.end()));
+      if (known == oracle.end()) continue;
+      REQUIRE(found.bucket == m.bucket);
+      REQUIRE(found.extra == known->second);
+      oracle.erase(known);
+    }
+  }
+  for (const auto& [key, extra] : oracle) REQUIRE(m.it.erase(key, 1).extra == extra);
+  CHECK(m.it.erase(4096, 1).bucket == nullptr);
+}
+
+TEST_CASE("a key may exist once for each profile") {
+  own_map m;
+  tables::bucket* const other = bucket_of_list(2);
+  CHECK(m.it.insert(5, {m.bucket, 0}) == tables::insertion::done);
+  CHECK(m.it.insert(5, {other, 0}) == tables::insertion::done);
+  CHECK(m.it.insert(5, {other, 0}) == tables::insertion::present);
+  CHECK(m.it.erase(5, 2).bucket == other);
+  CHECK(m.it.erase(5, 2).bucket == nullptr);
+  CHECK(m.it.erase(5, 1).bucket == m.bucket);
+}
+
+TEST_CASE("a live entry costs at most 48 bytes, and a full map refuses without losing any") {
+  own_map m;
+  for (std::uint64_t i = 1; i <= 1'000'000; ++i) {
+    REQUIRE(m.it.insert(i * 16, {m.bucket, 0}) == tables::insertion::done);
+  }
+  CHECK(m.budget.used() <= 48 * 1'000'000);
+
+  own_map small(64 * 4096);
+  std::vector<std::uint64_t> held;
+  for (std::uint64_t i = 1; i < 100'000; ++i) {
+    if (small.it.insert(i, {small.bucket, 0}) == tables::insertion::done) held.push_back(i);
+  }
+  CHECK(held.size() > 10'000);
+  // A quarter stays empty: then a search ends after a few slots, found or not.
+  CHECK(held.size() <= 64 * 256 * 3 / 4);
+  CHECK(small.budget.used() <= 64 * 4096);
+  for (const std::uint64_t key : held) REQUIRE(small.it.erase(key, 1).bucket == small.bucket);
+}
+
+TEST_CASE("a map that is opened again is the same") {
+  own_map m;
+  CHECK(m.it.insert(16, {m.bucket, 0}) == tables::insertion::done);
+  CHECK(m.it.open());
+  CHECK(m.it.erase(16, 1).bucket == m.bucket);
+}
+
+TEST_CASE("threads insert and erase each other's entries") {
+  own_map m;
+  constexpr std::uint64_t each = 50'000;
+  std::vector<std::thread> pool;
+  for (std::uint64_t t = 0; t < 4; ++t) {
+    pool.emplace_back([&m, t] {
+      for (std::uint64_t i = 0; i < each; ++i) m.it.insert(t * each + i + 1, {m.bucket, 1});
+    });
+  }
+  for (auto& thread : pool) thread.join();
+  std::vector<std::uint64_t> found(4);
+  pool.clear();
+  for (std::uint64_t t = 0; t < 4; ++t) {
+    pool.emplace_back([&m, &found, t] {
+      for (std::uint64_t i = t; i < 4 * each; i += 4) {
+        found[t] += m.it.erase(i + 1, 1).bucket == m.bucket ? 1 : 0;
+      }
+    });
+  }
+  for (auto& thread : pool) thread.join();
+  for (const std::uint64_t n : found) CHECK(n == each);
+}
