@@ -46,7 +46,6 @@
 #include <whence/sys/proc_task.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/signal_mask.hpp>
-#include <whence/sys/syscall_filter.hpp>
 #include <whence/sys/syscall_names.hpp>
 #include <whence/sys/task_list.hpp>
 #include <whence/sys/thread_clock.hpp>
@@ -73,7 +72,6 @@ class basic_thread_dumper {
   // unwind::capture. Throws: std::bad_alloc.
   snapshots::thread_dump take(const profile& shown, const void* caller, detail how) {
     const sys::cancel_guard uncancelled;
-    sys::look_for_filter();
     const sys::futex_guard hold(control_);
     snapshots::thread_dump dump;
     dump.header = snapshots::header_of(shown, state_);

@@ -17,6 +17,7 @@
 #include <whence/samplers/library_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/state/process_state.hpp>
+#include <whence/sys/syscall_filter.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -64,9 +65,10 @@ class fork_rules {
   }
 };
 
-// Requires: the root does not point to anything of this module yet. Takes the loader's lock the
-// first time.
+// Each session and each dump begins here. Requires: the root does not point to anything of this
+// module yet. Takes the loader's lock the first time.
 inline void enter(state::process_state& s) noexcept {
+  sys::look_for_filter();  // first: what follows makes calls that a filter may forbid
   profiling_signal::prepare_module();
   fork_rules::on_new_process(s);
 }

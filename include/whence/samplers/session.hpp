@@ -30,7 +30,6 @@
 #include <whence/state/process_state.hpp>
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/clock.hpp>
-#include <whence/sys/syscall_filter.hpp>
 #include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::samplers {
@@ -54,7 +53,6 @@ class session {
   // thread or handler, there are no samples, and error() says why.
   explicit session(int hz) : request_{checked(hz)} {
     const sys::cancel_guard uncancelled;
-    sys::look_for_filter();
     state::process_state* const s = state::state();
     sampler_ = s == nullptr ? nullptr : Sampler::get(*s);
     if (sampler_ == nullptr) sys::throw_or_abort<std::bad_alloc>();
