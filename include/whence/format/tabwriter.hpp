@@ -11,7 +11,7 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <deque>
+#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
@@ -65,7 +65,8 @@ class basic_tabwriter {
   void write(std::string_view text) {
     while (!text.empty()) {
       const std::size_t end = text.find('\n');
-      write(own_.emplace_back(std::string(text.substr(0, end))));
+      own_.push_back(std::make_unique<tabbed_line>(std::string(text.substr(0, end))));
+      write(*own_.back());
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     }
   }
@@ -125,7 +126,7 @@ class basic_tabwriter {
 
   std::string& out_;
   std::vector<const tabbed_line*> lines_;
-  std::deque<tabbed_line> own_;  // those that nothing else keeps
+  std::vector<std::unique_ptr<tabbed_line>> own_;  // those that nothing else keeps
   std::vector<std::size_t> widths_;
 };
 using tabwriter = basic_tabwriter<>;
