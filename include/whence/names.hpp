@@ -227,6 +227,7 @@ class wall_session;
 
 namespace http {
 struct request;
+struct response_head;
 struct response;
 struct options;
 class operation;
