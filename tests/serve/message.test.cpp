@@ -9,6 +9,7 @@
 
 using whence::serve::message_head;
 using whence::serve::parse_head;
+using whence::serve::text_of;
 
 namespace {
 
@@ -65,14 +66,21 @@ TEST_CASE("whether a connection is kept") {
 }
 
 TEST_CASE("the head of an answer") {
-  const whence::http::response r{404, {{"A", "b"}}, "12345"};
-  const std::string text = whence::http::head_of(r, false, true);
+  const whence::http::response_head h{.status = 404, .headers = {{"A", "b"}}};
+  const std::string text = text_of(h, {.bytes = 5}, true);
   CHECK(text.starts_with("HTTP/1.1 404 Not Found\r\nDate: "));
   CHECK(text.ends_with(" GMT\r\nA: b\r\nContent-Length: 5\r\nConnection: keep-alive\r\n\r\n"));
-  CHECK(whence::http::head_of(r, true, false).ends_with("Length: 5\r\nConnection: close\r\n\r\n"));
-  const whence::http::response window{200, {{"A", "b"}}, ""};
-  CHECK(whence::http::head_of(window, true, true).find("Length") == std::string::npos);
+  CHECK(text_of(h, {.bytes = 5}, false).ends_with("Length: 5\r\nConnection: close\r\n\r\n"));
+  CHECK(text_of(h, {}, true).find("Length") == std::string::npos);
+  CHECK(text_of(h, {.is_chunked = true}, true)
+            .ends_with("A: b\r\nTransfer-Encoding: chunked\r\nConnection: keep-alive\r\n\r\n"));
   CHECK(whence::serve::http_date(784111777) == "Sun, 06 Nov 1994 08:49:37 GMT");
   CHECK(whence::serve::size_of_head("GET / HTTP/1.1\r\n\r\nmore") == 18);
   CHECK(whence::serve::size_of_head("GET / HTTP/1.1\r\n\r") == 0);
+}
+
+TEST_CASE("a body in chunks") {
+  CHECK(whence::serve::chunk_of("0123456789abcdef", false) == "10\r\n0123456789abcdef\r\n");
+  CHECK(whence::serve::chunk_of("x", true) == "1\r\nx\r\n0\r\n\r\n");
+  CHECK(whence::serve::chunk_of("", true) == "0\r\n\r\n");
 }

@@ -87,7 +87,8 @@ void evaluate(const Program& program, const Row& row, answer& a) {
   };
   if (row.cfa_by_expression) add(row.cfa_offset, false);
   for (const unwind::register_rule& r : row.registers) {
-    if (r.where == unwind::place::at_expression || r.where == unwind::place::by_expression) {
+    if (r.where == unwind::register_location::at_expression ||
+        r.where == unwind::register_location::by_expression) {
       add(r.value, true);
     }
   }
