@@ -121,6 +121,17 @@ TEST_CASE("every profile is served") {
   }
 }
 
+// Code that the program has, and that never runs.
+[[gnu::used]] static void never_called() {
+  const whence::tracked<whence::custom_profile<"http.idle">> entry;
+}
+
+TEST_CASE("a custom profile answers before its first use") {
+  CHECK(is_profile(get("/debug/pprof/http.idle"), "http.idle"));
+  CHECK(get("/debug/pprof/http.idle?debug=1").body == "http.idle profile: total 0\n");
+  CHECK(has(get("/debug/pprof/").body, "<a href='http.idle?debug=1'>"));
+}
+
 TEST_CASE("a custom name may hold any characters") {
   (void)sessions::get();
   CHECK(is_profile(get("/debug/pprof/http/sessions"), "http_sessions"));
