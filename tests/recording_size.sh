@@ -7,6 +7,7 @@
 #   bytes     that each sample of bench/compile_cost adds to its twin *_std.cpp, compiled with -O2:
 #             the sum of text and data as `size` counts them. Text has read-only data, unwind tables
 #             and notes in it; zeroed memory is in neither
+#   thread    bytes of static thread-local storage, of which glibc keeps 1664 for all plugins
 #   symbols   that such an object defines: none of the code that reads or walks stacks
 #   lines     that including a page adds up to after preprocessing, as a ratio to standard headers
 #
@@ -40,6 +41,9 @@ tracked             1792 1792
 coroutine           2560 2560
 "
 
+# A word to count allocations down, and one to find the thread's labels.
+thread_local_limit=16
+
 # Pages, the standard header or headers for comparison, hundredths of their lines. In the figure of
 # whence, 4 are libdw's headers, and 3 <optional>, in which its readers return what a file may lack.
 lines="
@@ -63,12 +67,16 @@ compiled() {  # sample -> text + data; leaves the object in scratch
   size "$scratch/$1.o" | awk 'NR == 2 { print $1 + $2 }'
 }
 
+thread_local_bytes() {  # object
+  size -A "$1" | awk '$1 ~ /^\.t(bss|data)/ { sum += $2 } END { print sum + 0 }'
+}
+
 preprocessed() {  # headers... -> lines of a file that includes them all
   printf '#include <%s>\n' "$@" | "$compiler" "${flags[@]}" -E -P -x c++ - | wc -l
 }
 
 echo "$("$compiler" --version | head -n 1), $include"
-printf '\n%-20s %8s %8s %8s %8s\n' sample bytes twin added limit
+printf '\n%-20s %8s %8s %8s %8s %8s\n' sample bytes twin added limit thread
 while read -r name gcc clang; do
   [ -n "$name" ] || continue
   limit="$([ "$column" = 1 ] && echo "$gcc" || echo "$clang")"
@@ -79,7 +87,13 @@ while read -r name gcc clang; do
     verdict="  too much"
     too_much "$name adds $((own - twin)) bytes, $limit are allowed"
   fi
-  printf '%-20s %8d %8d %8d %8d%s\n' "$name" "$own" "$twin" $((own - twin)) "$limit" "$verdict"
+  thread="$(thread_local_bytes "$scratch/$name.o")"
+  if [ "$thread" -gt "$thread_local_limit" ]; then
+    verdict="  too much"
+    too_much "$name takes $thread bytes of thread-local storage, $thread_local_limit are allowed"
+  fi
+  printf '%-20s %8d %8d %8d %8d %8d%s\n' "$name" "$own" "$twin" $((own - twin)) "$limit" "$thread" \
+    "$verdict"
   found="$(nm --defined-only --format=posix "$scratch/$name.o" | cut -d ' ' -f 1 |
     grep -E "$reading" || true)"
   if [ -n "$found" ]; then

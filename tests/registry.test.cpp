@@ -1,12 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <mutex>
 #include <string_view>
 #include <type_traits>
 #include <vector>
 
 #include "heap_probe.hpp"
 #include <whence/allocator.hpp>
+#include <whence/mutex.hpp>
 #include <whence/profile.hpp>
 #include <whence/registry.hpp>
 #include <whence/tracked.hpp>
@@ -18,6 +20,7 @@ using whence_tests::totals_of;
 namespace {
 
 using storage = named_registry<"registry.storage">;
+using idle = prefixed_registry<"registry.idle">;
 
 // A registry of a user's own.
 struct own_registry {
@@ -32,6 +35,14 @@ struct half_registry {
   static constexpr bool enabled = true;
   static profile& heap();
 };
+
+// Code that the program has, and that never runs.
+[[gnu::used]] void never_called() {
+  tracked_mutex<std::mutex, idle> m;
+  m.lock();
+  m.unlock();
+  const std::vector<int, tracking_allocator<int, idle>> v(100);
+}
 
 }  // namespace
 
@@ -81,4 +92,20 @@ TEST_CASE(
   tracked<off> entry;
   CHECK(off::get().count() == 0);
   CHECK(lookup("registry.disabled") == &off::get());
+}
+
+TEST_CASE("the profiles of a named registry are there before the code that uses it runs") {
+  for (const char* name : {"registry.idle.mutex", "registry.idle.block", "registry.idle.heap",
+                           "registry.idle.allocs"}) {
+    const std::string_view shown(name);
+    CAPTURE(name);
+    const profile* const found = lookup(shown);
+    REQUIRE(found != nullptr);
+    const std::string_view kind = shown.substr(shown.rfind('.') + 1);
+    CHECK(found->description() == lookup(kind)->description());
+    CHECK(found->count() == 0);
+  }
+  const heap_rate every(1);
+  const std::vector<int, tracking_allocator<int, idle>> v(100);
+  CHECK(totals_of(*lookup("registry.idle.allocs")).live_bytes == 400);
 }

@@ -1,8 +1,10 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <memory>
 #include <stdexcept>
+#include <string>
 #include <thread>
 #include <utility>
 #include <vector>
@@ -92,6 +94,40 @@ TEST_CASE("the same name is the same profile everywhere") {
   CHECK_THROWS_AS(new_profile("tracked.sessions"), std::invalid_argument);
   profile& mine = new_profile("tracked.mine");
   CHECK(&basic_custom_profile<"tracked.mine", true>::get() == &mine);
+}
+
+namespace {
+
+using never_entered = basic_custom_profile<"tracked.never_entered", true>;
+using described = basic_custom_profile<"tracked.described", true>;
+
+// Code that the program has, and that never runs.
+[[gnu::used]] void never_called() {
+  const tracked<never_entered> a;
+  const tracked<described> b;
+}
+
+}  // namespace
+
+TEST_CASE("a profile that code names is there, empty, before that code runs") {
+  profile* const found = lookup("tracked.never_entered");
+  REQUIRE(found != nullptr);
+  CHECK(found->count() == 0);
+  const std::vector<profile*> all = profiles();
+  CHECK(std::find(all.begin(), all.end(), found) != all.end());
+  std::string text;
+  CHECK(!found->write_to(text, 1));
+  CHECK(text == "tracked.never_entered profile: total 0\n");
+  CHECK(&never_entered::get() == found);
+  CHECK(lookup("tracked.named_by_no_code") == nullptr);
+}
+
+TEST_CASE("a profile that was only listed may still be made and described") {
+  profile* const listed = lookup("tracked.described");
+  REQUIRE(listed != nullptr);
+  CHECK(&new_profile("tracked.described", "orders in progress") == listed);
+  CHECK(listed->description() == "orders in progress");
+  CHECK_THROWS_AS(new_profile("tracked.described"), std::invalid_argument);
 }
 
 namespace {

@@ -105,7 +105,8 @@ template <fixed_string Name, bool Enabled>
 struct basic_custom_profile {
   static constexpr bool enabled = Enabled;
 
-  // The profile of that name, made on first use. Programs and plugins that use the name share it.
+  // The profile of that name. Programs and plugins that use the name share it. It is listed,
+  // without entries, as soon as a module is loaded whose code calls this.
   static profile& get() noexcept;
 };
 template <fixed_string Name>

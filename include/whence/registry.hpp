@@ -7,7 +7,7 @@
 //   whence::tracking_allocator<int, whence::null_registry>              is std::allocator<int>
 //
 // default_registry   the predefined profiles; null_registry if WHENCE_DISABLE is defined.
-// named_registry     profiles of its own under a prefix, made on first use. Cost: as default.
+// named_registry     profiles of its own under a prefix. Cost: as default.
 // null_registry      records nothing: an instrument is what it wraps, in size and machine code.
 //
 // A registry of your own is any type that meets `profile_registry` (names.hpp). If it also has
@@ -17,6 +17,7 @@
 
 #include <whence/config.hpp>
 
+#include <whence/instruments/declared_profile.hpp>
 #include <whence/instruments/fixed_string.hpp>
 #include <whence/instruments/kind.hpp>
 #include <whence/instruments/predefined.hpp>
@@ -44,6 +45,7 @@ namespace instruments {
 
 template <fixed_string Prefix, fixed_string Suffix, kind Kind>
 profile& prefixed_profile() noexcept {
+  declare_profile<Prefix, Suffix, Kind>();
   static constinit found_profile known;
   if constexpr (Kind == kind::heap) {
     return known.get(joined<Prefix, Suffix>::made.text, Kind, joined<Prefix, ".allocs">::made.text);

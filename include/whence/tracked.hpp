@@ -19,6 +19,7 @@
 
 #include <type_traits>
 
+#include <whence/instruments/declared_profile.hpp>
 #include <whence/instruments/entry.hpp>
 #include <whence/instruments/fixed_string.hpp>
 #include <whence/instruments/kind.hpp>
@@ -32,6 +33,7 @@ template <fixed_string Name, bool Enabled>
 profile& basic_custom_profile<Name, Enabled>::get() noexcept {
   static_assert(!instruments::is_predefined(Name.text),
                 "custom_profile: an empty name, or one of a predefined profile");
+  if constexpr (Enabled) instruments::declare_profile<Name, "", instruments::kind::custom>();
   static constinit instruments::found_profile known;
   return known.get(Name.text, instruments::kind::custom);
 }

@@ -12,6 +12,7 @@
 #include <chrono>
 #include <cstdint>
 #include <fstream>
+#include <functional>
 #include <memory>
 #include <span>
 #include <stdexcept>
@@ -119,6 +120,17 @@ TEST_CASE("every profile is served") {
       CHECK(is_profile(get(path + "?debug=" + debug), name));
     }
   }
+}
+
+// Code that the program has, and that never runs.
+[[gnu::used]] static void never_called() {
+  const whence::tracked<whence::custom_profile<"http.idle">> entry;
+}
+
+TEST_CASE("a custom profile answers before its first use") {
+  CHECK(is_profile(get("/debug/pprof/http.idle"), "http.idle"));
+  CHECK(get("/debug/pprof/http.idle?debug=1").body == "http.idle profile: total 0\n");
+  CHECK(has(get("/debug/pprof/").body, "<a href='http.idle?debug=1'>"));
 }
 
 TEST_CASE("a custom name may hold any characters") {
@@ -437,6 +449,45 @@ TEST_CASE("delta_NAME shows what was added since the last request") {
   CHECK(is_profile(get("/debug/pprof/delta_heap"), "delta_heap"));
   check_error(get("/debug/pprof/delta_goroutine"), 404, "Unknown profile");
   check_error(get("/debug/pprof/delta_"), 404, "Unknown profile");
+}
+
+// Each call of lock() waits; what happens meanwhile is the test's.
+struct busy_lock {
+  static inline std::function<void()> meanwhile;
+  void lock() { meanwhile(); }
+  bool try_lock() { return false; }
+  void unlock() {}
+};
+
+TEST_CASE("delta_block counts a wait once, even if an earlier one was taken back") {
+  whence::tracked_mutex<busy_lock> lock("http.back");
+  long told = 0;
+  const auto ask = [&told] {
+    const std::string text =
+        get("/debug/pprof/delta_block?format=folded&sample_type=contentions&label=lock:http.back")
+            .body;
+    if (!text.empty()) told += std::stol(text.substr(text.rfind(' ') + 1));
+  };
+  std::int64_t ended = 0;
+  bool is_a_wait = false;
+  busy_lock::meanwhile = [&] {
+    while (contentions_of("http.back") == ended) {
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+    }
+    ask();
+    if (!is_a_wait) throw std::runtime_error("not locked");
+  };
+  for (int i = 0; i < 6; ++i) {
+    is_a_wait = i % 2 == 1;
+    try {
+      const std::scoped_lock hold(lock);
+      ++ended;
+    } catch (const std::runtime_error&) {
+    }
+    CHECK(contentions_of("http.back") == ended);
+    ask();
+  }
+  CHECK(told == 3);
 }
 
 TEST_CASE("delta_NAME keeps what no client has received") {

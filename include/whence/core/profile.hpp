@@ -27,7 +27,9 @@ class profile {
   profile& operator=(const profile&) = delete;
 
   std::string_view name() const noexcept { return name_; }
-  std::string_view description() const noexcept { return description_; }
+  std::string_view description() const noexcept {
+    return description_.load(std::memory_order_acquire);
+  }
 
   // The number of values that a custom profile has now; of every other profile the number of
   // stacks, those of freed memory included (Go: Profile.Count). Thread-safe.
@@ -58,7 +60,7 @@ class profile {
 
  private:
   friend class profile_directory;
-  profile(std::string_view name, std::string_view description, instruments::kind kind,
+  profile(std::string_view name, const char* description, instruments::kind kind,
           std::uint16_t id) noexcept
       : name_(name), description_(description), kind_(kind) {
     own_rows_.id = id;
@@ -72,8 +74,9 @@ class profile {
   }
 
   std::string_view name_;
-  std::string_view description_;
+  std::atomic<const char*> description_;
   instruments::kind kind_;
+  bool only_declared_ = false;  // guarded by the directory's lock
   tables::bucket_list own_rows_;
   tables::bucket_list* rows_ = &own_rows_;  // allocs shows heap's
   std::atomic<profile*> next_{nullptr};

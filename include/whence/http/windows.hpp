@@ -107,6 +107,7 @@ class last_rows {
     growth g{p.snapshot(), last, nullptr};
     g.now = std::make_shared<snapshots::baseline>(g.added, snapshots::gone_rows::are_forgotten);
     if (last != nullptr) {
+      g.now->keep_highest_sums(*last);
       g.added = since(*last, std::move(g.added), snapshots::subtracted::sums,
                       snapshots::below_zero::is_zero);
     }

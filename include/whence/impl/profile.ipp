@@ -40,6 +40,7 @@
 #include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/coroutine_root.hpp>
+#include <whence/state/declared_profiles.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/block_tail_call.hpp>
 #include <whence/sys/cancel_guard.hpp>
@@ -50,14 +51,18 @@
 namespace whence::inline v1 {
 
 WHENCE_FUNCTION profile* lookup(std::string_view name) noexcept {
-  const state::process_state* const s = state::state();
+  state::process_state* const s = state::state();
   if (s == nullptr) return nullptr;
-  return s->profiles.find(name == "thread" ? "goroutine" : name);
+  if (name == "thread") name = "goroutine";
+  if (profile* const known = s->profiles.find(name)) return known;
+  state::take_declarations(*s);
+  return s->profiles.find(name);
 }
 
 WHENCE_FUNCTION std::vector<profile*> profiles() {
   std::vector<profile*> all;
-  if (const state::process_state* const s = state::state()) {
+  if (state::process_state* const s = state::state()) {
+    state::take_declarations(*s);
     for (profile* p = s->profiles.first(); p != nullptr; p = profile_directory::next(*p)) {
       all.push_back(p);
     }

@@ -9,9 +9,10 @@
 //   and samples an allocation  when the bytes since the draw exceed D;  then it draws again.
 //
 // The countdown is one thread-local word, constant-initialized and trivial, so that reaching it
-// costs nothing. It begins at zero, which is below every floor, so the first allocation of a thread
-// makes its first draw. Cost of an allocation that is not sampled: 4 instructions (x86-64). A lock
-// counts its holds by itself (lock_watch.hpp).
+// costs nothing; it is one word, because a plugin has little static thread-local storage. It begins
+// at zero, which is below every floor, so the first allocation of a thread makes its first draw.
+// Cost of an allocation that is not sampled: 4 instructions (x86-64). A lock counts its holds by
+// itself (lock_watch.hpp).
 #ifndef WHENCE_INSTRUMENTS_COUNTDOWN_HPP
 #define WHENCE_INSTRUMENTS_COUNTDOWN_HPP
 
@@ -25,28 +26,25 @@
 
 namespace whence::inline v1::instruments {
 
-struct heap_sampler {
-  std::int64_t remaining;  // to the next sample, above `floor`
-  std::int64_t floor;      // of the epoch in which the draw was made
-  std::int64_t rate;       // the draw's mean
-};
-WHENCE_THREAD_LOCAL heap_sampler own_heap_sampler{};
+// The bytes to the next sample, above the floor of the epoch in which the draw was made. Below that
+// floor, no draw is in force.
+WHENCE_THREAD_LOCAL std::int64_t own_countdown{0};
 
 // If it is true, `due` decides whether this allocation is sampled.
 [[gnu::always_inline]] inline bool countdown(std::size_t bytes) noexcept {
-  own_heap_sampler.remaining -= static_cast<std::int64_t>(bytes);
+  own_countdown -= static_cast<std::int64_t>(bytes);
   // The fence keeps load, subtraction and store one instruction: the comparison reads the result
   // again.
   sys::compiler_fence();
-  return own_heap_sampler.remaining < here.hot.floor.load(sys::relaxed);
+  return own_countdown < here.hot.floor.load(sys::relaxed);
 }
 
 // Returns the rate at which an allocation that is already counted down is sampled, or 0. It is
 // hidden, because the countdown is this module's.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline std::int64_t due(
     std::size_t bytes) noexcept {
-  if (const recorder* const r = recorder_here()) return r->due(own_heap_sampler, bytes);
-  own_heap_sampler.remaining = epoch;
+  if (const recorder* const r = recorder_here()) return r->due(own_countdown, bytes);
+  own_countdown = epoch - 1;  // below the first floor of a recorder that comes later
   return 0;
 }
 

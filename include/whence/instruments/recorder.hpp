@@ -46,7 +46,6 @@ enum class suspended : unsigned char { at_start, idly, waiting };  // how a coro
 
 class label_list;
 
-struct heap_sampler;
 struct ended_block;
 struct wait_room;
 struct lock_words;
@@ -68,7 +67,7 @@ struct recorder {
   profile& (*find_or_make)(const char* name, kind, profile* shown) noexcept;
 
   // Memory (record/heap.hpp).
-  std::int64_t (*due)(heap_sampler&, std::size_t bytes) noexcept;
+  std::int64_t (*due)(std::int64_t& countdown, std::size_t bytes) noexcept;
   bool (*record_block)(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
                        std::uint16_t shift, const void* caller, const char* type) noexcept;
   ended_block (*end_block)(profile& heap, const void* block, std::size_t bytes) noexcept;

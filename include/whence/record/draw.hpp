@@ -24,27 +24,23 @@ inline std::int64_t draw(std::int64_t mean) noexcept {
 }
 
 // Returns the rate at which an event that is already counted down is sampled, or 0.
-inline std::int64_t due(instruments::heap_sampler& t, const state::sampling& knob,
+inline std::int64_t due(std::int64_t& countdown, const state::sampling& knob,
                         std::size_t amount) noexcept {
-  // Acquire pairs with start_epoch: the rate is at least as new as the floor.
-  const std::int64_t floor = knob.floor.load(std::memory_order_acquire);
-  const std::int64_t rate = knob.rate.load(std::memory_order_relaxed);
-  const bool stale = t.floor != floor || t.rate != rate;
-  t.floor = floor;
-  t.rate = rate;
+  const auto [floor, rate] = knob.now();
   if (rate <= 1) {
-    t.remaining = floor - rate;  // 1: below the floor again at the next event; 0: off
+    countdown = floor - 1;  // 1: below the floor again at the next event; 0: off
     return amount == 0 ? 0 : rate;
   }
-  if (stale) {
+  // An earlier draw ends below this floor (state/sampling.hpp).
+  if (countdown + static_cast<std::int64_t>(amount) < floor) {
     // The old draw is void. The new one counts from the start of this event.
     const std::int64_t first = draw(rate);
     if (amount <= static_cast<std::uint64_t>(first)) {
-      t.remaining = floor + first - static_cast<std::int64_t>(amount);
+      countdown = floor + first - static_cast<std::int64_t>(amount);
       return 0;
     }
   }
-  t.remaining = floor + draw(rate);
+  countdown = floor + draw(rate);
   return rate;
 }
 

@@ -23,11 +23,11 @@ namespace whence::inline v1::record {
 using instruments::ended_block;
 
 // Does the work of instruments::due.
-inline std::int64_t due_bytes(instruments::heap_sampler& t, std::size_t bytes) noexcept {
+inline std::int64_t due_bytes(std::int64_t& countdown, std::size_t bytes) noexcept {
   const state::process_state* const s = state::state();
   // No block is sampled until every module can see the end of one.
   if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) return 0;
-  return due(t, s->heap, bytes);
+  return due(countdown, s->heap, bytes);
 }
 
 // Does the work of instruments::end_block.

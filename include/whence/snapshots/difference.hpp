@@ -4,6 +4,7 @@
 #ifndef WHENCE_SNAPSHOTS_DIFFERENCE_HPP
 #define WHENCE_SNAPSHOTS_DIFFERENCE_HPP
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -40,6 +41,12 @@ enum class subtracted : bool {
 // Tells whether rows that exist at the earlier moment alone are kept.
 enum class gone_rows : bool { are_forgotten, are_kept };
 
+// True if what is added to the sums of a kind is not to be subtracted again: one that goes back has
+// counted what then was no event, as a wait that ended by an exception.
+constexpr bool has_sums(instruments::kind k) noexcept {
+  return k != instruments::kind::custom && k != instruments::kind::threadcreate;
+}
+
 // Cost: 48 bytes a row and its place in the index, as long as the window or until the next delta;
 // if gone rows are kept, the rows as well.
 class baseline {
@@ -62,12 +69,27 @@ class baseline {
 
   // Reduces the row to what was added since. Called once for each row of the later moment.
   void subtract_from(profile_row& row, subtracted which, below_zero negative) {
-    const tables::hash128 identity = identity_of(row);
-    const std::uint32_t at =
-        index_.find(identity.low, [&](std::uint32_t i) { return rows_[i].identity == identity; });
+    const std::uint32_t at = find(identity_of(row));
     if (at == sys::flat_index::none) return;
     if (!met_.empty()) met_[at] = true;
     subtract(row, rows_[at].values, which, negative);
+  }
+
+  // If a sum was higher at an earlier moment, that is the one to subtract: what was added up to it
+  // has been told. Called before this is used. Throws: std::bad_alloc.
+  void keep_highest_sums(const baseline& earlier) {
+    if (!has_sums(kind_)) return;
+    for (const known& before : earlier.rows_) {
+      const std::uint32_t at = find(before.identity);
+      if (at == sys::flat_index::none) {
+        index_.insert(before.identity.low, static_cast<std::uint32_t>(rows_.size()));
+        rows_.push_back(before);
+        continue;
+      }
+      for (std::size_t i = 0; i < sum_count(); ++i) {
+        rows_[at].values[i] = std::max(rows_[at].values[i], before.values[i]);
+      }
+    }
   }
 
   // Called then: visit(row) for each row that is gone, with values below zero. Requires: gone rows
@@ -89,11 +111,20 @@ class baseline {
     decltype(profile_row::values) values;
   };
 
+  std::uint32_t find(const tables::hash128& identity) const {
+    return index_.find(identity.low,
+                       [&](std::uint32_t i) { return rows_[i].identity == identity; });
+  }
+
+  // The number of values that only grow; they are the first.
+  std::size_t sum_count() const noexcept {
+    const bool memory = kind_ == instruments::kind::heap || kind_ == instruments::kind::allocs;
+    return memory ? first_in_use : core::max_values;
+  }
+
   void subtract(profile_row& row, const decltype(profile_row::values)& before, subtracted which,
                 below_zero negative) const {
-    const bool memory = kind_ == instruments::kind::heap || kind_ == instruments::kind::allocs;
-    const std::size_t count =
-        memory && which == subtracted::sums ? first_in_use : row.values.size();
+    const std::size_t count = which == subtracted::sums ? sum_count() : row.values.size();
     for (std::size_t i = 0; i < count; ++i) {
       row.values[i] -= before[i];
       if (row.values[i] < 0 && negative == below_zero::is_zero) row.values[i] = 0;

@@ -81,7 +81,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
       const auto forget = forget_waits.load(std::memory_order_relaxed);
       if (forget != nullptr) forget(*s);
     }
-    instruments::own_heap_sampler = {};
+    instruments::own_countdown = 0;
     sys::forget_random();
     unlock();
   }

@@ -28,8 +28,23 @@ struct sampling {
   }
   void change(std::int64_t to) noexcept {
     if (to == rate.load(std::memory_order_relaxed)) return;
-    rate.store(to, std::memory_order_relaxed);
+    start_epoch();  // in which a draw may still have the old rate
+    rate.store(to, std::memory_order_release);
     start_epoch();
+  }
+
+  struct terms {
+    std::int64_t floor, rate;
+  };
+  // The present ones: a draw that the floor does not void was made with the rate. Acquire pairs
+  // with the releases of `change`: a rate that is newer than the floor is seen with a newer floor.
+  terms now() const noexcept {
+    for (std::int64_t first = floor.load(std::memory_order_acquire);;) {
+      const std::int64_t present = rate.load(std::memory_order_acquire);
+      const std::int64_t again = floor.load(std::memory_order_acquire);
+      if (again == first) return {first, present};
+      first = again;
+    }
   }
   // What the hot words show.
   std::int64_t shown_floor() const noexcept {

@@ -16,22 +16,29 @@
 #include <cstddef>
 #include <cstdint>
 
-// Emits the note of an object by its assembler name, at namespace scope. "aGR": one copy a module
-// (group), and no linker drops it as unused (retain).
+// The lines of an object's note. "aGR": one copy of each group a module, and no linker drops it as
+// unused (retain).
 #define WHENCE_STRINGIZE_AGAIN(x) #x
 #define WHENCE_STRINGIZE(x) WHENCE_STRINGIZE_AGAIN(x)
-#define WHENCE_NOTE_LINES(name, layout, percent, object) \
-  ".pushsection .note.whence,\"aGR\"," percent "note," name "_note,comdat\n"         \
+#define WHENCE_NOTE_LINES(name, layout, percent, object, group) \
+  ".pushsection .note.whence,\"aGR\"," percent "note," group "_note,comdat\n"        \
   ".balign 4\n"                                                                       \
   ".long 8, 8, " WHENCE_STRINGIZE(layout) "\n"                                        \
   ".asciz \"" name "\"\n"                                                             \
   ".quad " object " - .\n"                                                            \
   ".popsection"
-#define WHENCE_ELF_NOTE(name, layout, object) asm(WHENCE_NOTE_LINES(name, layout, "%", object))
+
+// Emits the note of an object by its assembler name, at namespace scope.
+#define WHENCE_ELF_NOTE(name, layout, object) \
+  asm(WHENCE_NOTE_LINES(name, layout, "%", object, name))
 
 // The same in a function, by the object's address: the note exists only if the function is emitted.
 #define WHENCE_ELF_NOTE_WITH_FUNCTION(name, layout, address) \
-  asm volatile(WHENCE_NOTE_LINES(name, layout, "%%", "%c0")::WHENCE_ADDRESS_OPERAND(address))
+  asm volatile(WHENCE_NOTE_LINES(name, layout, "%%", "%c0", name)::WHENCE_ADDRESS_OPERAND(address))
+
+// The same for one of several objects with notes of that name.
+#define WHENCE_ELF_NOTE_OF_EACH(name, layout, address) \
+  asm volatile(WHENCE_NOTE_LINES(name, layout, "%%", "%c0", "%c0")::WHENCE_ADDRESS_OPERAND(address))
 
 // The operand constraint for an address that the linker knows (AArch64 calls it "S").
 #if defined(__aarch64__)
@@ -59,8 +66,10 @@ struct elf_note {
   std::uint32_t layout = 0;
 };
 
-// The first note of that name in the segment.
-inline elf_note find_note(const char (&name)[8], std::uintptr_t at, std::size_t size) noexcept {
+// Calls visit(elf_note) for each note of that name in the segment, until it returns true.
+template <class Visit>
+bool for_each_note(const char (&name)[8], std::uintptr_t at, std::size_t size,
+                   Visit visit) noexcept {
   const auto padded = [](std::uintptr_t n) { return (n + 3) & ~std::uintptr_t{3}; };
   const std::uintptr_t end = at + size;
   while (end - at >= sizeof(ElfW(Nhdr))) {
@@ -74,22 +83,37 @@ inline elf_note find_note(const char (&name)[8], std::uintptr_t at, std::size_t 
         __builtin_memcmp(reinterpret_cast<const void*>(owner), name, 8) == 0) {
       std::int64_t distance = 0;
       __builtin_memcpy(&distance, reinterpret_cast<const void*>(content), sizeof distance);
-      return {content + static_cast<std::uintptr_t>(distance), header.n_type};
+      if (visit(elf_note{content + static_cast<std::uintptr_t>(distance), header.n_type})) {
+        return true;
+      }
     }
     at = next;
   }
-  return {};
+  return false;
 }
 
-// The module's note of that name.
-inline elf_note find_note(const char (&name)[8], const dl_phdr_info& module) noexcept {
+// The same for each in the module.
+template <class Visit>
+bool for_each_note(const char (&name)[8], const dl_phdr_info& module, Visit visit) noexcept {
   for (int i = 0; i < module.dlpi_phnum; ++i) {
     const ElfW(Phdr)& segment = module.dlpi_phdr[i];
     if (segment.p_type != PT_NOTE || !is_mapped(module, segment)) continue;
-    const elf_note note = find_note(name, module.dlpi_addr + segment.p_vaddr, segment.p_memsz);
-    if (note.object != 0) return note;
+    if (for_each_note(name, module.dlpi_addr + segment.p_vaddr, segment.p_memsz, visit)) {
+      return true;
+    }
   }
-  return {};
+  return false;
+}
+
+// The first note of that name, in the arguments that say what for_each_note walks.
+template <class... Walked>
+elf_note find_note(const char (&name)[8], const Walked&... walked) noexcept {
+  elf_note first;
+  for_each_note(name, walked..., [&first](const elf_note& note) {
+    first = note;
+    return true;
+  });
+  return first;
 }
 
 }  // namespace whence::inline v1::sys

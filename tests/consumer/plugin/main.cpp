@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A program and two plugins, opened with RTLD_LOCAL and each with its own copy of the library's
-// code, see the same profiles. Once closed, a plugin's allocations keep their place in the profile.
+// code, see the same profiles. Once closed, a plugin's allocations keep their place in the profile,
+// and the profiles that its code names are still listed.
 #include <dlfcn.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -30,12 +31,16 @@ int main(int argc, char** argv) {
   whence::profile* sessions = whence::lookup("app.sessions");
   expect(sessions != nullptr && sessions->count() == 1, "program", "its own entry is not there");
 
+  const char* const unused = "plugin.connections";
+  expect(whence::lookup(unused) == nullptr, "program", "the plugin's profile is there already");
   for (int i = 1; i < argc; ++i) {
     void* library = dlopen(argv[i], RTLD_NOW | RTLD_LOCAL);
     if (library == nullptr) {
       std::fprintf(stderr, "%s\n", dlerror());
       return 2;
     }
+    const whence::profile* const listed = whence::lookup(unused);
+    expect(listed != nullptr && listed->count() == 0, argv[i], "its unused profile is not listed");
     auto open = reinterpret_cast<plugin_function>(dlsym(library, "plugin_open"));
     auto close = reinterpret_cast<plugin_function>(dlsym(library, "plugin_close"));
     auto sample = reinterpret_cast<void (*)()>(dlsym(library, "plugin_sample"));
@@ -63,6 +68,7 @@ int main(int argc, char** argv) {
       if (library != nullptr) dlclose(library);
       library = nullptr;
     }
+    expect(whence::lookup(unused) == listed, argv[i], "its unused profile is not listed any more");
     // Forks and signals call code of the plugin only if it is still loaded.
     const pid_t child = fork();
     if (child == 0) _exit(0);

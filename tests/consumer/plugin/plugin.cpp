@@ -28,6 +28,11 @@ extern "C" __attribute__((visibility("default"))) void plugin_open(plugin_report
   report->allocation = held->numbers.capacity() * sizeof(int);
 }
 
+// It never runs in this program.
+extern "C" __attribute__((visibility("default"))) void plugin_connect() {
+  static whence::tracked<whence::custom_profile<"plugin.connections">> entry;
+}
+
 extern "C" __attribute__((visibility("default"))) void plugin_sample() {
   const whence::cpu_session cpu;
   const whence::wall_session wall;
