@@ -27,6 +27,7 @@ struct request {
   std::function<bool()> cancelled = {};  // true if the client has gone; may be empty
 };
 
+// An answer without its body, which is streamed.
 struct response_head {
   int status = 200;
   std::vector<std::pair<std::string, std::string>> headers = {};  // Content-Length is the server's
@@ -35,6 +36,7 @@ struct response_head {
   std::optional<std::size_t> content_length = {};
 };
 
+// A whole answer.
 struct response : response_head {
   std::string body = {};
 };
