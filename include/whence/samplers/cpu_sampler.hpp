@@ -138,6 +138,7 @@ class cpu_sampler {
     const sys::futex_guard hold(entries_);
     now.rate = rate_;
     now.by_interval = interval_.period_ns() != 0;
+    now.without_entry = threads_.without_entry();
     threads_.for_each([&now](const cpu_thread& t) {
       if (!t.takes_signal()) {
         ++now.blocking;

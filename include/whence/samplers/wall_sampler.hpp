@@ -117,11 +117,13 @@ class wall_sampler {
   void complete(profile_snapshot& p, const moment& from, const moment& to,
                 const rate_request& asked) {
     std::int64_t unanswered = 0;
+    int without_entry = 0;
     {
       const sys::futex_guard hold(looks_);
       threads_.for_each([&](const wall_thread& t) {
         unanswered += sys::least(t.pending_ns, to.monotonic_ns - from.monotonic_ns);
       });
+      without_entry = threads_.without_entry();
     }
     if (unanswered > 0) p.rows.push_back(pseudo_row(unsampled_frame, unanswered));
     p.header.comments.push_back("asked for " + std::to_string(asked.hz) +
@@ -134,6 +136,7 @@ class wall_sampler {
     if (!listed_.load(std::memory_order_relaxed)) {
       p.header.comments.push_back(not_listed_comment());
     }
+    if (without_entry > 0) p.header.comments.push_back(no_entry_comment(without_entry));
     const auto say = [&](const std::atomic<std::int64_t>& count, const char* what) {
       const std::int64_t n = count.load(std::memory_order_relaxed);
       if (n > 0) p.header.comments.push_back(std::to_string(n) + what);
