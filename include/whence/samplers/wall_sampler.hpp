@@ -186,11 +186,16 @@ class wall_sampler {
       states_[i] = state_.labels.intern({both + 1, 1}, tables::label_sets::most);
       lost_states_[i] = state_.labels.intern({both, 2}, tables::label_sets::most);
     }
-    active_.store(true, std::memory_order_release);
+    // Held while the thread starts, so that it finds the sampler set up.
+    const sys::futex_guard hold(looks_);
+    begin_ns_.store(sys::monotonic_ns(), std::memory_order_relaxed);
+    if (const int error = own_->start(own_->wall_clock, &run, this, "whence-wall")) {
+      return {error, std::generic_category()};
+    }
     watch_.start_over();
     beginner_ = ::gettid();
-    begin_ns_.store(sys::monotonic_ns(), std::memory_order_relaxed);
-    return {own_->start(own_->wall_clock, &run, this, "whence-wall"), std::generic_category()};
+    active_.store(true, std::memory_order_release);
+    return {};
   }
 
   static void run(void* self) noexcept { static_cast<wall_sampler*>(self)->run(); }
