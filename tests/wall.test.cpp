@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 #include <poll.h>
+#include <pthread.h>
 #include <sched.h>
 #include <signal.h>
 #include <sys/wait.h>
@@ -208,4 +209,32 @@ TEST_CASE("wall sessions overlap, and a child of fork begins its own") {
   longest.stop();
   CHECK(seconds(shorter) > 0.17);
   CHECK(seconds(longest) > seconds(shorter));
+}
+
+// In a child, whose sampler has not run yet.
+TEST_CASE("a session whose thread could not be started leaves nothing to the next") {
+  if (thread_sanitized) return;  // it allows no new thread in the child
+  const pid_t child = ::fork();
+  if (child == 0) {
+    pthread_attr_t usual, too_large;
+    ::pthread_getattr_default_np(&usual);
+    ::pthread_attr_init(&too_large);
+    ::pthread_attr_setstacksize(&too_large, std::size_t{1} << 47);
+    ::pthread_setattr_default_np(&too_large);
+    {
+      const wall_session refused;
+      if (refused.error() != std::errc::resource_unavailable_try_again) ::_exit(1);
+    }
+    ::pthread_setattr_default_np(&usual);
+    wall_computes(500 * ms);
+    wall_session next;
+    wall_computes(100 * ms);
+    next.stop();
+    const profile_snapshot s = next.snapshot();
+    if (next.error() || s.rows.empty()) ::_exit(2);
+    ::_exit(time_in_all(s) < s.header.duration_ns + 100 * ms ? 0 : 3);
+  }
+  int status = -1;
+  CHECK(::waitpid(child, &status, 0) == child);
+  CHECK(status == 0);
 }

@@ -124,6 +124,24 @@ TEST_CASE("a tid that now belongs to another thread begins anew") {
   CHECK(w.ended == 1);
 }
 
+TEST_CASE("threads that could not be given an entry are counted, anew at each look") {
+  workplace w;
+  REQUIRE(w.follow());
+  CHECK(w.table.without_entry() == 0);
+  w.table.clear([](entry&) {});
+  const auto all = [](pid_t) { return false; };
+  const auto refused = [](entry&, pid_t) {};
+  const auto ends = [](entry&) {};
+  for (int i = 0; i < 2; ++i) {
+    REQUIRE(w.table.follow([](pid_t tid) { return tid != ::gettid(); }, refused, ends));
+    CHECK(w.table.without_entry() == 1);
+  }
+  w.table.follow_known([](auto visit) { visit(::gettid()); }, all, refused, ends);
+  CHECK(w.table.without_entry() == 2);
+  REQUIRE(w.follow());
+  CHECK(w.table.without_entry() == 0);
+}
+
 TEST_CASE("a new thread changes the count that reveals new threads") {
   samplers::new_thread_poll watch(1000, 50);
   watch.start_over();

@@ -123,6 +123,24 @@ TEST_CASE("rows outlive their window, and no memory does") {
   CHECK(none.record({{&pc, 1, false, true}}) == nullptr);
 }
 
+// The stacks of both windows fit into half of the share, which one of them could have had alone.
+TEST_CASE("a window that opens for a while costs the one that stays no stack") {
+  workplace w(std::size_t{8} << 20);
+  const window stays(w.epochs);
+  auto fill = [&w, pc = std::uintptr_t{0x1000}](std::size_t bytes) mutable {
+    const std::size_t before = w.share.used();
+    while (w.share.used() < before + bytes) w.count(pc++, 1, 1);
+  };
+  fill(std::size_t{2} << 20);
+  {
+    const window passes(w.epochs);
+    fill(std::size_t{1700} << 10);
+  }
+  const profile_snapshot p = w.rows_of(stays);
+  CHECK(w.lost.of(tables::loss::samples) == 0);
+  CHECK(p.header.comments.empty());
+}
+
 TEST_CASE("a window that is full is told so, and takes no sample from those that open later") {
   workplace w(std::size_t{4} << 20);
   const window whole_life(w.epochs);

@@ -142,7 +142,7 @@ void read_name(std::string_view text) {
 // Mangled names whose references and kinds of parts are changed.
 void read_names(stress::random_numbers& random) {
   constexpr std::string_view parts[] = {"S_", "S0_", "S1_", "T_", "I", "E",
-                                        "1a", "N",   "Dp",  "J",  "i"};
+                                        "L",  "1a",  "N",   "Dp", "J", "i"};
   std::string name = "1f1AIiiE";
   for (std::size_t n = 1 + random.below(60); n > 0; --n) {
     name += parts[random.below(std::size(parts))];

@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <pthread.h>
 
 #include <cstddef>
 #include <cstdint>
@@ -122,9 +123,28 @@ TEST_CASE("a damaged name is refused, in any place") {
     CAPTURE(name);
     CHECK(!mangled_size(name).is_at_most(1 << 20));
   }
-  for (const char* deep : {"P", "1AI", "N", "Z", "F", "A_", "1fIX", "1fIJ", "DTcl"}) {
-    std::string name = "_Z1f";
-    for (int i = 0; i < 100'000; ++i) name += deep;
-    CHECK(!mangled_size(name).is_at_most(1 << 20));
+}
+
+// A thread of the program's writes the profile, and its stack may be small.
+TEST_CASE("however deep a name nests, the check of it needs little stack") {
+  const auto measure = [](void* name) -> void* {
+    return mangled_size(*static_cast<const std::string*>(name)).is_at_most(1 << 20) ? name
+                                                                                    : nullptr;
+  };
+  for (const char* deep : {"P", "1AI", "N", "Z", "F", "A_", "1fIX", "1fIJ", "DTcl", "L"}) {
+    for (const char* begin : {"_Z", "_Z1f", "_ZN"}) {
+      std::string name = begin;
+      for (int i = 0; i < 100'000; ++i) name += deep;
+      pthread_attr_t attributes;
+      REQUIRE(::pthread_attr_init(&attributes) == 0);
+      REQUIRE(::pthread_attr_setstacksize(&attributes, 256 << 10) == 0);
+      ::pthread_t thread{};
+      REQUIRE(::pthread_create(&thread, &attributes, measure, &name) == 0);
+      void* good = &name;
+      ::pthread_join(thread, &good);
+      ::pthread_attr_destroy(&attributes);
+      CAPTURE(deep);
+      CHECK(good == nullptr);
+    }
   }
 }

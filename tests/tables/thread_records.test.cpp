@@ -63,3 +63,19 @@ TEST_CASE("threads that live at once have a record each, with their own labels")
   }
   CHECK(wrong == 0);
 }
+
+TEST_CASE("a record that a thread is about to take is not visited") {
+  const scoped_labels scope("thread_records", "here");
+  const state::process_state& s = *state::state();
+  tables::thread_record* const mine = s.threads.own();
+  REQUIRE(mine != nullptr);
+  const auto lowest = [&s] {
+    pid_t least = ::gettid();
+    s.threads.for_each_tid([&least](pid_t tid) { least = tid < least ? tid : least; });
+    return least;
+  };
+  CHECK(lowest() > 0);
+  mine->tid = tables::thread_records::claimed;
+  CHECK(lowest() > 0);
+  mine->tid = ::gettid();
+}

@@ -16,6 +16,7 @@ struct cpu_conditions {
   int asked_hz = 0;
   int threads = 0, counted = 0, without_timer = 0;  // threads that are sampled now
   int blocking = 0;                                 // threads that may block SIGPROF
+  int without_entry = 0;                            // threads that memory had no room for
   cpu_rate rate;                                    // by which threads are sampled
   std::int64_t blocked_ns = 0;                      // CPU time while SIGPROF was blocked
   std::int64_t without_room = 0;                    // samples that a small stack had no room for
@@ -29,6 +30,11 @@ struct cpu_conditions {
 inline std::string not_listed_comment() {
   return "threads could not be listed (/proc/self/task): the first, the one that began the session "
          "and tracked threads are sampled, others are [unsampled]";
+}
+
+// Throws: std::bad_alloc.
+inline std::string no_entry_comment(int threads) {
+  return std::to_string(threads) + " threads are not sampled: there was no room for them";
 }
 
 // Throws: std::bad_alloc.
@@ -60,6 +66,7 @@ inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& 
              ? ": they are sampled by ITIMER_PROF, which may end sleeps and outlives exec"
              : ""));
   }
+  if (now.without_entry > 0) lines.push_back(no_entry_comment(now.without_entry));
   if (now.blocking > 0) {
     lines.push_back(std::to_string(now.blocking) +
                     " threads block SIGPROF, or wait for signals: they are sent none, and their "

@@ -138,6 +138,7 @@ class cpu_sampler {
     const sys::futex_guard hold(entries_);
     now.rate = rate_;
     now.by_interval = interval_.period_ns() != 0;
+    now.without_entry = threads_.without_entry();
     threads_.for_each([&now](const cpu_thread& t) {
       if (!t.takes_signal()) {
         ++now.blocking;
@@ -344,7 +345,7 @@ class cpu_sampler {
     if (t == nullptr) return true;
     const entry_in_use<cpu_thread> in_use(*t);
     // A late signal of a closed counter is still ours.
-    if (t->counter.load(std::memory_order_acquire) != info.si_fd) return true;
+    if (!is_here(*t) || t->counter.load(std::memory_order_acquire) != info.si_fd) return true;
     const std::int64_t period = t->counter_ns.load(std::memory_order_relaxed);
     if (t->counter_is_fresh.exchange(false, std::memory_order_relaxed)) {
       set_counter_period(info.si_fd, period);
@@ -363,7 +364,7 @@ class cpu_sampler {
     cpu_thread* const t = entry_here();
     if (t == nullptr) return true;
     const entry_in_use<cpu_thread> in_use(*t);
-    const bool is_ours = !t->is_timed() && t->tid.load(std::memory_order_relaxed) != 0;
+    const bool is_ours = is_here(*t) && !t->is_timed();
     const bool is_seen = t->is_counted() && !unwind::in_syscall(unwind::interrupted(at).pc);
     if (is_ours && !is_seen) count(*t, period, at);
     return true;
@@ -375,6 +376,10 @@ class cpu_sampler {
     if (t != nullptr && t->tid.load(std::memory_order_acquire) == tid) return t;
     return cpu_thread_here = threads_.find(tid);
   }
+
+  // Asked again once the entry is in use: before, it may have been freed, and taken for another
+  // thread, whose handler uses the same buffer.
+  static bool is_here(const cpu_thread& t) noexcept { return t.tid.load() == ::gettid(); }
 
   void count(cpu_thread& t, std::int64_t ns, const ucontext_t& at) noexcept {
     if (!active_.load(std::memory_order_acquire)) return;

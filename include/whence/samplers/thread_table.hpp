@@ -38,12 +38,15 @@ class entry_in_use {
   Entry& entry_;
 };
 
-// Makes room in the entry for a stack of the current depth. False if memory is exhausted.
+// Makes room in the entry for a stack of the current depth. False if the kernel gives no memory.
+// (As the entries, it is not held to the limit: a program whose stacks fill their share is still
+// sampled.)
 template <class Entry>
 bool give_frames(state::process_state& s, Entry& e) noexcept {
   const auto depth = static_cast<std::size_t>(s.stack_depth.load(std::memory_order_relaxed));
   if (e.capacity >= depth) return true;
-  auto* const pcs = static_cast<std::uintptr_t*>(s.arena.allocate(depth * sizeof(std::uintptr_t)));
+  auto* const pcs =
+      static_cast<std::uintptr_t*>(s.arena.allocate_always(depth * sizeof(std::uintptr_t)));
   if (pcs == nullptr) return e.pcs != nullptr;
   e.pcs = pcs;
   e.capacity = depth;
@@ -99,6 +102,9 @@ class thread_table {
     if (last == nullptr) from = 0;
   }
 
+  // How many threads the last look found and had no memory for.
+  int without_entry() const noexcept { return without_entry_; }
+
   // An entry for a new thread, which calls this itself.
   template <class Begins>
   void add(::pid_t tid, Begins begins) noexcept {
@@ -115,6 +121,7 @@ class thread_table {
   template <class Skip, class Begins, class Ends>
   bool follow(Skip skip, Begins begins, Ends ends) noexcept {
     ++look_;
+    without_entry_ = 0;
     const bool listed = sys::for_each_task([&](::pid_t tid) {
       if (!skip(tid)) meet(tid, begins, ends);
     });
@@ -127,8 +134,8 @@ class thread_table {
     return true;
   }
 
-  // The same if threads cannot be listed, with those that list(visit) tells: other entries stay for
-  // as long as their threads live.
+  // To be called after that one if threads cannot be listed: the same, with those that list(visit)
+  // tells: other entries stay for as long as their threads live.
   template <class List, class Skip, class Begins, class Ends>
   void follow_known(List list, Skip skip, Begins begins, Ends ends) noexcept {
     list([&](::pid_t tid) {
@@ -156,18 +163,20 @@ class thread_table {
   void meet(::pid_t tid, Begins& begins, Ends& ends) noexcept {
     const std::int64_t cpu = sys::thread_cpu_ns(tid);
     Entry* e = find_next(tid);
-    if (e == nullptr) {
-      e = take();
-      if (e == nullptr) return;
-      begins(*e, tid);
-    } else if (cpu < e->last_cpu_ns) {
+    if (e != nullptr && cpu < e->last_cpu_ns) {
       // A CPU clock never goes back, so another thread has this number now. A handler of the former
       // one may still use this entry.
       ends(*e);
       e->tid.store(0, std::memory_order_release);
+      e = nullptr;
+    }
+    if (e == nullptr) {
       e = take();
-      if (e == nullptr) return;
-      begins(*e, tid);
+      if (e != nullptr) begins(*e, tid);
+      if (e == nullptr || e->tid.load(std::memory_order_relaxed) != tid) {
+        ++without_entry_;
+        return;
+      }
     }
     e->last_cpu_ns = cpu;
     e->seen = look_;
@@ -195,7 +204,8 @@ class thread_table {
     if (e != nullptr) return e;
     for (std::size_t k = 0; k < entries::count; ++k) {
       if (entries_.get(k) != nullptr) continue;
-      return entries_.get_or_make(k, [this](std::size_t bytes) { return arena_.allocate(bytes); });
+      return entries_.get_or_make(
+          k, [this](std::size_t bytes) { return arena_.allocate_always(bytes); });
     }
     return nullptr;
   }
@@ -203,6 +213,7 @@ class thread_table {
   sys::arena& arena_;
   entries entries_;
   std::uint32_t look_ = 0;
+  int without_entry_ = 0;
   std::size_t segment_ = 0, index_ = 0;  // where find_next continues
 };
 

@@ -117,11 +117,13 @@ class wall_sampler {
   void complete(profile_snapshot& p, const moment& from, const moment& to,
                 const rate_request& asked) {
     std::int64_t unanswered = 0;
+    int without_entry = 0;
     {
       const sys::futex_guard hold(looks_);
       threads_.for_each([&](const wall_thread& t) {
         unanswered += sys::least(t.pending_ns, to.monotonic_ns - from.monotonic_ns);
       });
+      without_entry = threads_.without_entry();
     }
     if (unanswered > 0) p.rows.push_back(pseudo_row(unsampled_frame, unanswered));
     p.header.comments.push_back("asked for " + std::to_string(asked.hz) +
@@ -134,6 +136,7 @@ class wall_sampler {
     if (!listed_.load(std::memory_order_relaxed)) {
       p.header.comments.push_back(not_listed_comment());
     }
+    if (without_entry > 0) p.header.comments.push_back(no_entry_comment(without_entry));
     const auto say = [&](const std::atomic<std::int64_t>& count, const char* what) {
       const std::int64_t n = count.load(std::memory_order_relaxed);
       if (n > 0) p.header.comments.push_back(std::to_string(n) + what);
@@ -183,11 +186,16 @@ class wall_sampler {
       states_[i] = state_.labels.intern({both + 1, 1}, tables::label_sets::most);
       lost_states_[i] = state_.labels.intern({both, 2}, tables::label_sets::most);
     }
-    active_.store(true, std::memory_order_release);
+    // Held while the thread starts, so that it finds the sampler set up.
+    const sys::futex_guard hold(looks_);
+    begin_ns_.store(sys::monotonic_ns(), std::memory_order_relaxed);
+    if (const int error = own_->start(own_->wall_clock, &run, this, "whence-wall")) {
+      return {error, std::generic_category()};
+    }
     watch_.start_over();
     beginner_ = ::gettid();
-    begin_ns_.store(sys::monotonic_ns(), std::memory_order_relaxed);
-    return {own_->start(own_->wall_clock, &run, this, "whence-wall"), std::generic_category()};
+    active_.store(true, std::memory_order_release);
+    return {};
   }
 
   static void run(void* self) noexcept { static_cast<wall_sampler*>(self)->run(); }

@@ -195,11 +195,10 @@ class mangled_size {
   }
 
   bool unqualified_name() {
+    if (peek() == 'L' && !take(1)) return false;  // of internal linkage
     const char c = peek();
     bool good = false;
-    if (c == 'L') {
-      good = take(1) && unqualified_name();
-    } else if (is_digit(c)) {
+    if (is_digit(c)) {
       good = source_name();
     } else if (is("Ul")) {
       good = take(2) && types('E') && take("E") && take_number() && take("_");

@@ -213,7 +213,7 @@ class epochs {
         at = &e.older;
       } else {
         if (e.older != nullptr) {
-          give_room(*e.older);
+          give_room(*e.older, e.budget.used());
           merge(e, *e.older);
         }
         *at = e.older;
@@ -224,9 +224,9 @@ class epochs {
     return all;
   }
 
-  // Half of what the others leave.
-  void give_room(epoch& e) const noexcept {
-    e.budget.set_limit((e.budget.used() + share_.left()) / 2);
+  // Half of what the others leave. `freed_next`: what the epoch that is merged into it holds.
+  void give_room(epoch& e, std::size_t freed_next = 0) const noexcept {
+    e.budget.set_limit((e.budget.used() + freed_next + share_.left()) / 2);
   }
 
   // Requires: `from` is used no longer.

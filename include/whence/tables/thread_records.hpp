@@ -69,6 +69,9 @@ WHENCE_THREAD_LOCAL own_record record_in_this_module{nullptr};
 
 class thread_records {
  public:
+  // What a record has instead of a tid while a thread takes it.
+  static constexpr ::pid_t claimed = -1;
+
   constexpr explicit thread_records(sys::arena& memory) noexcept : arena_(memory) {}
 
   // Takes a record for the calling thread, which must not have one. nullptr if memory is exhausted.
@@ -96,7 +99,7 @@ class thread_records {
   void for_each_tid(Visit visit) const {
     for (const thread_record* r = first(); r != nullptr; r = r->next) {
       const ::pid_t tid = r->tid.load(std::memory_order_acquire);
-      if (tid != 0) visit(tid);
+      if (tid > 0) visit(tid);
     }
   }
 
@@ -191,7 +194,6 @@ class thread_records {
   sys::arena& arena_;
   own_record& (*own_)() noexcept = &record_of_caller;
   void (*end_)(void*) noexcept = &end_of_thread;
-  static constexpr ::pid_t claimed = -1;  // no thread has this number
   static constexpr int looks = 8;
   std::atomic<thread_record*> head_{nullptr};
   std::atomic<thread_record*> to_look_at_{nullptr};

@@ -280,3 +280,16 @@ TEST_CASE("a missing stack is an error, not a fault") {
     CHECK_FALSE(unwind::sleeping_walk(whence_tests::own_unwinder(), pc, sp, room).fill(t));
   }
 }
+
+TEST_CASE("a leaf that no rule climbs is the only frame, with its own stack pointer") {
+  static unwind::sleeper_room room;
+  std::uintptr_t pcs[64];
+  unwind::trace t{pcs, 64};
+  // The frame of the thread that was read before.
+  room.frames[0] = ~std::uintptr_t{0};
+  const auto sp = reinterpret_cast<std::uintptr_t>(pcs);
+  CHECK_FALSE(unwind::sleeping_walk(whence_tests::own_unwinder(), 0, sp, room).fill(t));
+  REQUIRE(t.depth == 1);
+  CHECK(t.pcs[0] == 0);
+  CHECK(room.frames[0] == sp);
+}

@@ -52,6 +52,7 @@ class sleeping_walk {
   bool fill(trace& t) noexcept {
     t.leaf_is_ip = true;
     if (!walk_.start()) {
+      room_.frames[t.depth] = walk_.in_hand().sp;
       t.pcs[t.depth++] = walk_.in_hand().pc;
       t.has_plugins = walk_.met_plugin();
       return false;
