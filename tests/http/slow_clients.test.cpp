@@ -111,6 +111,27 @@ TEST_CASE("clients that do not read hold workers only until others need them") {
   if (!sanitized) CHECK(resident_bytes() - before < 64 << 20);
 }
 
+TEST_CASE("requests that are sent ahead take no memory") {
+  whence::server profiles("127.0.0.1", 0, {.token = "s3cret"});
+  raw_client eager(profiles.port());
+  const std::int64_t before = resident_bytes();
+  std::thread sender([&eager] {
+    std::string many;
+    for (int i = 0; i < 1000; ++i) many += get("/x");
+    for (std::size_t sent = 0; sent < 64 << 20 && eager.send(many);) sent += many.size();
+  });
+  std::int64_t most = before;
+  int refused = 0;
+  for (int i = 0; i < 2000; ++i) {
+    refused += eager.receive().status == 401;
+    if (i % 100 == 0) most = std::max(most, resident_bytes());
+  }
+  profiles.stop();
+  sender.join();
+  CHECK(refused == 2000);
+  if (!sanitized) CHECK(most - before < 8 << 20);
+}
+
 TEST_CASE("a client that reads slowly gets all of a long answer") {
   const whence::server profiles("127.0.0.1", 0);
   raw_client slow(profiles.port(), AF_INET, 4096);

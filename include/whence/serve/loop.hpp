@@ -239,7 +239,7 @@ class loop {
   }
 
   void proceed(connection& c) {
-    if (c.is_waiting() && std::exchange(c.is_ready, false) && !c.receive()) c.has_ended = true;
+    if (needs_input(c) && std::exchange(c.is_ready, false) && !c.receive()) c.has_ended = true;
     switch (c.at) {
       case stage::idle:
       case stage::asking:
@@ -260,6 +260,20 @@ class loop {
         return;
       case stage::closed:
         return;
+    }
+  }
+
+  // False if what has come is enough to go on: requests that a client sends ahead stay in the
+  // kernel, which bounds them.
+  static bool needs_input(const connection& c) noexcept {
+    switch (c.at) {
+      case stage::idle:
+      case stage::asking:
+        return size_of_head(c.received) == 0 && c.received.size() <= longest_head;
+      case stage::body:
+        return c.received.size() < c.body_size;
+      default:
+        return c.at == stage::leaving;
     }
   }
 
