@@ -10,12 +10,14 @@
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "../sanitizers.hpp"
@@ -130,6 +132,40 @@ TEST_CASE("requests that are sent ahead take no memory") {
   sender.join();
   CHECK(refused == 2000);
   if (!sanitized) CHECK(most - before < 8 << 20);
+}
+
+TEST_CASE("requests that wait for a worker are dropped with their clients") {
+  std::atomic<bool> may_go_on{false};
+  const whence::server profiles("127.0.0.1", 0, {.authorize = [&may_go_on](const auto&) {
+                                  may_go_on.wait(false);
+                                  return true;
+                                }});
+  const std::string line = "X: " + std::string(1000, 'x') + "\r\n";
+  std::string long_head = "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: localhost\r\n";
+  for (int i = 0; i < 60; ++i) long_head += line;
+  std::vector<raw_client> all;
+  const auto send_from_many = [&] {
+    for (int i = 0; i < 100; ++i) {
+      all.emplace_back(profiles.port());
+      REQUIRE(all.back().send(long_head + "\r\n"));
+    }
+    // The loop itself refuses this one, after it has received those before.
+    raw_client last(profiles.port());
+    last.send(long_head + long_head);
+    REQUIRE(last.receive().status == 431);
+  };
+  send_from_many();  // more than there are workers
+  std::vector<raw_client> in_work = std::exchange(all, {});
+  const std::int64_t before = resident_bytes();
+  for (int i = 0; i < 20; ++i) {
+    send_from_many();
+    for (raw_client& c : all) c.reset();
+    all.clear();
+  }
+  if (!sanitized) CHECK(resident_bytes() - before < 32 << 20);
+  may_go_on = true;
+  may_go_on.notify_all();
+  for (raw_client& c : in_work) CHECK(c.receive().status == 200);
 }
 
 TEST_CASE("a client that reads slowly gets all of a long answer") {

@@ -125,6 +125,9 @@ class exchange {
   bool expects_continue() const { return http::lower_case((*head_)["expect"]) == "100-continue"; }
   void set_body(std::string body) { given_ = std::move(body); }
 
+  // Requires: no worker has it.
+  bool has_window() const noexcept { return operation_ && operation_->delay().count() != 0; }
+
   // Requires: begin() has run.
   std::chrono::nanoseconds delay() const noexcept { return operation_->delay(); }
 

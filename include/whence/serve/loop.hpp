@@ -192,18 +192,20 @@ class loop {
     return oldest != nullptr;
   }
 
-  // Closes the connection. If a worker has its request, that ends at its next write.
+  // Closes the connection. If a worker has its request, that ends at its next write; if the request
+  // waits for a worker, it is dropped.
   void leave(connection& c) noexcept {
     if (c.at == stage::closed) return;
-    const bool is_window = c.at == stage::window;
     (void)watch(EPOLL_CTL_DEL, c.socket, 0, nullptr);
     c.at == stage::sending ? c.reset() : c.close();
     if (c.work == nullptr) return;
     c.work->body().abandon();
     c.answer = {};
-    if (is_window) {  // its end waits for a sampler's thread
+    const bool is_free = pool_of(c.lane).withdraw(c.work.get()) ||
+                         c.work->at() == exchange::stage::waits;  // no worker has it
+    if (is_free && c.work->has_window()) {  // its end waits for a sampler's thread
       (void)sys::catch_error([&] {
-        (void)pool_of(http::effort::little).submit([w = c.work] { (void)w; });
+        (void)pool_of(http::effort::little).submit(nullptr, [w = c.work] { (void)w; });
         return std::error_code{};
       });
     }
@@ -311,7 +313,7 @@ class loop {
     c.enter(stage::working);
     c.lane = e;
     c.work->enter(exchange::stage::at_work);
-    if (!pool_of(e).submit([w = c.work, s] { w->run(s); })) {
+    if (!pool_of(e).submit(c.work.get(), [w = c.work, s] { w->run(s); })) {
       c.work->refuse(http::failure(503, "no thread can be started"));
     }
   }
