@@ -10,6 +10,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -187,6 +188,24 @@ TEST_CASE("a body is read for symbol alone, and only in an allowed form") {
   CHECK(refused("POST", "/anything", "Content-Length: 900\r\n") == 405);
   CHECK(refused("GET", "/debug/pprof/heap", "Content-Length: 9\r\n") == 400);
   CHECK(refused("GET", "/debug/pprof/heap", "Transfer-Encoding: chunked\r\n") == 411);
+}
+
+TEST_CASE("one body may be longer than all may be together") {
+  constexpr std::size_t length = whence::serve::loop::most_of_bodies + 1;
+  const whence::server profiles("127.0.0.1", 0, {.max_body = length});
+  raw_client client(profiles.port());
+  const std::string one = "0x" + std::string(length - 3, '0') + "1";
+  CHECK(client.ask("POST", "/debug/pprof/symbol", "", one).body ==
+        "num_symbols: 1\n0x1 [overflow]\n");
+  const auto announce = [](raw_client& c, std::size_t bytes) {
+    return c
+        .ask("POST", "/debug/pprof/symbol",
+             "Expect: 100-continue\r\nContent-Length: " + std::to_string(bytes) + "\r\n")
+        .status;
+  };
+  raw_client silent(profiles.port());
+  CHECK(announce(silent, 9) == 100);
+  CHECK(announce(client, length) == 503);
 }
 
 TEST_CASE("forbidden clients are refused before a body is read") {

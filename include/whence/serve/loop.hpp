@@ -9,7 +9,7 @@
 //                         64 KiB that it took
 //   other requests wait   a client that keeps a worker waiting must take 64 KiB in a quarter of a
 //   for a worker          second
-//   bodies                16 MiB of them at once
+//   bodies                16 MiB of them at once, or a single one
 //   no place is free      a new client gets the place of the one that has waited longest between
 //                         requests, or for the rest of its own
 //
@@ -325,7 +325,7 @@ class loop {
         return;
       case exchange::stage::needs_body:
         c.body_size = c.work->length();
-        if (bytes_of_bodies() > most_of_bodies) {
+        if (bytes_of_bodies() > std::max(most_of_bodies, c.body_size)) {
           return c.work->refuse(http::failure(503, "too many requests have a body"));
         }
         c.enter(stage::body);
