@@ -55,7 +55,7 @@ struct connection {
     closed,
   };
 
-  connection(int s, std::string from) : socket(s), peer(std::move(from)) {}
+  connection() = default;
   ~connection() { close(); }
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
@@ -102,8 +102,8 @@ struct connection {
            static_cast<ssize_t>(text.size());
   }
 
-  int socket;
-  const std::string peer;
+  int socket = -1;
+  std::string peer;           // its address
   std::uint32_t watched = 0;  // events of epoll
   bool is_ready = true;       // an event came, or may have
   bool has_ended = false;     // the client sends no more

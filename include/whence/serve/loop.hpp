@@ -159,20 +159,20 @@ class loop {
   void accept_some() {
     for (int i = 0; i < 64; ++i) {
       if (open() >= most_open && !make_room()) return rest();
+      auto c = std::make_unique<connection>();  // owns the socket from the start
       sockaddr_storage from{};
-      int s = listening_.accept(from);
-      if (s < 0 && !listening_.has_client()) return;
-      if (s < 0) s = make_room() ? listening_.accept(from) : listening_.accept_with_spare(from);
-      if (s < 0) return rest();  // epoll would return at once, since the client stays in the queue
-      add(s, text_of(from));
+      c->socket = listening_.accept(from);
+      if (c->socket < 0 && !listening_.has_client()) return;
+      if (c->socket < 0) {
+        c->socket = make_room() ? listening_.accept(from) : listening_.accept_with_spare(from);
+      }
+      // Without this, epoll would return at once, since the client stays in the queue.
+      if (c->socket < 0) return rest();
+      c->peer = text_of(from);
+      if (!watch(EPOLL_CTL_ADD, c->socket, 0, c.get())) continue;
+      connections_.push_back(std::move(c));
+      advance(*connections_.back());
     }
-  }
-
-  void add(int s, std::string from) {
-    auto c = std::make_unique<connection>(s, std::move(from));
-    if (!watch(EPOLL_CTL_ADD, s, 0, c.get())) return;
-    connections_.push_back(std::move(c));
-    advance(*connections_.back());
   }
 
   void rest() noexcept { accepts_from_ = clock::now() + std::chrono::milliseconds(100); }
