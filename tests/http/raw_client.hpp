@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -106,6 +107,13 @@ class raw_client {
     return a;
   }
 
+  // Waits until the server has hung up: true if it did so by an error, so that no client takes what
+  // came for the whole.
+  bool is_reset() {
+    while (more()) continue;
+    return errno_ == ECONNRESET;
+  }
+
   // Waits until the server has hung up: true, even if bytes came before.
   bool is_hung_up() {
     while (more()) continue;
@@ -142,12 +150,14 @@ class raw_client {
   bool more() {
     char part[16384];
     const ssize_t size = ::recv(socket_, part, sizeof part, 0);
+    errno_ = size < 0 ? errno : 0;
     if (size > 0) received_.append(part, static_cast<std::size_t>(size));
     return size > 0;
   }
 
   int socket_;
   bool is_connected_ = false;
+  int errno_ = 0;  // of the last recv
   std::string received_;
 };
 

@@ -5,6 +5,7 @@
 // what the server promises.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -200,6 +201,27 @@ TEST_CASE("a client that stops reading is dropped, and cannot take a part for th
   CHECK(clock_type::now() - begin < longest_wait * 4);
   const raw_answer r = deaf.receive();
   CHECK_FALSE(r.is_whole);
+}
+
+TEST_CASE("clients see the end even if a child of fork holds their sockets") {
+  if (thread_sanitized) return;  // it forbids threads in a child
+  whence::server profiles("127.0.0.1", 0);
+  raw_client idle(profiles.port()), deaf(profiles.port(), AF_INET, 4096);
+  CHECK(idle.get("/debug/pprof/cmdline").status == 200);
+  REQUIRE(deaf.send("GET " + long_text() + " HTTP/1.0\r\n\r\n"));
+  while (deaf.bytes_waiting() == 0) std::this_thread::sleep_for(1ms);
+  const ::pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::alarm(60);
+    for (;;) ::pause();
+  }
+  profiles.stop();
+  CHECK(idle.is_hung_up());
+  CHECK(deaf.is_reset());
+  CHECK(::waitpid(child, nullptr, WNOHANG) == 0);  // it lives, so it has not closed them
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST_CASE("a client that hangs up amid its answer frees the worker") {

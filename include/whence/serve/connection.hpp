@@ -70,8 +70,12 @@ struct connection {
     return at == stage::idle || at == stage::asking || at == stage::body || at == stage::leaving;
   }
 
+  // The client sees the end even if a child of fork holds a copy of the socket.
   void close() noexcept {
-    if (socket >= 0) ::close(std::exchange(socket, -1));
+    if (socket >= 0) {
+      ::shutdown(socket, SHUT_RDWR);
+      ::close(std::exchange(socket, -1));
+    }
     enter(stage::closed);
   }
 
@@ -79,6 +83,9 @@ struct connection {
   void reset() noexcept {
     const ::linger at_once{1, 0};
     ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    sockaddr nowhere{};
+    nowhere.sa_family = AF_UNSPEC;
+    ::connect(socket, &nowhere, sizeof nowhere);  // resets it, whoever else holds a copy
     close();
   }
 
