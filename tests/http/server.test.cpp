@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -387,6 +388,33 @@ TEST_CASE("stop ends running requests, and does not wait for slow clients") {
   CHECK(threads_named("whence-http") == 0);
   CHECK_FALSE(raw_client(profiles.port()).is_connected());
   profiles.stop();
+}
+
+TEST_CASE("a program that closes all descriptors ends the server, and loses no file by it") {
+  if (thread_sanitized) return;  // it forbids threads in a child
+  const ::pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::alarm(60);
+    whence::server profiles("127.0.0.1", 0);
+    raw_client idle(profiles.port()), waiting(profiles.port());
+    const bool is_answered = idle.get("/debug/pprof/cmdline").status == 200;
+    waiting.send(long_window);
+    bool is_right = is_answered && comes_true([] { return threads_named("whence-cpu") == 1; });
+    for (int i = 3; i < 1000; ++i) ::close(i);
+    std::set<int> files;
+    for (int i = 0; i < 100; ++i) files.insert(::eventfd(0, EFD_NONBLOCK));
+    is_right = is_right && comes_true([] { return threads_named("whence-http") == 0; });
+    profiles.stop();
+    for (const int f : files) {
+      ::eventfd_t value = 0;
+      is_right = is_right && ::eventfd_read(f, &value) != 0 && errno == EAGAIN;
+    }
+    ::_exit(is_right ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
 }
 
 TEST_CASE("many clients at once, more than there are workers") {

@@ -15,19 +15,19 @@
 //
 // Places are `most_open` connections, or as many as the process may open files. A spare descriptor
 // lets in one client more if the program has used up all others.
+//
+// A program may close descriptors that it did not open, and its files may then get their numbers.
+// The loop ends if it finds its own gone, and closes no number that it does not know to be its own.
 #ifndef WHENCE_SERVE_LOOP_HPP
 #define WHENCE_SERVE_LOOP_HPP
 
 #include <netinet/in.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -41,6 +41,7 @@
 #include <whence/http/request.hpp>
 #include <whence/http/responses.hpp>
 #include <whence/serve/connection.hpp>
+#include <whence/serve/event_queue.hpp>
 #include <whence/serve/exchange.hpp>
 #include <whence/serve/listening_socket.hpp>
 #include <whence/serve/message.hpp>
@@ -55,21 +56,16 @@ class loop {
   static constexpr std::size_t most_open = 256;
   static constexpr std::size_t most_of_bodies = std::size_t{16} << 20;  // bytes
 
-  loop(listening_socket& listening, const http::options& o) : listening_(listening), options_(o) {
-    if (epoll_ < 0 || wake_ < 0 || !watch(EPOLL_CTL_ADD, wake_, EPOLLIN, &wake_)) {
-      error_ = sys::errno_code(errno);
-    }
-  }
-  ~loop() { close_inherited(); }
+  loop(listening_socket& listening, const http::options& o) : listening_(listening), options_(o) {}
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
 
-  std::error_code error() const noexcept { return error_; }
+  std::error_code error() const noexcept { return events_.error(); }
 
   // Runs in a thread of its own until end() is called, all requests that have begun are answered,
-  // and no worker runs.
+  // and no worker runs; or until the program has closed its descriptors.
   void run() {
-    while (!is_ending_ || !connections_.empty()) {
+    while (!events_.is_lost() && (!is_ending_ || !connections_.empty())) {
       const std::error_code error = sys::catch_error([this] {
         look();
         return std::error_code{};
@@ -81,40 +77,21 @@ class loop {
 
   void end() noexcept {
     is_ending_ = true;
-    wake();
+    events_.wake();
   }
 
   // For a child of fork, too, which has no thread of ours and may have half-changed data.
-  void close_inherited() noexcept {
-    ::close(wake_);
-    ::close(epoll_);
-  }
+  void close_inherited() noexcept { events_.close(); }
 
  private:
   using clock = connection::clock;
   using stage = connection::stage;
 
-  void wake() const noexcept { (void)::eventfd_write(wake_, 1); }
-
-  bool watch(int how, int descriptor, std::uint32_t events, const void* of) const noexcept {
-    ::epoll_event event{};
-    event.events = events;
-    event.data.ptr = const_cast<void*>(of);
-    return ::epoll_ctl(epoll_, how, descriptor, &event) == 0;
-  }
-
   void look() {
     listen(!is_ending_ && clock::now() >= accepts_from_);
-    std::array<::epoll_event, 64> events;
-    const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()),
-                                   milliseconds_to_wait());
     bool has_guests = false;
-    for (int i = 0; i < count; ++i) {
-      const ::epoll_event& event = events[static_cast<std::size_t>(i)];
-      if (event.data.ptr == &wake_) {
-        ::eventfd_t ignored = 0;
-        (void)::eventfd_read(wake_, &ignored);
-      } else if (event.data.ptr == &listens_) {
+    for (const ::epoll_event& event : events_.wait(milliseconds_to_wait())) {
+      if (event.data.ptr == &listens_) {
         has_guests = true;
       } else {
         auto& c = *static_cast<connection*>(event.data.ptr);
@@ -123,6 +100,7 @@ class loop {
         c.has_ended = c.has_ended || (event.events & EPOLLRDHUP) != 0;
       }
     }
+    if (events_.is_lost()) return close_all();
     for (const auto& c : connections_) advance(*c);
     end_slow_ones();
     if (has_guests) accept_some();
@@ -132,9 +110,8 @@ class loop {
 
   void listen(bool wanted) noexcept {
     if (wanted == listens_) return;
-    if (watch(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listening_.number(), EPOLLIN, &listens_)) {
-      listens_ = wanted;
-    }
+    const int s = listening_.number();
+    if (wanted ? events_.add(s, EPOLLIN, &listens_) : events_.remove(s)) listens_ = wanted;
   }
 
   int milliseconds_to_wait() const noexcept {
@@ -169,9 +146,9 @@ class loop {
       // Without this, epoll would return at once, since the client stays in the queue.
       if (c->socket < 0) return rest();
       c->peer = text_of(from);
-      if (!watch(EPOLL_CTL_ADD, c->socket, 0, c.get())) continue;
       connections_.push_back(std::move(c));
-      advance(*connections_.back());
+      connection& added = *connections_.back();
+      events_.add(added.socket, 0, &added) ? advance(added) : added.close();
     }
   }
 
@@ -196,7 +173,7 @@ class loop {
   // waits for a worker, it is dropped.
   void leave(connection& c) noexcept {
     if (c.at == stage::closed) return;
-    (void)watch(EPOLL_CTL_DEL, c.socket, 0, nullptr);
+    if (!events_.remove(c.socket)) c.socket = -1;  // the program has closed it
     c.at == stage::sending ? c.reset() : c.close();
     if (c.work == nullptr) return;
     c.work->body().abandon();
@@ -236,7 +213,7 @@ class loop {
                                  : c.answer.is_blocked() ? EPOLLOUT
                                                          : 0U;
     if (events == c.watched) return;
-    if (!watch(EPOLL_CTL_MOD, c.socket, events, &c)) return leave(c);
+    if (!events_.modify(c.socket, events, &c)) return leave(c);
     c.watched = events;
   }
 
@@ -288,7 +265,7 @@ class loop {
       return;
     }
     c.work = std::make_shared<exchange>(c.received.substr(0, size), c.peer, options_,
-                                        [this] { wake(); });
+                                        [this] { events_.wake(); });
     c.received.erase(0, size);
     c.body_size = 0;
     if (is_too_long) {
@@ -396,9 +373,7 @@ class loop {
 
   listening_socket& listening_;
   const http::options& options_;
-  const int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  const int wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  std::error_code error_;
+  event_queue events_;
   std::atomic<bool> is_ending_{false};
   bool listens_ = false;
   clock::time_point accepts_from_{};  // after a failure
