@@ -21,6 +21,9 @@
 // program's exit. The bounds here: 64 KiB of head, options.max_body of body, 128 KiB of answer, 256
 // connections, seconds for each. (serve/loop.hpp, serve/exchange.hpp, serve/outbox.hpp)
 //
+// If the program closes its descriptors (close_range), it serves no more, and closes no file that
+// got one of their numbers.
+//
 // Its member functions are for one thread at a time. Not for signal handlers.
 #ifndef WHENCE_SERVER_HPP
 #define WHENCE_SERVER_HPP

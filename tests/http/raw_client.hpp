@@ -9,6 +9,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstdint>
 #include <string>
 #include <string_view>
@@ -59,6 +60,13 @@ class raw_client {
     socket_ = -1;
   }
 
+  // Closes it so that the server learns of it even while it makes the answer.
+  void reset() {
+    const ::linger at_once{1, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    close();
+  }
+
   // How many bytes of answers have come and are not yet read.
   int bytes_waiting() const {
     int size = 0;
@@ -99,6 +107,13 @@ class raw_client {
     return a;
   }
 
+  // Waits until the server has hung up: true if it did so by an error, so that no client takes what
+  // came for the whole.
+  bool is_reset() {
+    while (more()) continue;
+    return errno_ == ECONNRESET;
+  }
+
   // Waits until the server has hung up: true, even if bytes came before.
   bool is_hung_up() {
     while (more()) continue;
@@ -135,12 +150,14 @@ class raw_client {
   bool more() {
     char part[16384];
     const ssize_t size = ::recv(socket_, part, sizeof part, 0);
+    errno_ = size < 0 ? errno : 0;
     if (size > 0) received_.append(part, static_cast<std::size_t>(size));
     return size > 0;
   }
 
   int socket_;
   bool is_connected_ = false;
+  int errno_ = 0;  // of the last recv
   std::string received_;
 };
 

@@ -3,6 +3,7 @@
 #include <fcntl.h>
 #include <netinet/in.h>
 #include <signal.h>
+#include <sys/eventfd.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -10,6 +11,7 @@
 #include <atomic>
 #include <cerrno>
 #include <chrono>
+#include <cstddef>
 #include <fstream>
 #include <memory>
 #include <set>
@@ -187,6 +189,24 @@ TEST_CASE("a body is read for symbol alone, and only in an allowed form") {
   CHECK(refused("POST", "/anything", "Content-Length: 900\r\n") == 405);
   CHECK(refused("GET", "/debug/pprof/heap", "Content-Length: 9\r\n") == 400);
   CHECK(refused("GET", "/debug/pprof/heap", "Transfer-Encoding: chunked\r\n") == 411);
+}
+
+TEST_CASE("one body may be longer than all may be together") {
+  constexpr std::size_t length = whence::serve::loop::most_of_bodies + 1;
+  const whence::server profiles("127.0.0.1", 0, {.max_body = length});
+  raw_client client(profiles.port());
+  const std::string one = "0x" + std::string(length - 3, '0') + "1";
+  CHECK(client.ask("POST", "/debug/pprof/symbol", "", one).body ==
+        "num_symbols: 1\n0x1 [overflow]\n");
+  const auto announce = [](raw_client& c, std::size_t bytes) {
+    return c
+        .ask("POST", "/debug/pprof/symbol",
+             "Expect: 100-continue\r\nContent-Length: " + std::to_string(bytes) + "\r\n")
+        .status;
+  };
+  raw_client silent(profiles.port());
+  CHECK(announce(silent, 9) == 100);
+  CHECK(announce(client, length) == 503);
 }
 
 TEST_CASE("forbidden clients are refused before a body is read") {
@@ -368,6 +388,33 @@ TEST_CASE("stop ends running requests, and does not wait for slow clients") {
   CHECK(threads_named("whence-http") == 0);
   CHECK_FALSE(raw_client(profiles.port()).is_connected());
   profiles.stop();
+}
+
+TEST_CASE("a program that closes all descriptors ends the server, and loses no file by it") {
+  if (thread_sanitized) return;  // it forbids threads in a child
+  const ::pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::alarm(60);
+    whence::server profiles("127.0.0.1", 0);
+    raw_client idle(profiles.port()), waiting(profiles.port());
+    const bool is_answered = idle.get("/debug/pprof/cmdline").status == 200;
+    waiting.send(long_window);
+    bool is_right = is_answered && comes_true([] { return threads_named("whence-cpu") == 1; });
+    for (int i = 3; i < 1000; ++i) ::close(i);
+    std::set<int> files;
+    for (int i = 0; i < 100; ++i) files.insert(::eventfd(0, EFD_NONBLOCK));
+    is_right = is_right && comes_true([] { return threads_named("whence-http") == 0; });
+    profiles.stop();
+    for (const int f : files) {
+      ::eventfd_t value = 0;
+      is_right = is_right && ::eventfd_read(f, &value) != 0 && errno == EAGAIN;
+    }
+    ::_exit(is_right ? 0 : 1);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
 }
 
 TEST_CASE("many clients at once, more than there are workers") {

@@ -5,17 +5,20 @@
 // what the server promises.
 #include <doctest/doctest.h>
 #include <fcntl.h>
+#include <signal.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
 #include <algorithm>
+#include <atomic>
 #include <chrono>
 #include <cstdint>
 #include <cstdio>
 #include <string>
 #include <thread>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include "../sanitizers.hpp"
@@ -111,6 +114,61 @@ TEST_CASE("clients that do not read hold workers only until others need them") {
   if (!sanitized) CHECK(resident_bytes() - before < 64 << 20);
 }
 
+TEST_CASE("requests that are sent ahead take no memory") {
+  whence::server profiles("127.0.0.1", 0, {.token = "s3cret"});
+  raw_client eager(profiles.port());
+  const std::int64_t before = resident_bytes();
+  std::thread sender([&eager] {
+    std::string many;
+    for (int i = 0; i < 1000; ++i) many += get("/x");
+    for (std::size_t sent = 0; sent < 64 << 20 && eager.send(many);) sent += many.size();
+  });
+  std::int64_t most = before;
+  int refused = 0;
+  for (int i = 0; i < 2000; ++i) {
+    refused += eager.receive().status == 401;
+    if (i % 100 == 0) most = std::max(most, resident_bytes());
+  }
+  profiles.stop();
+  sender.join();
+  CHECK(refused == 2000);
+  if (!sanitized) CHECK(most - before < 8 << 20);
+}
+
+TEST_CASE("requests that wait for a worker are dropped with their clients") {
+  std::atomic<bool> may_go_on{false};
+  const whence::server profiles("127.0.0.1", 0, {.authorize = [&may_go_on](const auto&) {
+                                  may_go_on.wait(false);
+                                  return true;
+                                }});
+  const std::string line = "X: " + std::string(1000, 'x') + "\r\n";
+  std::string long_head = "GET /debug/pprof/cmdline HTTP/1.1\r\nHost: localhost\r\n";
+  for (int i = 0; i < 60; ++i) long_head += line;
+  std::vector<raw_client> all;
+  const auto send_from_many = [&] {
+    for (int i = 0; i < 100; ++i) {
+      all.emplace_back(profiles.port());
+      REQUIRE(all.back().send(long_head + "\r\n"));
+    }
+    // The loop itself refuses this one, after it has received those before.
+    raw_client last(profiles.port());
+    last.send(long_head + long_head);
+    REQUIRE(last.receive().status == 431);
+  };
+  send_from_many();  // more than there are workers
+  std::vector<raw_client> in_work = std::exchange(all, {});
+  const std::int64_t before = resident_bytes();
+  for (int i = 0; i < 20; ++i) {
+    send_from_many();
+    for (raw_client& c : all) c.reset();
+    all.clear();
+  }
+  if (!sanitized) CHECK(resident_bytes() - before < 32 << 20);
+  may_go_on = true;
+  may_go_on.notify_all();
+  for (raw_client& c : in_work) CHECK(c.receive().status == 200);
+}
+
 TEST_CASE("a client that reads slowly gets all of a long answer") {
   const whence::server profiles("127.0.0.1", 0);
   raw_client slow(profiles.port(), AF_INET, 4096);
@@ -143,6 +201,27 @@ TEST_CASE("a client that stops reading is dropped, and cannot take a part for th
   CHECK(clock_type::now() - begin < longest_wait * 4);
   const raw_answer r = deaf.receive();
   CHECK_FALSE(r.is_whole);
+}
+
+TEST_CASE("clients see the end even if a child of fork holds their sockets") {
+  if (thread_sanitized) return;  // it forbids threads in a child
+  whence::server profiles("127.0.0.1", 0);
+  raw_client idle(profiles.port()), deaf(profiles.port(), AF_INET, 4096);
+  CHECK(idle.get("/debug/pprof/cmdline").status == 200);
+  REQUIRE(deaf.send("GET " + long_text() + " HTTP/1.0\r\n\r\n"));
+  while (deaf.bytes_waiting() == 0) std::this_thread::sleep_for(1ms);
+  const ::pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    ::alarm(60);
+    for (;;) ::pause();
+  }
+  profiles.stop();
+  CHECK(idle.is_hung_up());
+  CHECK(deaf.is_reset());
+  CHECK(::waitpid(child, nullptr, WNOHANG) == 0);  // it lives, so it has not closed them
+  ::kill(child, SIGKILL);
+  ::waitpid(child, nullptr, 0);
 }
 
 TEST_CASE("a client that hangs up amid its answer frees the worker") {

@@ -19,10 +19,8 @@
 #ifndef WHENCE_FORMAT_JSON_HPP
 #define WHENCE_FORMAT_JSON_HPP
 
-#include <array>
 #include <cstddef>
 #include <cstdint>
-#include <cstdio>
 #include <functional>
 #include <span>
 #include <string>
@@ -116,10 +114,11 @@ class basic_json_writer {
     bool inlined;
   };
 
+  // Not by printf, which takes the decimal sign of the program's locale.
   static std::string seconds(std::int64_t ns) {
-    std::array<char, 40> text;
-    std::snprintf(text.data(), text.size(), "%.3f", static_cast<double>(ns) / 1e9);
-    return text.data();
+    const std::int64_t ms = (ns < 0 ? -ns : ns) / 1'000'000;
+    const std::string rest = std::to_string(1000 + ms % 1000);
+    return (ns < 0 ? "-" : "") + std::to_string(ms / 1000) + "." + rest.substr(1);
   }
 
   static void append_type(std::string& text, const core::value_type& t, const profile_header& h) {

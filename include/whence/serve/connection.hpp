@@ -55,7 +55,7 @@ struct connection {
     closed,
   };
 
-  connection(int s, std::string from) : socket(s), peer(std::move(from)) {}
+  connection() = default;
   ~connection() { close(); }
   connection(const connection&) = delete;
   connection& operator=(const connection&) = delete;
@@ -70,8 +70,12 @@ struct connection {
     return at == stage::idle || at == stage::asking || at == stage::body || at == stage::leaving;
   }
 
+  // The client sees the end even if a child of fork holds a copy of the socket.
   void close() noexcept {
-    if (socket >= 0) ::close(std::exchange(socket, -1));
+    if (socket >= 0) {
+      ::shutdown(socket, SHUT_RDWR);
+      ::close(std::exchange(socket, -1));
+    }
     enter(stage::closed);
   }
 
@@ -79,6 +83,9 @@ struct connection {
   void reset() noexcept {
     const ::linger at_once{1, 0};
     ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
+    sockaddr nowhere{};
+    nowhere.sa_family = AF_UNSPEC;
+    ::connect(socket, &nowhere, sizeof nowhere);  // resets it, whoever else holds a copy
     close();
   }
 
@@ -102,8 +109,8 @@ struct connection {
            static_cast<ssize_t>(text.size());
   }
 
-  int socket;
-  const std::string peer;
+  int socket = -1;
+  std::string peer;           // its address
   std::uint32_t watched = 0;  // events of epoll
   bool is_ready = true;       // an event came, or may have
   bool has_ended = false;     // the client sends no more

@@ -93,7 +93,7 @@ class exchange {
   }
 
   void begin() {
-    operation_.emplace(http::begin_allowed(to_request(), options_));
+    hold(http::begin_allowed(to_request(), options_));
     if (operation_->delay().count() != 0) return enter(stage::waits);
     answer();
   }
@@ -103,7 +103,7 @@ class exchange {
     const auto send = [this](std::span<const std::byte> bytes) { return body_.write(bytes); };
     std::error_code error = operation_->finish(response_, send);
     if (error && body_.restart()) {
-      operation_.emplace(http::failure(error));
+      hold(http::failure(error));
       error = operation_->finish(response_, send);
     }
     operation_.reset();
@@ -125,6 +125,9 @@ class exchange {
   bool expects_continue() const { return http::lower_case((*head_)["expect"]) == "100-continue"; }
   void set_body(std::string body) { given_ = std::move(body); }
 
+  // Requires: no worker has it.
+  bool has_window() const noexcept { return operation_ && operation_->delay().count() != 0; }
+
   // Requires: begin() has run.
   std::chrono::nanoseconds delay() const noexcept { return operation_->delay(); }
 
@@ -134,9 +137,14 @@ class exchange {
 
  private:
   void respond(http::response r) {
-    operation_.emplace(std::move(r));
-    if (is_head()) operation_->drop_body();
+    hold(std::move(r));
     answer();
+  }
+
+  // HEAD gets no byte of a body, whatever the answer becomes.
+  void hold(http::operation o) {
+    operation_.emplace(std::move(o));
+    if (is_head()) operation_->drop_body();
   }
 
   http::request to_request() const {

@@ -18,6 +18,7 @@
 #include <system_error>
 
 #include <whence/sys/catch_error.hpp>
+#include <whence/sys/known_file.hpp>
 #include <whence/sys/spare_descriptor.hpp>
 
 namespace whence::inline v1::serve {
@@ -91,7 +92,7 @@ class listening_socket {
   void keep_spare() noexcept { spare_.refill(); }
 
   void close() noexcept {
-    if (socket_ >= 0) ::close(socket_);
+    if (file_.is_at(socket_)) ::close(socket_);
     socket_ = -1;
     (void)spare_.spend();
   }
@@ -109,10 +110,12 @@ class listening_socket {
       return error;
     }
     socket_ = s;
+    file_ = sys::known_file(s);
     return 0;
   }
 
   int socket_ = -1;
+  sys::known_file file_;
   sys::spare_descriptor spare_;
   std::error_code error_;
 };

@@ -9,25 +9,25 @@
 //                         64 KiB that it took
 //   other requests wait   a client that keeps a worker waiting must take 64 KiB in a quarter of a
 //   for a worker          second
-//   bodies                16 MiB of them at once
+//   bodies                16 MiB of them at once, or a single one
 //   no place is free      a new client gets the place of the one that has waited longest between
 //                         requests, or for the rest of its own
 //
 // Places are `most_open` connections, or as many as the process may open files. A spare descriptor
 // lets in one client more if the program has used up all others.
+//
+// A program may close descriptors that it did not open, and its files may then get their numbers.
+// The loop ends if it finds its own gone, and closes no number that it does not know to be its own.
 #ifndef WHENCE_SERVE_LOOP_HPP
 #define WHENCE_SERVE_LOOP_HPP
 
 #include <netinet/in.h>
 #include <sys/epoll.h>
-#include <sys/eventfd.h>
 #include <sys/socket.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <array>
 #include <atomic>
-#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -41,6 +41,7 @@
 #include <whence/http/request.hpp>
 #include <whence/http/responses.hpp>
 #include <whence/serve/connection.hpp>
+#include <whence/serve/event_queue.hpp>
 #include <whence/serve/exchange.hpp>
 #include <whence/serve/listening_socket.hpp>
 #include <whence/serve/message.hpp>
@@ -55,21 +56,16 @@ class loop {
   static constexpr std::size_t most_open = 256;
   static constexpr std::size_t most_of_bodies = std::size_t{16} << 20;  // bytes
 
-  loop(listening_socket& listening, const http::options& o) : listening_(listening), options_(o) {
-    if (epoll_ < 0 || wake_ < 0 || !watch(EPOLL_CTL_ADD, wake_, EPOLLIN, &wake_)) {
-      error_ = sys::errno_code(errno);
-    }
-  }
-  ~loop() { close_inherited(); }
+  loop(listening_socket& listening, const http::options& o) : listening_(listening), options_(o) {}
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
 
-  std::error_code error() const noexcept { return error_; }
+  std::error_code error() const noexcept { return events_.error(); }
 
   // Runs in a thread of its own until end() is called, all requests that have begun are answered,
-  // and no worker runs.
+  // and no worker runs; or until the program has closed its descriptors.
   void run() {
-    while (!is_ending_ || !connections_.empty()) {
+    while (!events_.is_lost() && (!is_ending_ || !connections_.empty())) {
       const std::error_code error = sys::catch_error([this] {
         look();
         return std::error_code{};
@@ -81,40 +77,21 @@ class loop {
 
   void end() noexcept {
     is_ending_ = true;
-    wake();
+    events_.wake();
   }
 
   // For a child of fork, too, which has no thread of ours and may have half-changed data.
-  void close_inherited() noexcept {
-    ::close(wake_);
-    ::close(epoll_);
-  }
+  void close_inherited() noexcept { events_.close(); }
 
  private:
   using clock = connection::clock;
   using stage = connection::stage;
 
-  void wake() const noexcept { (void)::eventfd_write(wake_, 1); }
-
-  bool watch(int how, int descriptor, std::uint32_t events, const void* of) const noexcept {
-    ::epoll_event event{};
-    event.events = events;
-    event.data.ptr = const_cast<void*>(of);
-    return ::epoll_ctl(epoll_, how, descriptor, &event) == 0;
-  }
-
   void look() {
     listen(!is_ending_ && clock::now() >= accepts_from_);
-    std::array<::epoll_event, 64> events;
-    const int count = ::epoll_wait(epoll_, events.data(), static_cast<int>(events.size()),
-                                   milliseconds_to_wait());
     bool has_guests = false;
-    for (int i = 0; i < count; ++i) {
-      const ::epoll_event& event = events[static_cast<std::size_t>(i)];
-      if (event.data.ptr == &wake_) {
-        ::eventfd_t ignored = 0;
-        (void)::eventfd_read(wake_, &ignored);
-      } else if (event.data.ptr == &listens_) {
+    for (const ::epoll_event& event : events_.wait(milliseconds_to_wait())) {
+      if (event.data.ptr == &listens_) {
         has_guests = true;
       } else {
         auto& c = *static_cast<connection*>(event.data.ptr);
@@ -123,6 +100,7 @@ class loop {
         c.has_ended = c.has_ended || (event.events & EPOLLRDHUP) != 0;
       }
     }
+    if (events_.is_lost()) return close_all();
     for (const auto& c : connections_) advance(*c);
     end_slow_ones();
     if (has_guests) accept_some();
@@ -132,9 +110,8 @@ class loop {
 
   void listen(bool wanted) noexcept {
     if (wanted == listens_) return;
-    if (watch(wanted ? EPOLL_CTL_ADD : EPOLL_CTL_DEL, listening_.number(), EPOLLIN, &listens_)) {
-      listens_ = wanted;
-    }
+    const int s = listening_.number();
+    if (wanted ? events_.add(s, EPOLLIN, &listens_) : events_.remove(s)) listens_ = wanted;
   }
 
   int milliseconds_to_wait() const noexcept {
@@ -159,20 +136,20 @@ class loop {
   void accept_some() {
     for (int i = 0; i < 64; ++i) {
       if (open() >= most_open && !make_room()) return rest();
+      auto c = std::make_unique<connection>();  // owns the socket from the start
       sockaddr_storage from{};
-      int s = listening_.accept(from);
-      if (s < 0 && !listening_.has_client()) return;
-      if (s < 0) s = make_room() ? listening_.accept(from) : listening_.accept_with_spare(from);
-      if (s < 0) return rest();  // epoll would return at once, since the client stays in the queue
-      add(s, text_of(from));
+      c->socket = listening_.accept(from);
+      if (c->socket < 0 && !listening_.has_client()) return;
+      if (c->socket < 0) {
+        c->socket = make_room() ? listening_.accept(from) : listening_.accept_with_spare(from);
+      }
+      // Without this, epoll would return at once, since the client stays in the queue.
+      if (c->socket < 0) return rest();
+      c->peer = text_of(from);
+      connections_.push_back(std::move(c));
+      connection& added = *connections_.back();
+      events_.add(added.socket, 0, &added) ? advance(added) : added.close();
     }
-  }
-
-  void add(int s, std::string from) {
-    auto c = std::make_unique<connection>(s, std::move(from));
-    if (!watch(EPOLL_CTL_ADD, s, 0, c.get())) return;
-    connections_.push_back(std::move(c));
-    advance(*connections_.back());
   }
 
   void rest() noexcept { accepts_from_ = clock::now() + std::chrono::milliseconds(100); }
@@ -192,18 +169,20 @@ class loop {
     return oldest != nullptr;
   }
 
-  // Closes the connection. If a worker has its request, that ends at its next write.
+  // Closes the connection. If a worker has its request, that ends at its next write; if the request
+  // waits for a worker, it is dropped.
   void leave(connection& c) noexcept {
     if (c.at == stage::closed) return;
-    const bool is_window = c.at == stage::window;
-    (void)watch(EPOLL_CTL_DEL, c.socket, 0, nullptr);
+    if (!events_.remove(c.socket)) c.socket = -1;  // the program has closed it
     c.at == stage::sending ? c.reset() : c.close();
     if (c.work == nullptr) return;
     c.work->body().abandon();
     c.answer = {};
-    if (is_window) {  // its end waits for a sampler's thread
+    const bool is_free = pool_of(c.lane).withdraw(c.work.get()) ||
+                         c.work->at() == exchange::stage::waits;  // no worker has it
+    if (is_free && c.work->has_window()) {  // its end waits for a sampler's thread
       (void)sys::catch_error([&] {
-        (void)pool_of(http::effort::little).submit([w = c.work] { (void)w; });
+        (void)pool_of(http::effort::little).submit(nullptr, [w = c.work] { (void)w; });
         return std::error_code{};
       });
     }
@@ -234,12 +213,12 @@ class loop {
                                  : c.answer.is_blocked() ? EPOLLOUT
                                                          : 0U;
     if (events == c.watched) return;
-    if (!watch(EPOLL_CTL_MOD, c.socket, events, &c)) return leave(c);
+    if (!events_.modify(c.socket, events, &c)) return leave(c);
     c.watched = events;
   }
 
   void proceed(connection& c) {
-    if (c.is_waiting() && std::exchange(c.is_ready, false) && !c.receive()) c.has_ended = true;
+    if (needs_input(c) && std::exchange(c.is_ready, false) && !c.receive()) c.has_ended = true;
     switch (c.at) {
       case stage::idle:
       case stage::asking:
@@ -263,6 +242,20 @@ class loop {
     }
   }
 
+  // False if what has come is enough to go on: requests that a client sends ahead stay in the
+  // kernel, which bounds them.
+  static bool needs_input(const connection& c) noexcept {
+    switch (c.at) {
+      case stage::idle:
+      case stage::asking:
+        return size_of_head(c.received) == 0 && c.received.size() <= longest_head;
+      case stage::body:
+        return c.received.size() < c.body_size;
+      default:
+        return c.at == stage::leaving;
+    }
+  }
+
   void read_head(connection& c) {
     const std::size_t size = size_of_head(c.received);
     const bool is_too_long = (size == 0 ? c.received.size() : size) > longest_head;
@@ -272,7 +265,7 @@ class loop {
       return;
     }
     c.work = std::make_shared<exchange>(c.received.substr(0, size), c.peer, options_,
-                                        [this] { wake(); });
+                                        [this] { events_.wake(); });
     c.received.erase(0, size);
     c.body_size = 0;
     if (is_too_long) {
@@ -297,7 +290,7 @@ class loop {
     c.enter(stage::working);
     c.lane = e;
     c.work->enter(exchange::stage::at_work);
-    if (!pool_of(e).submit([w = c.work, s] { w->run(s); })) {
+    if (!pool_of(e).submit(c.work.get(), [w = c.work, s] { w->run(s); })) {
       c.work->refuse(http::failure(503, "no thread can be started"));
     }
   }
@@ -309,7 +302,7 @@ class loop {
         return;
       case exchange::stage::needs_body:
         c.body_size = c.work->length();
-        if (bytes_of_bodies() > most_of_bodies) {
+        if (bytes_of_bodies() > std::max(most_of_bodies, c.body_size)) {
           return c.work->refuse(http::failure(503, "too many requests have a body"));
         }
         c.enter(stage::body);
@@ -380,9 +373,7 @@ class loop {
 
   listening_socket& listening_;
   const http::options& options_;
-  const int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  const int wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-  std::error_code error_;
+  event_queue events_;
   std::atomic<bool> is_ending_{false};
   bool listens_ = false;
   clock::time_point accepts_from_{};  // after a failure

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Threads of our own server: they are in no profile, block all signals, and start when they are
-// needed. If all are busy, jobs wait; the submitter bounds their number (serve/loop.hpp).
+// needed. If all are busy, jobs wait; the submitter bounds their number: it withdraws those of
+// clients that have gone (serve/loop.hpp).
 #ifndef WHENCE_SERVE_WORKER_POOL_HPP
 #define WHENCE_SERVE_WORKER_POOL_HPP
 
@@ -47,16 +48,24 @@ class worker_pool {
   worker_pool(const worker_pool&) = delete;
   worker_pool& operator=(const worker_pool&) = delete;
 
-  // False if there is no thread and none can be started: the job is not done.
-  bool submit(job j) {
+  // `owner` tells whose job it is. False if there is no thread and none can be started: the job is
+  // not done.
+  bool submit(const void* owner, job j) {
     {
       const std::lock_guard hold(mutex_);
       if (idle_ <= waiting_.size() && workers_.size() < most_) add_worker();
       if (workers_.empty()) return false;
-      waiting_.push_back(std::move(j));
+      waiting_.emplace_back(owner, std::move(j));
     }
     come_.notify_one();
     return true;
+  }
+
+  // Drops the owner's job if it has not begun. False if it has, or was never submitted. Requires:
+  // the owner holds what the job holds, since it is destroyed under the lock.
+  bool withdraw(const void* owner) noexcept {
+    const std::lock_guard hold(mutex_);
+    return std::erase_if(waiting_, [owner](const auto& w) { return w.first == owner; }) != 0;
   }
 
   // How many jobs no worker is free for.
@@ -96,7 +105,7 @@ class worker_pool {
       --idle_;
       if (waiting_.empty()) return;
       {
-        const job j = std::move(waiting_.front());
+        const job j = std::move(waiting_.front().second);
         waiting_.pop_front();
         hold.unlock();
         j();
@@ -108,7 +117,7 @@ class worker_pool {
   const std::size_t most_;  // workers
   mutable std::mutex mutex_;
   std::condition_variable come_;
-  std::deque<job> waiting_;
+  std::deque<std::pair<const void*, job>> waiting_;  // with their owners
   std::vector<std::unique_ptr<sys::service_thread>> workers_;
   std::size_t idle_ = 0;
   bool is_over_ = false;

@@ -13,13 +13,13 @@
 
 #include <fcntl.h>
 #include <sys/mman.h>
-#include <sys/stat.h>
 #include <unistd.h>
 
 #include <atomic>
 
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/known_file.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -31,7 +31,7 @@ class spare_descriptor {
     const cancel_guard uncancelled;
     int before = take();
     if (before == taken) return;
-    if (!is_ours(before)) before = make();
+    if (!file_.is_at(before)) before = make();
     number_.store(before, std::memory_order_release);
   }
 
@@ -41,7 +41,7 @@ class spare_descriptor {
     const cancel_guard uncancelled;
     const int number = take();
     if (number == taken) return false;
-    const bool ours = is_ours(number);
+    const bool ours = file_.is_at(number);
     if (ours) ::close(number);
     number_.store(none, std::memory_order_release);
     return ours;
@@ -55,12 +55,6 @@ class spare_descriptor {
 
   int take() noexcept { return number_.exchange(taken, std::memory_order_acquire); }
 
-  bool is_ours(int number) const noexcept {
-    struct ::stat now {};
-    return number >= 0 && ::fstat(number, &now) == 0 && now.st_ino == inode_ &&
-           now.st_dev == device_;
-  }
-
   int make() noexcept {
     const int low = ::memfd_create("whence", MFD_CLOEXEC);
     if (low < 0) return none;
@@ -70,19 +64,14 @@ class spare_descriptor {
     } else {
       number = low;  // every higher number is taken
     }
-    struct ::stat it {};
-    if (::fstat(number, &it) == 0) {
-      device_ = it.st_dev;
-      inode_ = it.st_ino;
-      return number;
-    }
+    file_ = known_file(number);
+    if (file_) return number;
     ::close(number);
     return none;
   }
 
   std::atomic<int> number_{none};
-  dev_t device_ = 0;  // guarded by number_ being busy
-  ino_t inode_ = 0;
+  known_file file_;  // guarded by number_ being busy
 };
 
 // Hidden: each module with the reading code has its own.
