@@ -28,7 +28,6 @@
 
 #include <sys/types.h>
 
-#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -248,10 +247,13 @@ struct cpu_thread {
     if (id == sys::no_timer) return;
     std::int64_t period = timer_period(rate);
     const std::int64_t first = random_below(period) - rate.tick_ns;
-    first_ns.store(first >= 0 ? 0 : std::max(period, rate.tick_ns), std::memory_order_relaxed);
+    first_ns.store(first >= 0              ? 0
+                   : period > rate.tick_ns ? period
+                                           : rate.tick_ns,
+                   std::memory_order_relaxed);
     first_by_ns.store(rate.tick_ns, std::memory_order_relaxed);
     if (first < 0 && period > rate.tick_ns) {
-      period -= random_below(std::min(rate.tick_ns, period / 2));
+      period -= random_below(rate.tick_ns < period / 2 ? rate.tick_ns : period / 2);
     }
     timer_ns.store(period, std::memory_order_relaxed);
     sys::arm_timer(id, first - used_ns, period);
