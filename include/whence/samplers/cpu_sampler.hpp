@@ -317,7 +317,7 @@ class cpu_sampler {
     t->has_answered.store(true, std::memory_order_relaxed);
     const bool counted = t->is_counted();
     const std::int64_t one = t->timer_ns.load(std::memory_order_relaxed);
-    std::int64_t ns = one * (1 + std::int64_t{info.si_overrun});
+    std::int64_t ns = t->expired(1 + std::int64_t{info.si_overrun});
     const std::uintptr_t pc = unwind::interrupted(at).pc;
     if (counted && !unwind::in_syscall(pc)) {
       ns = 0;

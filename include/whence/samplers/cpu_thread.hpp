@@ -17,6 +17,11 @@
 // timer's next signal then stands for all of it, although the counter has already seen the thread's
 // own code. So a signal for more than a tick stands for no more than the time still unexplained.
 //
+// The kernel tells of an expiry at its next tick. In a thread that goes on, that only moves time
+// from one signal to the next, but one of 2 ms mostly ends before that tick. So a thread's first
+// tick stands for a tick's time, whenever it comes (arm_new), and what has expired by then does not
+// count.
+//
 // A thread that blocks SIGPROF has no source: its sigwait or signalfd would be given the signal.
 #ifndef WHENCE_SAMPLERS_CPU_THREAD_HPP
 #define WHENCE_SAMPLERS_CPU_THREAD_HPP
@@ -65,6 +70,8 @@ struct cpu_thread {
   std::atomic<std::int64_t> counter_ns{0};    // one overflow
   std::atomic<bool> counter_is_fresh{false};  // before its first overflow
   std::atomic<std::int64_t> missed_ns{0};     // CPU time before its first look
+  std::atomic<std::int64_t> first_by_ns{0};   // its CPU time by which its first tick comes, or 0
+  std::atomic<std::int64_t> first_ns{0};      // what a signal at that tick stands for
   std::uintptr_t* pcs = nullptr;              // a buffer, since the handler has little stack
   std::size_t capacity = 0;
   bool is_main = false;
@@ -151,6 +158,15 @@ struct cpu_thread {
     if (id != sys::no_timer) sys::delete_timer(id);
   }
 
+  // Called in the thread's handler: what a signal of its timer stands for.
+  std::int64_t expired(std::int64_t times) noexcept {
+    const std::int64_t by = first_by_ns.exchange(0, std::memory_order_relaxed);
+    if (by != 0 && sys::clock_ns(CLOCK_THREAD_CPUTIME_ID) < by) {
+      return first_ns.load(std::memory_order_relaxed);
+    }
+    return times * timer_ns.load(std::memory_order_relaxed);
+  }
+
   // Called in the thread's handler: what a timer's signal in a system call stands for.
   std::int64_t left_of(std::int64_t ns) const noexcept {
     const std::int64_t one = timer_ns.load(std::memory_order_relaxed);
@@ -179,7 +195,8 @@ struct cpu_thread {
       timer.store(sys::make_thread_timer(id, profiling_signal_number, this, starved));
     }
     open_counter(rate, numbers);
-    arm(rate, is_new ? sys::thread_cpu_ns(id) : 0);
+    const std::int64_t used_ns = is_new ? sys::thread_cpu_ns(id) : 0;
+    is_new&& used_ns < rate.tick_ns ? arm_new(rate, used_ns) : arm(rate, used_ns);
     return !starved;
   }
 
@@ -208,9 +225,10 @@ struct cpu_thread {
   void arm(cpu_rate rate, std::int64_t used_ns) noexcept {
     const int id = timer.load(std::memory_order_relaxed);
     if (id == sys::no_timer) return;
-    const std::int64_t period = out_of_step(is_counted() ? rate.tick_ns : rate.period_ns);
+    const std::int64_t period = timer_period(rate);
     timer_ns.store(period, std::memory_order_relaxed);
-    auto first = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
+    first_by_ns.store(0, std::memory_order_relaxed);
+    std::int64_t first = random_below(period);
     if (used_ns >= first) {
       const std::int64_t missed = 1 + (used_ns - first) / period;
       first += missed * period;
@@ -218,6 +236,35 @@ struct cpu_thread {
       if (used_ns < longest_missed) missed_ns.store(missed * period, std::memory_order_relaxed);
     }
     sys::arm_timer(id, first - used_ns, period);
+  }
+
+  // The same for a thread that has just begun: it has a sample at its first tick with the
+  // probability tick / period, which stands for a period, or for a tick if that is longer. If it
+  // has one, its period is made shorter by up to a tick, because its next expiry must not always
+  // come at the same CPU time.
+  void arm_new(cpu_rate rate, std::int64_t used_ns) noexcept {
+    const int id = timer.load(std::memory_order_relaxed);
+    if (id == sys::no_timer) return;
+    std::int64_t period = timer_period(rate);
+    const std::int64_t first = random_below(period) - rate.tick_ns;
+    first_ns.store(first >= 0              ? 0
+                   : period > rate.tick_ns ? period
+                                           : rate.tick_ns,
+                   std::memory_order_relaxed);
+    first_by_ns.store(rate.tick_ns, std::memory_order_relaxed);
+    if (first < 0 && period > rate.tick_ns) {
+      period -= random_below(rate.tick_ns < period / 2 ? rate.tick_ns : period / 2);
+    }
+    timer_ns.store(period, std::memory_order_relaxed);
+    sys::arm_timer(id, first - used_ns, period);
+  }
+
+  std::int64_t timer_period(cpu_rate rate) const noexcept {
+    return out_of_step(is_counted() ? rate.tick_ns : rate.period_ns);
+  }
+
+  static std::int64_t random_below(std::int64_t limit) noexcept {
+    return static_cast<std::int64_t>(sys::uniform() * static_cast<double>(limit));
   }
 };
 

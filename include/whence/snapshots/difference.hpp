@@ -4,7 +4,6 @@
 #ifndef WHENCE_SNAPSHOTS_DIFFERENCE_HPP
 #define WHENCE_SNAPSHOTS_DIFFERENCE_HPP
 
-#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <vector>
@@ -87,7 +86,7 @@ class baseline {
         continue;
       }
       for (std::size_t i = 0; i < sum_count(); ++i) {
-        rows_[at].values[i] = std::max(rows_[at].values[i], before.values[i]);
+        if (rows_[at].values[i] < before.values[i]) rows_[at].values[i] = before.values[i];
       }
     }
   }
