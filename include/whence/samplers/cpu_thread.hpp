@@ -106,6 +106,9 @@ struct cpu_thread {
     has_answered.store(false, std::memory_order_relaxed);
     mask = {};
     use = sys::use_of_signal(id, profiling_signal_number, mask);
+    // A thread that has just begun blocks all signals until libc has set it up.
+    const bool is_beginning = is_new && asked_cpu_ns < longest_beginning;
+    if (is_beginning && use == sys::signal_use::blocks) use = sys::signal_use::hidden;
     closed_looks = use == sys::signal_use::blocks ? sys::enough_open_looks : 1;
     began_late = is_new && use == sys::signal_use::hidden;
     return !takes_signal() || set_up(rate, is_new, may_have_timer, numbers);
@@ -140,7 +143,10 @@ struct cpu_thread {
       began_late = false;
       return true;
     }
-    if (now == sys::signal_use::blocks) closed_looks = sys::enough_open_looks;
+    if (now == sys::signal_use::blocks) {
+      closed_looks = sys::enough_open_looks;
+      began_late = false;
+    }
     use = now == sys::signal_use::takes && --closed_looks > 0 ? sys::signal_use::hidden : now;
     return !takes_signal() || set_up(rate, began_late, may_have_timer, numbers);
   }
@@ -187,6 +193,7 @@ struct cpu_thread {
  private:
   static constexpr std::int64_t longest_missed = 25'000'000;
   static constexpr std::int64_t blocked_look_ns = 100'000'000;
+  static constexpr std::int64_t longest_beginning = 1'000'000;
 
   bool set_up(cpu_rate rate, bool is_new, bool may_have_timer, perf_fds* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
