@@ -40,7 +40,9 @@ class comma_locale {
 
 std::string json_at(std::int64_t time_ns, std::int64_t duration_ns) {
   profile_snapshot snapshot;
-  snapshot.header = {.name = "json.times", .time_ns = time_ns, .duration_ns = duration_ns};
+  snapshot.header.name = "json.times";
+  snapshot.header.time_ns = time_ns;
+  snapshot.header.duration_ns = duration_ns;
   std::string text;
   sink out(text);
   REQUIRE_FALSE(format::json_writer().write(out, snapshot));
