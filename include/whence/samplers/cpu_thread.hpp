@@ -81,6 +81,7 @@ struct cpu_thread {
   int closed_looks = 0;                          // how many must find it unblocked first
   sys::mask_history mask;
   bool began_late = false;                // its time so far is to be sampled
+  bool is_beginning = false;              // it blocked all signals when it was first looked at
   std::int64_t asked_cpu_ns = 0;          // its CPU time when its mask was last looked at
   std::atomic<bool> has_answered{false};  // since then
   // With a counter: the thread's CPU time when it was opened, and what samples stand for since
@@ -107,8 +108,8 @@ struct cpu_thread {
     mask = {};
     use = sys::use_of_signal(id, profiling_signal_number, mask);
     // A thread that has just begun blocks all signals until libc has set it up.
-    const bool is_beginning = is_new && asked_cpu_ns < longest_beginning;
-    if (is_beginning && use == sys::signal_use::blocks) use = sys::signal_use::hidden;
+    is_beginning = is_new && asked_cpu_ns < longest_beginning && use == sys::signal_use::blocks;
+    if (is_beginning) use = sys::signal_use::hidden;
     closed_looks = use == sys::signal_use::blocks ? sys::enough_open_looks : 1;
     began_late = is_new && use == sys::signal_use::hidden;
     return !takes_signal() || set_up(rate, is_new, may_have_timer, numbers);
@@ -125,7 +126,7 @@ struct cpu_thread {
       case sys::signal_use::blocks:
         return ran > blocked_look_ns;
       default:
-        return ran > 0;
+        return ran > 0 || is_beginning;
     }
   }
 
@@ -134,6 +135,7 @@ struct cpu_thread {
   bool look_at_mask(cpu_rate rate, bool may_have_timer, perf_fds* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
     asked_cpu_ns = sys::thread_cpu_ns(id);
+    is_beginning = false;
     const sys::signal_use now = sys::use_of_signal(id, profiling_signal_number, mask);
     if (takes_signal()) {
       if (now != sys::signal_use::blocks) return true;

@@ -24,9 +24,11 @@ inline void* map_pages(std::size_t bytes) noexcept {
   return p == MAP_FAILED ? nullptr : p;
 }
 
+// The kernel unmaps whole pages; ThreadSanitizer forgets only as many bytes as the call names.
 inline void unmap_pages(void* p, std::size_t bytes) noexcept {
+  constexpr std::size_t page = 4096;
   const errno_guard keep;
-  ::munmap(p, bytes);
+  ::munmap(p, (bytes + page - 1) / page * page);
 }
 
 // How many bytes a share of the tables holds, and may hold. A budget within another takes its bytes
