@@ -19,6 +19,19 @@
 
 namespace whence::inline v1::sys {
 
+// ThreadSanitizer does not see mremap, and takes the former use of the addresses for a race.
+#if defined(__SANITIZE_THREAD__)
+inline constexpr bool sanitizer_follows_mremap = false;
+#elif defined(__has_feature)
+#if __has_feature(thread_sanitizer)
+inline constexpr bool sanitizer_follows_mremap = false;
+#else
+inline constexpr bool sanitizer_follows_mremap = true;
+#endif
+#else
+inline constexpr bool sanitizer_follows_mremap = true;
+#endif
+
 template <class T>
 requires std::is_trivially_copyable_v<T>
 class mapped_array {
@@ -98,6 +111,13 @@ class mapped_array {
 
  private:
   void* remapped(std::size_t bytes) noexcept {
+    if constexpr (!sanitizer_follows_mremap) {
+      void* const p = map_pages(bytes);
+      if (p == nullptr) return nullptr;
+      std::memcpy(p, items_, capacity_ * sizeof(T));
+      unmap_pages(items_, capacity_ * sizeof(T));
+      return p;
+    }
     const errno_guard keep;
     void* const p = ::mremap(items_, capacity_ * sizeof(T), bytes, MREMAP_MAYMOVE);
     return p == MAP_FAILED ? nullptr : p;
