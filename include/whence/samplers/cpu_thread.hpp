@@ -78,10 +78,10 @@ struct cpu_thread {
   std::uint32_t seen = 0;
   std::int64_t last_cpu_ns = 0;
   sys::signal_use use = sys::signal_use::takes;  // of SIGPROF; without it there are no sources
+  int blocked_looks = 0;                         // how many found it blocked since it was not
   int closed_looks = 0;                          // how many must find it unblocked first
   sys::mask_history mask;
   bool began_late = false;                // its time so far is to be sampled
-  bool is_beginning = false;              // it blocked all signals when it was first looked at
   std::int64_t asked_cpu_ns = 0;          // its CPU time when its mask was last looked at
   std::atomic<bool> has_answered{false};  // since then
   // With a counter: the thread's CPU time when it was opened, and what samples stand for since
@@ -107,11 +107,9 @@ struct cpu_thread {
     has_answered.store(false, std::memory_order_relaxed);
     mask = {};
     use = sys::use_of_signal(id, profiling_signal_number, mask);
-    // A thread that has just begun blocks all signals until libc has set it up.
-    is_beginning = is_new && asked_cpu_ns < longest_beginning && use == sys::signal_use::blocks;
-    if (is_beginning) use = sys::signal_use::hidden;
-    closed_looks = use == sys::signal_use::blocks ? sys::enough_open_looks : 1;
-    began_late = is_new && use == sys::signal_use::hidden;
+    blocked_looks = use == sys::signal_use::blocks ? 1 : 0;
+    closed_looks = 1;
+    began_late = is_new && !takes_signal();
     return !takes_signal() || set_up(rate, is_new, may_have_timer, numbers);
   }
 
@@ -124,9 +122,9 @@ struct cpu_thread {
       case sys::signal_use::takes:
         return ran > rate.longer_of_period_and_tick() + 2 * rate.tick_ns;
       case sys::signal_use::blocks:
-        return ran > blocked_look_ns;
+        return blocked_looks < short_blocks || ran > blocked_look_ns;
       default:
-        return ran > 0 || is_beginning;
+        return ran > 0;
     }
   }
 
@@ -135,19 +133,20 @@ struct cpu_thread {
   bool look_at_mask(cpu_rate rate, bool may_have_timer, perf_fds* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
     asked_cpu_ns = sys::thread_cpu_ns(id);
-    is_beginning = false;
     const sys::signal_use now = sys::use_of_signal(id, profiling_signal_number, mask);
     if (takes_signal()) {
       if (now != sys::signal_use::blocks) return true;
       end();
       use = now;
-      closed_looks = sys::enough_open_looks;
+      blocked_looks = 1;
+      closed_looks = 1;
       began_late = false;
       return true;
     }
     if (now == sys::signal_use::blocks) {
-      closed_looks = sys::enough_open_looks;
-      began_late = false;
+      if (blocked_looks < short_blocks) ++blocked_looks;
+      closed_looks = blocked_looks;
+      began_late = began_late && blocked_looks < short_blocks;
     }
     use = now == sys::signal_use::takes && --closed_looks > 0 ? sys::signal_use::hidden : now;
     return !takes_signal() || set_up(rate, began_late, may_have_timer, numbers);
@@ -195,7 +194,8 @@ struct cpu_thread {
  private:
   static constexpr std::int64_t longest_missed = 25'000'000;
   static constexpr std::int64_t blocked_look_ns = 100'000'000;
-  static constexpr std::int64_t longest_beginning = 1'000'000;
+  // libc blocks all signals for a moment in a thread that begins, and in one that begins another.
+  static constexpr int short_blocks = sys::enough_open_looks;
 
   bool set_up(cpu_rate rate, bool is_new, bool may_have_timer, perf_fds* numbers) noexcept {
     const ::pid_t id = tid.load(std::memory_order_relaxed);
