@@ -66,29 +66,29 @@ struct cpu_thread {
   std::atomic<::pid_t> tid{0};
   std::atomic<int> timer{sys::no_timer};
   std::atomic<int> counter{no_counter};
-  std::atomic<std::int64_t> timer_ns{0};      // one expiry
-  std::atomic<std::int64_t> counter_ns{0};    // one overflow
-  std::atomic<bool> counter_is_fresh{false};  // before its first overflow
-  std::atomic<std::int64_t> missed_ns{0};     // CPU time before its first look
-  std::atomic<std::int64_t> first_by_ns{0};   // its CPU time by which its first tick comes, or 0
-  std::atomic<std::int64_t> first_ns{0};      // what a signal at that tick stands for
-  std::uintptr_t* pcs = nullptr;              // a buffer, since the handler has little stack
-  std::size_t capacity = 0;
-  bool is_main = false;
-  std::uint32_t seen = 0;
-  std::int64_t last_cpu_ns = 0;
-  sys::signal_use use = sys::signal_use::takes;  // of SIGPROF; without it there are no sources
-  int blocked_looks = 0;                         // how many found it blocked since it was not
-  int closed_looks = 0;                          // how many must find it unblocked first
-  sys::mask_history mask;
-  bool began_late = false;                // its time so far is to be sampled
-  std::int64_t asked_cpu_ns = 0;          // its CPU time when its mask was last looked at
-  std::atomic<bool> has_answered{false};  // since then
+  std::atomic<int> in_handler{0};
+  std::atomic<std::int64_t> timer_ns{0};     // one expiry
+  std::atomic<std::int64_t> counter_ns{0};   // one overflow
+  std::atomic<std::int64_t> missed_ns{0};    // CPU time before its first look
+  std::atomic<std::int64_t> first_by_ns{0};  // its CPU time by which its first tick comes, or 0
+  std::atomic<std::int64_t> first_ns{0};     // what a signal at that tick stands for
   // With a counter: the thread's CPU time when it was opened, and what samples stand for since
   // then.
   std::atomic<std::int64_t> counted_from_ns{0};
   std::atomic<std::int64_t> explained_ns{0};
-  std::atomic<int> in_handler{0};
+  std::uintptr_t* pcs = nullptr;  // a buffer, since the handler has little stack
+  std::size_t capacity = 0;
+  std::int64_t last_cpu_ns = 0;
+  std::int64_t asked_cpu_ns = 0;  // its CPU time when its mask was last looked at
+  sys::mask_history mask;
+  std::uint32_t seen = 0;
+  int blocked_looks = 0;                         // how many found SIGPROF blocked since it was not
+  int closed_looks = 0;                          // how many must find it unblocked first
+  sys::signal_use use = sys::signal_use::takes;  // of SIGPROF; without it there are no sources
+  bool is_main = false;
+  bool began_late = false;                    // its time so far is to be sampled
+  std::atomic<bool> has_answered{false};      // since its mask was last looked at
+  std::atomic<bool> counter_is_fresh{false};  // before its first overflow
 
   bool is_free() const noexcept { return tid.load() == 0 && in_handler.load() == 0; }
 

@@ -48,11 +48,10 @@ inline profile* declare(process_state& s, const found_declaration& it) noexcept 
   profile* const made = s.profiles.declare(it.name, core::info(it.k).description, it.k);
   if (made == nullptr || it.k != instruments::kind::heap) return made;
   constexpr std::string_view heap = "heap", allocs = "allocs";
+  const std::string_view prefix(it.name, std::strlen(it.name) - heap.size());
   char name[sizeof it.name + allocs.size()];
-  const std::size_t prefix = std::strlen(it.name) - heap.size();
-  std::memcpy(name, it.name, prefix);
-  std::memcpy(name + prefix, allocs.data(), allocs.size());
-  return s.profiles.declare({name, prefix + allocs.size()},
+  allocs.copy(name + prefix.copy(name, prefix.size()), allocs.size());
+  return s.profiles.declare({name, prefix.size() + allocs.size()},
                             core::info(instruments::kind::allocs).description,
                             instruments::kind::allocs, made);
 }
