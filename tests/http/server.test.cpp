@@ -313,7 +313,7 @@ TEST_CASE("a server's own threads are in no profile") {
   CHECK(dump.body.find("http::loop") == std::string::npos);
   CHECK(dump.body.find("whence-http") == std::string::npos);
   CHECK(threads_named("whence-http") >= 2);
-  CHECK(whence::lookup("goroutine")->count() == before);
+  CHECK(whence::lookup("goroutine")->count() <= before);  // one of an earlier test may end
 }
 
 TEST_CASE("a refusal of the system is an error, an invalid address a mistake") {
