@@ -26,6 +26,7 @@
 #include "../heap_probe.hpp"
 #include "../sanitizers.hpp"
 #include "../wait_probe.hpp"
+#include "many_stacks.hpp"
 #include <whence/allocator.hpp>
 #include <whence/format/json.hpp>
 #include <whence/http.hpp>
@@ -640,23 +641,11 @@ TEST_CASE("a whole answer may have the greatest length, but no more") {
   }
 }
 
-// Calls itself as often as its place in `path` says: each path is a stack of its own.
-template <int Depth, class Name>
-[[gnu::noinline]] void add_below(whence::profile& p, int key, unsigned path) {
-  if constexpr (Depth == 0) {
-    p.add(key);
-  } else if (path % 2 == 0) {
-    add_below<Depth - 1, std::tuple<Name, int>>(p, key, path / 2);
-  } else {
-    add_below<Depth - 1, Name>(p, key, path / 2);
-  }
-  asm volatile("");
-}
-
 TEST_CASE("an answer of any length is written in parts, after its head") {
   using long_name = std::tuple<std::string, std::wstring, std::u16string, std::u32string>;
   whence::profile& p = whence::new_profile("http.long");
-  for (int i = 0; i < 1024; ++i) add_below<10, long_name>(p, i, static_cast<unsigned>(i));
+  for (int i = 0; i < 1024; ++i)
+    whence_tests::add_below<10, long_name>(p, i, static_cast<unsigned>(i));
   const options o{.max_answer = 100'000};
   for (const char* form : {"debug=1", "format=folded", "format=json"}) {
     CAPTURE(form);
@@ -747,7 +736,7 @@ TEST_CASE("the index says how much memory each profile uses, and what it has los
   whence::profile& p = whence::new_profile("http.measured");
   CHECK(line_of(get("/debug/pprof/?format=json").body, "\"http.measured\"")
             .ends_with("\"stacks\":0,\"bytes\":0,\"overflow\":0,\"window\":false},"));
-  for (int i = 0; i < 3; ++i) add_below<2, int>(p, i, static_cast<unsigned>(i));
+  for (int i = 0; i < 3; ++i) whence_tests::add_below<2, int>(p, i, static_cast<unsigned>(i));
   // The sum of its stacks' blocks in the table equals the table's growth.
   const std::size_t depth = p.snapshot().rows[0].stack.size();
   const std::size_t each = (80 + 8 * depth + 63) / 64 * 64;
@@ -755,7 +744,7 @@ TEST_CASE("the index says how much memory each profile uses, and what it has los
             "\"stacks\":3,\"bytes\":" + std::to_string(3 * each) + ",\"overflow\":0"));
   const std::size_t limit = whence::state::state()->budget.limit();
   whence::set_memory_limit(0);
-  for (int i = 10; i < 14; ++i) add_below<8, long>(p, i, static_cast<unsigned>(i));
+  for (int i = 10; i < 14; ++i) whence_tests::add_below<8, long>(p, i, static_cast<unsigned>(i));
   whence::set_memory_limit(limit);
   const std::string index = get("/debug/pprof/").body;
   const std::string line = line_of(index, "http.measured</a>");

@@ -22,6 +22,7 @@
 #include <vector>
 
 #include "../sanitizers.hpp"
+#include "many_stacks.hpp"
 #include "raw_client.hpp"
 #include <whence/profile.hpp>
 #include <whence/server.hpp>
@@ -33,24 +34,13 @@ using clock_type = std::chrono::steady_clock;
 
 constexpr auto longest_wait = 5s;
 
-template <int Depth, class Name>
-[[gnu::noinline]] void add_below(whence::profile& p, int key, unsigned path) {
-  if constexpr (Depth == 0) {
-    p.add(key);
-  } else if (path % 2 == 0) {
-    add_below<Depth - 1, std::tuple<Name, int>>(p, key, path / 2);
-  } else {
-    add_below<Depth - 1, Name>(p, key, path / 2);
-  }
-  asm volatile("");
-}
-
 // Its text is more than the kernel keeps for a client.
 const std::string& long_text() {
   using long_name = std::tuple<std::string, std::wstring, std::u16string, std::u32string>;
   static const std::string target = [] {
     whence::profile& p = whence::new_profile("slow.long");
-    for (int i = 0; i < 8192; ++i) add_below<13, long_name>(p, i, static_cast<unsigned>(i));
+    for (int i = 0; i < 8192; ++i)
+      whence_tests::add_below<13, long_name>(p, i, static_cast<unsigned>(i));
     return std::string("/debug/pprof/slow.long?debug=1&names=full");
   }();
   return target;
