@@ -68,7 +68,7 @@ COMPILED = HEADER_ONLY | {
 RECORDING = 1.3
 READING = {False: {"write": 12.0}, True: {"write": 1.4, "server": 1.5}}
 
-# Bytes of text and data that the sample adds to its twin. tests/recording_size.sh has the others.
+# Bytes of text and data that the sample adds to its twin. tests/checks/recording_size.sh has the others.
 ADDED_BYTES = {"g++": 4096, "clang++": 4608}
 
 

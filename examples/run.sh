@@ -14,7 +14,7 @@ build="${WHENCE_BUILD_FOLDER:-$root/build/examples}"
 
 packages=(g++ cmake ninja-build pkg-config zlib1g-dev libdw-dev libboost-dev
   golang-go graphviz)
-source "$root/tests/install.sh"
+source "$root/tests/support/install.sh"
 install_missing "${packages[@]}"
 
 cmake -S "$root" -B "$build" -G Ninja -DCMAKE_BUILD_TYPE=RelWithDebInfo \

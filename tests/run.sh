@@ -37,7 +37,7 @@ packages=(
 command -v node >/dev/null || packages+=(nodejs)
 command -v npm >/dev/null || packages+=(npm)
 
-source "$root/tests/install.sh"
+source "$root/tests/support/install.sh"
 install_missing "${packages[@]}"
 
 # ---- the suites ----------------------------------------------------------------------------------
@@ -91,7 +91,7 @@ suite_tsan() {
 # Runs the recording folders, without the cases that only their volume makes interesting. For
 # threads that sleep or run, the kernel's answers are about valgrind.
 suite_valgrind() {
-  local core='*/tests/sys/*,*/tests/unwind/*,*/tests/tables/*,*/tests/core/*,*/tests/state/*,*/tests/snapshots/*,*/tests/instruments/*,*/tests/record/*'
+  local core='*/tests/unit/sys/*,*/tests/unit/unwind/*,*/tests/unit/tables/*,*/tests/unit/core/*,*/tests/unit/state/*,*/tests/unit/snapshots/*,*/tests/unit/instruments/*,*/tests/unit/record/*'
   valgrind --error-exitcode=99 --leak-check=full --errors-for-leak-kinds=definite --quiet \
     "$build/gcc/tests/whence_tests" "--source-file=$core" '--test-suite-exclude=heavy' \
     '--test-case-exclude=*thread that sleeps*,*threads that run*,*child of fork finds no thread waiting*' |
@@ -108,7 +108,7 @@ suite_format() {
 }
 
 suite_lint() {
-  clang-tidy --quiet "$root/tests/odr.cpp" -- -std=c++20 -xc++ -I "$root/include"
+  clang-tidy --quiet "$root/tests/checks/odr.cpp" -- -std=c++20 -xc++ -I "$root/include"
   echo "lint: clang-tidy has no complaint about <whence/whence.hpp>"
 }
 
@@ -119,12 +119,12 @@ suite_lint() {
 suite_aarch64() {
   local folder="$build/aarch64" sources processor
   mkdir -p "$folder"
-  mapfile -t sources < <(cd "$root/tests" &&
+  mapfile -t sources < <(cd "$root/tests/unit" &&
     LC_ALL=C ls main.cpp {sys,tables,unwind,unwind/{cfi,modules,walk,aarch64}}/*.test.cpp)
   printf '%s\n' "${sources[@]}" | xargs -P "$jobs" -I{} bash -c '
-    aarch64-linux-gnu-g++ "${@:3}" -c "$1/tests/{}" -o "$2/$(tr / _ <<<"{}").o"' - "$root" "$folder" \
+    aarch64-linux-gnu-g++ "${@:3}" -c "$1/tests/unit/{}" -o "$2/$(tr / _ <<<"{}").o"' - "$root" "$folder" \
     -std=c++20 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror \
-    -mbranch-protection=standard -I "$root/include" "-DWHENCE_INCLUDE_DIR=\"$root/include\""
+    -mbranch-protection=standard -I "$root/tests" -I "$root/include" "-DWHENCE_INCLUDE_DIR=\"$root/include\""
   aarch64-linux-gnu-g++ "$folder"/*.o -rdynamic -o "$folder/whence_tests"
   for processor in cortex-a57 max; do
     CXX=aarch64-linux-gnu-g++ qemu-aarch64 -cpu $processor -L /usr/aarch64-linux-gnu \

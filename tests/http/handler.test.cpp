@@ -23,10 +23,10 @@
 #include <tuple>
 #include <vector>
 
-#include "../heap_probe.hpp"
-#include "../sanitizers.hpp"
-#include "../wait_probe.hpp"
 #include "many_stacks.hpp"
+#include "support/heap_probe.hpp"
+#include "support/sanitizers.hpp"
+#include "support/wait_probe.hpp"
 #include <whence/allocator.hpp>
 #include <whence/format/json.hpp>
 #include <whence/http.hpp>

@@ -21,8 +21,8 @@
 #include <utility>
 #include <vector>
 
-#include "../sanitizers.hpp"
 #include "raw_client.hpp"
+#include "support/sanitizers.hpp"
 #include <whence/profile.hpp>
 #include <whence/serve/loop.hpp>
 #include <whence/server.hpp>

@@ -21,9 +21,9 @@
 #include <utility>
 #include <vector>
 
-#include "../sanitizers.hpp"
 #include "many_stacks.hpp"
 #include "raw_client.hpp"
+#include "support/sanitizers.hpp"
 #include <whence/profile.hpp>
 #include <whence/server.hpp>
 

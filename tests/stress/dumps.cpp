@@ -37,7 +37,7 @@
 #include <thread>
 #include <vector>
 
-#include "../sanitizers.hpp"
+#include "support/sanitizers.hpp"
 #include <whence/coroutine.hpp>
 #include <whence/labels.hpp>
 #include <whence/profile.hpp>

@@ -12,7 +12,7 @@
 #include <cstdint>
 #include <cstdlib>
 
-#include "../sanitizers.hpp"
+#include "support/sanitizers.hpp"
 #include "walkers.hpp"
 
 extern "C" void* __tsan_get_current_fiber(void);

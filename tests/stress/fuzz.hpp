@@ -17,7 +17,7 @@
 #include <cstring>
 #include <ctime>
 
-#include "../sanitizers.hpp"
+#include "support/sanitizers.hpp"
 #include "thread_timer.hpp"
 
 namespace stress {

@@ -25,8 +25,8 @@
 #include <string_view>
 #include <vector>
 
-#include "../sanitizers.hpp"
 #include "fuzz.hpp"
+#include "support/sanitizers.hpp"
 #include <whence/symbols/lines.hpp>
 
 namespace {

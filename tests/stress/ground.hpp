@@ -18,8 +18,8 @@
 #include <cstdlib>
 #include <memory>
 
-#include "../sanitizers.hpp"
 #include "code_map.hpp"
+#include "support/sanitizers.hpp"
 #include "thread_timer.hpp"
 #include "walkers.hpp"
 #include <whence/sys/arena.hpp>

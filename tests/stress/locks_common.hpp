@@ -34,7 +34,7 @@
 #include <utility>
 #include <vector>
 
-#include "../sanitizers.hpp"
+#include "support/sanitizers.hpp"
 #include <whence/condition_variable.hpp>
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>

@@ -31,9 +31,9 @@
 #include <string>
 #include <vector>
 
-#include "../sanitizers.hpp"
 #include "ground.hpp"
 #include "load.hpp"
+#include "support/sanitizers.hpp"
 
 namespace {
 

@@ -123,7 +123,7 @@ class profiling_signal {
   }
 
   // Binds the symbols that a handler calls: binding is not signal-safe, and needs more stack than
-  // the handler. (tests/handler_symbols.sh checks the list.)
+  // the handler. (tests/checks/handler_symbols.sh checks the list.)
   static void bind_symbols() noexcept {
     const sys::errno_guard keep;
     std::uintptr_t words[4]{};

@@ -1,0 +1,100 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// Shared by the tests of format/: programs that read the written files, and invented code, so that
+// every name and address is known.
+#ifndef WHENCE_TESTS_FORMAT_TOOLS_HPP
+#define WHENCE_TESTS_FORMAT_TOOLS_HPP
+
+#include <doctest/doctest.h>
+#include <sys/wait.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <cstdlib>
+#include <filesystem>
+#include <fstream>
+#include <iterator>
+#include <map>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "support/temp_dir.hpp"
+#include <whence/symbols/mappings.hpp>
+#include <whence/symbols/symbolizer.hpp>
+
+namespace tools {
+
+inline std::string read(const std::filesystem::path& path) {
+  std::ifstream in(path, std::ios::binary);
+  return {std::istreambuf_iterator<char>(in), {}};
+}
+
+inline void save(const std::filesystem::path& path, std::string_view text) {
+  std::ofstream(path, std::ios::binary) << text;
+}
+
+// The output of a shell command, errors included. It has to succeed.
+inline std::string output_of(const std::string& command) {
+  std::FILE* const pipe = ::popen((command + " 2>&1").c_str(), "r");
+  REQUIRE(pipe != nullptr);
+  std::string text;
+  char part[4096];
+  while (const std::size_t n = std::fread(part, 1, sizeof part, pipe)) text.append(part, n);
+  const int status = ::pclose(pipe);
+  INFO(command);
+  INFO(text);
+  REQUIRE((WIFEXITED(status) && WEXITSTATUS(status) == 0));
+  return text;
+}
+
+// pprof's own schema, in Debian's golang-github-google-pprof-dev.
+inline std::string decode(const std::filesystem::path& file, bool gzipped) {
+  const std::string schema = "/usr/share/gocode/src/github.com/google/pprof/proto";
+  REQUIRE(std::filesystem::exists(schema + "/profile.proto"));
+  return output_of(std::string(gzipped ? "gzip -dc " : "cat ") + file.string() +
+                   " | protoc --decode=perftools.profiles.Profile -I " + schema + " profile.proto");
+}
+
+inline std::size_t count(std::string_view text, std::string_view what) {
+  std::size_t n = 0;
+  for (std::size_t at = text.find(what); at != std::string_view::npos;
+       at = text.find(what, at + what.size())) {
+    ++n;
+  }
+  return n;
+}
+
+inline bool contains(std::string_view text, std::string_view what) {
+  return count(text, what) > 0;
+}
+
+// Code by table. An address outside of it is unknown.
+struct code {
+  struct entry {
+    std::vector<whence::symbols::frame> frames;
+    std::uintptr_t start;
+  };
+  std::map<std::uintptr_t, entry> entries;
+  std::vector<whence::symbols::mapping> mapped;
+  bool is_stripped = false;
+
+  const whence::symbols::location& resolve(std::uintptr_t pc) {
+    static const whence::symbols::frame nothing{"[app+0x7]", "[app+0x7]", "", 0};
+    static const whence::symbols::location nowhere{{&nothing, 1}, 0};
+    static const whence::symbols::location stripped{{&nothing, 1}, 0, true};
+    const auto found = entries.find(pc);
+    if (found == entries.end()) return is_stripped ? stripped : nowhere;
+    location = {found->second.frames, found->second.start, is_stripped};
+    return location;
+  }
+  std::vector<whence::symbols::mapping> mappings() const { return mapped; }
+
+  whence::symbols::location location;
+};
+
+}  // namespace tools
+
+#endif  // WHENCE_TESTS_FORMAT_TOOLS_HPP
