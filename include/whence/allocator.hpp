@@ -14,7 +14,7 @@
 // Thread-safe: blocks may be freed by any thread, even after the thread that allocated them has
 // ended. Cost: 7 instructions for an allocation and its deallocation that are not sampled (x86-64).
 // A sampled block costs its stack, a map entry, and up to 4 KiB: it is asked for larger and handed
-// out at a page boundary, so that its deallocation can be told from all others.
+// out at a page boundary, so that its deallocation can be recognized.
 //
 // Only blocks of std::allocator are aligned this way, because Upstream must allow to be asked for
 // more than its container needs, and must get all memory back through deallocate (an arena that is

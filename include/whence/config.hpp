@@ -71,8 +71,8 @@
 
 // The same for a function that needs much of the library: WHENCE_LAZY begins its declaration. If
 // every file compiles it, it is a template, and so are the functions and the classes basic_x<> that
-// it uses: a compiler instantiates nothing of what a file does not call, where the bodies of inline
-// functions instantiate what they name whether they are called or not.
+// it uses: a compiler instantiates only those that the file calls, whereas it instantiates
+// everything that the body of an inline function names, even if that function is never called.
 #ifdef WHENCE_COMPILED
 #define WHENCE_LAZY
 #define WHENCE_LAZY_FUNCTION

@@ -65,8 +65,8 @@ class basic_tracking_resource : public std::pmr::memory_resource {
   using block = instruments::tagged_block<std::byte>;
   static constexpr std::size_t slack = instruments::tag_alignment;
 
-  // Only new_delete_resource is known to allow larger requests, as whence::may_overallocate says of
-  // allocators: any other resource may be one that is released as a whole.
+  // new_delete_resource allows larger requests, in the sense of whence::may_overallocate. Any other
+  // resource may be one that is released as a whole.
   bool taggable(std::size_t alignment) const noexcept {
     return overallocates_ && alignment <= instruments::tag_alignment;
   }

@@ -10,7 +10,7 @@
 //
 // block       contentions and delay, at the lock call that waited. A wait that goes on when the
 //             profile is read is counted as far as it has gone. (A lock that is free again within
-//             half a microsecond is taken without sleeping, and that is not a wait.)
+//             half a microsecond is taken without a sleep, so that is no wait.)
 // mutex       the same delays, at the unlock call of the thread that held the lock meanwhile: the
 //             code to shorten. Label `delay`: the power of two at or below it, in nanoseconds.
 // mutex_hold  a sample of how long the lock was held, at the unlock call (exclusive holds only).

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// In a statically linked program stacks reach main, in all ways to take them. g++'s program has no
+// Stacks of a statically linked program reach main, in all ways to take them. g++'s program has no
 // .eh_frame_hdr.
 #include <time.h>
 

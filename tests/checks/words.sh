@@ -3,7 +3,8 @@
 #
 # Counts turns of phrase that make a comment or a message hard to read: a condition that begins with
 # "where", an actor without a role, an inverted negation, a comment that opens with a preposition.
-# Only prose counts: comments and string literals of include/, and the whole of README.md.
+# Only prose counts: comments and string literals of all C++ files, test sentences among them; comments of
+# scripts; and the whole of every document.
 #
 #   tests/checks/words.sh           prints counts and limits; fails above a limit
 #   tests/checks/words.sh --list    prints every place, too
@@ -13,7 +14,8 @@ cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 # One line for each comment, trailing comment and string: PLACE<tab>KIND<tab>TEXT. The lines of a
 # comment are joined, because a phrase may be broken across two of them.
 prose() {
-  find include '(' -name '*.hpp' -o -name '*.ipp' ')' -print0 | LC_ALL=C sort -z | xargs -0 awk '
+  find include tests bench examples '(' -name '*.[hi]pp' -o -name '*.cpp' ')' -print0 | LC_ALL=C sort -z |
+    xargs -0 awk '
     function flush() {
       if (block != "") print place "\tcomment\t" block
       block = ""
@@ -39,7 +41,11 @@ prose() {
       }
     }
     END { flush() }'
-  awk '{ print FILENAME ":" FNR "\treadme\t" $0 }' README.md
+  find . -name '*.md' -not -path './build/*' -print0 | LC_ALL=C sort -z |
+    xargs -0 awk '{ print FILENAME ":" FNR "\tdocument\t" $0 }'
+  find tests bench examples packaging '(' -name '*.sh' -o -name '*.py' -o -name '*.mjs' -o -name CMakeLists.txt ')' \
+    -not -name words.sh -print0 | LC_ALL=C sort -z |
+    xargs -0 awk '/^[ \t]*(#|\/\/) / { sub(/^[ \t]*(#|\/\/) /, ""); print FILENAME ":" FNR "\tscript\t" $0 }'
 }
 
 failures=0

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// As many different stacks as a test of long answers needs.
+// Makes as many different stacks as a test of long answers needs.
 #ifndef WHENCE_TESTS_HTTP_MANY_STACKS_HPP
 #define WHENCE_TESTS_HTTP_MANY_STACKS_HPP
 

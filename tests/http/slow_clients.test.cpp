@@ -242,7 +242,7 @@ TEST_CASE("a program without descriptors is answered") {
   CHECK(raw_client(profiles.port()).get("/debug/pprof/cmdline").status == 200);
 }
 
-// In a process of its own, since each client needs a descriptor, too.
+// This needs a process of its own, since each client needs a descriptor, too.
 TEST_CASE("all attackers at once, more than the process may open files, and an honest client") {
   if (thread_sanitized) return;  // it forbids threads in a child
   (void)long_text();

@@ -96,7 +96,7 @@ void try_bytes(std::string_view sent) {
   if (got.empty()) return;
   const std::string input(sent);
   constexpr std::string_view version = "HTTP/1.1 ";
-  if (!got.starts_with(version)) fail("an answer that is none", input);
+  if (!got.starts_with(version)) fail("an answer that is no HTTP response", input);
   const int status = std::atoi(got.c_str() + version.size());
   constexpr std::array of_server{100, 411, 415, 431};
   if (std::ranges::find(documented, status) == documented.end() &&

@@ -220,7 +220,7 @@ void latches_and_futures(random_numbers&) {
   read.wait();
 }
 
-// In each phase every thread adds one; the last to arrive checks, while no other thread may write.
+// Every thread adds one in each phase; the last to arrive checks, while no other thread may write.
 struct phase_check {
   int* numbers;
   int* phase;

@@ -86,7 +86,7 @@ TEST_CASE("a value may be an integer, and one label needs no inner braces") {
     with_labels({"tenant", 43}, [] { CHECK(now() == "phase=parse tenant=43 "); });
   }
   CHECK(now().empty());
-  // As a number, these would lose their meaning.
+  // These would lose their meaning as a number.
   CHECK_FALSE(std::is_convertible_v<bool, label_value>);
   CHECK_FALSE(std::is_convertible_v<char, label_value>);
   CHECK_FALSE(std::is_convertible_v<double, label_value>);

@@ -207,8 +207,8 @@ TEST_CASE("an uncontended lock is no event, and its hold is one if all are timed
   }
 }
 
-// Of n locks at rate R, n (1 - exp(-1/R)) are timed on average, each standing for the inverse; the
-// relative standard deviation is below sqrt(R / n) = 1 %, the bound 5 of them.
+// If n locks have rate R, n (1 - exp(-1/R)) of them are timed on average, each standing for the
+// inverse; the relative standard deviation is below sqrt(R / n) = 1 %, the bound 5 of them.
 TEST_CASE("a sample of the holds stands for all of them") {
   const wait_rates every(1, 1, 10);
   using r = own<"mutex.holds">;

@@ -42,7 +42,7 @@ std::atomic<int> interrupted{0};
   asm volatile("");
 }
 
-// In that state; nullptr: in any.
+// The time of rows in that state; nullptr: in any.
 double seconds_with(const profile_snapshot& s, const char* function, const char* state) {
   double sum = 0;
   for (const profile_row& row : s.rows) {
@@ -211,7 +211,7 @@ TEST_CASE("wall sessions overlap, and a child of fork begins its own") {
   CHECK(seconds(longest) > seconds(shorter));
 }
 
-// In a child, whose sampler has not run yet.
+// Runs in a child, whose sampler has not run yet.
 TEST_CASE("a session whose thread could not be started leaves nothing to the next") {
   if (thread_sanitized) return;  // it allows no new thread in the child
   const pid_t child = ::fork();

@@ -43,7 +43,7 @@ class profile_directory {
   };
 
   // The profile of that name, made if it is missing. A new one shows the rows of `shown`, if given,
-  // instead of its own. One that was only declared is as good as new.
+  // instead of its own. A profile that was only declared counts as new.
   made find_or_make(std::string_view name, std::string_view description, instruments::kind kind,
                     const profile* shown = nullptr) noexcept {
     const sys::scoped_lock hold(lock_);

@@ -129,7 +129,7 @@ class basic_lock_waits {
     return above != no_thread && threads_[above].sp - address < returned ? above : no_thread;
   }
 
-  // About where its stack ends.
+  // The approximate end of its stack.
   static std::uintptr_t end_of(const dumped_thread& t) noexcept {
     const bool whole = !t.frame_sps.empty() && !t.it.stack.truncated;
     return whole ? t.frame_sps.back() + sys::page_bytes : t.sp + longest_stack;

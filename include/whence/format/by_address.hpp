@@ -1,8 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What a writer makes of each address, once. A profile of a million stacks has some twenty million
-// frames but only thousands of addresses, so a frame costs a look-up in this table, and neither a
-// question to the symbolizer nor the text made anew.
+// frames but only thousands of addresses, so each frame costs only a look-up in this table.
 #ifndef WHENCE_FORMAT_BY_ADDRESS_HPP
 #define WHENCE_FORMAT_BY_ADDRESS_HPP
 

@@ -7,8 +7,8 @@
 // A module is without symbols if none of its addresses in the profile has a name, and so is a
 // stripped one if any address lacks a name: a program exports functions of the standard library's
 // templates, and a reader that sees one of them must not take it for all. In a module with symbols,
-// an address without a name has none elsewhere. A mapping that is not a file keeps its flags, since
-// no reader can add names to it.
+// an address without a name is final: no other tool has a name for it. A mapping that is not a file
+// keeps its flags, since no reader can add names to it.
 #ifndef WHENCE_FORMAT_KNOWN_PARTS_HPP
 #define WHENCE_FORMAT_KNOWN_PARTS_HPP
 

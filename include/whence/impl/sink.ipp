@@ -29,7 +29,8 @@ namespace format {
 class stream_target final : public target {
  public:
   explicit stream_target(std::ostream& out) : out_(out) {}
-  // It asks good(), not fail(): a stream at its end of file writes nothing and need not say so.
+  // It asks good(), not fail(), because a stream at its end of file writes nothing without setting
+  // failbit.
   std::error_code write(std::span<const std::byte> bytes) override {
     if (out_.good()) {
       out_.write(reinterpret_cast<const char*>(bytes.data()),

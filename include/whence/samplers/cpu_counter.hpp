@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A counter of a thread's CPU time that signals it more often than the kernel's tick: perf_event's
-// task clock, told to leave out the kernel. So it needs no privilege, and the signal comes only
+// task clock, with the kernel's time excluded. So it needs no privilege, and the signal comes only
 // while the thread is in its own code: no system call is ever interrupted.
 // (man perf_event_open: PERF_COUNT_SW_TASK_CLOCK, exclude_kernel, "Overflow handling")
 //
@@ -42,8 +42,9 @@ inline constexpr unsigned long enable = 0x2400, disable = 0x2401, set_period = 0
 }  // namespace perf
 
 // True if the descriptor still is that thread's counter. A program that closes every descriptor it
-// does not know (close_range) may have another file there by now. The kernel tells no tid of a
-// thread that has ended; but no other file of the program would have our signal for a thread.
+// does not know (close_range) may have another file there by now. The kernel reports no tid for a
+// thread that has ended. A descriptor that still has our signal for a thread is then a counter: the
+// program would give no other file that signal.
 inline bool is_counter_of(int number, ::pid_t tid, int signal) noexcept {
   if (number == no_counter) return false;
   const sys::errno_guard keep;

@@ -238,8 +238,8 @@ class cpu_sampler {
     });
   }
 
-  // Looks for a thread that has begun or ceased to block SIGPROF, at most at so many clocks and one
-  // mask each time. Requires: entries_ is held.
+  // Looks for a thread that has begun or ceased to block SIGPROF, at a bounded number of clocks and
+  // at one mask each time. Requires: entries_ is held.
   void look_at_masks() noexcept {
     constexpr std::size_t clocks = 64;
     threads_.for_some(next_mask_, clocks, [this](cpu_thread& t) {
@@ -377,8 +377,8 @@ class cpu_sampler {
     return cpu_thread_here = threads_.find(tid);
   }
 
-  // Asked again once the entry is in use: before, it may have been freed, and taken for another
-  // thread, whose handler uses the same buffer.
+  // The tid is compared again once the entry is in use: until then the entry could be freed and
+  // given to another thread, whose handler uses the same buffer.
   static bool is_here(const cpu_thread& t) noexcept { return t.tid.load() == ::gettid(); }
 
   void count(cpu_thread& t, std::int64_t ns, const ucontext_t& at) noexcept {

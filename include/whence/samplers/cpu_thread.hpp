@@ -56,8 +56,8 @@ struct cpu_rate {
   }
 };
 
-// A little less than `ns`: a loop of just that length must not always be met at the same place, and
-// the kernel delivers some 2 % of a counter's signals late.
+// A little less than `ns`, because a loop of exactly that length would always be sampled at the
+// same place, and the kernel delivers some 2 % of a counter's signals late.
 inline std::int64_t out_of_step(std::int64_t ns) noexcept {
   return static_cast<std::int64_t>(static_cast<double>(ns) * (0.985 - 0.025 * sys::uniform()));
 }
@@ -82,7 +82,7 @@ struct cpu_thread {
   std::int64_t asked_cpu_ns = 0;  // its CPU time when its mask was last looked at
   sys::mask_history mask;
   std::uint32_t seen = 0;
-  int blocked_looks = 0;                         // how many found SIGPROF blocked since it was not
+  int blocked_looks = 0;                         // looks in a row that found SIGPROF blocked
   int closed_looks = 0;                          // how many must find it unblocked first
   sys::signal_use use = sys::signal_use::takes;  // of SIGPROF; without it there are no sources
   bool is_main = false;

@@ -53,8 +53,8 @@ class profiling_signal {
   enum place : int { for_cpu, for_wall, for_dumps, places };
 
   // Requires: the root does not point to this module's code yet; handlers and forks will call it
-  // there. The module must stay loaded, since the last signal cannot be told, and its symbols must
-  // be bound. Thread-safe. Takes the loader's lock, so call it without any of ours.
+  // there. The module must stay loaded, because it is unknown which signal is the last, and its
+  // symbols must be bound. Thread-safe. Takes the loader's lock, so call it without any of ours.
   [[gnu::visibility("hidden")]] static void prepare_module() noexcept {
     if (is_prepared_.load(std::memory_order_acquire)) return;
     sys::keep_loaded(&state::own_state);

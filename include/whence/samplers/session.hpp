@@ -7,9 +7,9 @@
 //           static tables::epochs& epochs(process_state&)        where it counts
 //           static bool is_current(process_state&, Sampler*)    false in a child of fork
 //           static constexpr instruments::kind kind
-//           begin(wish&), end(wish&)                            a session
+//           begin(rate_request&), end(rate_request&)            a session
 //           settle()                                            counts what it knows by now
-//           complete(snapshot, from, to, wish)                  what only it knows
+//           complete(snapshot, from, to, rate_request)          what only it knows
 #ifndef WHENCE_SAMPLERS_SESSION_HPP
 #define WHENCE_SAMPLERS_SESSION_HPP
 
@@ -69,7 +69,7 @@ class session {
   session(const session&) = delete;
   session& operator=(const session&) = delete;
 
-  // Why sampling could not begin, if it could not.
+  // The reason if sampling could not begin, otherwise no error.
   std::error_code error() const noexcept { return error_; }
 
   // Ends the window and keeps its counts. Later calls do nothing. Throws: std::bad_alloc.

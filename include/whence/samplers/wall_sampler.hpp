@@ -8,9 +8,10 @@
 //   asleep in the kernel?              its stack is read, not disturbed          10 to 30 us
 //   running, or ready to               it is asked for its stack at its next tick
 //
-// A moment drawn anew in each period keeps step with no loop, and all moments are equally likely.
-// The cost is bounded: if a fiftieth of a processor is too little to look at all threads, it looks
-// at as many as it affords, from a random place of the list on, and each counts for the others.
+// The moment is drawn anew in each period, so that it never runs in step with a loop of the
+// program, and all moments are equally likely. The cost is bounded: if a fiftieth of a processor is
+// too little to look at all threads, it looks at as many as it affords, from a random place of the
+// list on, and each counts for the others.
 #ifndef WHENCE_SAMPLERS_WALL_SAMPLER_HPP
 #define WHENCE_SAMPLERS_WALL_SAMPLER_HPP
 
@@ -104,7 +105,7 @@ class wall_sampler {
     catch_up(period_ns_.load(std::memory_order_relaxed), 0);
     threads_.for_each([this](wall_thread& t) {
       collect(t);
-      // It has hardly run since its last answer, so its stack then is as good as one to come.
+      // It has hardly run since its last answer, so its stack of that moment is used.
       const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
       const bool is_recent = sys::thread_cpu_ns(tid) - t.answered_cpu_ns <= patience_ns_;
       const tables::epochs::entry epoch(state_.samplers.wall);

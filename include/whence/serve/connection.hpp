@@ -85,7 +85,7 @@ struct connection {
     ::setsockopt(socket, SOL_SOCKET, SO_LINGER, &at_once, sizeof at_once);
     sockaddr nowhere{};
     nowhere.sa_family = AF_UNSPEC;
-    ::connect(socket, &nowhere, sizeof nowhere);  // resets it, whoever else holds a copy
+    ::connect(socket, &nowhere, sizeof nowhere);  // resets it, even if a child of fork has a copy
     close();
   }
 

@@ -4,7 +4,7 @@
 // them (eventfd).
 //
 // A program may close descriptors that it did not open, and its files may then get their numbers.
-// epoll knows a file by its number and its identity, so it tells whether a number is still ours.
+// epoll knows a file by its number and its identity, so it can say whether a number is still ours.
 #ifndef WHENCE_SERVE_EVENT_QUEUE_HPP
 #define WHENCE_SERVE_EVENT_QUEUE_HPP
 

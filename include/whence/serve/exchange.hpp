@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// One request and its answer, as far as workers see them: what they compute, in steps between which
-// the loop waits for the client or the clock.
+// One request and its answer as the workers see them: a sequence of steps, between which the loop
+// waits for the client or the clock.
 //
 //   check()   is it allowed?  ->  needs_body  ->  begins  ->  begin()  ->  waits  ->  answer()
 //

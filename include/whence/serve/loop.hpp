@@ -17,7 +17,8 @@
 // lets in one client more if the program has used up all others.
 //
 // A program may close descriptors that it did not open, and its files may then get their numbers.
-// The loop ends if it finds its own gone, and closes no number that it does not know to be its own.
+// The loop ends if one of its own is gone, and closes only numbers that are certainly still its
+// own.
 #ifndef WHENCE_SERVE_LOOP_HPP
 #define WHENCE_SERVE_LOOP_HPP
 

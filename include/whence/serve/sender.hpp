@@ -34,7 +34,7 @@ class sender {
   // `may_keep`: the connection may have more requests.
   sender(std::shared_ptr<exchange> of, bool may_keep) : of_(std::move(of)), keeps_(may_keep) {}
 
-  // Sends what there is, and the kernel takes.
+  // Sends as much of the available bytes as the kernel takes.
   progress send(int socket) {
     for (;;) {
       while (sent_ < text_.size()) {

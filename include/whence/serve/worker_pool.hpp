@@ -68,7 +68,7 @@ class worker_pool {
     return std::erase_if(waiting_, [owner](const auto& w) { return w.first == owner; }) != 0;
   }
 
-  // How many jobs no worker is free for.
+  // The number of jobs that wait for a worker.
   std::size_t shortage() const {
     const std::lock_guard hold(mutex_);
     return waiting_.size() > idle_ ? waiting_.size() - idle_ : 0;

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// How a module with the reading code meets the root: finds the first copy in the process, opens it
-// if it is not open yet, and makes it known to all modules. Runs once a module, on its first slow
-// path.
+// How a module with the reading code attaches to the root: it finds the first copy in the process,
+// opens it if it is not open yet, and makes it known to all modules. Runs once a module, on its
+// first slow path.
 //
 // The loader's list lock is only ever taken alone: never while a lock of this library is held, and
 // code that runs under it takes none of them.
@@ -99,8 +99,8 @@ inline bool open_root(process_state& s) noexcept {
   instruments::here.attach.store([]() noexcept { state(); }, std::memory_order_release);
 }
 
-// A library meets the root inside dlopen, because later it may hold a lock of the program's that a
-// thread in dlopen waits for: keeping a plugin loaded takes the loader's lock.
+// A library attaches inside dlopen, because later it may hold a lock of the program's that a thread
+// in dlopen waits for: keeping a plugin loaded takes the loader's lock.
 [[gnu::visibility("hidden")]] inline void prepare_early() noexcept {
   prepare_module();
 #if defined(__PIC__) && !defined(__PIE__)

@@ -69,9 +69,10 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     sys::loader_walk.unlock();
   }
 
-  // All children would sample where the parent's next samples are, and with its next numbers: so
-  // the one thread of the child draws anew. (In a module that only records it keeps its draw, which
-  // is as good for one child as any other.) The root's module is the first to come here.
+  // Otherwise all children would take their next sample at the same byte, from the same random
+  // numbers. So the one thread of the child draws anew. (In a module that only records it keeps its
+  // draw, which is as good for one child as any other.) The root's module is the first to come
+  // here.
   static void in_child() noexcept {
     if (held_) {
       own_state.threads.forget_other_threads();

@@ -5,7 +5,7 @@
 // hand each other what they need; a lower folder never looks the root up.
 //
 // Each executable or plugin that has the reading code carries one such object, announced by a note
-// (sys/elf_note.hpp); the first in link-map order is the root. A module meets it at its first slow
+// (sys/elf_note.hpp); the first in link-map order is the root. A module finds it at its first slow
 // path, in attach(). Not for signal handlers before that.
 #ifndef WHENCE_STATE_PROCESS_STATE_HPP
 #define WHENCE_STATE_PROCESS_STATE_HPP

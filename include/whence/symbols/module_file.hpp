@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The one gate for files. The file at a module's path need not be the module: a package was
-// upgraded, a plugin rebuilt, the folder changed, the program started as `ld.so program`. So a file
-// is accepted for the module only if
+// The only way to open the file of a module. The file at a module's path need not be the module: a
+// package was upgraded, a plugin rebuilt, the folder changed, the program started as `ld.so
+// program`. So a file is accepted for the module only if
 //
 //   it has the module's build-id, read through the descriptor that all readers then use; or
 // neither has one, and device and inode are those of the mapping. (On overlayfs and btrfs stat's

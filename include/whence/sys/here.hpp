@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Where the code is that this is inlined into: its instruction, and its stack pointer. Cost: two
+// The instruction pointer and the stack pointer of the code that this is inlined into. Cost: two
 // instructions; unlike __builtin_frame_address they make no function keep a frame pointer.
 #ifndef WHENCE_SYS_HERE_HPP
 #define WHENCE_SYS_HERE_HPP

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The most memory this process has had resident, in bytes.
+// The peak of the resident memory of this process, in bytes.
 #ifndef WHENCE_SYS_MAX_RSS_HPP
 #define WHENCE_SYS_MAX_RSS_HPP
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What to do instead if there is no memory. Without exceptions a failed allocation ends the
-// program, as it does everywhere in the standard library then.
+// Runs a function, and another one if that runs out of memory. Without exceptions a failed
+// allocation ends the program, as it does everywhere in the standard library then.
 #ifndef WHENCE_SYS_OUT_OF_MEMORY_HPP
 #define WHENCE_SYS_OUT_OF_MEMORY_HPP
 

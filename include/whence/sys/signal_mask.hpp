@@ -53,7 +53,7 @@ struct status_line {
   }
 };
 
-// What the look before found.
+// The result of the previous look.
 struct mask_history {
   std::int64_t sleeps = -1;
   std::int64_t cpu_ns = 0;
@@ -62,12 +62,12 @@ struct mask_history {
 struct task_mask {
   bool is_known = false;
   bool blocks = false;
-  bool is_own = false;  // the thread is in no such call, if it does not sleep
+  bool is_own = false;  // if it does not sleep, it is outside of such calls
 };
 
-// Whether a thread blocks a signal at this moment. A thread that does not sleep may only be ready
-// to, in such a call yet: it is not if it is on a processor, or has run and not slept since the
-// look before.
+// Whether a thread blocks a signal at this moment. A thread that does not sleep may still be inside
+// such a call, ready to run. It is outside if it is on a processor, or if it has run and not slept
+// since the previous look.
 inline task_mask mask_now(::pid_t tid, int signal, mask_history& before) noexcept {
   const errno_guard keep;
   task_mask result;
@@ -127,8 +127,8 @@ inline bool sleeps_with_another_mask(const sleeping_task& t) noexcept {
 // hidden: what the kernel shows may not be the thread's own mask.
 enum class signal_use : unsigned char { takes, blocks, hidden };
 
-// A thread that has blocked a signal, or may have, is taken to do so until it was found not to so
-// many times: a look may meet it at the very beginning of a call that changes its mask.
+// A thread that has blocked a signal, or may have, counts as blocking it until this many looks have
+// found it unblocked: a single look may come at the very beginning of a call that changes its mask.
 inline constexpr int enough_open_looks = 3;
 
 // A thread of this process. But for the calling one it needs /proc: `takes` if that is missing.

@@ -2,7 +2,7 @@
 //
 // A lock for a handful of instructions: taking it is one atomic exchange, releasing it one store. A
 // thread that finds it held spins for a while, then sleeps a little between attempts, so that a
-// holder that lost its processor gets one back whatever the priorities.
+// holder that lost its processor gets one back, even if its priority is lower.
 //
 // Not std::mutex, because these locks live in a constant-initialized root, must be reset in a
 // forked child, and would cost every recording header the lines of <mutex>. Keeps errno. Not for

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Filters of system calls (man 2 seccomp) may end the process for a call they do not expect:
-// systemd's SystemCallFilter=@system-service does so for perf_event_open. What a filter allows
-// cannot be asked without risk, so under a filter only system calls are used that any program
-// makes. WHENCE_SECCOMP=ignore in the environment tells that the filter permits them all.
+// systemd's SystemCallFilter=@system-service does so for perf_event_open. Asking a filter what it
+// allows is itself a risk, so under a filter only system calls are used that every program makes.
+// WHENCE_SECCOMP=ignore in the environment tells that the filter permits them all.
 #ifndef WHENCE_SYS_SYSCALL_FILTER_HPP
 #define WHENCE_SYS_SYSCALL_FILTER_HPP
 
@@ -33,8 +33,8 @@ inline void look_for_filter() noexcept {
   const cancel_guard uncancelled;
   const int file = ::open("/proc/thread-self/status", O_RDONLY | O_CLOEXEC);
   if (file < 0) return;
-  // Read in pieces, since the line before it that lists groups may be long. Each keeps as much of
-  // the one before as a line that is cut in two needs.
+  // Read in pieces, since the line before it that lists groups may be long. Each piece begins with
+  // the end of the previous one, in case a line is cut in two.
   constexpr std::string_view filter_mode = "\nSeccomp:\t2\n";
   char text[4096];
   std::size_t kept = 0;

@@ -38,7 +38,7 @@ class hasher {
  private:
   static std::uint64_t fold(std::uint64_t x, std::uint64_t y) noexcept {
     __extension__ using wide = unsigned __int128;
-    // It is spread first, because after the last rotation few words reach a lane's low bits.
+    // It is mixed first, because after the last rotation few words reach a lane's low bits.
     x = (x ^ (x >> 32)) * 0xff51afd7ed558ccd;
     y = (y ^ (y >> 32)) * 0xc4ceb9fe1a85ec53;
     const wide product = wide{x ^ (y >> 31)} * (y ^ (x >> 29));

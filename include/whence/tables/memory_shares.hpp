@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The memory limit of the process, divided into shares. What one lacks it never takes from another:
-// neither samples nor label values, which hardly repeat, nor live blocks leave an allocation
-// without a stack.
+// The memory limit of the process, divided into shares. A share that is full takes nothing from the
+// others, so an allocation gets its stack however many samples, label values and live blocks there
+// are.
 //
 // Thread-safe, lock-free.
 #ifndef WHENCE_TABLES_MEMORY_SHARES_HPP

@@ -132,7 +132,7 @@ class thread_records {
   thread_record* reuse(::pid_t tid) noexcept {
     for (thread_record* r = head_.load(std::memory_order_acquire); r != nullptr; r = r->next) {
       const ::pid_t its = r->tid.load(std::memory_order_relaxed);
-      // A record with the number of this thread, which has none, is that of an ended one.
+      // This thread has no record yet, so one with its tid belongs to a thread that has ended.
       if ((its == 0 || its == tid) && claim(*r, its)) return keep(*r, tid);
     }
     if (thread_record* const r = of_ended_thread()) return keep(*r, tid);

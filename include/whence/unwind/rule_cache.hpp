@@ -8,7 +8,7 @@
 // Index and upper bits together are the key: a hit is exact. An entry that a slot loses to another
 // address goes to a second, smaller cache of pairs, whose halves prove each other:
 //
-//   victim:  | key ^ spread(rule), 64 | rule, 64 |
+//   victim:  | key ^ mix64(rule), 64 |  rule, 64 |
 //
 // Signal-safe. Lock-free. 272 KiB, mapped when opened, whatever the size of the program.
 #ifndef WHENCE_UNWIND_RULE_CACHE_HPP

@@ -83,7 +83,7 @@ class unwinder {
     return current.holds(lookup) || plugins_.find(lookup, memory, current);
   }
 
-  // Finds the entry of the function that holds `lookup`, for the exact walk. True if it has one.
+  // Finds the entry of the function that holds `lookup`, for dwarf_walk. True if it has one.
   template <class Memory>
   lookup_result entry_for(std::uintptr_t lookup, Memory& memory, plugin& current,
                           fde& found) noexcept {

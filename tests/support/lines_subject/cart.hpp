@@ -61,7 +61,7 @@ inline double sum(double of) {
   return sum<3>(price) * 1.19;
 }
 
-// In both files, so that a linker keeps one of them and discards the other.
+// It is in both files, so that a linker keeps one of them and discards the other.
 template <class T>
 [[gnu::noinline]] T total(T from, int steps) {
   T all = from;

@@ -269,7 +269,7 @@ TEST_CASE("the first error of the sink is returned, even an early one") {
   }
 }
 
-// By the time the profile is finished, another module has this code.
+// Another module has this code by the time the profile is finished.
 struct changing_code : tools::code {
   const symbols::location& resolve(std::uintptr_t pc) {
     return changed && *changed ? other.resolve(pc) : tools::code::resolve(pc);

@@ -14,7 +14,7 @@
 using namespace whence;
 using namespace whence_tests;
 
-// In a child, whose samplers know no thread yet.
+// Runs in a child, whose samplers know no thread yet.
 TEST_CASE("threads are sampled even if the share of the stacks is full") {
   if (thread_sanitized) return;  // it allows no new thread in the child
   const pid_t child = ::fork();

@@ -268,7 +268,7 @@ TEST_CASE("CPU time under a blocked SIGPROF is not charged to the code that unbl
 
 TEST_CASE("a small alternate stack on the heap is not overrun") {
   if (sanitized) return;  // its handlers need more
-  // As large as the kernel's frame and a little more: not enough for a walk.
+  // This is a little more than the kernel's frame, which is too little for a walk.
   const std::size_t size = static_cast<std::size_t>(::sysconf(_SC_MINSIGSTKSZ)) + 2500;
   std::vector<unsigned char> memory(64 * 1024 + size, 0xa5);
   stack_t small{};

@@ -14,7 +14,7 @@ namespace {
 using namespace whence;
 using map = tables::live_map<std::uint64_t>;
 
-// In static memory: entries outlive every test, as buckets do in use.
+// It is static, because entries outlive every test, as buckets do in use.
 tables::bucket* bucket_of_list(std::uint16_t list) {
   static tables::bucket buckets[3];
   buckets[list].list = list;

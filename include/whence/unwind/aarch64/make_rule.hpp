@@ -2,7 +2,7 @@
 //
 // Makes a rule of a row of call-frame information. Nearly every row fits one; the others (a CFA
 // that depends on the length of vectors, a CFA in x9 while a prologue probes the stack) are left to
-// the exact walk, as are expressions.
+// dwarf_walk, as are expressions.
 #ifndef WHENCE_UNWIND_AARCH64_MAKE_RULE_HPP
 #define WHENCE_UNWIND_AARCH64_MAKE_RULE_HPP
 

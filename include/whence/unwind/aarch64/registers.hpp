@@ -44,7 +44,7 @@ struct rule_registers {
   }
 };
 
-// The registers of call-frame information that the exact walk uses: those that a call keeps, and
+// The registers of call-frame information that dwarf_walk uses: those that a call keeps, and
 // x9-x13, in which prologues keep the CFA while they probe a large frame.
 //
 //   slot:  0-4 x9-x13    5-15 x19-x29    16 x30    17 sp    18 pc

@@ -191,7 +191,7 @@ bool climb_rare(rule q, registers& r, Stack& stack) noexcept {
 inline void correct_sp(rule q, registers& r) noexcept {
   if (!q.is_frame() || q.from_fp() || !saves_fp(q) || q.ra_is_in_lr()) return;
   const std::uintptr_t sp = r.fp + q.lowest() - q.cfa_offset();
-  // If it is not above the known lower bound, fp does not point to a frame record.
+  // A frame record lies above the known lower bound; below it, fp is something else.
   if (sp > r.sp && sp <= r.fp) r.sp = sp;
 }
 

@@ -7,7 +7,7 @@
 //   ...
 //
 // `Registers` says which registers are of interest: as many slots as it has, and which slot a DWARF
-// number has (-1: no slot, its rules are skipped). The fast rules use two, the exact walk all.
+// number has (-1: no slot, its rules are skipped). The fast rules use two, dwarf_walk all.
 //
 // Signal-safe. Never allocates. Time: linear in the length of the program.
 #ifndef WHENCE_UNWIND_CFI_CFA_PROGRAM_HPP

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The modules that may be unloaded: those that dlopen loaded. Another library can come to lie at
-// the same address later, with the same link_map even, so their rules are not filed under addresses
-// but under a range of keys that belongs to one build of one library, told by its build-id, for
-// good:
+// The modules that may be unloaded: those that dlopen loaded. Another library may later be loaded
+// at the same address, even with the same link_map, so their rules are not filed under addresses
+// but under a range of keys that belongs for good to one build of one library, identified by its
+// build-id:
 //
 //   key = address - start + keys      with `keys` from an unmapped part of the address space
 //
@@ -89,7 +89,7 @@ class unloadable_modules {
       return was.start == start && was.end == end && was.frames.header == header &&
              has_id(known->it, memory);
     };
-    // It is mostly the module that was last found at such a place.
+    // It is mostly the module that was last found near this address.
     std::atomic<const plugin_record*>& recent = recent_[start / sys::page_bytes % recent_places];
     const plugin_record* known = recent.load(std::memory_order_acquire);
     if (known == nullptr || !is_it(known)) {

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// The last deep stack of a thread, so that the next walk covers its new frames only. A memo keeps
-// each frame's registers, and where its caller's RA and fp were read:
+// The last deep stack of a thread, so that the next walk covers its new frames only. It is a record
+// of each frame's registers, and of where its caller's RA and fp were read:
 //
 //   frame k:  | pc | fp | end - sp | where RA of k+1 is | where fp of k+1 is, or 0 |
 //
@@ -10,11 +10,11 @@
 // at addresses that are known beforehand: the loads do not wait for each other, which is what makes
 // a walk slow. Only words that were read are trusted.
 //
-// A memo pays only if stacks are deep and alike, so only deep ones try it. After each useless try
-// it rests twice as long as before, after each useful one half as long. A few memos serve all
-// threads; a walk does without a busy one.
+// A record pays only if stacks are deep and alike, so only deep ones use it. After each use without
+// profit it rests twice as long as before, after each profitable one half as long. A few records
+// serve all threads; a walk does not wait for one that is in use.
 //
-// Signal-safe: no walk waits for a memo. 16 KiB.
+// Signal-safe. 16 KiB.
 #ifndef WHENCE_UNWIND_WALK_PREVIOUS_STACK_HPP
 #define WHENCE_UNWIND_WALK_PREVIOUS_STACK_HPP
 
@@ -39,14 +39,14 @@ class previous_stack {
  public:
   static constexpr std::size_t capacity = 120;
 
-  // True if a stack of this thread may be here; the memo is then the caller's until leave().
+  // True if a stack of this thread may be here; the record is then the caller's until leave().
   bool enter() noexcept {
     return active_.load(std::memory_order_relaxed) &&
            !busy_.exchange(true, std::memory_order_acquire);
   }
   void leave() noexcept { busy_.store(false, std::memory_order_release); }
 
-  // Notes that a deep stack was taken without the memo.
+  // Notes that a deep stack was taken without the record.
   void saw_deep_stack() noexcept {
     if (busy_.exchange(true, std::memory_order_acquire)) return;
     if (rest_ > 0) {

@@ -1,8 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A walk that follows a memo of an earlier stack if it can, and brings the memo up to date. It
-// begins with rules; once the frame in hand is also in the memo, it goes from one frame of the memo
-// to the next as long as their words are the same, and goes on with rules from there.
+// A walk that follows the previous stack as far as it is the same, and brings the record of it up
+// to date. It begins with rules; once the frame in hand is also in the record, it goes from one
+// recorded frame to the next as long as their words are the same, and goes on with rules from
+// there.
 //
 // The interface is walk's. Signal-safe. Never allocates.
 #ifndef WHENCE_UNWIND_WALK_PREVIOUS_STACK_WALK_HPP
@@ -31,7 +32,7 @@ class previous_stack_walk {
 
   bool start() noexcept { return walk_.start(); }
 
-  // Walks without the memo.
+  // Walks without the record.
   bool restart() noexcept {
     following_ = searching_ = recording_ = false;
     memo_.size = 0;
@@ -72,8 +73,8 @@ class previous_stack_walk {
   bool guessed() const noexcept { return walk_.guessed(); }
   bool needs_exact() const noexcept { return walk_.needs_exact(); }
 
-  // Tells whether there was a stack, and whether the memo saved more than it cost: a new frame
-  // costs what two reused ones save, the memo itself what nine save.
+  // Tells whether there was a stack, and whether the record saved more than it cost: a new frame
+  // costs what two reused ones save, the record itself what nine save.
   bool had_stack() const noexcept { return had_ > 0; }
   bool useful() const noexcept { return reused_ > 2 * fresh_ + 9; }
 
@@ -85,7 +86,7 @@ class previous_stack_walk {
   }
 
   // Climbs from the frame in hand by its rule, and records it; then looks for the caller in the
-  // memo.
+  // record.
   bool climb_one() noexcept {
     const registers from = walk_.in_hand();
     const rule q = walk_.lasting_rule();
@@ -144,14 +145,14 @@ class previous_stack_walk {
   rule_walk<trusted_memory>& walk_;
   previous_stack& memo_;
   std::size_t had_;
-  std::size_t at_ = 0;  // frame of the memo in hand
+  std::size_t at_ = 0;  // recorded frame in hand
   std::size_t first_reused_ = 0;
   std::size_t reused_ = 0;
   std::size_t searched_ = 0;  // all frames before it are above the one in hand
   std::size_t fresh_ = 0;
-  bool following_ = false;  // the frame in hand is the memo's
+  bool following_ = false;  // the frame in hand is a recorded one
   bool searching_ = true;   // the frames so far are in fresh_frames_
-  bool recording_ = false;  // the memo's frames are those so far
+  bool recording_ = false;  // the recorded frames are those so far
   memo_frame fresh_frames_[most_fresh];
 };
 

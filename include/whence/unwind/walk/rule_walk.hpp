@@ -109,8 +109,7 @@ class rule_walk {
   bool met_plugin() const noexcept { return plugin_.where.end != 0; }
   // True if an address was not found by call-frame information: it may be stale.
   bool guessed() const noexcept { return !is_trusted(memory_); }
-  // True if the walk met a frame that only the exact walk can climb: that one begins at the leaf
-  // again.
+  // True if the walk met a frame that only dwarf_walk can climb, which begins at the leaf again.
   bool needs_exact() const noexcept { return needs_exact_; }
 
  private:

@@ -5,7 +5,7 @@
 // pointer:
 //
 //   libc's wrappers and most optimized code need none; a frame that saved it gives it back;
-//   a frame that needs it before is left by its call: the first word above that returns behind a
+//   a frame that needs it earlier is left by its call: the first word above that returns behind a
 //   direct call of just this function (recover.hpp).
 //
 // Old stacks leave such words behind in frames that do not use all their room. So a stack counts

@@ -41,7 +41,7 @@ struct rule_registers {
   }
 };
 
-// All registers by DWARF number, for the exact walk.
+// All registers by DWARF number, for dwarf_walk.
 struct all_registers {
   static constexpr int count = 17;
   static constexpr int slot(std::uint64_t number) noexcept {

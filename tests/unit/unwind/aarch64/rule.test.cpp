@@ -199,7 +199,7 @@ TEST_CASE("a signed return address is taken without its signature") {
   CHECK(after(unwind::leaf_rule, {1, 1008, 5, with_signature}).pc == address);
 }
 
-TEST_CASE("frames that do not fit a rule are left to the exact walk") {
+TEST_CASE("frames that do not fit a rule are left to dwarf_walk") {
   CHECK(rule::frame(false, 24, 8, false).kind() == rule_kind::exact);
   CHECK(rule::frame(false, 0, 8, false).kind() == rule_kind::exact);
   CHECK(rule::frame(false, -16, 8, false).kind() == rule_kind::exact);

@@ -135,7 +135,7 @@ TEST_CASE("a library that was walked through is remembered, with path and build-
   CHECK(whence_tests::own_unwinder().lasting().find(inside) == nullptr);
 }
 
-TEST_CASE("the executable and what it needs are lasting, to the last of their bytes") {
+TEST_CASE("the executable and what it needs are permanent, to the last of their bytes") {
   const unwind::permanent_modules& modules = whence_tests::own_unwinder().lasting();
   int lasting = 0;
   sys::for_each_module([&](const dl_phdr_info& info) {

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A walk that follows a memo yields what a walk without one does, after any change of the stack.
+// A walk that follows the previous stack yields what any walk does, after any change of the stack.
 #include <doctest/doctest.h>
 
 #include <algorithm>
@@ -72,7 +72,7 @@ void frame(stacks& s, int depth, unsigned churn) {
 
 }  // namespace
 
-TEST_CASE("a deep stack taken again and again is the same with a memo and without") {
+TEST_CASE("a deep stack taken again and again is the same with its record and without") {
   stacks s;
   for (int i = 0; i < 100; ++i) {
     s.random.seed(5);
@@ -94,7 +94,7 @@ TEST_CASE("stacks that change at the leaf, in the middle and altogether are the 
   CHECK(s.different == 0);
 }
 
-TEST_CASE("a stack deeper than a memo, and one that is cut, are the same") {
+TEST_CASE("a stack deeper than a record, and one that is cut, are the same") {
   stacks s;
   for (int i = 0; i < 20; ++i) {
     s.random.seed(9);
@@ -108,7 +108,7 @@ TEST_CASE("a stack deeper than a memo, and one that is cut, are the same") {
   CHECK(s.different == 0);
 }
 
-TEST_CASE("four memos take 16 KiB") {
+TEST_CASE("four records take 16 KiB") {
   static_assert(unwind::memos::bytes <= 17 * 1024);
   static_assert(unwind::rule_cache::bytes + unwind::memos::bytes + sizeof(unwind::unwinder) <
                 300 * 1024);

@@ -114,7 +114,7 @@ TEST_CASE("the last frame of the stack may end where it ends") {
   CHECK(refused(rule::frame(true, 16, 2), {1, 1016, 1008}));
 }
 
-TEST_CASE("frames that do not fit a rule are left to the exact walk") {
+TEST_CASE("frames that do not fit a rule are left to dwarf_walk") {
   CHECK(rule::frame(false, 12, 1).kind() == rule_kind::exact);
   CHECK(rule::frame(false, 0, 1).kind() == rule_kind::exact);
   CHECK(rule::frame(false, std::int64_t{8} << 16, 1).kind() == rule_kind::exact);
