@@ -26,6 +26,7 @@
 #include "many_stacks.hpp"
 #include "support/heap_probe.hpp"
 #include "support/sanitizers.hpp"
+#include "support/text.hpp"
 #include "support/wait_probe.hpp"
 #include <whence/allocator.hpp>
 #include <whence/format/json.hpp>
@@ -40,6 +41,7 @@ using whence::http::handle;
 using whence::http::options;
 using whence::http::request;
 using whence::http::response;
+using whence_tests::has;
 
 namespace {
 
@@ -52,10 +54,6 @@ std::string header(const response& r, std::string_view name) {
     if (key == name) return value;
   }
   return {};
-}
-
-bool has(std::string_view text, std::string_view part) {
-  return text.find(part) != std::string_view::npos;
 }
 
 void check_error(const response& r, int status, std::string_view text) {

@@ -2,21 +2,21 @@
 //
 // A folder of its own for a test that writes files, builds programs or runs tools, removed at the
 // test's end.
-#ifndef WHENCE_TESTS_WORKSHOP_HPP
-#define WHENCE_TESTS_WORKSHOP_HPP
+#ifndef WHENCE_TESTS_TEMP_DIR_HPP
+#define WHENCE_TESTS_TEMP_DIR_HPP
 
 #include <doctest/doctest.h>
 #include <stdlib.h>
 
-#include <array>
 #include <cstddef>
-#include <cstdio>
 #include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <iterator>
 #include <string>
 #include <system_error>
+
+#include "text.hpp"
 
 namespace whence_tests {
 
@@ -47,19 +47,7 @@ class temp_dir {
 
   // Runs a shell command in the folder and returns its output. A failed command fails the test.
   std::string run(const std::string& command) const {
-    CAPTURE(command);
-    std::FILE* const pipe =
-        ::popen(("cd '" + folder_.string() + "' && { " + command + "; } 2>&1").c_str(), "r");
-    REQUIRE(pipe != nullptr);
-    std::string output;
-    std::array<char, 4096> piece;
-    while (const std::size_t n = std::fread(piece.data(), 1, piece.size(), pipe)) {
-      output.append(piece.data(), n);
-    }
-    const int status = ::pclose(pipe);
-    INFO(output);
-    REQUIRE(status == 0);
-    return output;
+    return output_of("cd '" + folder_.string() + "' && { " + command + "; }");
   }
 
   // The compiler that built the tests.
@@ -74,4 +62,4 @@ class temp_dir {
 
 }  // namespace whence_tests
 
-#endif  // WHENCE_TESTS_WORKSHOP_HPP
+#endif  // WHENCE_TESTS_TEMP_DIR_HPP

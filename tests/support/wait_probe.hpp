@@ -11,6 +11,7 @@
 #include <thread>
 #include <vector>
 
+#include "units.hpp"
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/knobs.hpp>
@@ -22,8 +23,6 @@ namespace whence_tests {
 // Profiles of one test alone, which no other test writes to.
 template <whence::fixed_string Name>
 using own = whence::prefixed_registry<Name>;
-
-constexpr std::int64_t ms = 1'000'000;  // nanoseconds
 
 class wait_rates {
  public:

@@ -3,7 +3,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -13,6 +12,7 @@
 #include <thread>
 #include <vector>
 
+#include "support/child.hpp"
 #include "support/cpu_probe.hpp"
 #include "support/sanitizers.hpp"
 #include <whence/cpu.hpp>
@@ -55,16 +55,6 @@ constexpr bool signals_are_prompt = !thread_sanitized;
 int handled = 0;
 void count_signal(int) {
   ++handled;
-}
-
-// Runs `body` in a child of fork, and returns its exit status.
-template <class Body>
-int in_child(Body body) {
-  const pid_t child = ::fork();
-  if (child == 0) ::_exit(body());
-  int status = -1;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
 }
 
 }  // namespace

@@ -14,6 +14,7 @@
 #include <vector>
 
 #include "support/sanitizers.hpp"
+#include "support/text.hpp"
 #include "support/wait_probe.hpp"
 #include <whence/mutex.hpp>
 #include <whence/profile.hpp>
@@ -68,10 +69,6 @@ std::string dump() {
   std::string all;
   CHECK_FALSE(lookup("goroutine")->write_to(all, 2));
   return all;
-}
-
-bool has(const std::string& all, const std::string& part) {
-  return all.find(part) != std::string::npos;
 }
 
 std::int64_t waits() {

@@ -18,6 +18,7 @@
 
 #include "support/cpu_probe.hpp"
 #include "support/sanitizers.hpp"
+#include "support/text.hpp"
 #include <whence/labels.hpp>
 #include <whence/profile.hpp>
 
@@ -104,10 +105,6 @@ std::vector<std::string> blocks(const std::string& all) {
     at = end + 2;
   }
   return result;
-}
-
-bool has(const std::string& all, const std::string& part) {
-  return all.find(part) != std::string::npos;
 }
 
 }  // namespace

@@ -3,12 +3,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <fstream>
-#include <iterator>
 #include <string>
 
 #include "support/sanitizers.hpp"
 #include "support/temp_dir.hpp"
+#include "support/text.hpp"
 #include <whence/instruments/setting.hpp>
 #include <whence/knobs.hpp>
 #include <whence/profile.hpp>
@@ -43,8 +42,7 @@ TEST_CASE("the knobs of waits return what was set, clamped to their ranges") {
 }
 
 TEST_CASE("the table in docs/guarantees.md has each setting's function, variable and start value") {
-  std::ifstream file(std::string(WHENCE_INCLUDE_DIR) + "/../docs/guarantees.md");
-  const std::string text(std::istreambuf_iterator<char>(file), {});
+  const std::string text = whence_tests::text_of(WHENCE_INCLUDE_DIR "/../docs/guarantees.md");
   REQUIRE(!text.empty());
   for (const instruments::setting_info& row : instruments::settings) {
     const std::size_t start = text.find(std::string("| `") + row.function + "(");

@@ -6,15 +6,11 @@
 #define WHENCE_TESTS_FORMAT_TOOLS_HPP
 
 #include <doctest/doctest.h>
-#include <sys/wait.h>
 
 #include <algorithm>
 #include <cstdint>
-#include <cstdio>
-#include <cstdlib>
 #include <filesystem>
 #include <fstream>
-#include <iterator>
 #include <map>
 #include <span>
 #include <string>
@@ -22,32 +18,20 @@
 #include <vector>
 
 #include "support/temp_dir.hpp"
+#include "support/text.hpp"
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
 namespace tools {
 
+using whence_tests::output_of;
+
 inline std::string read(const std::filesystem::path& path) {
-  std::ifstream in(path, std::ios::binary);
-  return {std::istreambuf_iterator<char>(in), {}};
+  return whence_tests::text_of(path);
 }
 
 inline void save(const std::filesystem::path& path, std::string_view text) {
   std::ofstream(path, std::ios::binary) << text;
-}
-
-// The output of a shell command, errors included. It has to succeed.
-inline std::string output_of(const std::string& command) {
-  std::FILE* const pipe = ::popen((command + " 2>&1").c_str(), "r");
-  REQUIRE(pipe != nullptr);
-  std::string text;
-  char part[4096];
-  while (const std::size_t n = std::fread(part, 1, sizeof part, pipe)) text.append(part, n);
-  const int status = ::pclose(pipe);
-  INFO(command);
-  INFO(text);
-  REQUIRE((WIFEXITED(status) && WEXITSTATUS(status) == 0));
-  return text;
 }
 
 // pprof's own schema, in Debian's golang-github-google-pprof-dev.
@@ -68,7 +52,7 @@ inline std::size_t count(std::string_view text, std::string_view what) {
 }
 
 inline bool contains(std::string_view text, std::string_view what) {
-  return count(text, what) > 0;
+  return whence_tests::has(text, what);
 }
 
 // Code by table. An address outside of it is unknown.

@@ -8,15 +8,16 @@
 #include <thread>
 #include <vector>
 
+#include "support/units.hpp"
 #include <whence/instruments/wait_queue.hpp>
 #include <whence/sys/clock.hpp>
 
 using namespace whence;
 using instruments::wait_queue;
+using whence_tests::ms;
 
 namespace {
 
-constexpr std::int64_t ms = 1'000'000;
 // A clock reading is rounded down to a tick.
 constexpr std::int64_t tick = wait_queue::tick_ns;
 

@@ -4,14 +4,15 @@
 
 #include <cstdint>
 
+#include "support/units.hpp"
 #include <whence/samplers/cpu_thread.hpp>
 
 using namespace whence;
 using samplers::cpu_thread;
+using whence_tests::ms;
 
 namespace {
 
-constexpr std::int64_t ms = 1'000'000;
 constexpr std::int64_t tick = 4 * ms;
 
 // A thread with a counter, which has used `used` and whose samples stand for `explained`.

@@ -6,7 +6,6 @@
 #include <linux/seccomp.h>
 #include <sys/prctl.h>
 #include <sys/syscall.h>
-#include <sys/wait.h>
 #include <unistd.h>
 
 #include <cstddef>
@@ -14,6 +13,7 @@
 #include <string>
 #include <thread>
 
+#include "support/child.hpp"
 #include "support/cpu_probe.hpp"
 #include "support/sanitizers.hpp"
 #include "support/wait_probe.hpp"
@@ -49,14 +49,7 @@ bool has_comment(const profile_snapshot& s, std::string_view word) {
 // Runs `body` in a child of fork under the filter, and returns its exit status.
 template <class Body>
 int under_filter(Body body) {
-  const ::pid_t child = ::fork();
-  if (child == 0) {
-    ::alarm(60);
-    ::_exit(kill_for_two_calls() ? body() : 99);
-  }
-  int status = -1;
-  ::waitpid(child, &status, 0);
-  return WIFEXITED(status) ? WEXITSTATUS(status) : -WTERMSIG(status);
+  return whence_tests::in_child([&] { return kill_for_two_calls() ? body() : 99; });
 }
 
 }  // namespace

@@ -7,14 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <fstream>
-#include <iterator>
 #include <random>
 #include <sstream>
 #include <string>
 #include <vector>
 
 #include "support/temp_dir.hpp"
+#include "support/text.hpp"
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/debug_file.hpp>
 #include <whence/symbols/demangle.hpp>
@@ -36,8 +35,7 @@ int main(int argc, char**) { return entry(argc); }
 )";
 
 std::vector<std::byte> bytes_of(const std::string& path) {
-  std::ifstream file(path, std::ios::binary);
-  const std::string text{std::istreambuf_iterator<char>(file), {}};
+  const std::string text = whence_tests::text_of(path);
   const auto* const begin = reinterpret_cast<const std::byte*>(text.data());
   return {begin, begin + text.size()};
 }

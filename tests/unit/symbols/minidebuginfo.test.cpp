@@ -13,6 +13,7 @@
 #include <vector>
 
 #include "support/temp_dir.hpp"
+#include "support/text.hpp"
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
 #include <whence/symbols/minidebuginfo.hpp>
@@ -78,8 +79,7 @@ TEST_CASE("damaged packed symbols are refused, for damage in any place") {
   if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
   const temp_dir shop;
   build(shop);
-  std::ifstream file(shop.path("packed"), std::ios::binary);
-  const std::string whole((std::istreambuf_iterator<char>(file)), {});
+  const std::string whole = whence_tests::text_of(shop / "packed");
   const std::size_t at = whole.find(
       "\xfd"
       "7zXZ");
@@ -148,11 +148,7 @@ TEST_CASE("packed symbols whose index lies about their size take no more memory 
   if (!config::with_libdw || std::system("xz --version > /dev/null 2>&1") != 0) return;
   const temp_dir shop;
   shop.run("head -c 134217728 /dev/zero | xz -0 > big.xz");
-  std::string bomb;
-  {
-    std::ifstream file(shop.path("big.xz"), std::ios::binary);
-    bomb.assign((std::istreambuf_iterator<char>(file)), {});
-  }
+  std::string bomb = whence_tests::text_of(shop / "big.xz");
   // 134 217 728, 7 bits a byte, becomes 4 194 304.
   const std::size_t at = bomb.rfind("\x80\x80\x80\x40");
   REQUIRE(at != std::string::npos);

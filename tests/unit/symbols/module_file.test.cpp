@@ -12,18 +12,18 @@
 #include <unistd.h>
 
 #include <cstdint>
-#include <fstream>
 #include <initializer_list>
-#include <iterator>
 #include <string>
 #include <string_view>
 #include <vector>
 
 #include "support/temp_dir.hpp"
+#include "support/text.hpp"
 #include <whence/symbols/module_file.hpp>
 #include <whence/symbols/symbolizer.hpp>
 
 using namespace whence;
+using whence_tests::has;
 using whence_tests::temp_dir;
 
 namespace {
@@ -85,10 +85,6 @@ bool is_known_or_none(const std::string& name, const char* known) {
   return name.find(known) != name.npos || name.starts_with("[");
 }
 
-bool has(const std::string& text, std::string_view part) {
-  return text.find(part) != text.npos;
-}
-
 }  // namespace
 
 TEST_CASE(
@@ -126,8 +122,7 @@ TEST_CASE(
       CHECK(is_known_or_none(n.hidden, "hidden_gone"));
       CHECK((n.hidden.starts_with("[gone.so+0x") == has(n.notes, "its file is gone; exported")));
     }
-    std::ifstream file(shop.path("kept.so"), std::ios::binary);
-    const std::string bytes{std::istreambuf_iterator<char>(file), {}};
+    const std::string bytes = whence_tests::text_of(shop / "kept.so");
     const int memory = ::memfd_create("gone", MFD_CLOEXEC);
     REQUIRE(::write(memory, bytes.data(), bytes.size()) == static_cast<ssize_t>(bytes.size()));
     const library l("/proc/self/fd/" + std::to_string(memory));

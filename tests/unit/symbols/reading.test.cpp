@@ -19,7 +19,6 @@
 #include <cstdint>
 #include <cstring>
 #include <fstream>
-#include <iterator>
 #include <memory>
 #include <string>
 #include <thread>
@@ -27,6 +26,7 @@
 
 #include "support/sanitizers.hpp"
 #include "support/temp_dir.hpp"
+#include "support/text.hpp"
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/spare_descriptor.hpp>
 
@@ -194,8 +194,7 @@ TEST_CASE(
       "return 0; } }");
   shop.run(temp_dir::compiler() + " -g -shared -fPIC -Wl,--build-id=0x" + std::string(40, '1') +
            " l.cpp -o l.so");
-  std::ifstream file(shop.path("l.so"), std::ios::binary);
-  std::string library((std::istreambuf_iterator<char>(file)), {});
+  std::string library = whence_tests::text_of(shop / "l.so");
   const std::size_t id = library.find(std::string(20, '\x11'));
   REQUIRE(id != std::string::npos);
   const int modules = sanitized ? 100 : 3000;

@@ -14,11 +14,13 @@
 #include <string_view>
 
 #include "support/temp_dir.hpp"
+#include "support/text.hpp"
 #include <whence/format/process_code.hpp>
 #include <whence/profile.hpp>
 #include <whence/unwind/modules/unloadable_modules.hpp>
 
 using namespace whence;
+using whence_tests::has;
 using whence_tests::temp_dir;
 
 namespace {
@@ -49,10 +51,6 @@ std::string text_of(profile& p, int debug) {
 std::string part(const std::string& text, std::string_view row) {
   const std::size_t at = text.find(row);
   return at == text.npos ? "" : text.substr(at, text.find("\n\n", at) - at);
-}
-
-bool has(const std::string& text, std::string_view what) {
-  return text.find(what) != text.npos;
 }
 
 }  // namespace
