@@ -13,13 +13,13 @@
 //
 // An answer is sent as its client reads it: 64 KiB of it are made ahead, however long it is, and
 // one that is longer than that comes in chunks. Slow clients are dropped by the rules of
-// serve/loop.hpp.
+// serve/client_limits.hpp.
 //
 // It does not use an HTTP library, because the memory that a client can take must be bounded before
 // the client is known to be allowed. cpp-httplib 0.11 first reads heads and bodies of any size (one
 // request of 0.6 MB took 1.4 GB), and a client that sends a byte a second holds a thread, and the
 // program's exit. The bounds here: 64 KiB of head, options.max_body of body, 128 KiB of answer, 256
-// connections, seconds for each. (serve/loop.hpp, serve/exchange.hpp, serve/outbox.hpp)
+// connections, seconds for each. (serve/client_limits.hpp, serve/exchange.hpp, serve/outbox.hpp)
 //
 // If the program closes its descriptors (close_range), it serves no more, and closes no file that
 // got one of their numbers.

@@ -192,7 +192,7 @@ TEST_CASE("a body is read for symbol alone, and only in an allowed form") {
 }
 
 TEST_CASE("one body may be longer than all may be together") {
-  constexpr std::size_t length = whence::serve::loop::most_of_bodies + 1;
+  constexpr std::size_t length = whence::serve::client_limits::bytes_of_bodies + 1;
   const whence::server profiles("127.0.0.1", 0, {.max_body = length});
   raw_client client(profiles.port());
   const std::string one = "0x" + std::string(length - 3, '0') + "1";
@@ -283,7 +283,7 @@ TEST_CASE("slow and silent clients do not block others, and are dropped") {
 TEST_CASE("more clients than places are answered in turn") {
   const whence::server profiles("127.0.0.1", 0);
   std::vector<raw_client> silent;
-  for (std::size_t i = 0; i < 2 * whence::serve::loop::most_open; ++i) {
+  for (std::size_t i = 0; i < 2 * whence::serve::client_limits::connections; ++i) {
     silent.emplace_back(profiles.port());
     REQUIRE(silent.back().is_connected());  // the kernel's queue is long enough
   }

@@ -2,19 +2,10 @@
 //
 // Owns every socket of a server, in one thread: it accepts clients, reads heads and bodies, waits
 // for windows to end, and sends answers as their clients read them. Workers only compute, so a
-// client that sends or reads slowly holds at most one worker, and not for long:
+// client that sends or reads slowly holds at most one worker, and not for long (client_limits.hpp).
 //
-//   a head, a body        10 seconds each; 5 seconds between requests
-//   an answer             the client may keep it waiting 10 seconds, and a second more for each
-//                         64 KiB that it took
-//   other requests wait   a client that keeps a worker waiting must take 64 KiB in a quarter of a
-//   for a worker          second
-//   bodies                16 MiB of them at once, or a single one
-//   no place is free      a new client gets the place of the one that has waited longest between
-//                         requests, or for the rest of its own
-//
-// Places are `most_open` connections, or as many as the process may open files. A spare descriptor
-// lets in one client more if the program has used up all others.
+// There are places for client_limits::connections clients, or for as many as the process may open
+// files. A spare descriptor lets in one client more if the program has used up all others.
 //
 // A program may close descriptors that it did not open, and its files may then get their numbers.
 // The loop ends if one of its own is gone, and closes only numbers that are certainly still its
@@ -41,6 +32,7 @@
 #include <whence/http/dispatch.hpp>
 #include <whence/http/request.hpp>
 #include <whence/http/responses.hpp>
+#include <whence/serve/client_limits.hpp>
 #include <whence/serve/connection.hpp>
 #include <whence/serve/event_queue.hpp>
 #include <whence/serve/exchange.hpp>
@@ -54,9 +46,6 @@ namespace whence::inline v1::serve {
 
 class loop {
  public:
-  static constexpr std::size_t most_open = 256;
-  static constexpr std::size_t most_of_bodies = std::size_t{16} << 20;  // bytes
-
   loop(listening_socket& listening, const http::options& o) : listening_(listening), options_(o) {}
   loop(const loop&) = delete;
   loop& operator=(const loop&) = delete;
@@ -129,14 +118,16 @@ class loop {
   }
 
   static std::chrono::seconds patience(stage s) noexcept {
-    return std::chrono::seconds(s == stage::idle ? 5 : s == stage::leaving ? 1 : 10);
+    if (s == stage::idle) return client_limits::between_requests;
+    if (s == stage::leaving) return client_limits::to_close_after_answer;
+    return client_limits::for_head_or_body;
   }
 
   // --- clients
 
   void accept_some() {
     for (int i = 0; i < 64; ++i) {
-      if (open() >= most_open && !make_room()) return rest();
+      if (open() >= client_limits::connections && !make_room()) return rest();
       auto c = std::make_unique<connection>();  // owns the socket from the start
       sockaddr_storage from{};
       c->socket = listening_.accept(from);
@@ -303,7 +294,7 @@ class loop {
         return;
       case exchange::stage::needs_body:
         c.body_size = c.work->length();
-        if (bytes_of_bodies() > std::max(most_of_bodies, c.body_size)) {
+        if (bytes_of_bodies() > std::max(client_limits::bytes_of_bodies, c.body_size)) {
           return c.work->refuse(http::failure(503, "too many requests have a body"));
         }
         c.enter(stage::body);

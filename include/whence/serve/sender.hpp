@@ -18,6 +18,7 @@
 #include <string>
 #include <utility>
 
+#include <whence/serve/client_limits.hpp>
 #include <whence/serve/exchange.hpp>
 #include <whence/serve/message.hpp>
 #include <whence/serve/outbox.hpp>
@@ -64,26 +65,24 @@ class sender {
 
   bool is_blocked() const noexcept { return blocked_from_ != clock::time_point{}; }
 
-  // True if the client takes less than 64 KiB a second, after ten seconds, or nothing for two in
-  // the end.
+  // True if the client must be dropped; `is_ending`: the server is to end.
   bool is_too_slow(clock::time_point now, bool is_ending) const noexcept {
-    using std::chrono::seconds;
-    if (is_ending && is_blocked() && now - blocked_from_ > seconds(2)) return true;
-    return time_blocked(now) > seconds(10 + taken_ / part_size);
+    if (is_ending && is_blocked() && now - blocked_from_ > client_limits::for_part_at_end) {
+      return true;
+    }
+    return time_blocked(now) > client_limits::for_answer(taken_);
   }
 
-  // True if its worker waits for the client, which takes less than 64 KiB in a quarter of a second.
+  // True if its worker waits for a client that is slower than other requests allow.
   bool holds_worker(clock::time_point now) noexcept {
-    if (now - marked_ < std::chrono::milliseconds(250)) return false;
-    const bool is_slow = taken_ - taken_before_ < part_size;
+    if (now - marked_ < client_limits::for_part_if_awaited) return false;
+    const bool is_slow = taken_ - taken_before_ < outbox::capacity;
     marked_ = now;
     taken_before_ = taken_;
     return is_slow && is_blocked() && of_->body().is_full();
   }
 
  private:
-  static constexpr std::size_t part_size = outbox::capacity;
-
   // Puts the part, and the head before the first, into the bytes to send.
   void prepare() {
     text_.clear();
