@@ -203,7 +203,8 @@ class basic_thread_dumper {
       const bool whole =
           unwind::sleeping_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
       unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
-      // Read in the same sleep as the stack: soon it may have the lock, and wait for it again.
+      // It is read in the same sleep as the stack, because the thread may soon get the lock, and
+      // later wait for it again.
       p.wait = find_wait(task.sp, room_->frames[trace.depth - 1]);
       if (sys::thread_cpu_ns(p.it.tid) != cpu) continue;
       if (!whole) {

@@ -81,7 +81,8 @@ class basic_profile_writer {
         kind_(core::info(header_.kind)),
         code_(std::move(code)),
         output_(out) {
-    // Names are looked up after the samples are written, but for locations apart.
+    // Names are looked up after the samples are written, unless each frame has a location of its
+    // own.
     if constexpr (requires { code_.close(); }) {
       if (inlined == inlined_frames::together) code_.close();
     }

@@ -89,7 +89,7 @@ class thread_table {
   }
 
   // Calls visit(entry) for `most` entries, or until it returns false, and moves `from` to where the
-  // next call goes on: round and round, one call after the other visits all.
+  // next call continues, so that successive calls visit all in turn.
   template <class Visit>
   void for_some(std::size_t& from, std::size_t most, Visit visit) const {
     std::size_t place = 0;

@@ -223,8 +223,8 @@ class wall_sampler {
     begin_ns_.store(begin + periods * period, std::memory_order_relaxed);
   }
 
-  // Counts `ns` for every thread. A late look is for a time in which the answers came that wait
-  // here to be counted, so it is counted at them. Requires: looks_ is held.
+  // Counts `ns` for every thread. If the look is late, answers have come meanwhile, and the time is
+  // counted at their stacks. Requires: looks_ is held.
   void look(std::int64_t now, std::int64_t ns, bool is_late) noexcept {
     if (now >= watch_.next_ns()) {
       watch_.look(now, [this] { follow(); });
@@ -289,7 +289,8 @@ class wall_sampler {
       t.asleep = {};
       const sys::sleeping_task task = sys::read_syscall(tid);
       if (task.state == sys::task_state::gone) {
-        // It lives, so it is /proc that is missing: what has not run since the last look sleeps.
+        // The thread lives, so /proc is missing: a thread that has not run since the last look
+        // sleeps.
         if (sys::thread_cpu_ns(tid) < 0) return;
         if (cpu == t.cpu_ns) return count_hidden(t, tid, ns);
         t.cpu_ns = cpu;
@@ -439,7 +440,7 @@ class wall_sampler {
   }
 
   static constexpr std::int64_t most_pending_ns = 250'000'000;
-  // A thread answers at a tick, and not each of its slices has one.
+  // A thread answers at a tick, and some of its time slices contain none.
   const std::int64_t patience_ns_ = 10'000'000'000 / sys::ticks_per_second();
 
   state::process_state& state_;

@@ -83,7 +83,7 @@ class listening_socket {
     return ::poll(&it, 1, 0) > 0;
   }
 
-  // Works as accept(), if the process may open no more files.
+  // Works as accept(), for a process that may open no more files.
   int accept_with_spare(sockaddr_storage& from) noexcept {
     return spare_.spend() ? accept(from) : -1;
   }

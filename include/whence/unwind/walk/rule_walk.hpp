@@ -185,7 +185,8 @@ class rule_walk {
     return recover_from_leaf(stop_reason::not_code);
   }
 
-  // The frame in hand. Only a leaf can be an instruction, and is then where it was.
+  // The frame in hand. Only the address of a leaf can be that of an instruction, which is looked up
+  // as it is.
   pc place_in_hand() const noexcept {
     return r_.pc == leaf_.pc && r_.sp == leaf_.sp ? leaf_at_ : pc::return_address(r_.pc);
   }
