@@ -44,6 +44,7 @@
 #include <whence/sys/nap.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/proc_task.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/signal_mask.hpp>
 #include <whence/sys/syscall_names.hpp>
@@ -63,7 +64,7 @@ class basic_thread_dumper {
   // The dumper of the process; nullptr if memory is exhausted.
   static basic_thread_dumper* get(state::process_state& s) noexcept {
     samplers::enter(s);
-    return samplers::publish_once<basic_thread_dumper>(s, s.samplers.dumper);
+    return sys::publish_once(s.arena, s.samplers.dumper, s);
   }
 
   enum class detail : bool { stacks, everything };

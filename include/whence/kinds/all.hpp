@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// From a kind that is known when the program runs to the class that reads its profiles.
+// Finds the class that reads the profiles of a kind, which is known when the program runs.
 #ifndef WHENCE_KINDS_ALL_HPP
 #define WHENCE_KINDS_ALL_HPP
 

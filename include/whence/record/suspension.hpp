@@ -26,6 +26,7 @@
 #include <whence/state/thread_labels.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/loader.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/coroutine_records.hpp>
 #include <whence/tables/logical_stack.hpp>
@@ -36,24 +37,24 @@ namespace whence::inline v1::record {
 // The records of all coroutines; nullptr if there is no memory for them.
 inline tables::coroutine_records* coroutines_of(state::process_state& s) noexcept {
   forget_other_threads_after_fork();
-  state::coroutine_root* root = s.coroutines.load(std::memory_order_acquire);
-  if (root != nullptr) return root->records;
-  struct all {
-    state::coroutine_root root;
-    tables::coroutine_records records;
+  struct all final : state::coroutine_root {
+    explicit all(state::process_state& of) noexcept
+        : coroutine_root{&snapshots::count_coroutines, &snapshots::add_coroutine_waits,
+                         &snapshots::add_coroutines, &snapshots::forget_resuming_threads, &own},
+          own(of.live_arena) {}
+    tables::coroutine_records own;
   };
-  void* const memory = s.arena.allocate_always(sizeof(all));
-  if (memory == nullptr) return nullptr;
-  auto* const made =
-      ::new (memory) all{{&snapshots::count_coroutines, &snapshots::add_coroutine_waits,
-                          &snapshots::add_coroutines, &snapshots::forget_resuming_threads, nullptr},
-                         tables::coroutine_records(s.live_arena)};
-  made->root.records = &made->records;
-  // The root points to functions of this module, which must stay loaded.
-  sys::keep_loaded(&state::own_state);
-  const bool is_first =
-      s.coroutines.compare_exchange_strong(root, &made->root, std::memory_order_acq_rel);
-  return is_first ? &made->records : root->records;
+  state::coroutine_root* const root = sys::publish_once(
+      s.coroutines,
+      [&]() -> state::coroutine_root* {
+        void* const memory = s.arena.allocate_always(sizeof(all));
+        if (memory == nullptr) return nullptr;
+        // The root points to functions of this module, which must stay loaded.
+        sys::keep_loaded(&state::own_state);
+        return ::new (memory) all(s);
+      },
+      [&](state::coroutine_root* late) { s.arena.take_back(late, sizeof(all)); });
+  return root == nullptr ? nullptr : root->records;
 }
 
 // These do the work of instruments::coroutine_life.

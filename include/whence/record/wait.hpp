@@ -32,6 +32,7 @@
 #include <whence/state/coroutine_root.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/tables/bucket.hpp>
@@ -83,13 +84,7 @@ inline void forget_other_threads_after_fork() noexcept {
 
 // The slots of all waits; nullptr if there is no memory for them.
 inline tables::wait_slots* slots_of(state::process_state& s) noexcept {
-  tables::wait_slots* slots = s.waits.load(std::memory_order_acquire);
-  if (slots == nullptr) {
-    void* const memory = s.arena.allocate_always(sizeof(tables::wait_slots));
-    if (memory == nullptr) return nullptr;
-    auto* const made = ::new (memory) tables::wait_slots(s.arena);
-    if (s.waits.compare_exchange_strong(slots, made, std::memory_order_acq_rel)) slots = made;
-  }
+  tables::wait_slots* const slots = sys::publish_once(s.arena, s.waits, s.arena);
   forget_other_threads_after_fork();
   return slots;
 }

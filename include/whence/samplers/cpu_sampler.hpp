@@ -40,6 +40,7 @@
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/stack_headroom.hpp>
 #include <whence/sys/syscall_filter.hpp>
@@ -62,7 +63,7 @@ class cpu_sampler {
   // The sampler of the process; nullptr if memory is exhausted.
   static cpu_sampler* get(state::process_state& s) noexcept {
     enter(s);
-    return publish_once<cpu_sampler>(s, s.samplers.cpu_sampler);
+    return sys::publish_once(s.arena, s.samplers.cpu_sampler, s);
   }
 
   static constexpr instruments::kind kind = instruments::kind::cpu;
@@ -153,7 +154,7 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   std::error_code start() noexcept {
-    own_ = publish_once(state_, state_.samplers.own);
+    own_ = sys::publish_once(state_.arena, state_.samplers.own);
     if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     state_.samplers.forget_cpu.store(&forget, std::memory_order_release);
     state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);

@@ -40,6 +40,7 @@
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/proc_task.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/service_thread.hpp>
@@ -60,7 +61,7 @@ class wall_sampler {
   // The sampler of the process; nullptr if memory is exhausted.
   static wall_sampler* get(state::process_state& s) noexcept {
     enter(s);
-    return publish_once<wall_sampler>(s, s.samplers.wall_sampler);
+    return sys::publish_once(s.arena, s.samplers.wall_sampler, s);
   }
 
   static constexpr instruments::kind kind = instruments::kind::wall;
@@ -170,7 +171,7 @@ class wall_sampler {
 
   // Requires: control_ is held.
   std::error_code start() noexcept {
-    own_ = publish_once(state_, state_.samplers.own);
+    own_ = sys::publish_once(state_.arena, state_.samplers.own);
     if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     state_.samplers.forget_wall.store(&forget, std::memory_order_release);
     state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
