@@ -21,7 +21,6 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/snapshots/thread_groups.hpp>
 #include <whence/snapshots/thread_snapshot.hpp>
-#include <whence/state/coroutine_root.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/throw_or_abort.hpp>
@@ -33,11 +32,9 @@ struct basic_goroutine {
   // If there is no memory, coroutines count as 0.
   static std::size_t count(const profile&) noexcept {
     std::size_t coroutines = 0;
-    const state::process_state* const s = state::root.load(std::memory_order_acquire);
-    const state::coroutine_root* const r = s == nullptr ? nullptr : s->coroutines.load();
-    if (r != nullptr) {
+    if (const state::process_state* const s = state::root.load(std::memory_order_acquire)) {
       (void)sys::catch_error([&] {
-        coroutines = r->count(*s);
+        coroutines = s->guests.count(*s);
         return std::error_code{};
       });
     }

@@ -84,7 +84,7 @@ class profiling_signal {
   }
 
   // For the child of a fork: a thread that was installing does not exist there.
-  void forget_holder() noexcept { lock_.unlock(); }
+  void after_fork_in_child() noexcept { lock_.unlock(); }
 
   // Called in a handler that has too little stack to go on: its sample is lost, and counted.
   static void note_no_room(state::process_state& s) noexcept {
