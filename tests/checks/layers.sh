@@ -26,9 +26,10 @@ declare -A below=(
   [symbols]="unwind sys"
   [ui]=""
   [format]="ui symbols snapshots state core tables instruments sys"
+  [kinds]="format symbols dumps samplers record snapshots state core tables unwind instruments sys"
   [http]="format symbols dumps samplers record snapshots state core tables instruments sys"
   [serve]="http format samplers state sys"
-  [impl]="serve http format symbols dumps samplers record snapshots state core tables unwind instruments sys"
+  [impl]="serve http kinds format symbols dumps samplers record snapshots state core tables unwind instruments sys"
 )
 recording="sys instruments"
 reading="$recording unwind tables core state snapshots record samplers dumps symbols ui format"

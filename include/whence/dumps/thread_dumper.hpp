@@ -34,7 +34,7 @@
 #include <whence/samplers/thread_table.hpp>
 #include <whence/snapshots/profile_header.hpp>
 #include <whence/snapshots/thread_snapshot.hpp>
-#include <whence/state/coroutine_root.hpp>
+#include <whence/state/guest.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/thread_labels.hpp>
 #include <whence/sys/cancel_guard.hpp>
@@ -44,6 +44,7 @@
 #include <whence/sys/nap.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/proc_task.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/signal_mask.hpp>
 #include <whence/sys/syscall_names.hpp>
@@ -63,7 +64,7 @@ class basic_thread_dumper {
   // The dumper of the process; nullptr if memory is exhausted.
   static basic_thread_dumper* get(state::process_state& s) noexcept {
     samplers::enter(s);
-    return samplers::publish_once<basic_thread_dumper>(s, s.samplers.dumper);
+    return sys::publish_once(s.arena, s.samplers.dumper, s);
   }
 
   enum class detail : bool { stacks, everything };
@@ -85,9 +86,8 @@ class basic_thread_dumper {
     if (is_own(places.front().it.tid)) places.front().it.tid = 0;
     sys::erase_if(places, [](const place& p) { return p.it.tid == 0; });
     std::vector<snapshots::placed_thread> suspended;
-    const state::coroutine_root* const coroutines =
-        state_.coroutines.load(std::memory_order_acquire);
-    if (coroutines != nullptr) coroutines->add_stacks(state_, {depth(), *frames_, suspended});
+    const snapshots::dump_parts others{depth(), *frames_, suspended};
+    state_.guests.call(&state::guest::add_stacks, state_, others);
     // This is the last call that adds frames, so pointers to frames stay valid.
     if (how == detail::everything) {
       describe(places);
@@ -121,8 +121,7 @@ class basic_thread_dumper {
 
   // Requires: control_ is held.
   bool get_ready() noexcept {
-    state_.samplers.forget_dumper.store(&forget, std::memory_order_release);
-    state_.samplers.hooks.store(&samplers::fork_rules::hooks, std::memory_order_release);
+    state_.guests.enter(state::guest_list::dumper, as_guest);
     if (room_ == nullptr) {
       room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
     }
@@ -356,7 +355,8 @@ class basic_thread_dumper {
     return static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
   }
 
-  static void forget(state::process_state& s) noexcept { s.samplers.dumper.store(nullptr); }
+  static constexpr state::guest as_guest{
+      .after_fork_in_child = [](state::process_state& s) noexcept { s.samplers.dumper = nullptr; }};
 
   static constexpr std::size_t most_asked = 64;
   static constexpr int most_naps = 100;

@@ -79,18 +79,17 @@ inline constexpr dropped_names dropped_of_entries[] = {
 
 // Empty if nothing is dropped in profiles of that kind.
 constexpr std::span<const dropped_names> dropped_in(instruments::kind k) noexcept {
-  switch (k) {
-    case instruments::kind::allocs:
-    case instruments::kind::heap:
+  switch (core::info(k).recorded_by) {
+    case core::instrument::allocator:
       return dropped_of_memory;
-    case instruments::kind::mutex:
-    case instruments::kind::mutex_hold:
+    case core::instrument::lock:
       return dropped_of_locks;
-    case instruments::kind::custom:
+    case core::instrument::entry:
       return dropped_of_entries;
-    default:
+    case core::instrument::none:
       return {};
   }
+  return {};
 }
 
 // The expression for Profile.drop_frames, which readers anchor, in the syntax that RE2 and

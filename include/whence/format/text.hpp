@@ -55,23 +55,22 @@ class text_writer {
 
   // Requires: the values are those of snapshots::values_in_text.
   [[nodiscard]] std::error_code write(const snapshots::row_source& rows) {
-    kind_ = rows.header().kind;
+    kind_ = &core::info(rows.header().kind);
     return error_ = sys::catch_error([&] {
              by_address<known> addresses(rows, [this](std::uintptr_t a) { return make(a); });
              addresses_ = &addresses;
              take_notes();
-             switch (kind_) {
-               case instruments::kind::allocs:
-               case instruments::kind::heap:
+             switch (kind_->text) {
+               case core::text_form::heap:
                  write_heap(rows);
                  break;
-               case instruments::kind::block:
+               case core::text_form::contention:
                  write_waits(rows, "contention");
                  break;
-               case instruments::kind::mutex:
+               case core::text_form::mutex:
                  write_waits(rows, "mutex");
                  break;
-               default:
+               case core::text_form::counts:
                  write_counts(rows);
                  break;
              }
@@ -114,7 +113,7 @@ class text_writer {
   void write_waits(const snapshots::row_source& rows, std::string_view title) {
     put("--- ", title, ":\ncycles/second=1000000000\n");
     // The values are already scaled, and pprof multiplies by this period.
-    if (kind_ == instruments::kind::mutex) put("sampling period=1\n");
+    if (kind_->text == core::text_form::mutex) put("sampling period=1\n");
     for (const std::uint32_t row : largest_first(rows, 1)) {
       put(rows.value(row, 1), " ", rows.value(row, 0), " ");
       put_stack(rows, row);
@@ -128,7 +127,7 @@ class text_writer {
       std::int64_t count;
     };
     // pprof takes only one value here: the time.
-    const auto shown = static_cast<std::size_t>(core::info(kind_).value_count) - 1;
+    const auto shown = static_cast<std::size_t>(kind_->value_count) - 1;
     std::vector<group> groups;
     std::int64_t total = 0;
     std::uint32_t last = 0;
@@ -218,9 +217,8 @@ class text_writer {
       put(std::exchange(before, ", "), in_quotes(key), ":", in_quotes(value));
     };
     row.for_each_label([&](const instruments::label& l) { add(l.key, l.value); });
-    if (kind_ == instruments::kind::mutex && row.number != 0) {
-      const core::value_type& number = core::info(kind_).number;
-      add(number.type, std::to_string(row.number) + " " + number.unit);
+    if (kind_->text == core::text_form::mutex && row.number != 0) {
+      add(kind_->number.type, std::to_string(row.number) + " " + kind_->number.unit);
     }
     if (before == ", ") text_ += "}\n";
   }
@@ -287,7 +285,7 @@ class text_writer {
   sink& out_;
   Code code_;
   const write_options options_;
-  instruments::kind kind_ = instruments::kind::custom;
+  const core::kind_info* kind_ = nullptr;
   by_address<known>* addresses_ = nullptr;
   std::string text_;
   tabwriter table_{text_};

@@ -12,6 +12,7 @@
 #include <string_view>
 #include <vector>
 
+#include <whence/core/kinds.hpp>
 #include <whence/format/json.hpp>
 #include <whence/format/text_parts.hpp>
 #include <whence/format/top.hpp>
@@ -54,24 +55,11 @@ inline void measure(const profile& p, listed& l) {
 }
 
 inline std::string rate_of(const profile& p, const state::process_state& s) {
-  const auto one_per = [](std::int64_t rate, const char* unit) {
-    return rate <= 0   ? std::string("off")
-           : rate == 1 ? std::string("all are recorded")
-                       : "one sample in " + format::human(rate, unit);
-  };
-  switch (p.kind()) {
-    case instruments::kind::heap:
-    case instruments::kind::allocs:
-      return one_per(s.heap.rate.load(), "bytes");
-    case instruments::kind::block:
-      return one_per(s.block_rate.load(), "nanoseconds");
-    case instruments::kind::mutex:
-      return one_per(s.mutex_fraction.load(), "count");
-    case instruments::kind::mutex_hold:
-      return one_per(s.hold_rate.load(), "count");
-    default:
-      return "all are recorded";
-  }
+  const core::sampling_rate& its = core::info(p.kind()).rate;
+  const std::int64_t rate = its.unit == nullptr ? 1 : state::value_of(s, its.setting);
+  return rate <= 0   ? std::string("off")
+         : rate == 1 ? std::string("all are recorded")
+                     : "one sample in " + format::human(rate, its.unit);
 }
 
 // Sorted by name.

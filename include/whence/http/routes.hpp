@@ -14,9 +14,9 @@
 #include <string>
 #include <string_view>
 #include <system_error>
-#include <type_traits>
 #include <utility>
 
+#include <whence/core/kinds.hpp>
 #include <whence/cpu.hpp>
 #include <whence/format/flame_page.hpp>
 #include <whence/format/text_parts.hpp>
@@ -29,7 +29,9 @@
 #include <whence/http/view.hpp>
 #include <whence/http/windows.hpp>
 #include <whence/profile.hpp>
+#include <whence/samplers/cpu_sampler.hpp>
 #include <whence/samplers/session.hpp>
+#include <whence/samplers/wall_sampler.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/wall.hpp>
 
@@ -60,14 +62,12 @@ inline operation open_window(const asked& a, long seconds, const view& how, std:
   return make(std::move(slot));
 }
 
-// Session: cpu_session or wall_session. Without a valid ?seconds= the window is 30 s, as in Go, or
-// max_seconds if that is less.
-template <class Session>
+// Session: cpu_session or wall_session, by its Sampler. Without a valid ?seconds= the window is 30
+// s, as in Go, or max_seconds if that is less.
+template <class Session, class Sampler>
 operation session(const asked& a, int default_hz, const char* name) {
   const view how(a.target.parameters, view::text::none);
-  const instruments::kind kind =
-      std::is_same_v<Session, cpu_session> ? instruments::kind::cpu : instruments::kind::wall;
-  if (const char* const mistake = how.mistake(kind, name)) return failure(400, mistake);
+  if (const char* const mistake = how.mistake(Sampler::kind, name)) return failure(400, mistake);
   const std::string_view hz_given = a.target.parameters["hz"];
   const long hz = hz_given.empty() ? default_hz : to_number(hz_given).value_or(0);
   if (hz < 1 || hz > samplers::highest_hz) {
@@ -98,7 +98,7 @@ inline operation difference(const asked& a, const profile& p, const view& how) {
 }
 
 inline operation now(const profile& p, const view& how) {
-  const bool is_dump = p.kind() == instruments::kind::goroutine && how.debug() > 1;
+  const bool is_dump = core::info(p.kind()).is_dump && how.debug() > 1;
   if (is_dump && how.has_labels()) return failure(400, "debug=2 and label params are incompatible");
   return {std::make_unique<whole_profile>(p, how), how.head(p.name())};
 }
@@ -122,16 +122,7 @@ inline const profile* of_delta(std::string_view name) {
   constexpr std::string_view begin = "delta_";
   const profile* const p = name.starts_with(begin) ? lookup(name.substr(begin.size())) : nullptr;
   if (p == nullptr) return nullptr;
-  switch (p->kind()) {
-    case instruments::kind::allocs:
-    case instruments::kind::block:
-    case instruments::kind::heap:
-    case instruments::kind::mutex:
-    case instruments::kind::mutex_hold:
-      return p;
-    default:
-      return nullptr;
-  }
+  return core::info(p->kind()).sum_count > 0 ? p : nullptr;
 }
 
 inline operation cmdline(const asked& a) {
@@ -174,13 +165,13 @@ inline bool is_symbol(std::string_view name) {
 }
 
 inline operation cpu(const asked& a) {
-  return session<cpu_session>(a, cpu_options{}.hz, "profile");
+  return session<cpu_session, samplers::cpu_sampler>(a, cpu_options{}.hz, "profile");
 }
 inline operation wall(const asked& a) {
-  return session<wall_session>(a, wall_options{}.hz, "wall");
+  return session<wall_session, samplers::wall_sampler>(a, wall_options{}.hz, "wall");
 }
 inline operation fgprof(const asked& a) {
-  return session<wall_session>(a, wall_options{}.hz, "fgprof");
+  return session<wall_session, samplers::wall_sampler>(a, wall_options{}.hz, "fgprof");
 }
 inline operation trace(const asked&) {
   return failure(404, "There is no execution trace of a C++ program: see profile and wall");

@@ -130,11 +130,12 @@ class view {
   std::error_code write(sink& out, const profile& p) const {
     const bool is_plain = labels_.empty() && inlined_ == format::inlined_frames::together;
     if (form_ == form::pprof && is_plain) return p.write_to(std::move(out), 0, options_);
-    if (form_ == form::text && debug_ > 1 && p.kind() == instruments::kind::goroutine) {
+    const bool is_dump = core::info(p.kind()).is_dump;
+    if (form_ == form::text && debug_ > 1 && is_dump) {
       return p.write_to(std::move(out), 2, options_);
     }
     const state::process_state* const s = state::state();
-    if (form_ == form::pprof || p.kind() == instruments::kind::goroutine || s == nullptr) {
+    if (form_ == form::pprof || is_dump || s == nullptr) {
       return write(out, p.snapshot());
     }
     const auto keep = [this](const profile_row& row) { return matches(row); };

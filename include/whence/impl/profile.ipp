@@ -22,24 +22,16 @@
 #include <whence/core/counters.hpp>
 #include <whence/core/kinds.hpp>
 #include <whence/core/profile.hpp>
-#include <whence/dumps/thread_dumper.hpp>
-#include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
-#include <whence/format/text.hpp>
-#include <whence/format/thread_text.hpp>
 #include <whence/format/top.hpp>
+#include <whence/kinds/all.hpp>
+#include <whence/kinds/from_buckets.hpp>
 #include <whence/profile.hpp>
 #include <whence/record/custom.hpp>
 #include <whence/record/record.hpp>
 #include <whence/record/recording.hpp>
-#include <whence/snapshots/profile_header.hpp>
-#include <whence/snapshots/row_source.hpp>
-#include <whence/snapshots/rows.hpp>
 #include <whence/snapshots/snapshot.hpp>
-#include <whence/snapshots/thread_groups.hpp>
-#include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/state/attach.hpp>
-#include <whence/state/coroutine_root.hpp>
 #include <whence/state/declared_profiles.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/block_tail_call.hpp>
@@ -86,70 +78,9 @@ WHENCE_FUNCTION profile& new_profile(std::string name, std::string description) 
   return *made.it;
 }
 
-namespace impl {
-
-// Counts threads and coroutines. If there is no memory, coroutines count as 0.
-template <class = void>
-inline std::size_t count_threads() noexcept {
-  std::size_t coroutines = 0;
-  const state::process_state* const s = state::root.load(std::memory_order_acquire);
-  const state::coroutine_root* const r = s == nullptr ? nullptr : s->coroutines.load();
-  if (r != nullptr) {
-    (void)sys::catch_error([&] {
-      coroutines = r->count(*s);
-      return std::error_code{};
-    });
-  }
-  return samplers::count_threads() + coroutines;
-}
-
-}  // namespace impl
-
 WHENCE_LAZY_FUNCTION std::size_t profile::count() const noexcept {
-  if (kind_ == instruments::kind::goroutine) return impl::count_threads();
-  if (kind_ != instruments::kind::custom) return rows().size.load(std::memory_order_relaxed);
-  std::int64_t live = 0;
-  rows().for_each([&live](const tables::bucket& b) {
-    live += b.counters[core::live_counter].load(std::memory_order_relaxed);
-  });
-  return static_cast<std::size_t>(live < 0 ? 0 : live);
+  return kinds::with_reader(kind_, [this](auto reader) { return reader.count(*this); });
 }
-
-namespace impl {
-
-// Writes a profile that has buckets as profile.proto.
-template <class = void>
-inline std::error_code write_rows(state::process_state& s, const profile& p, sink& out,
-                                  write_options options = {}) {
-  format::profile_writer writer(out, snapshots::header_of(p, s), {}, options);
-  snapshots::for_each_row(s, p, [&](const profile_row& row) { writer.add(row); });
-  return writer.finish();
-}
-
-// The stacks that `goroutine` shows. Throws: std::bad_alloc.
-template <class = void>
-inline snapshots::thread_dump dump_threads(state::process_state& s, const profile& p,
-                                           const void* caller, dumps::thread_dumper::detail how) {
-  dumps::thread_dumper* const dumper = dumps::thread_dumper::get(s);
-  if (dumper == nullptr) sys::throw_or_abort<std::bad_alloc>();
-  return dumper->take(p, caller, how);
-}
-
-template <class = void>
-inline std::error_code write_threads(state::process_state& s, const profile& p, sink& out,
-                                     int debug, write_options options, const void* caller) {
-  using dumps::thread_dumper;
-  if (debug > 1) {
-    const snapshots::thread_dump dump =
-        dump_threads(s, p, caller, thread_dumper::detail::everything);
-    return format::thread_text_writer<>(out, {}, options.names).write(dump);
-  }
-  const profile_snapshot now =
-      snapshots::grouped(dump_threads(s, p, caller, thread_dumper::detail::stacks));
-  return debug > 0 ? format::write_text(out, now, options) : format::write_proto(out, now, options);
-}
-
-}  // namespace impl
 
 [[gnu::noinline]] WHENCE_FUNCTION void profile::add(profile_key value, int skip) {
   record::require_custom(*this, "profile::add");
@@ -189,14 +120,10 @@ WHENCE_LAZY_FUNCTION [[gnu::noinline]] profile_snapshot profile::snapshot() cons
   profile_snapshot result;
   state::process_state* const s = state::state();
   if (s == nullptr) return result;
-  if (kind_ == instruments::kind::goroutine) {
-    result = snapshots::grouped(impl::dump_threads(*s, *this, __builtin_return_address(0),
-                                                   dumps::thread_dumper::detail::stacks));
-    sys::block_tail_call();
-    return result;
-  }
-  result.header = snapshots::header_of(*this, *s);
-  snapshots::for_each_row(*s, *this, [&](const profile_row& row) { result.rows.push_back(row); });
+  const void* const caller = __builtin_return_address(0);
+  result =
+      kinds::with_reader(kind_, [&](auto reader) { return reader.snapshot(*s, *this, caller); });
+  sys::block_tail_call();
   return result;
 }
 
@@ -205,17 +132,9 @@ WHENCE_LAZY_FUNCTION [[gnu::noinline]] std::error_code profile::write_to(
   state::process_state* const s = state::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   const sys::cancel_guard uncancelled;
-  if (kind_ == instruments::kind::goroutine) {
-    const void* const caller = __builtin_return_address(0);
-    return sys::catch_error(
-        [&] { return impl::write_threads(*s, *this, out, debug, options, caller); });
-  }
-  if (debug <= 0) return impl::write_rows(*s, *this, out, options);
-  return sys::catch_error([&] {
-    const auto all = [](const profile_row&) { return true; };
-    const snapshots::live_rows rows(*s, *this, snapshots::values_in_text(kind_), all);
-    return format::write_text(out, rows, options);
-  });
+  const void* const caller = __builtin_return_address(0);
+  return kinds::with_reader(
+      kind_, [&](auto reader) { return reader.write(*s, *this, out, debug, options, caller); });
 }
 
 // It does not call write_to, so that a program that writes nothing else contains neither the dumper
@@ -224,7 +143,7 @@ WHENCE_LAZY_FUNCTION std::error_code write_heap_profile(sink out) {
   state::process_state* const s = state::state();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   const sys::cancel_guard uncancelled;
-  return impl::write_rows(*s, s->of(instruments::kind::heap), out);
+  return kinds::from_buckets::write_proto(*s, s->of(instruments::kind::heap), out);
 }
 
 WHENCE_LAZY_FUNCTION std::error_code write_top(sink out, const profile_snapshot& snapshot,

@@ -28,6 +28,15 @@ inline constexpr const char* kind_names[kind_count] = {
     "allocs",     "block",        "goroutine", "heap", "mutex",
     "mutex_hold", "threadcreate", "cpu",       "wall", ""};
 
+// The kind that shows the rows of profiles of `k` in another way; `k` itself if no kind does.
+constexpr kind also_shown_as(kind k) noexcept {
+  return k == kind::heap ? kind::allocs : k;
+}
+// The kind of the profile that the rows of `k` are.
+constexpr kind rows_of(kind k) noexcept {
+  return k == kind::allocs ? kind::heap : k;
+}
+
 // True if a custom profile may not have this name, because it is empty, is the name of a predefined
 // profile, or is "thread", by which `goroutine` is found too.
 constexpr bool is_predefined(const char* name) noexcept {

@@ -22,19 +22,18 @@ namespace whence::inline v1::instruments {
 // A profile that is looked up by name once and then remembered.
 class found_profile {
  public:
-  // `allocs`: if given, the name of a profile that shows the same rows as allocations.
-  profile& get(const char* name, kind k, const char* allocs = nullptr) noexcept {
+  // `other`: if given, the name of the profile that shows the same rows in another way.
+  profile& get(const char* name, kind k, const char* other = nullptr) noexcept {
     profile* const p = known_.load(sys::acquire);
-    return p != nullptr ? *p : find(name, k, allocs);
+    return p != nullptr ? *p : find(name, k, other);
   }
 
  private:
-  [[gnu::noinline, gnu::cold]] profile& find(const char* name, kind k,
-                                             const char* allocs) noexcept {
+  [[gnu::noinline, gnu::cold]] profile& find(const char* name, kind k, const char* other) noexcept {
     const recorder* const r = recorder_of_profiles();
     if (r == nullptr) return no_profile();
     profile& p = r->find_or_make(name, k, nullptr);
-    if (allocs != nullptr) r->find_or_make(allocs, kind::allocs, &p);
+    if (other != nullptr) r->find_or_make(other, also_shown_as(k), &p);
     // Without the process's table the profile is a substitute, and is not remembered.
     if (recorder_here() != nullptr) known_.store(&p, sys::release);
     return p;

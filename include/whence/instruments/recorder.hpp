@@ -33,7 +33,7 @@
 
 // Raised whenever the layout of module_link, of recorder, or of anything that they hand over
 // changes, and with every change of process_state: modules with different numbers do not share.
-#define WHENCE_LAYOUT 15
+#define WHENCE_LAYOUT 16
 
 namespace whence::inline v1::tables {
 struct coroutine_record;

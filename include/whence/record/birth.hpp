@@ -70,7 +70,7 @@ inline void adopt_birth(instruments::birth_words& b) noexcept {
   r->created.store(static_cast<tables::bucket*>(b.created), std::memory_order_relaxed);
   name_this_thread(*s, b.name);
   // Announces the thread to the samplers, which then need not find it.
-  if (auto* const begins = s->samplers.thread_begins.load(std::memory_order_acquire)) begins(*s);
+  s->guests.call(&state::guest::on_thread_start, *s);
 }
 
 inline instruments::thread_words* this_thread(bool make) noexcept {

@@ -21,11 +21,12 @@
 #include <whence/record/wait.hpp>
 #include <whence/snapshots/coroutine_snapshot.hpp>
 #include <whence/state/attach.hpp>
-#include <whence/state/coroutine_root.hpp>
+#include <whence/state/guest.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/thread_labels.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/loader.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/coroutine_records.hpp>
 #include <whence/tables/logical_stack.hpp>
@@ -35,25 +36,13 @@ namespace whence::inline v1::record {
 
 // The records of all coroutines; nullptr if there is no memory for them.
 inline tables::coroutine_records* coroutines_of(state::process_state& s) noexcept {
-  forget_other_threads_after_fork();
-  state::coroutine_root* root = s.coroutines.load(std::memory_order_acquire);
-  if (root != nullptr) return root->records;
-  struct all {
-    state::coroutine_root root;
-    tables::coroutine_records records;
-  };
-  void* const memory = s.arena.allocate_always(sizeof(all));
-  if (memory == nullptr) return nullptr;
-  auto* const made =
-      ::new (memory) all{{&snapshots::count_coroutines, &snapshots::add_coroutine_waits,
-                          &snapshots::add_coroutines, &snapshots::forget_resuming_threads, nullptr},
-                         tables::coroutine_records(s.live_arena)};
-  made->root.records = &made->records;
-  // The root points to functions of this module, which must stay loaded.
-  sys::keep_loaded(&state::own_state);
-  const bool is_first =
-      s.coroutines.compare_exchange_strong(root, &made->root, std::memory_order_acq_rel);
-  return is_first ? &made->records : root->records;
+  if (!s.guests.has(state::guest_list::coroutines)) {
+    // The guest's functions belong to this module, which must stay loaded.
+    sys::keep_loaded(&state::own_state);
+    if (sys::publish_once(s.arena, s.coroutines, s.live_arena) == nullptr) return nullptr;
+    s.guests.enter(state::guest_list::coroutines, snapshots::coroutine_guest<>);
+  }
+  return s.coroutines.load(std::memory_order_acquire);
 }
 
 // These do the work of instruments::coroutine_life.
@@ -74,7 +63,7 @@ inline tables::coroutine_record* begin_coroutine(profile* counted, const void* c
 inline void end_coroutine(tables::coroutine_record& r) noexcept {
   tables::bucket* const b = r.created.load(std::memory_order_relaxed);
   if (b != nullptr) b->add(core::live_counter, -1);
-  state::state()->coroutines.load(std::memory_order_relaxed)->records->give_back(r);
+  state::state()->coroutines.load(std::memory_order_relaxed)->give_back(r);
 }
 
 [[gnu::noinline]] inline tables::bucket* bucket_of(state::process_state& s,

@@ -29,9 +29,9 @@
 #include <whence/instruments/wait_queue.hpp>
 #include <whence/record/record.hpp>
 #include <whence/state/attach.hpp>
-#include <whence/state/coroutine_root.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/tables/bucket.hpp>
@@ -67,31 +67,9 @@ struct counted_wait {
 };
 WHENCE_THREAD_LOCAL counted_wait last_counted_wait{};
 
-// A child of fork clears what the threads that it does not have were waiting for, or counting.
-inline void forget_other_threads(state::process_state& s) noexcept {
-  tables::wait_slots* const slots = s.waits.load(std::memory_order_relaxed);
-  if (slots != nullptr) slots->forget_other_threads();
-  const state::coroutine_root* const coroutines = s.coroutines.load(std::memory_order_relaxed);
-  if (coroutines != nullptr) coroutines->forget_other_threads(s);
-}
-
-inline void forget_other_threads_after_fork() noexcept {
-  if (state::forget_waits.load(std::memory_order_relaxed) == nullptr) {
-    state::forget_waits.store(&forget_other_threads);
-  }
-}
-
 // The slots of all waits; nullptr if there is no memory for them.
 inline tables::wait_slots* slots_of(state::process_state& s) noexcept {
-  tables::wait_slots* slots = s.waits.load(std::memory_order_acquire);
-  if (slots == nullptr) {
-    void* const memory = s.arena.allocate_always(sizeof(tables::wait_slots));
-    if (memory == nullptr) return nullptr;
-    auto* const made = ::new (memory) tables::wait_slots(s.arena);
-    if (s.waits.compare_exchange_strong(slots, made, std::memory_order_acq_rel)) slots = made;
-  }
-  forget_other_threads_after_fork();
-  return slots;
+  return sys::publish_once(s.arena, s.waits, s.arena);
 }
 
 class wait {

@@ -40,6 +40,7 @@
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/stack_headroom.hpp>
 #include <whence/sys/syscall_filter.hpp>
@@ -62,7 +63,7 @@ class cpu_sampler {
   // The sampler of the process; nullptr if memory is exhausted.
   static cpu_sampler* get(state::process_state& s) noexcept {
     enter(s);
-    return publish_once<cpu_sampler>(s, s.samplers.cpu_sampler);
+    return sys::publish_once(s.arena, s.samplers.cpu_sampler, s);
   }
 
   static constexpr instruments::kind kind = instruments::kind::cpu;
@@ -153,10 +154,9 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   std::error_code start() noexcept {
-    own_ = publish_once(state_, state_.samplers.own);
+    own_ = sys::publish_once(state_.arena, state_.samplers.own);
     if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-    state_.samplers.forget_cpu.store(&forget, std::memory_order_release);
-    state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
+    state_.guests.enter(state::guest_list::cpu_sampler, as_guest);
     if (const auto error =
             profiling_signal::install(state_, profiling_signal::for_cpu, &handle_signal))
       return error;
@@ -168,7 +168,6 @@ class cpu_sampler {
     beginner_ = ::gettid();
     rate_ = {requests_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};
     active_.store(true, std::memory_order_release);
-    state_.samplers.thread_begins.store(&on_thread_start, std::memory_order_release);
     watch_.start_over();
     watch_.look(sys::monotonic_ns(), [this] { look(false); });
     return {};
@@ -176,7 +175,6 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   void stop() noexcept {
-    state_.samplers.thread_begins.store(nullptr, std::memory_order_release);
     own_->cpu_watcher.stop();
     const sys::futex_guard hold(entries_);
     active_.store(false, std::memory_order_release);
@@ -229,7 +227,7 @@ class cpu_sampler {
   // Called in a tracked thread that begins, since a short thread may end before a look finds it.
   static void on_thread_start(state::process_state& s) noexcept {
     cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
-    if (me == nullptr) return;
+    if (me == nullptr || !me->active_.load(std::memory_order_acquire)) return;
     const sys::cancel_guard uncancelled;
     const sys::futex_guard hold(me->entries_);
     if (!me->active_.load(std::memory_order_relaxed)) return;
@@ -403,8 +401,8 @@ class cpu_sampler {
   // ---- fork
 
   // The child has no timers, sampler threads or sessions; it inherited only descriptors.
-  static void forget(state::process_state& s) noexcept {
-    s.samplers.cpu.forget();
+  static void after_fork_in_child(state::process_state& s) noexcept {
+    s.samplers.cpu.after_fork_in_child();
     if (cpu_sampler* const me = s.samplers.cpu_sampler.exchange(nullptr)) {
       me->active_.store(false, std::memory_order_relaxed);
       me->threads_.for_each([](cpu_thread& t) {
@@ -416,6 +414,8 @@ class cpu_sampler {
     }
     cpu_thread_here = nullptr;
   }
+  static constexpr state::guest as_guest{.after_fork_in_child = &after_fork_in_child,
+                                         .on_thread_start = &on_thread_start};
 
   state::process_state& state_;
   std::atomic<bool> listed_{true};

@@ -12,56 +12,57 @@
 #include <unistd.h>
 
 #include <atomic>
-#include <initializer_list>
+#include <utility>
 
 #include <whence/samplers/library_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
+#include <whence/state/guest.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/syscall_filter.hpp>
 
 namespace whence::inline v1::samplers {
 
-// Called around a fork, in the root's module; one fork at a time.
 class fork_rules {
+  // Guarded as a fork is: there is one at a time.
   static inline sigset_t signals_{};
+  static inline bool is_blocked_ = false;
 
- public:
-  // Declares that the calling process has no samplers, sessions or threads of ours, whatever it
-  // inherited.
-  static void forget(state::process_state& s) noexcept {
-    for (const auto* const place :
-         {&s.samplers.forget_cpu, &s.samplers.forget_wall, &s.samplers.forget_dumper}) {
-      if (auto* const forget_one = place->load(std::memory_order_acquire)) forget_one(s);
-    }
-    s.samplers.thread_begins.store(nullptr);
+  static void before_fork(state::process_state&) noexcept {
+    // Old kernels restart fork after each signal, so that it might never end.
+    sigset_t profiling;
+    ::sigemptyset(&profiling);
+    ::sigaddset(&profiling, SIGPROF);
+    is_blocked_ = ::pthread_sigmask(SIG_BLOCK, &profiling, &signals_) == 0;
+  }
+
+  // If the first session began meanwhile, in another thread, nothing was blocked.
+  static void after_fork(state::process_state&) noexcept {
+    if (std::exchange(is_blocked_, false)) ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
+  }
+
+  // The process has no samplers, sessions or threads of ours, whatever it inherited.
+  static void after_fork_in_child(state::process_state& s) noexcept {
     s.samplers.own.store(nullptr);
     if (auto* const signal = s.samplers.signal.load(std::memory_order_acquire)) {
-      signal->forget_holder();
+      signal->after_fork_in_child();
     }
     s.samplers.cpu_profile.store(nullptr);
     s.samplers.process.store(::getpid());
   }
 
-  static constexpr state::fork_hooks hooks{
-      [](state::process_state&) noexcept {
-        // Old kernels restart fork after each signal, so that it might never end.
-        sigset_t profiling;
-        ::sigemptyset(&profiling);
-        ::sigaddset(&profiling, SIGPROF);
-        ::pthread_sigmask(SIG_BLOCK, &profiling, &signals_);
-      },
-      [](state::process_state&) noexcept { ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr); },
-      [](state::process_state& s) noexcept {
-        forget(s);
-        ::pthread_sigmask(SIG_SETMASK, &signals_, nullptr);
-      }};
+ public:
+  static constexpr state::guest as_guest{.before_fork = &before_fork,
+                                         .after_fork = &after_fork,
+                                         .after_fork_in_child = &after_fork_in_child};
 
   // No fork handler has run in a child of _Fork or of the bare system call: such a child is noticed
   // when it first asks for a sampler.
   static void on_new_process(state::process_state& s) noexcept {
     ::pid_t none = 0;
     const ::pid_t now = ::getpid();
-    if (!s.samplers.process.compare_exchange_strong(none, now) && none != now) forget(s);
+    if (!s.samplers.process.compare_exchange_strong(none, now) && none != now) {
+      s.guests.call(&state::guest::after_fork_in_child, s);
+    }
   }
 };
 
@@ -70,6 +71,7 @@ class fork_rules {
 inline void enter(state::process_state& s) noexcept {
   sys::look_for_filter();  // first: what follows makes calls that a filter may forbid
   profiling_signal::prepare_module();
+  s.guests.enter(state::guest_list::profiling_signal, fork_rules::as_guest);
   fork_rules::on_new_process(s);
 }
 

@@ -11,7 +11,6 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include <whence/instruments/unrecorded_start.hpp>
 #include <whence/state/process_state.hpp>
@@ -23,8 +22,6 @@
 namespace whence::inline v1::samplers {
 
 struct library_threads {
-  explicit library_threads(state::process_state&) noexcept {}
-
   sys::service_thread cpu_watcher, wall_clock;
 
   // Returns 0, or the system's error.
@@ -84,18 +81,6 @@ struct library_threads {
   std::atomic<std::size_t> used_{0};  // how many of them have ever been taken
   std::atomic<std::int64_t> others_ended_ns_{0};
 };
-
-// The object at this pointer, made if it is null; nullptr if memory is exhausted. The loser of a
-// race abandons its copy, since the arena frees nothing.
-template <class T>
-T* publish_once(state::process_state& s, std::atomic<T*>& place) noexcept {
-  T* it = place.load(std::memory_order_acquire);
-  if (it != nullptr) return it;
-  void* const memory = s.arena.allocate_always(sizeof(T));
-  if (memory == nullptr) return nullptr;
-  auto* const made = ::new (memory) T(s);
-  return place.compare_exchange_strong(it, made, std::memory_order_acq_rel) ? made : it;
-}
 
 // Counts the program's threads; 1 if they cannot be listed.
 inline std::size_t count_threads() noexcept {

@@ -31,6 +31,7 @@
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/pages.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/sys/stack_headroom.hpp>
@@ -65,13 +66,8 @@ class profiling_signal {
   // Makes sure that the process has our handler. Requires: prepare_module(). Thread-safe; not for
   // signal handlers.
   static std::error_code install(state::process_state& s, place where, taker t) noexcept {
-    profiling_signal* p = s.samplers.signal.load(std::memory_order_acquire);
-    if (p == nullptr) {
-      void* const memory = s.arena.allocate_always(sizeof(profiling_signal));
-      if (memory == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-      auto* const made = ::new (memory) profiling_signal;
-      p = s.samplers.signal.compare_exchange_strong(p, made, std::memory_order_acq_rel) ? made : p;
-    }
+    profiling_signal* const p = sys::publish_once(s.arena, s.samplers.signal);
+    if (p == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     p->take_[where].store(t, std::memory_order_release);
     return p->install_here();
   }
@@ -88,7 +84,7 @@ class profiling_signal {
   }
 
   // For the child of a fork: a thread that was installing does not exist there.
-  void forget_holder() noexcept { lock_.unlock(); }
+  void after_fork_in_child() noexcept { lock_.unlock(); }
 
   // Called in a handler that has too little stack to go on: its sample is lost, and counted.
   static void note_no_room(state::process_state& s) noexcept {

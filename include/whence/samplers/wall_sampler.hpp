@@ -41,6 +41,7 @@
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/proc_task.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/service_thread.hpp>
@@ -61,7 +62,7 @@ class wall_sampler {
   // The sampler of the process; nullptr if memory is exhausted.
   static wall_sampler* get(state::process_state& s) noexcept {
     enter(s);
-    return publish_once<wall_sampler>(s, s.samplers.wall_sampler);
+    return sys::publish_once(s.arena, s.samplers.wall_sampler, s);
   }
 
   static constexpr instruments::kind kind = instruments::kind::wall;
@@ -171,10 +172,9 @@ class wall_sampler {
 
   // Requires: control_ is held.
   std::error_code start() noexcept {
-    own_ = publish_once(state_, state_.samplers.own);
+    own_ = sys::publish_once(state_.arena, state_.samplers.own);
     if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-    state_.samplers.forget_wall.store(&forget, std::memory_order_release);
-    state_.samplers.hooks.store(&fork_rules::hooks, std::memory_order_release);
+    state_.guests.enter(state::guest_list::wall_sampler, as_guest);
     if (room_ == nullptr) {
       room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
     }
@@ -432,12 +432,14 @@ class wall_sampler {
 
   // ---- fork
 
-  static void forget(state::process_state& s) noexcept {
-    s.samplers.wall.forget();
+  static void after_fork_in_child(state::process_state& s) noexcept {
+    s.samplers.wall.after_fork_in_child();
     if (wall_sampler* const me = s.samplers.wall_sampler.exchange(nullptr)) {
       me->active_.store(false, std::memory_order_relaxed);
     }
   }
+
+  static constexpr state::guest as_guest{.after_fork_in_child = &after_fork_in_child};
 
   static constexpr std::int64_t most_pending_ns = 250'000'000;
   // A thread answers at a tick, and some of its time slices contain none.

@@ -17,6 +17,7 @@
 
 #include <whence/samplers/library_threads.hpp>
 #include <whence/state/attach.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/service_thread.hpp>
 
 namespace whence::inline v1::serve {
@@ -26,7 +27,7 @@ class own_thread_scope {
  public:
   own_thread_scope() noexcept {
     state::process_state* const s = state::state();
-    own_ = s == nullptr ? nullptr : samplers::publish_once(*s, s->samplers.own);
+    own_ = s == nullptr ? nullptr : sys::publish_once(s->arena, s->samplers.own);
     if (own_ != nullptr && !own_->join()) own_ = nullptr;
   }
   ~own_thread_scope() {

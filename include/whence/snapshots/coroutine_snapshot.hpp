@@ -15,7 +15,7 @@
 
 #include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/snapshots/waits_in_progress.hpp>
-#include <whence/state/coroutine_root.hpp>
+#include <whence/state/guest.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/sequence.hpp>
@@ -29,15 +29,14 @@ namespace whence::inline v1::snapshots {
 inline constexpr ::pid_t first_coroutine = 1 << 22;
 
 // Finds those at the inner end of each chain, and one of each circle of coroutines that await each
-// other. Requires: there is a root of coroutines. Throws: std::bad_alloc.
+// other. Requires: the process has records of coroutines. Throws: std::bad_alloc.
 template <class = void>
 inline std::vector<tables::suspended_coroutine> suspended_leaves(const state::process_state& s) {
   std::vector<tables::suspended_coroutine> all;
-  s.coroutines.load(std::memory_order_acquire)
-      ->records->for_each([&](const tables::coroutine_record& r) {
-        tables::suspended_coroutine c;
-        if (c.read(r)) all.push_back(c);
-      });
+  s.coroutines.load(std::memory_order_acquire)->for_each([&](const tables::coroutine_record& r) {
+    tables::suspended_coroutine c;
+    if (c.read(r)) all.push_back(c);
+  });
   sys::sort(all, [](const auto& a, const auto& b) { return a.self.record < b.self.record; });
   constexpr std::size_t none = static_cast<std::size_t>(-1);
   const auto awaiter_of = [&](std::size_t i) {
@@ -68,7 +67,7 @@ inline std::vector<tables::suspended_coroutine> suspended_leaves(const state::pr
   return leaves;
 }
 
-// The members are those of coroutine_root.
+// The functions of the guest (state/guest.hpp).
 template <class = void>
 inline std::size_t count_coroutines(const state::process_state& s) {
   return suspended_leaves(s).size();
@@ -76,17 +75,8 @@ inline std::size_t count_coroutines(const state::process_state& s) {
 
 template <class = void>
 inline void add_coroutine_waits(const state::process_state& s, waits_in_progress& waits) {
-  s.coroutines.load(std::memory_order_acquire)
-      ->records->for_each([&](const tables::coroutine_record& r) { r.suspension.visit(waits); });
-}
-
-// Runs in the child of a fork: a thread that was resuming a coroutine is gone, and cannot tell that
-// its wait was counted.
-template <class = void>
-inline void forget_resuming_threads(state::process_state& s) noexcept {
-  s.coroutines.load(std::memory_order_acquire)->records->for_each([](tables::coroutine_record& r) {
-    const std::uint32_t now = r.suspension.sequence.load(std::memory_order_relaxed);
-    if (tables::wait_slot::state(now) == tables::wait_slot::is_counted) r.suspension.end();
+  s.coroutines.load(std::memory_order_acquire)->for_each([&](const tables::coroutine_record& r) {
+    r.suspension.visit(waits);
   });
 }
 
@@ -128,6 +118,12 @@ inline void add_coroutines(const state::process_state& s, const dump_parts& dump
     dump.threads.push_back(std::move(p));
   }
 }
+
+// It enters once the process has records.
+template <class = void>
+inline constexpr state::guest coroutine_guest{.count = &count_coroutines<>,
+                                              .add_stacks = &add_coroutines<>,
+                                              .add_waits = &add_coroutine_waits<>};
 
 }  // namespace whence::inline v1::snapshots
 

@@ -40,19 +40,14 @@ enum class subtracted : bool {
 // Tells whether rows that exist at the earlier moment alone are kept.
 enum class gone_rows : bool { are_forgotten, are_kept };
 
-// True if the sums of a kind may go back: they include waits in progress, and one of those may turn
-// out not to be a wait, for example if it ends by an exception.
-constexpr bool has_sums(instruments::kind k) noexcept {
-  return k != instruments::kind::custom && k != instruments::kind::threadcreate;
-}
-
 // Cost: 48 bytes a row and its place in the index, as long as the window or until the next delta;
 // if gone rows are kept, the rows as well.
 class baseline {
  public:
   // Throws: std::bad_alloc.
   baseline(const profile_snapshot& earlier, gone_rows gone)
-      : kind_(earlier.header.kind), time_ns_(earlier.header.time_ns) {
+      : sum_count_(static_cast<std::size_t>(core::info(earlier.header.kind).sum_count)),
+        time_ns_(earlier.header.time_ns) {
     rows_.reserve(earlier.rows.size());
     for (const profile_row& row : earlier.rows) {
       const tables::hash128 identity = identity_of(row);
@@ -75,9 +70,10 @@ class baseline {
   }
 
   // If a sum was higher at an earlier moment, that is the one to subtract: everything up to it was
-  // reported already. Called before this is used. Throws: std::bad_alloc.
+  // reported already. A sum goes back if what it counted turns out to be no event, for example a
+  // wait that ends by an exception. Called before this is used. Requires: the kind has sums. Throws:
+  // std::bad_alloc.
   void keep_highest_sums(const baseline& earlier) {
-    if (!has_sums(kind_)) return;
     for (const known& before : earlier.rows_) {
       const std::uint32_t at = find(before.identity);
       if (at == sys::flat_index::none) {
@@ -85,7 +81,7 @@ class baseline {
         rows_.push_back(before);
         continue;
       }
-      for (std::size_t i = 0; i < sum_count(); ++i) {
+      for (std::size_t i = 0; i < sum_count_; ++i) {
         if (rows_[at].values[i] < before.values[i]) rows_[at].values[i] = before.values[i];
       }
     }
@@ -115,24 +111,16 @@ class baseline {
                        [&](std::uint32_t i) { return rows_[i].identity == identity; });
   }
 
-  // The number of values that only grow; they are the first.
-  std::size_t sum_count() const noexcept {
-    const bool memory = kind_ == instruments::kind::heap || kind_ == instruments::kind::allocs;
-    return memory ? first_in_use : core::max_values;
-  }
-
   void subtract(profile_row& row, const decltype(profile_row::values)& before, subtracted which,
                 below_zero negative) const {
-    const std::size_t count = which == subtracted::sums ? sum_count() : row.values.size();
+    const std::size_t count = which == subtracted::sums ? sum_count_ : row.values.size();
     for (std::size_t i = 0; i < count; ++i) {
       row.values[i] -= before[i];
       if (row.values[i] < 0 && negative == below_zero::is_zero) row.values[i] = 0;
     }
   }
 
-  static constexpr std::size_t first_in_use = 2;  // index into memory_kind's values
-
-  const instruments::kind kind_;
+  const std::size_t sum_count_;
   const std::int64_t time_ns_;
   std::vector<known> rows_;
   sys::flat_index index_;   // places in rows_

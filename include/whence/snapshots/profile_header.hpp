@@ -15,6 +15,7 @@
 #include <whence/core/profile.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/process_state.hpp>
+#include <whence/state/setting_values.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/losses.hpp>
@@ -74,8 +75,9 @@ inline profile_header header_of(const profile& p, const state::process_state& s)
   header.kind = p.kind();
   header.time_ns = sys::wall_time_ns();
   header.comments = comments(s);
-  if (p.kind() == instruments::kind::heap || p.kind() == instruments::kind::allocs) {
-    const std::int64_t rate = s.heap.rate.load(std::memory_order_relaxed);
+  const core::kind_info& kind = core::info(p.kind());
+  if (kind.is_scaled) {
+    const std::int64_t rate = state::value_of(s, kind.rate.setting);
     header.period = rate > 0 ? rate : 1;
   }
   return header;

@@ -30,8 +30,7 @@ enum class shown_values : bool {
 
 // The values of a kind that Go's text format shows.
 constexpr shown_values values_in_text(instruments::kind k) noexcept {
-  return k == instruments::kind::heap || k == instruments::kind::allocs ? shown_values::recorded
-                                                                        : shown_values::scaled;
+  return core::info(k).is_scaled ? shown_values::recorded : shown_values::scaled;
 }
 
 class row_source {

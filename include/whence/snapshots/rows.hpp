@@ -32,7 +32,7 @@ inline profile_row row_of(instruments::kind k, const tables::bucket& b,
   row.labels = labels.of(b.labels);
   if (b.type != nullptr) row.type = b.type;
   row.number = static_cast<std::int64_t>(b.number);
-  if (k == instruments::kind::heap || k == instruments::kind::allocs) {
+  if (core::info(k).is_scaled) {
     const core::heap_values v = core::read_heap(b);
     row.values = {v.allocated.objects, v.allocated.bytes, v.in_use.objects, v.in_use.bytes};
     row.raw = {v.raw_allocated.objects, v.raw_allocated.bytes, v.raw_in_use.objects,
@@ -107,7 +107,7 @@ void for_each_row(const state::process_state& s, const profile& p, F&& visit) {
     });
   };
   const auto read = [&](const tables::bucket& b) { return row_of(p.kind(), b, s.labels); };
-  if (p.kind() != instruments::kind::block) return visit_all(read);
+  if (!core::info(p.kind()).has_open_waits) return visit_all(read);
   const waits_in_progress now(s);
   visit_all([&](const tables::bucket& b) {
     profile_row row = now.row(b, [&] { return read(b); });

@@ -15,7 +15,7 @@
 
 #include <whence/core/counters.hpp>
 #include <whence/snapshots/snapshot.hpp>
-#include <whence/state/coroutine_root.hpp>
+#include <whence/state/guest.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/nap.hpp>
@@ -32,8 +32,7 @@ class basic_waits_in_progress {
   explicit basic_waits_in_progress(const state::process_state& s) {
     const tables::wait_slots* const slots = s.waits.load(std::memory_order_acquire);
     if (slots != nullptr) slots->for_each(*this);
-    const state::coroutine_root* const coroutines = s.coroutines.load(std::memory_order_acquire);
-    if (coroutines != nullptr) coroutines->add_waits(s, *this);
+    s.guests.call(&state::guest::add_waits, s, *this);
     sys::sort(waits_, [](const item& a, const item& b) { return a.bucket < b.bucket; });
   }
 

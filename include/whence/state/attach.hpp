@@ -13,6 +13,8 @@
 #include <cstdint>
 #include <initializer_list>
 
+#include <whence/core/directory.hpp>
+#include <whence/core/kinds.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/state/build_settings.hpp>
 #include <whence/state/environment.hpp>
@@ -64,11 +66,22 @@ inline void publish_root(process_state& s) noexcept {
   publish_hot_words(s);
 }
 
-inline profile* make_predefined(process_state& s, instruments::kind k,
-                                const profile* shown) noexcept {
-  profile*& p = s.predefined[static_cast<int>(k)];
-  p = s.profiles.find_or_make(core::info(k).name, core::info(k).description, k, shown).it;
-  return p;
+// A profile that shows the rows of another is made after it. False if there is no memory for all.
+inline bool make_predefined(process_state& s) noexcept {
+  for (const bool shows_another : {false, true}) {
+    for (int i = 0; i < instruments::kind_count; ++i) {
+      const auto k = static_cast<instruments::kind>(i);
+      const instruments::kind rows = instruments::rows_of(k);
+      const core::kind_info& row = core::info(k);
+      const bool is_predefined = row.name[0] != '\0' && !row.is_for_sessions;
+      if (!is_predefined || (rows != k) != shows_another) continue;
+      const profile* const shown = shows_another ? &s.of(rows) : nullptr;
+      profile* const made = s.profiles.find_or_make(row.name, row.description, k, shown).it;
+      if (made == nullptr) return false;
+      s.predefined[i] = made;
+    }
+  }
+  return true;
 }
 
 inline bool open_root(process_state& s) noexcept {
@@ -77,15 +90,7 @@ inline bool open_root(process_state& s) noexcept {
   if (!s.blocks.open() || !s.values.open() || !s.wide_values.open() || !s.filter.open()) {
     return false;
   }
-  const profile* const heap = make_predefined(s, instruments::kind::heap, nullptr);
-  for (const instruments::kind k :
-       {instruments::kind::block, instruments::kind::goroutine, instruments::kind::mutex,
-        instruments::kind::mutex_hold, instruments::kind::threadcreate}) {
-    if (make_predefined(s, k, nullptr) == nullptr) return false;
-  }
-  if (heap == nullptr || make_predefined(s, instruments::kind::allocs, heap) == nullptr)
-    return false;
-
+  if (!make_predefined(s)) return false;
   take_environment(s);
   s.open = true;
   return true;

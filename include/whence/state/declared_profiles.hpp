@@ -43,17 +43,18 @@ inline bool find_new_declaration(const process_state& s, found_declaration& foun
   return any;
 }
 
-// A heap comes with a profile that shows its rows as allocations (registry.hpp).
+// A profile whose rows another kind shows too comes with one of that kind (registry.hpp): the name
+// of the first ends with the name of its kind, that of the second with the name of the other.
 inline profile* declare(process_state& s, const found_declaration& it) noexcept {
   profile* const made = s.profiles.declare(it.name, core::info(it.k).description, it.k);
-  if (made == nullptr || it.k != instruments::kind::heap) return made;
-  constexpr std::string_view heap = "heap", allocs = "allocs";
-  const std::string_view prefix(it.name, std::strlen(it.name) - heap.size());
-  char name[sizeof it.name + allocs.size()];
-  allocs.copy(name + prefix.copy(name, prefix.size()), allocs.size());
-  return s.profiles.declare({name, prefix.size() + allocs.size()},
-                            core::info(instruments::kind::allocs).description,
-                            instruments::kind::allocs, made);
+  const instruments::kind also = instruments::also_shown_as(it.k);
+  if (made == nullptr || also == it.k) return made;
+  const core::kind_info& other = core::info(also);
+  const std::string_view prefix(it.name, std::strlen(it.name) - std::strlen(core::info(it.k).name));
+  const std::string_view suffix = other.name;
+  char name[sizeof it.name + core::longest_name];
+  suffix.copy(name + prefix.copy(name, prefix.size()), suffix.size());
+  return s.profiles.declare({name, prefix.size() + suffix.size()}, other.description, also, made);
 }
 
 // Makes every profile that a loaded module declares.

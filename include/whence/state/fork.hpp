@@ -19,6 +19,8 @@
 #include <whence/state/process_state.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/random.hpp>
+#include <whence/tables/coroutine_records.hpp>
+#include <whence/tables/wait_slots.hpp>
 
 namespace whence::inline v1::state {
 
@@ -44,12 +46,11 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     s.blocks.lock_all();
     s.values.lock_all();
     s.wide_values.lock_all();
-    hooks_ = s.samplers.hooks.load(std::memory_order_acquire);
-    if (hooks_ != nullptr) hooks_->before(s);
+    s.guests.call(&guest::before_fork, s);
   }
 
   static void in_parent() noexcept {
-    if (held_ && hooks_ != nullptr) hooks_->in_parent(own_state);
+    if (held_) own_state.guests.call(&guest::after_fork, own_state);
     unlock();
   }
 
@@ -74,23 +75,23 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
   // draw, which is as good for one child as any other.) The root's module is the first to come
   // here.
   static void in_child() noexcept {
-    if (held_) {
-      own_state.threads.forget_other_threads();
-      if (hooks_ != nullptr) hooks_->in_child(own_state);
-    }
-    if (process_state* const s = root.load(std::memory_order_relaxed)) {
-      const auto forget = forget_waits.load(std::memory_order_relaxed);
-      if (forget != nullptr) forget(*s);
-    }
+    if (held_) after_fork_in_child(own_state);
     instruments::own_countdown = 0;
-    sys::forget_random();
+    sys::after_fork_in_child();
     unlock();
   }
 
+  static void after_fork_in_child(process_state & s) noexcept {
+    s.threads.after_fork_in_child();
+    if (auto* const waits = s.waits.load(std::memory_order_relaxed)) waits->after_fork_in_child();
+    if (auto* const all = s.coroutines.load(std::memory_order_relaxed)) all->after_fork_in_child();
+    s.guests.call(&guest::after_fork_in_child, s);
+    s.guests.call(&guest::after_fork, s);
+  }
+
   static inline constinit std::atomic<bool> installed_{false};
-  // The state of the fork in progress; guarded by loader_walk.
+  // True if a fork is in progress that holds the locks; guarded by loader_walk.
   static inline constinit bool held_ = false;
-  static inline constinit const fork_hooks* hooks_ = nullptr;
 };
 
 }  // namespace whence::inline v1::state

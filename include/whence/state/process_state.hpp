@@ -18,6 +18,7 @@
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/setting.hpp>
 #include <whence/state/build_settings.hpp>
+#include <whence/state/guest.hpp>
 #include <whence/state/sampling.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/spin_lock.hpp>
@@ -43,6 +44,7 @@ struct running_profile;
 
 namespace whence::inline v1::tables {
 class wait_slots;
+class coroutine_records;
 }  // namespace whence::inline v1::tables
 
 namespace whence::inline v1::dumps {
@@ -51,16 +53,6 @@ class basic_thread_dumper;
 }  // namespace whence::inline v1::dumps
 
 namespace whence::inline v1::state {
-
-struct process_state;
-struct coroutine_root;
-
-// The functions that a fork calls.
-struct fork_hooks {
-  void (*before)(process_state&) noexcept;
-  void (*in_parent)(process_state&) noexcept;
-  void (*in_child)(process_state&) noexcept;
-};
 
 // What the samplers hang from the root: their stacks, which are freed with their windows, and what
 // is made when first needed, in the arena, never freed.
@@ -77,12 +69,6 @@ struct sampling_root {
   std::atomic<samplers::running_profile*> cpu_profile{nullptr};  // start_cpu_profile
   std::atomic<samplers::library_threads*> own{nullptr};
   std::atomic<::pid_t> process{0};  // the process that owns the samplers
-  // The functions belong to modules that are never unloaded.
-  std::atomic<void (*)(process_state&) noexcept> thread_begins{nullptr};  // in the thread
-  std::atomic<const fork_hooks*> hooks{nullptr};
-  std::atomic<void (*)(process_state&) noexcept> forget_cpu{nullptr};
-  std::atomic<void (*)(process_state&) noexcept> forget_wall{nullptr};
-  std::atomic<void (*)(process_state&) noexcept> forget_dumper{nullptr};
 };
 
 struct process_state {
@@ -107,10 +93,11 @@ struct process_state {
   tables::sampled_filter filter;
   // Each is made when its first event comes, and never freed.
   std::atomic<tables::wait_slots*> waits{nullptr};
-  std::atomic<coroutine_root*> coroutines{nullptr};
+  std::atomic<tables::coroutine_records*> coroutines{nullptr};
   tables::thread_records threads{arena};
 
   sampling_root samplers{budget, losses};
+  guest_list guests;
 
   sampling heap{instruments::info(instruments::setting::heap_rate).at_start};  // bytes allocated
   std::atomic<std::int64_t> hold_rate{instruments::info(instruments::setting::hold_rate).at_start};
@@ -136,10 +123,6 @@ struct process_state {
 [[gnu::visibility("hidden")]] inline constinit process_state own_state{};
 
 [[gnu::visibility("hidden")]] inline constinit std::atomic<process_state*> root{nullptr};
-// Makes a child of fork forget the waits of threads it does not have. Set by a module whose code
-// waits.
-[[gnu::visibility("hidden")]] inline constinit std::atomic<void (*)(process_state&) noexcept>
-    forget_waits{nullptr};
 
 // Hidden, as is `state`: both use this module's pointer.
 [[gnu::visibility("hidden")]] process_state* attach() noexcept;

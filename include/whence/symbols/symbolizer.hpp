@@ -44,6 +44,7 @@
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/kept.hpp>
 #include <whence/sys/mix64.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/syscall_filter.hpp>
 
@@ -86,18 +87,16 @@ class basic_symbolizer {
   static basic_symbolizer& instance() {
     static constinit std::atomic<basic_symbolizer*> shared{nullptr};
     static constinit std::atomic<bool> forgotten_at_fork{false};
-    basic_symbolizer* known = shared.load(std::memory_order_acquire);
-    if (known != nullptr) return *known;
+    if (basic_symbolizer* const known = shared.load(std::memory_order_acquire)) return *known;
     if (!forgotten_at_fork.exchange(true, std::memory_order_relaxed)) {
       ::pthread_atfork(nullptr, nullptr, [] {
         shared.store(nullptr, std::memory_order_relaxed);
         all_open.close_all();
       });
     }
-    auto* const fresh = new basic_symbolizer;  // never freed, so that its answers stay valid
-    if (shared.compare_exchange_strong(known, fresh, std::memory_order_acq_rel)) return *fresh;
-    delete fresh;
-    return *known;
+    // It is never freed, so that its answers stay valid.
+    return *sys::publish_once(
+        shared, [] { return new basic_symbolizer; }, [](basic_symbolizer* late) { delete late; });
   }
 
   // Files and tables stay open while one lives: a caller that looks up several addresses holds one.

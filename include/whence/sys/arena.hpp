@@ -6,9 +6,9 @@
 //   newest chunk:  | header, 64 bytes | block | block | ... | unused, never touched |
 //     --older-->   a full chunk  --older-->  ...
 //
-// Invariants: no block is given back alone; all are at once, by release(). Threads race on one
-// counter; a thread that runs over the end maps the next chunk, and a loser of that race unmaps its
-// own. A block above a quarter of a chunk has a mapping of its own.
+// Invariants: no block that is in use is given back alone; all are at once, by release(). Threads
+// race on one counter; a thread that runs over the end maps the next chunk, and a loser of that
+// race unmaps its own. A block above a quarter of a chunk has a mapping of its own.
 //
 // Signal-safe. Lock-free. Never allocates from the heap.
 #ifndef WHENCE_SYS_ARENA_HPP
@@ -16,6 +16,8 @@
 
 #include <atomic>
 #include <cstddef>
+#include <cstdint>
+#include <cstring>
 #include <new>
 
 #include <whence/sys/pages.hpp>
@@ -46,6 +48,15 @@ class arena {
     return block;
   }
 
+  // Takes back a block that only its caller knows. If another block came after it, it stays here,
+  // unused and counted.
+  void take_back(void* block, std::size_t bytes) noexcept {
+    const std::size_t rounded = round_up(bytes);
+    if (rounded > largest_shared ? drop_large(block) : drop_last(block, rounded)) {
+      budget_.give_back(rounded);
+    }
+  }
+
   memory_budget& budget() const noexcept { return budget_; }
 
   // Gives all memory back to the kernel; the budget is its owner's to give back. Requires: no other
@@ -74,7 +85,8 @@ class arena {
       // Pairs with the release below: the chunk's header is there before its address.
       chunk* const c = current_.load(std::memory_order_acquire);
       if (c != nullptr) {
-        const std::size_t at = c->used.fetch_add(bytes, std::memory_order_relaxed);
+        // Pairs with the release of drop_last: a block that was taken back is zero.
+        const std::size_t at = c->used.fetch_add(bytes, std::memory_order_acquire);
         if (at + bytes <= chunk_bytes) return reinterpret_cast<std::byte*>(c) + at;
       }
       if (!replace(c)) return nullptr;
@@ -108,6 +120,27 @@ class arena {
                                          std::memory_order_relaxed)) {
     }
     return made + 1;
+  }
+
+  bool drop_large(void* block) noexcept {
+    chunk* const it = static_cast<chunk*>(block) - 1;
+    chunk* newest = it;
+    if (!large_.compare_exchange_strong(newest, it->older, std::memory_order_acquire,
+                                        std::memory_order_relaxed)) {
+      return false;
+    }
+    unmap_pages(it, it->bytes);
+    return true;
+  }
+
+  bool drop_last(void* block, std::size_t bytes) noexcept {
+    chunk* const c = current_.load(std::memory_order_acquire);
+    const auto at = reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(c);
+    if (at >= chunk_bytes) return false;
+    std::memset(block, 0, bytes);
+    std::size_t end = at + bytes;
+    return c->used.compare_exchange_strong(end, at, std::memory_order_release,
+                                           std::memory_order_relaxed);
   }
 
   static void unmap_all(std::atomic<chunk*>& newest) noexcept {

@@ -27,7 +27,7 @@ inline std::uint64_t random_bits() noexcept {
 }
 
 // Seeds anew the child of a fork, which has its parent's state.
-inline void forget_random() noexcept {
+inline void after_fork_in_child() noexcept {
   random_state = 0;
 }
 

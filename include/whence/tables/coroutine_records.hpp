@@ -155,6 +155,14 @@ class coroutine_records {
     }
   }
 
+  // A thread that was resuming a coroutine is gone, and cannot tell that its wait was counted.
+  void after_fork_in_child() noexcept {
+    for_each([](coroutine_record& r) {
+      const std::uint32_t now = r.suspension.sequence.load(std::memory_order_relaxed);
+      if (wait_slot::state(now) == wait_slot::is_counted) r.suspension.end();
+    });
+  }
+
  private:
   using records = stable_array<coroutine_record, 24>;  // 10^9 coroutines
 

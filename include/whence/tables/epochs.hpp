@@ -149,7 +149,7 @@ class epochs {
 
   // Runs in a child of fork, in which no other thread is: closes all windows. If a thread of the
   // parent was changing the epochs at that moment, their memory stays mapped.
-  void forget() noexcept {
+  void after_fork_in_child() noexcept {
     const bool is_whole = lock_.try_lock();
     current_.store(0, std::memory_order_relaxed);
     windows_ = nullptr;

@@ -249,10 +249,10 @@ class label_sets {
 
   // Requires: lock_ is held.
   const set* make(hashed_set& asked, std::uint32_t limit) noexcept {
-    directory* const d = publish_once<directory>(directory_, limit);
+    directory* const d = in_place<directory>(directory_, limit);
     if (d == nullptr) return nullptr;
     const std::uint32_t number = last_number_.load(std::memory_order_relaxed) + 1;
-    page* const p = publish_once<page>(d->pages[number / page_size], limit);
+    page* const p = in_place<page>(d->pages[number / page_size], limit);
     if (p == nullptr) return nullptr;
     for (item& i : asked) {
       i.known = value_of(*d, i, limit);
@@ -308,8 +308,9 @@ class label_sets {
     return limit == most ? arena_.allocate_always(bytes) : arena_.allocate(bytes);
   }
 
+  // Requires: lock_ is held. The object at that place, made if it is missing.
   template <class T>
-  T* publish_once(std::atomic<T*>& place, std::uint32_t limit) noexcept {
+  T* in_place(std::atomic<T*>& place, std::uint32_t limit) noexcept {
     T* it = place.load(std::memory_order_relaxed);
     if (it != nullptr) return it;
     void* const memory = allocate(sizeof(T), limit);

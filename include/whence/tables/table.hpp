@@ -30,6 +30,7 @@
 #include <new>
 
 #include <whence/sys/arena.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/hash.hpp>
 #include <whence/tables/losses.hpp>
@@ -214,16 +215,9 @@ class table {
   }
 
   segment* oldest() noexcept {
-    segment* const s = oldest_.load(std::memory_order_acquire);
-    if (s != nullptr) return s;
-    segment* const first = segment::create(first_slots, arena_.budget());
-    if (first == nullptr) return oldest_.load(std::memory_order_acquire);
-    segment* expected = nullptr;
-    if (!oldest_.compare_exchange_strong(expected, first, std::memory_order_acq_rel)) {
-      first->destroy_unpublished(arena_.budget());
-      return expected;
-    }
-    newest_.store(first, std::memory_order_release);
+    segment* const first = publish(oldest_, first_slots);
+    segment* none = nullptr;
+    if (first != nullptr) newest_.compare_exchange_strong(none, first, std::memory_order_acq_rel);
     return first;
   }
 
@@ -235,19 +229,16 @@ class table {
   }
 
   segment* grow(segment* s) noexcept {
-    segment* newer = s->newer.load(std::memory_order_acquire);
-    if (newer == nullptr) {
-      segment* const made = segment::create(2 * s->capacity(), arena_.budget());
-      if (made == nullptr) return s->newer.load(std::memory_order_acquire);
-      if (s->newer.compare_exchange_strong(newer, made, std::memory_order_acq_rel)) {
-        newer = made;
-      } else {
-        made->destroy_unpublished(arena_.budget());
-      }
-    }
+    segment* const newer = publish(s->newer, 2 * s->capacity());
     // Fails if another thread went further already.
-    newest_.compare_exchange_strong(s, newer, std::memory_order_acq_rel);
+    if (newer != nullptr) newest_.compare_exchange_strong(s, newer, std::memory_order_acq_rel);
     return newer;
+  }
+
+  segment* publish(std::atomic<segment*>& place, std::size_t slots) noexcept {
+    return sys::publish_once(
+        place, [&] { return segment::create(slots, arena_.budget()); },
+        [&](segment* late) { late->destroy_unpublished(arena_.budget()); });
   }
 
   bucket* make_bucket(const bucket_list& list, const key& k, const hash128& identity) noexcept {

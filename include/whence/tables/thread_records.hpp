@@ -113,7 +113,7 @@ class thread_records {
   own_record& own() const noexcept { return own_(); }
 
   // Runs in the child of a fork: only the calling thread is there, and its tid is new.
-  void forget_other_threads() noexcept {
+  void after_fork_in_child() noexcept {
     const thread_record* const mine = own().load(std::memory_order_relaxed);
     for (thread_record* r = head_.load(std::memory_order_relaxed); r != nullptr; r = r->next) {
       if (r == mine) {

@@ -122,7 +122,7 @@ class wait_slots {
   }
 
   // Runs in the child of a fork: only the calling thread is there.
-  void forget_other_threads() noexcept {
+  void after_fork_in_child() noexcept {
     slots_.for_each([self = ::pthread_self()](wait_slot& s) {
       if (wait_slot::state(s.sequence.load(std::memory_order_relaxed)) != wait_slot::none) {
         if (s.thread.load(std::memory_order_relaxed) == self) return;

@@ -20,6 +20,7 @@
 
 #include <whence/sys/arena.hpp>
 #include <whence/sys/mix64.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/unwind/arch.hpp>
 
 namespace whence::inline v1::unwind {
@@ -34,12 +35,10 @@ class rule_cache {
 
   // False if the kernel gives no memory. Thread-safe; opening twice does nothing.
   bool open() noexcept {
-    if (slots_.load(std::memory_order_acquire) != nullptr) return true;
-    slot* const opened = static_cast<slot*>(arena_.allocate_always(bytes));
-    slot* expected = nullptr;
-    // If two threads made one, the first is used. The kernel's zeros are a cache without rules.
-    if (opened != nullptr) slots_.compare_exchange_strong(expected, opened);
-    return opened != nullptr || expected != nullptr;
+    // The kernel's zeros are a cache without rules.
+    return sys::publish_once(
+               slots_, [this] { return static_cast<slot*>(arena_.allocate_always(bytes)); },
+               [this](slot* late) { arena_.take_back(late, bytes); }) != nullptr;
   }
 
   using slot = std::atomic<std::uint64_t>;

@@ -220,7 +220,7 @@ TEST_CASE("in a child of fork the epochs are empty, and are as good as new") {
   workplace w;
   window inherited(w.epochs);
   w.count(0x1000, 1, 10);
-  w.epochs.forget();
+  w.epochs.after_fork_in_child();
   inherited.abandon();
   CHECK(w.share.used() == 0);
   const window own(w.epochs);

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <algorithm>
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
@@ -113,4 +114,33 @@ TEST_CASE("a budget within another is refused what either lacks") {
   part.give_all_back();
   CHECK(part.used() == 0);
   CHECK(whole.used() == 450);
+}
+
+TEST_CASE("the last block can be taken back, and is zero when it is given out again") {
+  sys::memory_budget budget(std::size_t{1} << 30);
+  sys::arena arena(budget);
+  REQUIRE(arena.allocate(64) != nullptr);
+  const std::size_t before = budget.used();
+  for (const std::size_t bytes : {std::size_t{100}, std::size_t{1} << 19}) {
+    auto* const p = static_cast<char*>(arena.allocate(bytes));
+    std::memset(p, 0x5a, bytes);
+    arena.take_back(p, bytes);
+    CHECK(budget.used() == before);
+  }
+  auto* const again = static_cast<char*>(arena.allocate(128));
+  CHECK(std::all_of(again, again + 128, [](char c) { return c == 0; }));
+}
+
+TEST_CASE("a block that another one follows stays where it is") {
+  sys::memory_budget budget(std::size_t{1} << 30);
+  sys::arena arena(budget);
+  for (const std::size_t bytes : {std::size_t{100}, std::size_t{1} << 19}) {
+    void* const p = arena.allocate(bytes);
+    auto* const next = static_cast<char*>(arena.allocate(bytes));
+    std::memset(next, 0x5a, bytes);
+    const std::size_t before = budget.used();
+    arena.take_back(p, bytes);
+    CHECK(budget.used() == before);
+    CHECK(std::all_of(next, next + bytes, [](char c) { return c == 0x5a; }));
+  }
 }

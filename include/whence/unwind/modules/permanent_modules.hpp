@@ -19,6 +19,7 @@
 
 #include <whence/sys/arena.hpp>
 #include <whence/sys/loader.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/unwind/cfi/search_table.hpp>
 #include <whence/unwind/modules/dt_needed.hpp>
 #include <whence/unwind/modules/module.hpp>
@@ -31,41 +32,11 @@ class permanent_modules {
 
   // False if the kernel gives no memory. Opening twice does nothing.
   bool open() noexcept {
-    if (list_.load(std::memory_order_acquire) != nullptr) return true;
-    std::size_t loaded = 0;
-    sys::for_each_module([&](const dl_phdr_info&) {
-      ++loaded;
-      return false;
-    });
-    void* const memory = arena_.allocate_always(sizeof(list) + loaded * sizeof(module));
-    if (memory == nullptr) return false;
-    list* const found = ::new (memory) list;
-
-    // A dependency follows the module that needs it in the loader's list, so a second round finds
-    // few.
-    name_set needed;
-    for (std::size_t before = loaded; before != found->size && found->size < loaded;) {
-      before = found->size;
-      bool first = true;  // the executable
-      sys::for_each_module([&](const dl_phdr_info& info) {
-        module m = describe(info);
-        const dynamic_names names(info);
-        if (!found->starts(m.start) &&
-            (first || is_vdso(m) || names.is_in(needed, info.dlpi_name))) {
-          if (first && m.frames.header == 0) m.frames = search_table::make(info.dlpi_addr, arena_);
-          found->insert(m);
-          names.add_needed(needed);
-        }
-        first = false;
-        return found->size == loaded;
-      });
-    }
-    // Release: a thread that sees the list sees its modules. If two threads made one, the first is
-    // used.
-    const list* expected = nullptr;
-    list_.compare_exchange_strong(expected, found, std::memory_order_release,
-                                  std::memory_order_relaxed);
-    return true;
+    return sys::publish_once(
+               list_, [this] { return find_all(); },
+               [this](const list* late) {
+                 arena_.take_back(const_cast<list*>(late), late->bytes());
+               }) != nullptr;
   }
 
   // nullptr if the address is in no such module. Requires: open.
@@ -77,6 +48,12 @@ class permanent_modules {
   // Sorted by address; the modules follow.
   struct list {
     std::size_t size = 0;
+    std::size_t capacity = 0;
+
+    static constexpr std::size_t bytes_for(std::size_t modules) noexcept {
+      return sizeof(list) + modules * sizeof(module);
+    }
+    std::size_t bytes() const noexcept { return bytes_for(capacity); }
 
     const module* modules() const noexcept { return reinterpret_cast<const module*>(this + 1); }
 
@@ -103,6 +80,40 @@ class permanent_modules {
       ::new (&all[at]) module(m);
     }
   };
+
+  // nullptr if the kernel gives no memory.
+  const list* find_all() noexcept {
+    std::size_t loaded = 0;
+    sys::for_each_module([&](const dl_phdr_info&) {
+      ++loaded;
+      return false;
+    });
+    void* const memory = arena_.allocate_always(list::bytes_for(loaded));
+    if (memory == nullptr) return nullptr;
+    list* const found = ::new (memory) list;
+    found->capacity = loaded;
+
+    // A dependency follows the module that needs it in the loader's list, so a second round finds
+    // few.
+    name_set needed;
+    for (std::size_t before = loaded; before != found->size && found->size < loaded;) {
+      before = found->size;
+      bool first = true;  // the executable
+      sys::for_each_module([&](const dl_phdr_info& info) {
+        module m = describe(info);
+        const dynamic_names names(info);
+        if (!found->starts(m.start) &&
+            (first || is_vdso(m) || names.is_in(needed, info.dlpi_name))) {
+          if (first && m.frames.header == 0) m.frames = search_table::make(info.dlpi_addr, arena_);
+          found->insert(m);
+          names.add_needed(needed);
+        }
+        first = false;
+        return found->size == loaded;
+      });
+    }
+    return found;
+  }
 
   static bool is_vdso(const module& m) noexcept {
     const std::uintptr_t header = ::getauxval(AT_SYSINFO_EHDR);

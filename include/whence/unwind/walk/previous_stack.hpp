@@ -21,9 +21,9 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 
 #include <whence/sys/arena.hpp>
+#include <whence/sys/publish_once.hpp>
 #include <whence/unwind/arch.hpp>
 
 namespace whence::inline v1::unwind {
@@ -86,28 +86,24 @@ class previous_stack {
 class memos {
  public:
   static constexpr std::size_t count = 4;
-  static constexpr std::size_t bytes = count * sizeof(previous_stack);
 
   constexpr explicit memos(sys::arena& arena) noexcept : arena_(arena) {}
 
   // False if the kernel gives no memory. Thread-safe; opening twice does nothing.
-  bool open() noexcept {
-    if (memos_.load(std::memory_order_acquire) != nullptr) return true;
-    void* const memory = arena_.allocate_always(bytes);
-    if (memory == nullptr) return false;
-    previous_stack* expected = nullptr;
-    memos_.compare_exchange_strong(expected, ::new (memory) previous_stack[count]{});
-    return true;
-  }
+  bool open() noexcept { return sys::publish_once(arena_, all_) != nullptr; }
 
   // Requires: open.
   previous_stack& of_this_thread() const noexcept {
-    return memos_.load(std::memory_order_relaxed)[thread_control_block() >> 12 & (count - 1)];
+    return all_.load(std::memory_order_relaxed)->of[thread_control_block() >> 12 & (count - 1)];
   }
 
  private:
+  struct all {
+    previous_stack of[count]{};
+  };
+
   sys::arena& arena_;
-  std::atomic<previous_stack*> memos_{nullptr};
+  std::atomic<all*> all_{nullptr};
 };
 
 }  // namespace whence::inline v1::unwind
