@@ -27,6 +27,7 @@
 #include <whence/tables/live_map.hpp>
 #include <whence/tables/losses.hpp>
 #include <whence/tables/memory_shares.hpp>
+#include <whence/tables/passing_labels.hpp>
 #include <whence/tables/sampled_filter.hpp>
 #include <whence/tables/table.hpp>
 #include <whence/tables/thread_records.hpp>
@@ -109,6 +110,7 @@ struct process_state {
   std::atomic<tables::wait_slots*> waits{nullptr};
   std::atomic<coroutine_root*> coroutines{nullptr};
   tables::thread_records threads{arena};
+  tables::passing_labels passing_labels{budget.labels, threads, labels.lock(), losses};
 
   sampling_root samplers{budget, losses};
 
