@@ -23,11 +23,17 @@
 // coroutine is suspended, since it belongs to the thread.
 //
 // Keys and values are cut after 128 bytes. A key has 1024 values at most, which are kept for the
-// life of the process; all further ones are one value, `[other]`, of that key alone. So use values
-// of which there is a bounded number (a handler, a tenant), not request numbers. Of sets there are
-// 61439 at most; the samples of further sets carry labels=[overflow]. Thread-safe; not for signal
-// handlers. Functions throw only if they say so. Cost: some 10 ns for a set seen before, and up to
-// twice that for one with values beyond the limit. (Go: runtime/pprof, Labels and Do)
+// life of the process; in what stays (memory, waits, entries) all further ones are one value,
+// `[other]`, of that key alone. CPU and wall-clock samples show them as they are, for as long as
+// their window is open: so the number of a request or a span may be a label. Until a sample takes
+// such a value it is in a ring of 2 MiB at most, which some 30 000 sets fill. What a thread carries
+// stays in it; a set that only the program holds may be `[other]` again after so many others.
+//
+// Of sets there are 61439 at most. A key may hold an eighth of those left, as combinations in which
+// it has the most values; in further ones it is `[other]`, which samples show as they are, too.
+// Thread-safe; not for signal handlers. Functions throw only if they say so. Cost: some 10 ns for a
+// set seen before, and about twice that for one with values beyond the limit.
+// (Go: runtime/pprof, Labels and Do)
 #ifndef WHENCE_LABELS_HPP
 #define WHENCE_LABELS_HPP
 
@@ -40,6 +46,7 @@
 #include <utility>
 
 #include <whence/instruments/label.hpp>
+#include <whence/instruments/label_word.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/thread_words.hpp>
 #include <whence/names.hpp>
@@ -58,15 +65,15 @@ class labels {
   labels() noexcept = default;
   // If a key has two values, the later one is taken. The texts are copied.
   // Throws: std::length_error for more than 64 labels.
-  labels(list pairs) : id_(intern(pairs)) {}
+  labels(list pairs) : word_(intern(pairs)) {}
   labels(std::string_view key, label_value value) : labels({{key, value}}) {}
 
-  bool empty() const noexcept { return id_ == 0; }
+  bool empty() const noexcept { return word_ == 0; }
   std::size_t size() const noexcept { return all().size(); }
   const label* begin() const noexcept { return all().begin(); }
   const label* end() const noexcept { return all().end(); }
 
-  // The value of `key`; empty if the set lacks it.
+  // The value of `key`; empty if the set lacks it, `[other]` if it is beyond the limit.
   std::string_view operator[](std::string_view key) const noexcept {
     for (const label& l : *this) {
       if (l.key == key) return l.value;
@@ -76,30 +83,32 @@ class labels {
 
   // These labels and `more`, whose values win. (Go: pprof.WithLabels)
   labels with(labels more) const noexcept {
-    if (id_ == 0) return more;
-    if (more.id_ == 0) return *this;
+    if (word_ == 0) return more;
+    if (more.word_ == 0) return *this;
     const instruments::recorder* const r = instruments::recorder_here();
-    return r == nullptr ? *this : labels(r->merge_labels(id_, more.id_));
+    return r == nullptr ? *this : labels(r->merge_labels(word_, more.word_));
   }
 
-  friend bool operator==(labels a, labels b) noexcept { return a.id_ == b.id_; }
+  // Values that show as `[other]` are equal.
+  friend bool operator==(labels a, labels b) noexcept { return a.id() == b.id(); }
 
-  // For instruments and samplers, not for programs.
-  explicit labels(std::uint32_t id) noexcept : id_(id) {}
-  std::uint32_t id() const noexcept { return id_; }
+  // For instruments and samplers, not for programs: instruments::label_word.
+  explicit labels(std::uint64_t word) noexcept : word_(word) {}
+  std::uint64_t word() const noexcept { return word_; }
+  std::uint32_t id() const noexcept { return instruments::label_number_in(word_); }
 
  private:
   instruments::label_list all() const noexcept {
     const instruments::recorder* const r = instruments::recorder_here();
-    return r == nullptr ? instruments::label_list{} : r->labels_of(id_);
+    return r == nullptr ? instruments::label_list{} : r->labels_of(id());
   }
 
-  static std::uint32_t intern(list pairs) {
+  static std::uint64_t intern(list pairs) {
     const instruments::recorder* const r = instruments::recorder_here();
     return r == nullptr ? 0 : r->intern_labels(pairs.begin(), pairs.size());
   }
 
-  std::uint32_t id_ = 0;  // of tables::label_sets; 0: the empty set
+  std::uint64_t word_ = 0;  // 0: the empty set
 };
 
 // The labels in force on the calling thread.
@@ -119,12 +128,13 @@ class label_scope {
     if (thread_ == nullptr) return;
     before_ = thread_->labels.load(sys::relaxed);
     const labels in_force = how == mode::alone ? l : labels(before_).with(l);
-    thread_->labels.store(in_force.id(), sys::relaxed);
+    // Release: a sampler that reads the word on another thread reads what it refers to.
+    thread_->labels.store(in_force.word(), sys::release);
   }
   ~label_scope() {
     // A scope that ends on another thread is a mistake, but must not change that thread's labels.
     if (thread_ != nullptr && is_of_this_thread(*thread_)) {
-      thread_->labels.store(before_, sys::relaxed);
+      thread_->labels.store(before_, sys::release);
     }
   }
   label_scope(const label_scope&) = delete;
@@ -132,7 +142,7 @@ class label_scope {
 
  private:
   thread_words* thread_;
-  std::uint32_t before_ = 0;
+  std::uint64_t before_ = 0;
 };
 
 }  // namespace instruments

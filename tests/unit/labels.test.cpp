@@ -37,7 +37,7 @@ std::string now() {
   return text(current_labels());
 }
 
-static_assert(std::is_trivially_copyable_v<labels> && sizeof(labels) == 4);
+static_assert(std::is_trivially_copyable_v<labels> && sizeof(labels) == 8);
 static_assert(std::is_empty_v<basic_scoped_labels<false>> &&
               std::is_empty_v<basic_scoped_labels_only<false>>);
 static_assert(!std::is_copy_constructible_v<scoped_labels> &&

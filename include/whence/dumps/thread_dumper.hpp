@@ -214,7 +214,7 @@ class basic_thread_dumper {
       p.it.state = name != nullptr   ? name
                    : task.number < 0 ? "stopped"
                                      : "system call " + std::to_string(task.number);
-      p.it.label_set = state_.threads.labels_of(p.it.tid);
+      p.it.label_set = instruments::label_number_in(state_.threads.labels_of(p.it.tid));
       p.sp = task.sp;
       p.cpu_ns = cpu;
       p.frame_sps.assign(room_->frames, room_->frames + trace.depth);
@@ -242,7 +242,7 @@ class basic_thread_dumper {
   // It is not asked for its stack, since that would end its sleep.
   found hide(place& p) {
     p.it.state = "waiting";
-    p.it.label_set = state_.threads.labels_of(p.it.tid);
+    p.it.label_set = instruments::label_number_in(state_.threads.labels_of(p.it.tid));
     p.it.note = "it sleeps, and its stack may not be read (/proc/self/task/*/syscall)";
     p.first_frame = frames_->size();
     return found::stack;
@@ -266,7 +266,7 @@ class basic_thread_dumper {
 
   void begin_asking(place& p, samplers::stack_request& asked) noexcept {
     p.it.state = "running";
-    p.it.label_set = state_.threads.labels_of(p.it.tid);
+    p.it.label_set = instruments::label_number_in(state_.threads.labels_of(p.it.tid));
     p.cpu_ns = sys::thread_cpu_ns(p.it.tid);
     // The thread last asked in this place may answer late, or a debugger may stop it there.
     asked.take_back();
@@ -292,7 +292,7 @@ class basic_thread_dumper {
   // True if the answer has come or cannot come any more.
   bool is_answered(place& p, bool look_again, std::int64_t passed) {
     if (p.asked->has_stack.load(std::memory_order_acquire)) {
-      p.it.label_set = p.asked->labels;
+      p.it.label_set = instruments::label_number_in(p.asked->labels);
       p.sp = p.asked->sp;
       keep(p, p.asked->stack);
     } else if (passed < patience_ns || !had_its_chance(p, passed)) {

@@ -38,7 +38,7 @@ struct system_name {
 
 struct birth_words {
   void* created = nullptr;  // a bucket of threadcreate
-  std::uint32_t labels = 0;
+  std::uint64_t labels = 0;  // label_word.hpp
   std::uint32_t name = 0;  // a set of the label `thread` alone; 0: no name
 };
 

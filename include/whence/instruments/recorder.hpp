@@ -97,9 +97,9 @@ struct recorder {
   void (*name_thread)(const char* name, std::size_t length) noexcept;
   thread_words* (*this_thread)(bool make) noexcept;  // nullptr: it has no record
   // `pairs`: an array of instruments::label_pair. Throws: std::length_error.
-  std::uint32_t (*intern_labels)(const void* pairs, std::size_t count);
-  std::uint32_t (*merge_labels)(std::uint32_t below, std::uint32_t above) noexcept;
-  label_list (*labels_of)(std::uint32_t) noexcept;
+  std::uint64_t (*intern_labels)(const void* pairs, std::size_t count);
+  std::uint64_t (*merge_labels)(std::uint64_t below, std::uint64_t above) noexcept;
+  label_list (*labels_of)(std::uint32_t number) noexcept;
 
   // Coroutines (record/suspension.hpp). `counted` and `block`: the profiles in which they are
   // counted, or nullptr.

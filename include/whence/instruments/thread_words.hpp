@@ -19,7 +19,7 @@ namespace whence::inline v1::instruments {
 
 struct thread_words {
   sys::word<std::uintptr_t> owner{0};        // sys::thread_pointer; 0: it is free
-  sys::word<std::uint32_t> labels{0};        // the set in force: tables::label_sets
+  sys::word<std::uint64_t> labels{0};        // those in force: label_word.hpp
   sys::word<bool> starts_unrecorded{false};  // threads that it starts now need no birth
 };
 

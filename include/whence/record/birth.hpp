@@ -13,6 +13,7 @@
 #include <whence/core/profile.hpp>
 #include <whence/instruments/birth.hpp>
 #include <whence/instruments/thread_words.hpp>
+#include <whence/record/labels.hpp>
 #include <whence/record/record.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
@@ -30,8 +31,8 @@ inline void name_this_thread(state::process_state& s, std::uint32_t name) noexce
     return;
   }
   r->name.store(name, std::memory_order_relaxed);
-  r->labels.store(s.label_merges.over(r->labels.load(std::memory_order_relaxed), name),
-                  std::memory_order_relaxed);
+  r->labels.store(merge_labels(r->labels.load(std::memory_order_relaxed), name),
+                  std::memory_order_release);
 }
 
 inline std::uint32_t name_set(state::process_state& s, std::string_view name) noexcept {
@@ -49,7 +50,7 @@ inline void begin_birth(instruments::birth_words& b, profile& threadcreate, cons
                         std::size_t length, const void* caller) noexcept {
   state::process_state* const s = state::state();
   if (s == nullptr) return;
-  b.labels = state::labels_of_this_thread(*s);
+  b.labels = state::label_word_of_this_thread(*s);
   b.name = name_set(*s, {name, length});
   tables::bucket* const created = record_stack(*s, threadcreate.rows(), {}, caller);
   if (created != nullptr) created->add(0, 1);
@@ -66,7 +67,7 @@ inline void adopt_birth(instruments::birth_words& b) noexcept {
   state::process_state* const s = state::state();
   tables::thread_record* const r = s == nullptr ? nullptr : state::record_of_this_thread(*s);
   if (r == nullptr) return cancel_birth(b);
-  r->labels.store(b.labels, std::memory_order_relaxed);
+  r->labels.store(b.labels, std::memory_order_release);
   r->created.store(static_cast<tables::bucket*>(b.created), std::memory_order_relaxed);
   name_this_thread(*s, b.name);
   // Announces the thread to the samplers, which then need not find it.

@@ -11,19 +11,31 @@
 #include <string_view>
 
 #include <whence/instruments/label.hpp>
+#include <whence/instruments/label_word.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
+#include <whence/state/thread_labels.hpp>
 #include <whence/sys/throw_or_abort.hpp>
 #include <whence/tables/label_merges.hpp>
 #include <whence/tables/label_sets.hpp>
+#include <whence/tables/label_values.hpp>
 
 namespace whence::inline v1::record {
 
 using instruments::label_pair;
 using instruments::label_value;
 
+// The set, and a ticket for what it does not show. Not for signal handlers.
+inline std::uint64_t intern_list(state::process_state& s, instruments::label_list labels) noexcept {
+  return s.labels.intern(labels, [&s](std::uint32_t number, const tables::replaced_labels& those) {
+    tables::thread_record* const mine = state::record_of_this_thread(s);
+    const std::uint64_t ticket = mine == nullptr ? 0 : s.passing_labels.keep(*mine, those);
+    return instruments::label_word(number, ticket);
+  });
+}
+
 // A function of its own, because its array would be on the stack of every use of a single label.
-[[gnu::noinline]] inline std::uint32_t intern_sorted(state::process_state& s,
+[[gnu::noinline]] inline std::uint64_t intern_sorted(state::process_state& s,
                                                      const label_pair* pairs, std::size_t count) {
   if (count > tables::most_labels) {
     sys::throw_or_abort<std::length_error>("whence::labels: more than 64 labels");
@@ -45,23 +57,37 @@ using instruments::label_value;
     for (std::size_t i = n++; i > at; --i) sorted[i] = sorted[i - 1];
     ::new (sorted + at) instruments::label{key, value};
   }
-  return s.labels.intern({sorted, n});
+  return intern_list(s, {sorted, n});
 }
 
 // `pairs`: label_pairs. Throws: std::length_error for more than 64.
-inline std::uint32_t intern_labels(const void* pairs, std::size_t count) {
+inline std::uint64_t intern_labels(const void* pairs, std::size_t count) {
   state::process_state* const s = state::state();
   if (s == nullptr) return tables::label_sets::none;
   const auto* const first = static_cast<const label_pair*>(pairs);
   if (count != 1) return intern_sorted(*s, first, count);
   label_value::digits room;
   const instruments::label one{first->first, first->second.text(room)};
-  return s->labels.intern({&one, 1});
+  return intern_list(*s, {&one, 1});
 }
 
-inline std::uint32_t merge_labels(std::uint32_t below, std::uint32_t above) noexcept {
+// Needs a new ticket only if both have one, or their union is too much for the sets.
+[[gnu::noinline]] inline std::uint64_t merge_labels(std::uint64_t below,
+                                                    std::uint64_t above) noexcept {
   state::process_state* const s = state::state();
-  return s == nullptr ? below : s->label_merges.over(below, above);
+  if (s == nullptr) return below;
+  tables::replaced_label room[tables::most_labels];
+  tables::replaced_labels replaced{room};
+  const std::uint32_t number = s->label_merges.over(instruments::label_number_in(below),
+                                                    instruments::label_number_in(above), replaced);
+  const std::uint64_t lower = instruments::label_ticket_in(below);
+  const std::uint64_t upper = instruments::label_ticket_in(above);
+  if (replaced.empty() && (lower == 0 || upper == 0 || lower == upper)) [[likely]] {
+    return instruments::label_word(number, lower | upper);
+  }
+  tables::thread_record* const mine = state::record_of_this_thread(*s);
+  return instruments::label_word(
+      number, mine == nullptr ? 0 : s->passing_labels.keep(*mine, replaced, upper, lower));
 }
 
 inline instruments::label_list labels_of(std::uint32_t id) noexcept {

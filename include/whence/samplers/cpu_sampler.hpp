@@ -31,6 +31,7 @@
 #include <whence/samplers/perf_fds.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/requested_rates.hpp>
+#include <whence/samplers/sample_labels.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/thread_table.hpp>
 #include <whence/samplers/window.hpp>
@@ -387,12 +388,9 @@ class cpu_sampler {
     unwind::trace trace{t.pcs, t.capacity};
     unwind::capture_context(state_.unwinder, trace, at);
     unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
-    const tables::key k{{trace.pcs, trace.depth, trace.truncated, trace.leaf_is_ip},
-                        0,
-                        0,
-                        state::labels_of_this_thread(state_)};
+    const sample_labels labels(state_, state::label_word_of_this_thread(state_));
     const tables::epochs::entry epoch(state_.samplers.cpu);
-    tables::bucket* const b = epoch.record(k);
+    tables::bucket* const b = epoch.record(labels.over(trace));
     if (b == nullptr) return;
     b->add(core::sample_counter, 1);
     b->add(core::time_counter, ns);

@@ -34,7 +34,7 @@ struct stack_request {
   std::atomic<bool> has_stack{false};
   bool is_main = false;  // its stack grows
   unwind::trace stack{nullptr, 0};
-  std::uint32_t labels = 0;
+  std::uint64_t labels = 0;  // instruments::label_word
   std::uintptr_t sp = 0;
 
   std::uintptr_t* pcs = nullptr;  // room for the stack
@@ -71,7 +71,7 @@ struct stack_request {
     stack = {pcs, capacity};
     unwind::capture_context(s.unwinder, stack, at);
     unwind::use_keys<unwind::copied_memory>(s.unwinder, stack);
-    labels = state::labels_of_this_thread(s);
+    labels = state::label_word_of_this_thread(s);
     sp = unwind::interrupted(at).sp;
     has_stack.store(true, std::memory_order_release);
   }

@@ -31,6 +31,7 @@
 #include <whence/samplers/new_thread_poll.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/requested_rates.hpp>
+#include <whence/samplers/sample_labels.hpp>
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/thread_table.hpp>
 #include <whence/samplers/wall_thread.hpp>
@@ -302,7 +303,7 @@ class wall_sampler {
       const bool whole =
           unwind::sleeping_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
       unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
-      const std::uint32_t labels = with_state(state_.threads.labels_of(tid),
+      const std::uint64_t labels = with_state(state_.threads.labels_of(tid),
                                               sys::read_stat(tid).letter == 'D' ? disk : waiting);
       // The stack counts only if all of it was read during one sleep.
       if (sys::thread_cpu_ns(tid) != cpu) continue;
@@ -360,12 +361,13 @@ class wall_sampler {
     count_unseen(t, 0);
   }
 
-  // If there is no room for the set of labels, the state is kept alone.
-  std::uint32_t with_state(std::uint32_t labels, activity now) noexcept {
-    if (labels == tables::label_sets::overflow) return lost_states_[now];
-    const std::uint32_t both =
-        state_.label_merges.over(labels, states_[now], tables::most_with_state);
-    return both == tables::label_sets::overflow ? lost_states_[now] : both;
+  // The labels of a thread, and its state. If there is no room for the set, the state is kept alone.
+  std::uint64_t with_state(std::uint64_t labels, activity now) noexcept {
+    const std::uint32_t set = instruments::label_number_in(labels);
+    if (set == tables::label_sets::overflow) return lost_states_[now];
+    const std::uint32_t both = state_.label_merges.over(set, states_[now], tables::most_with_state);
+    if (both == tables::label_sets::overflow) return lost_states_[now];
+    return instruments::label_word(both, instruments::label_ticket_in(labels));
   }
 
   // For a hidden sleeping thread only the state is known.
@@ -397,7 +399,7 @@ class wall_sampler {
 
   // Returns where it was counted.
   place_in_epoch count_pending(wall_thread& t, const unwind::trace& trace,
-                               std::uint32_t labels) noexcept {
+                               std::uint64_t labels) noexcept {
     const tables::epochs::entry epoch(state_.samplers.wall);
     const place_in_epoch place{record(epoch, trace, labels), epoch.number()};
     count_pending(t, place.it);
@@ -413,9 +415,9 @@ class wall_sampler {
     return static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
   }
 
-  static tables::bucket* record(const tables::epochs::entry& epoch, const unwind::trace& t,
-                                std::uint32_t labels) noexcept {
-    return epoch.record({{t.pcs, t.depth, t.truncated, t.leaf_is_ip}, 0, 0, labels});
+  tables::bucket* record(const tables::epochs::entry& epoch, const unwind::trace& t,
+                         std::uint64_t labels) noexcept {
+    return epoch.record(sample_labels(state_, labels).over(t));
   }
 
   static void count(tables::bucket& b, std::int64_t samples, std::int64_t ns) noexcept {

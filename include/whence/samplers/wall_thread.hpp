@@ -54,7 +54,7 @@ struct wall_thread : stack_request {
   // The time it ran without an answer yet. Only the sampler uses it.
   std::int64_t pending_ns = 0;
   std::int64_t pending_samples = 0;
-  std::uint32_t pending_labels = 0;  // used if no stack comes
+  std::uint64_t pending_labels = 0;  // used if no stack comes
 
   bool is_free() const noexcept { return tid.load() == 0 && in_handler.load() == 0; }
 

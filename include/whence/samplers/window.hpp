@@ -9,19 +9,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
-#include <utility>
-#include <vector>
 
 #include <whence/core/counters.hpp>
 #include <whence/core/kinds.hpp>
-#include <whence/snapshots/rows.hpp>
+#include <whence/samplers/window_rows.hpp>
 #include <whence/snapshots/snapshot.hpp>
-#include <whence/sys/flat_index.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/epochs.hpp>
-#include <whence/tables/hash.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
@@ -47,30 +42,16 @@ class basic_window {
   // Adds a row for each stack that was counted since the beginning, and a comment if some did not
   // fit. Throws: std::bad_alloc.
   void add_to(profile_snapshot& p, instruments::kind k, const tables::label_sets& labels) const {
-    auto frames = std::make_shared<std::vector<std::uintptr_t>>();
-    known_rows known;
+    basic_window_rows<> rows(k, labels);
     std::int64_t lost = 0;
     epochs_.for_each(window_, [&](const tables::bucket& b) {
       const std::int64_t samples = b.counters[core::sample_counter].load(std::memory_order_relaxed);
       const std::int64_t time = b.counters[core::time_counter].load(std::memory_order_relaxed);
       if (samples == 0 && time == 0) return;
       if (b.overflow()) lost += samples;
-      std::uint32_t at = known.find(b);
-      if (at == sys::flat_index::none) {
-        at = known.add(b, frames->size());
-        p.rows.push_back(snapshots::row_of(k, b, labels));
-        p.rows.back().values = {};
-        frames->insert(frames->end(), b.pcs(), b.pcs() + b.depth());
-      }
-      p.rows[at].values[0] += samples;
-      p.rows[at].values[1] += time;
+      rows.add(b, samples, time);
     });
-    for (std::size_t i = 0; i < p.rows.size(); ++i) {
-      profile_row& row = p.rows[i];
-      row.stack = {frames->data() + known.rows[i].first_frame, row.stack.size()};
-      row.raw = row.values;
-    }
-    p.memory = std::move(frames);
+    rows.move_to(p);
     if (lost > 0) {
       p.header.comments.push_back(std::to_string(lost) +
                                   " samples of this window are on [overflow], because it had "
@@ -79,27 +60,6 @@ class basic_window {
   }
 
  private:
-  // The rows by the stack that they are of: epochs have the same one twice.
-  struct known_rows {
-    struct row {
-      tables::hash128 identity;
-      std::size_t first_frame;
-    };
-    std::vector<row> rows;
-    sys::flat_index index;
-
-    std::uint32_t find(const tables::bucket& b) const {
-      return index.find(b.identity.low,
-                        [&](std::uint32_t i) { return rows[i].identity == b.identity; });
-    }
-    std::uint32_t add(const tables::bucket& b, std::size_t first_frame) {
-      const auto at = static_cast<std::uint32_t>(rows.size());
-      index.insert(b.identity.low, at);
-      rows.push_back({b.identity, first_frame});
-      return at;
-    }
-  };
-
   tables::epochs& epochs_;
   mutable tables::open_window window_;
   bool is_open_;

@@ -47,12 +47,15 @@ inline std::vector<std::string> comments(const state::process_state& s) {
     const std::int64_t n = s.losses.of(static_cast<tables::loss>(i));
     if (n != 0) lines.push_back(std::to_string(n) + " " + tables::loss_texts[i]);
   }
-  s.labels.for_each_full_key([&lines](std::string_view key) {
-    if (lines.size() < most_lines) {
-      lines.push_back("label " + std::string(key) + " has " +
+  s.labels.for_each_replaced_key([&lines](std::string_view key, bool is_full) {
+    if (lines.size() == most_lines) return;
+    lines.push_back(
+        is_full ? "label " + std::string(key) + " has " +
                       std::to_string(tables::label_sets::most_values) +
-                      " values, all further ones are [other]");
-    }
+                      " values, all further ones are [other] but for CPU and wall-clock samples"
+                : "label " + std::string(key) +
+                      " holds its part of the sets: in further ones it is [other] but for CPU and "
+                      "wall-clock samples");
   });
   if (s.losses.any()) lines.push_back(memory_in_use(s.budget));
   const unwind::walk_counts& walks = s.unwinder.counts();

@@ -67,7 +67,7 @@ struct profile_header {
 struct profile_snapshot {
   profile_header header;
   std::vector<profile_row> rows;  // no two with the same stack, labels, type and number
-  std::shared_ptr<const std::vector<std::uintptr_t>> memory;  // holds stacks that are in no table
+  std::shared_ptr<const void> memory;  // holds stacks and labels that are in no table
 };
 
 }  // namespace whence::inline v1

@@ -28,6 +28,7 @@
 #include <whence/tables/live_map.hpp>
 #include <whence/tables/losses.hpp>
 #include <whence/tables/memory_shares.hpp>
+#include <whence/tables/passing_labels.hpp>
 #include <whence/tables/sampled_filter.hpp>
 #include <whence/tables/table.hpp>
 #include <whence/tables/thread_records.hpp>
@@ -95,6 +96,7 @@ struct process_state {
   std::atomic<tables::wait_slots*> waits{nullptr};
   std::atomic<tables::coroutine_records*> coroutines{nullptr};
   tables::thread_records threads{arena};
+  tables::passing_labels passing_labels{budget.labels, threads, labels.lock(), losses};
 
   sampling_root samplers{budget, losses};
   guest_list guests;

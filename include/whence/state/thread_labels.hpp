@@ -8,6 +8,7 @@
 #include <atomic>
 #include <cstdint>
 
+#include <whence/instruments/label_word.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/thread_records.hpp>
@@ -28,10 +29,15 @@ inline tables::thread_record* record_of_this_thread(process_state& s) noexcept {
   return r != nullptr ? r : s.threads.take();
 }
 
-// Signal-safe.
-inline std::uint32_t labels_of_this_thread(const process_state& s) noexcept {
+// Those in force, as instruments::label_word. Signal-safe.
+inline std::uint64_t label_word_of_this_thread(const process_state& s) noexcept {
   const tables::thread_record* const r = this_thread(s);
-  return r == nullptr ? tables::label_sets::none : r->labels.load(std::memory_order_relaxed);
+  return r == nullptr ? 0 : r->labels.load(std::memory_order_relaxed);
+}
+
+// The set that is kept for the life of the process. Signal-safe.
+inline std::uint32_t labels_of_this_thread(const process_state& s) noexcept {
+  return instruments::label_number_in(label_word_of_this_thread(s));
 }
 
 }  // namespace whence::inline v1::state

@@ -4,7 +4,8 @@
 // written once, before any other thread can see it; it never moves, and lives as long as its table.
 //
 //   line 0   | identity, 16 | counters, 4 x 8 | number, 8 | labels, 4 | list, 2 | depth+flags, 2
-//   line 1   | next, 8 | rate, 8 | type, 8 | return addresses, leaf first, 8 each ...
+//   line 1   | next, 8 | rate, 8 | type, 8 | return addresses, leaf first, 8 each ... |
+//   samples  | words of labels, 8 | labels beyond the set, as label_values.hpp ...
 //
 // Line 0 is all that recording touches. A list strings the buckets of one profile together, newest
 // first, for the readers of the profile.
@@ -14,9 +15,11 @@
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <new>
 
 #include <whence/sys/word.hpp>
 #include <whence/tables/hash.hpp>
+#include <whence/tables/label_values.hpp>
 
 namespace whence::inline v1::tables {
 
@@ -35,6 +38,7 @@ struct key {
   std::int64_t rate = 0;       // heap: mean bytes between samples when it was taken, below 2^44
   std::uint32_t labels = 0;    // id of the label set; 0: the empty set
   const char* type = nullptr;  // heap: name of what was allocated, from type_names
+  const label_values* values = nullptr;  // samples: those beyond the set; `number`: their hash
 };
 
 inline constexpr int counter_count = 4;
@@ -54,7 +58,8 @@ struct alignas(64) bucket {
   static constexpr std::uint16_t truncated_flag = 0x8000;
   static constexpr std::uint16_t leaf_is_ip_flag = 0x4000;
   static constexpr std::uint16_t overflow_flag = 0x2000;
-  static constexpr std::uint16_t depth_bits = 0x1fff;
+  static constexpr std::uint16_t has_values_flag = 0x1000;
+  static constexpr std::uint16_t depth_bits = 0x0fff;
 
   std::size_t depth() const noexcept { return depth_and_flags & depth_bits; }
   bool truncated() const noexcept { return (depth_and_flags & truncated_flag) != 0; }
@@ -73,8 +78,28 @@ struct alignas(64) bucket {
     return *reinterpret_cast<const bucket*>(reinterpret_cast<const char*>(pcs) - pcs_offset);
   }
 
-  static constexpr std::size_t bytes(std::size_t depth) noexcept {
-    return pcs_offset + depth * sizeof(std::uintptr_t);
+  static constexpr std::size_t bytes(std::size_t depth, std::size_t value_words = 0) noexcept {
+    const std::size_t words = value_words == 0 ? 0 : value_words + 1;
+    return pcs_offset + depth * sizeof(std::uintptr_t) + words * sizeof(std::uint64_t);
+  }
+  std::size_t bytes() const noexcept { return bytes(depth(), values().size); }
+
+  // The labels beyond the set, which follow the addresses: the number of their words comes first.
+  label_values values() const noexcept {
+    if ((depth_and_flags & has_values_flag) == 0) return {};
+    const auto* const words = reinterpret_cast<const std::atomic<std::uint64_t>*>(pcs() + depth());
+    return {words + 1, words->load(std::memory_order_relaxed), number};
+  }
+  // Copies them. Requires: there is room. If they are not valid any more, there are none.
+  void set_values(const label_values& from) noexcept {
+    if (from.empty()) return;
+    depth_and_flags |= has_values_flag;
+    auto* const words = reinterpret_cast<std::atomic<std::uint64_t>*>(pcs() + depth());
+    for (std::size_t i = 0; i < from.size; ++i) {
+      ::new (words + 1 + i)
+          std::atomic<std::uint64_t>(from.words[i].load(std::memory_order_acquire));
+    }
+    ::new (words) std::atomic<std::uint64_t>(from.still_valid() ? from.size : 0);
   }
 
   frames stack() const noexcept { return {pcs(), depth(), truncated(), leaf_is_ip()}; }

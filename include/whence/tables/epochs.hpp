@@ -52,9 +52,15 @@ struct open_window {
 
 class epochs {
   struct epoch {
-    epoch(sys::memory_budget& share, losses& lost, std::uint16_t list_id, std::uint64_t n) noexcept
-        : budget(0, &share), stacks(memory, lost, loss::samples), list{.id = list_id}, number(n) {}
+    epoch(sys::memory_budget& share, losses& all_lost, std::uint16_t list_id,
+          std::uint64_t n) noexcept
+        : lost(all_lost),
+          budget(0, &share),
+          stacks(memory, all_lost, loss::samples),
+          list{.id = list_id},
+          number(n) {}
 
+    losses& lost;
     sys::memory_budget budget;
     sys::arena memory{budget};
     table stacks;
@@ -88,10 +94,24 @@ class epochs {
     // Works as table::record; nullptr also if no window is open. The bucket is there as long as
     // this object, or until the epoch's number is no longer the current one.
     bucket* record(const key& k) const noexcept {
-      return it_ == nullptr ? nullptr : it_->stacks.record(it_->list, k);
+      if (it_ == nullptr) return nullptr;
+      return k.values == nullptr ? it_->stacks.record(it_->list, k) : record_with_values(k);
     }
 
    private:
+    // Values beyond the label sets, of which there is no end, leave a quarter of the epoch's room
+    // to stacks without: then the sample is at its stack, and its labels are [other].
+    bucket* record_with_values(const key& k) const noexcept {
+      const sys::memory_budget& room = it_->budget;
+      if (room.used() / 3 < room.limit() / 4) return it_->stacks.record(it_->list, k);
+      if (bucket* const known = it_->stacks.known(it_->list, k)) return known;
+      it_->lost.count(loss::passing_labels);
+      key without = k;
+      without.number = 0;
+      without.values = nullptr;
+      return it_->stacks.record(it_->list, without);
+    }
+
     epoch* const it_;
   };
 

@@ -33,10 +33,18 @@ class label_merges {
   // it. Not for signal handlers.
   std::uint32_t over(std::uint32_t below, std::uint32_t above,
                      std::size_t most = most_labels) noexcept {
+    replaced_labels nowhere;
+    return over(below, above, nowhere, most);
+  }
+
+  // Adds the labels to `replaced` that the union has as `[other]`, and the sets do not. It has no
+  // room, or room for `most`.
+  std::uint32_t over(std::uint32_t below, std::uint32_t above, replaced_labels& replaced,
+                     std::size_t most = most_labels) noexcept {
     if (below == label_sets::none) return above;
     if (above == label_sets::none) return below;
     const std::uint64_t word = word_of(below, above);
-    return (word >> bits) == pair(below, above) ? id_in(word) : merge(below, above, most);
+    return (word >> bits) == pair(below, above) ? id_in(word) : merge(below, above, most, replaced);
   }
 
  private:
@@ -61,10 +69,18 @@ class label_merges {
   }
 
   [[gnu::noinline, gnu::cold]] std::uint32_t merge(std::uint32_t below, std::uint32_t above,
-                                                   std::size_t most) noexcept {
-    const std::uint32_t id = merge(sets_.of(below), sets_.of(above), most);
+                                                   std::size_t most,
+                                                   replaced_labels& replaced) noexcept {
+    bool is_whole = true;
+    const std::uint32_t id =
+        merge(sets_.of(below), sets_.of(above), most, [&](const replaced_labels& all) {
+          is_whole = false;
+          for (const replaced_label& l : all) {
+            if (replaced.items != nullptr) replaced.add(l);
+          }
+        });
     // There may be room next time.
-    if (id == label_sets::overflow) return id;
+    if (id == label_sets::overflow || !is_whole) return id;
     words* kept = kept_.load(std::memory_order_acquire);
     if (kept == nullptr) kept = make_words();
     if (kept == nullptr) return id;
@@ -83,8 +99,9 @@ class label_merges {
     return kept;
   }
 
+  template <class Replaced>
   std::uint32_t merge(instruments::label_list below, instruments::label_list above,
-                      std::size_t most) noexcept {
+                      std::size_t most, Replaced replaced) noexcept {
     instruments::label both[most_with_state];
     std::size_t n = 0;
     std::size_t b = 0;
@@ -99,7 +116,11 @@ class label_merges {
       if (!from_below && b < below.size() && below[b].key == above[a].key) ++b;
       both[n] = from_below ? below[b++] : above[a++];
     }
-    return sets_.intern({both, n});
+    return static_cast<std::uint32_t>(
+        sets_.intern({both, n}, [&](std::uint32_t number, const replaced_labels& all) {
+          replaced(all);
+          return std::uint64_t{number};
+        }));
   }
 
   sys::arena& arena_;

@@ -13,8 +13,16 @@
 //
 // Programs put request ids into labels, so everything has a limit: a text is cut, a key has so many
 // values and `[other]` for all further ones, and there are 65535 sets, of which the last 4096 are
-// kept for the library's own labels: states, locks, waits. What is refused is found out by lookups
-// alone, so it costs about twice what a known set costs, on any number of threads.
+// kept for the library's own labels: states, locks, waits.
+//
+// Bounded keys make unbounded combinations. A set is charged to that of its keys which has the most
+// values, and a key may hold an eighth of what is left, numbers and memory. If it holds that, a new
+// set has `[other]` for it, and is charged to the next key. So a key, or any few, leave most of the
+// room to others, and what is refused is allowed again if the limit is raised.
+//
+// What is refused is found out by lookups alone, so it costs about twice what a known set costs, on
+// any number of threads. The values that a set does not show are told to the caller
+// (passing_labels.hpp).
 //
 // Thread-safe. Never allocates from the heap, never throws. `of` is signal-safe.
 #ifndef WHENCE_TABLES_LABEL_SETS_HPP
@@ -29,10 +37,10 @@
 
 #include <whence/instruments/label.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/mix64.hpp>
 #include <whence/sys/short_text.hpp>
 #include <whence/sys/spin_lock.hpp>
-#include <whence/tables/hash.hpp>
+#include <whence/tables/label_hash.hpp>
+#include <whence/tables/label_values.hpp>
 #include <whence/tables/losses.hpp>
 
 namespace whence::inline v1::tables {
@@ -57,8 +65,7 @@ class label_sets {
   constexpr label_sets(sys::arena& memory, losses& lost) noexcept : arena_(memory), losses_(lost) {}
 
   // The number of the set, made on first sight; `overflow`, and counted so, if there is no room.
-  // Requires: sorted by key, no key twice. `limit` is `most` for the
-  // library's own labels.
+  // Requires: sorted by key, no key twice. `limit` is `most` for the library's own labels.
   std::uint32_t intern(instruments::label_list labels,
                        std::uint32_t limit = most_of_program) noexcept {
     if (labels.empty()) return none;
@@ -66,6 +73,17 @@ class label_sets {
     for (const instruments::label& l : labels) asked.add(l);
     if (const set* const known = find(asked)) return known->number;
     return add(asked, limit);
+  }
+
+  // The same for a program's set. If it has `[other]` in the place of values, the result is
+  // replaced(number, const replaced_labels&) instead, whose values refer to the caller's texts.
+  template <class Replaced>
+  std::uint64_t intern(instruments::label_list labels, Replaced replaced) noexcept {
+    if (labels.empty()) return none;
+    hashed_set asked{static_cast<item*>(__builtin_alloca(labels.size() * sizeof(item)))};
+    for (const instruments::label& l : labels) asked.add(l);
+    if (const set* const known = find(asked)) return known->number;
+    return add_and_tell(asked, replaced);
   }
 
   // The labels of a set; their texts end in a zero byte and are never freed.
@@ -78,21 +96,22 @@ class label_sets {
     return {s.labels(), s.size};
   }
 
-  // Calls visit(key) for each key that has as many values as it may, so that further ones are
-  // `[other]`.
+  // Calls visit(key, is_full) for each key of which values were replaced by `[other]`. is_full: it
+  // has as many as it may; else its sets have filled their part.
   template <class Visit>
-  void for_each_full_key(Visit visit) const {
+  void for_each_replaced_key(Visit visit) const {
     const directory* const d = directory_.load(std::memory_order_acquire);
     if (d == nullptr) return;
     for (const auto& head : d->key_heads) {
       for (const key* k = head.load(std::memory_order_acquire); k != nullptr; k = k->next) {
-        if (k->values.load(std::memory_order_relaxed) >= most_values) visit(k->text);
+        if (!k->is_replaced.load(std::memory_order_relaxed)) continue;
+        visit(k->text, k->values.load(std::memory_order_relaxed) >= most_values);
       }
     }
   }
 
   // fork holds the lock across the call.
-  sys::spin_lock& lock() noexcept { return lock_; }
+  constexpr sys::spin_lock& lock() noexcept { return lock_; }
 
  private:
   struct set {
@@ -111,6 +130,9 @@ class label_sets {
     std::string_view text;
     std::uint64_t hash_of_other;  // of the key with the value [other]
     mutable std::atomic<std::size_t> values{0};
+    mutable std::atomic<std::size_t> sets{0};   // charged to it
+    mutable std::atomic<std::size_t> bytes{0};  // of those, and of its values
+    mutable std::atomic<bool> is_replaced{false};
   };
   struct value {
     const value* next;
@@ -132,15 +154,6 @@ class label_sets {
     std::atomic<page*> pages[(most + 1) / page_size];
   };
 
-  static std::uint64_t hash_of(std::string_view text) noexcept {
-    hasher h;
-    sys::for_each_word(text, [&](std::uint64_t word) { h.add(text.size(), word); });
-    return h.finish().low;
-  }
-  static std::uint64_t combined(std::uint64_t a, std::uint64_t b) noexcept {
-    return sys::mix64(a + 0x9e3779b97f4a7c15 * b);
-  }
-
   // A text as it is kept: no character of UTF-8 is cut in two.
   static std::string_view cut(std::string_view text) noexcept {
     if (text.size() <= longest_text) return text;
@@ -153,7 +166,13 @@ class label_sets {
   struct item {
     instruments::label it;
     std::uint64_t key_hash, hash;  // the latter of key and value
-    const value* known = nullptr;
+    const key* replaced_of;        // nullptr: it has the value that was asked for
+    // Unwritten until they are needed: the value in the set; what it replaces, and the hash of
+    // that.
+    const value* known;
+    const char* asked;
+    std::size_t asked_size;
+    std::uint64_t asked_hash;
   };
   struct hashed_set {
     item* items;
@@ -164,12 +183,16 @@ class label_sets {
 
     void add(const instruments::label& l) noexcept {
       const instruments::label it{cut(l.key), cut(l.value)};
-      const std::uint64_t of_key = hash_of(it.key);
-      ::new (items + size++) item{it, of_key, combined(of_key, hash_of(it.value))};
+      const std::uint64_t of_key = hash_of_text(it.key);
+      item* const i = items + size++;
+      ::new (&i->it) instruments::label(it);
+      i->key_hash = of_key;
+      i->hash = combined_hash(of_key, hash_of_text(it.value));
+      i->replaced_of = nullptr;
     }
     std::uint64_t hash() const noexcept {
       std::uint64_t h = size;
-      for (const item& i : *this) h = combined(h, i.hash);
+      for (const item& i : *this) h = combined_hash(h, i.hash);
       return h;
     }
   };
@@ -213,38 +236,108 @@ class label_sets {
     return v;
   }
 
+  static void replace(item& i, const key& k) noexcept {
+    i.replaced_of = &k;
+    i.asked_hash = i.hash;
+    i.asked = i.it.value.data();
+    i.asked_size = i.it.value.size();
+    i.it.value = other;
+    i.hash = k.hash_of_other;
+    if (!k.is_replaced.load(std::memory_order_relaxed)) {
+      k.is_replaced.store(true, std::memory_order_relaxed);
+    }
+  }
+
+  // What is left for the sets of a program.
+  struct room {
+    std::size_t numbers, bytes;
+  };
+  room room_left() const noexcept {
+    const std::uint32_t last = last_number_.load(std::memory_order_relaxed);
+    return {last < most_of_program ? most_of_program - last : 0, arena_.budget().left()};
+  }
+  static bool holds_its_part(const key& k, const room& left) noexcept {
+    return k.sets.load(std::memory_order_relaxed) >= left.numbers / part ||
+           k.bytes.load(std::memory_order_relaxed) >= left.bytes / part;
+  }
+
   // Puts [other] in the place of new values whose key has no room for them. True if it did.
   bool replace_values(hashed_set& asked, std::uint32_t limit) const noexcept {
-    const std::size_t room = limit == most ? most_own : most_values;
+    const std::size_t most_here = limit == most ? most_own : most_values;
     bool any = false;
     for (item& i : asked) {
       const key* const k = find_key(i);
-      if (k == nullptr || k->values.load(std::memory_order_relaxed) < room) continue;
-      if (i.it.value == other || find_value(i, *k) != nullptr) continue;
-      i.it.value = other;
-      i.hash = k->hash_of_other;
+      if (k == nullptr || i.it.value == other) continue;
+      const bool is_full = k->values.load(std::memory_order_relaxed) >= most_here ||
+                           (limit != most && k->bytes.load(std::memory_order_relaxed) >=
+                                                 arena_.budget().left() / part);
+      if (!is_full || find_value(i, *k) != nullptr) continue;
+      replace(i, *k);
       any = true;
     }
     return any;
   }
 
-  [[gnu::noinline, gnu::cold]] std::uint32_t add(hashed_set& asked, std::uint32_t limit) noexcept {
+  // The label of the key with the most values, to which a set is charged; nullptr if all are
+  // [other]. A key that is not known yet has none.
+  item* most_diverse(const hashed_set& asked, const key*& its) const noexcept {
+    item* found = nullptr;
+    std::size_t values = 0;
+    for (item& i : asked) {
+      if (i.it.value == other) continue;
+      const key* const k = find_key(i);
+      const std::size_t n = k == nullptr ? 0 : k->values.load(std::memory_order_relaxed);
+      if (found != nullptr && n < values) continue;
+      found = &i;
+      its = k;
+      values = n;
+    }
+    return found;
+  }
+
+  // The known set that stands for `asked`, in which values are replaced until there is one or it
+  // may be made: then nullptr.
+  const set* settle(hashed_set& asked, std::uint32_t limit) const noexcept {
     if (replace_values(asked, limit)) {
-      if (const set* const known = find(asked)) return known->number;
+      if (const set* const known = find(asked)) return known;
     }
+    if (limit == most) return nullptr;
+    for (;;) {
+      const key* k = nullptr;
+      item* const i = most_diverse(asked, k);
+      if (i == nullptr || k == nullptr || !holds_its_part(*k, room_left())) return nullptr;
+      replace(*i, *k);
+      if (const set* const known = find(asked)) return known;
+    }
+  }
+
+  [[gnu::noinline, gnu::cold]] std::uint32_t add(hashed_set& asked, std::uint32_t limit) noexcept {
+    const set* known = settle(asked, limit);
     // Looked at before the lock is taken, so that refusals do not wait for one another.
-    const bool has_room = last_number_.load(std::memory_order_relaxed) < limit &&
-                          (limit == most || arena_.budget().left() >= least_room);
-    if (has_room) {
+    if (known == nullptr && last_number_.load(std::memory_order_relaxed) < limit &&
+        (limit == most || arena_.budget().left() >= least_room)) {
       const sys::scoped_lock hold(lock_);
-      replace_values(asked, limit);
-      if (const set* const known = find(asked)) return known->number;
-      const set* const made =
-          last_number_.load(std::memory_order_relaxed) < limit ? make(asked, limit) : nullptr;
-      if (made != nullptr) return made->number;
+      known = find(asked);
+      if (known == nullptr) known = settle(asked, limit);
+      if (known == nullptr && last_number_.load(std::memory_order_relaxed) < limit) {
+        known = make(asked, limit);
+      }
     }
+    if (known != nullptr) return known->number;
     losses_.count(loss::labels);
     return overflow;
+  }
+
+  template <class Replaced>
+  [[gnu::noinline]] std::uint64_t add_and_tell(hashed_set& asked, Replaced& replaced) noexcept {
+    const std::uint32_t number = add(asked, most_of_program);
+    replaced_labels all{
+        static_cast<replaced_label*>(__builtin_alloca(asked.size * sizeof(replaced_label)))};
+    for (const item& i : asked) {
+      if (i.replaced_of != nullptr)
+        all.add({&i.replaced_of->text, {i.asked, i.asked_size}, i.asked_hash});
+    }
+    return all.empty() || number == overflow ? number : replaced(number, all);
   }
 
   // Requires: lock_ is held.
@@ -258,8 +351,14 @@ class label_sets {
       i.known = value_of(*d, i, limit);
       if (i.known == nullptr) return nullptr;
     }
-    void* const memory = allocate(sizeof(set) + asked.size * sizeof(instruments::label), limit);
+    const std::size_t bytes = sizeof(set) + asked.size * sizeof(instruments::label);
+    void* const memory = allocate(bytes, limit);
     if (memory == nullptr) return nullptr;
+    const key* charged = nullptr;
+    if (limit != most && most_diverse(asked, charged) != nullptr) {
+      charged->sets.fetch_add(1, std::memory_order_relaxed);
+      charged->bytes.fetch_add(bytes, std::memory_order_relaxed);
+    }
     const std::uint64_t hash = asked.hash();
     std::atomic<const set*>& head = d->set_heads[hash % set_head_count];
     auto* const s = ::new (memory) set{head.load(std::memory_order_relaxed), hash, number,
@@ -286,7 +385,10 @@ class label_sets {
         ::new (memory) value{head.load(std::memory_order_relaxed), i.hash, k,
                              copy(static_cast<char*>(memory) + sizeof(value), i.it.value)};
     head.store(v, std::memory_order_release);
-    if (i.it.value != other) k->values.fetch_add(1, std::memory_order_relaxed);
+    if (i.it.value != other) {
+      k->values.fetch_add(1, std::memory_order_relaxed);
+      k->bytes.fetch_add(sizeof(value) + i.it.value.size(), std::memory_order_relaxed);
+    }
     return v;
   }
 
@@ -297,7 +399,7 @@ class label_sets {
     std::atomic<const key*>& head = d.key_heads[i.key_hash % key_head_count];
     auto* const k = ::new (memory) key{head.load(std::memory_order_relaxed), i.key_hash,
                                        copy(static_cast<char*>(memory) + sizeof(key), i.it.key),
-                                       combined(i.key_hash, hash_of(other))};
+                                       combined_hash(i.key_hash, hash_of_text(other))};
     head.store(k, std::memory_order_release);
     ++key_count_;
     return k;
@@ -326,6 +428,8 @@ class label_sets {
     return {to, text.size()};
   }
 
+  // A key may hold one part in so many of what is left.
+  static constexpr std::size_t part = 8;
   // A set may need that much.
   static constexpr std::size_t least_room = std::size_t{8} << 10;
 

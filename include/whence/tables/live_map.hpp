@@ -6,11 +6,18 @@
 // 64 shards, each a lock and an open-addressing array with linear probing:
 //
 //   shard: | lock, count, capacity, slots -> | key | extra:16, bucket:48 | key | 0 | ...
+//                           older -> | key | moved | key | 0 | ...       while it grows
 //
 // An empty slot has a zero word. Erasing shifts the rest of the run back, so there are no
-// tombstones; an array that is 3/4 full doubles, or refuses new entries if it may not, so an entry
-// of an 8-byte key costs 21 to 43 bytes. A key may stand once for each profile: the bucket tells
-// which.
+// tombstones; an array doubles at 3/4 full, or takes no more, so an entry of an 8-byte key costs 21
+// to 43 bytes, and half as much again until all is moved. A key may stand once for each profile:
+// the bucket tells which.
+//
+// The lock is a spin lock, so it is held for a run of slots and a few steps only. A larger array is
+// mapped and touched without it, by the one thread that first found too little room; meanwhile
+// others fill the array further, to 7/8. Each later call moves the entries of 16 slots, so all are
+// moved after a sixteenth as many calls as the array has slots. What was moved or erased in the
+// older array stays as a mark, over which a search goes on.
 //
 // Thread-safe. Not for signal handlers. Never allocates from the heap, never throws.
 #ifndef WHENCE_TABLES_LIVE_MAP_HPP
@@ -38,7 +45,12 @@ inline std::uint64_t spread(const wide_key& key) noexcept {
 
 enum class insertion : unsigned char { done, present, full };
 
-template <class Key>
+// What a test is told of the time in which a lock is held.
+struct unseen_steps {
+  static void moved(std::size_t /*slots*/) noexcept {}
+};
+
+template <class Key, class Steps = unseen_steps>
 class live_map {
  public:
   struct entry {
@@ -62,36 +74,49 @@ class live_map {
   insertion insert(const Key& key, entry value) noexcept {
     const std::uint64_t hash = spread(key);
     shard& s = shard_of(hash);
-    const sys::scoped_lock hold(s.lock);
-    // A fuller array would make each later call search half of it.
-    if (4 * (s.count + 1) > 3 * s.capacity && !grow(s)) return insertion::full;
-    std::size_t i = home(hash, s.capacity);
-    for (; s.slots[i].word != 0; i = (i + 1) & (s.capacity - 1)) {
-      if (s.slots[i].key == key && bucket_of(s.slots[i].word)->list == value.bucket->list) {
-        return insertion::present;
+    array larger;
+    array dropped[2];  // by the two turns
+    insertion result = insertion::full;
+    for (int turn = 0; turn < 2; ++turn) {
+      {
+        const sys::scoped_lock hold(s.lock);
+        if (turn != 0) s.is_growing = false;
+        if (larger.slots != nullptr && s.older.slots == nullptr && larger.size > s.now.size) {
+          s.older = s.now;
+          s.moved = 0;
+          s.now = larger;
+          larger = {};
+        }
+        dropped[turn] = move_some(s);
+        if (has_room(s) || (turn == 0 && s.is_growing && is_below_last(s))) {
+          result = insert_into(s, hash, key, value);
+          break;
+        }
+        if (turn != 0) break;
+        s.is_growing = true;
+        larger.size = s.now.size == 0 ? first_capacity : 2 * s.now.size;
       }
+      larger = make(larger.size);
     }
-    s.slots[i] = {key, pack(value)};
-    ++s.count;
-    return insertion::done;
+    give_back(larger);
+    for (const array& a : dropped) give_back(a);
+    return result;
   }
 
   // Takes the entry that `key` has in list `list` out of the map.
   entry erase(const Key& key, std::uint16_t list) noexcept {
     const std::uint64_t hash = spread(key);
     shard& s = shard_of(hash);
-    const sys::scoped_lock hold(s.lock);
-    if (s.count == 0) return {};
-    for (std::size_t i = home(hash, s.capacity); s.slots[i].word != 0;
-         i = (i + 1) & (s.capacity - 1)) {
-      if (!(s.slots[i].key == key)) continue;
-      const entry found = unpack(s.slots[i].word);
-      if (found.bucket->list != list) continue;
-      close_gap(s, i);
-      --s.count;
-      return found;
+    array dropped;
+    entry found;
+    {
+      const sys::scoped_lock hold(s.lock);
+      if (s.count == 0) return {};
+      dropped = move_some(s);
+      found = erase_from(s, hash, key, list);
     }
-    return {};
+    give_back(dropped);
+    return found;
   }
 
   // fork holds every shard, so that the child's copy is whole.
@@ -109,15 +134,24 @@ class live_map {
     Key key;
     std::uint64_t word;
   };
+  struct array {
+    slot* slots = nullptr;
+    std::size_t size = 0;  // zero or a power of two
+  };
   struct alignas(sys::cache_line) shard {
     sys::spin_lock lock;
-    std::size_t count = 0;
-    std::size_t capacity = 0;  // zero or a power of two
-    slot* slots = nullptr;
+    bool is_growing = false;  // a thread makes a larger array
+    std::size_t count = 0;    // entries in both
+    array now, older;
+    std::size_t moved = 0;  // slots of `older` that are empty or marked
   };
+  static_assert(sizeof(shard) == sys::cache_line);
   static constexpr std::size_t shard_count = 64;
   static constexpr std::size_t first_capacity = std::bit_floor(std::size_t{4096} / sizeof(slot));
   static constexpr std::uint64_t address_bits = (std::uint64_t{1} << 48) - 1;
+
+  static constexpr std::uint64_t moved_mark = 1;  // no bucket has this address
+  static constexpr std::size_t slots_in_step = 16;
 
   static bucket* bucket_of(std::uint64_t word) noexcept {
     return reinterpret_cast<bucket*>(word & address_bits);
@@ -135,40 +169,104 @@ class live_map {
     return hash & (capacity - 1);
   }
 
-  bool grow(shard& s) noexcept {
-    const std::size_t capacity = s.capacity == 0 ? first_capacity : 2 * s.capacity;
-    if (!budget_.take(capacity * sizeof(slot))) return false;
-    auto* const slots = static_cast<slot*>(sys::map_pages(capacity * sizeof(slot)));
-    if (slots == nullptr) {
-      budget_.give_back(capacity * sizeof(slot));
-      return false;
+  // A fuller array would make each later call search half of it.
+  static bool has_room(const shard& s) noexcept { return 4 * (s.count + 1) <= 3 * s.now.size; }
+  static bool is_below_last(const shard& s) noexcept { return 8 * (s.count + 1) <= 7 * s.now.size; }
+
+  // All its pages are touched, so that no thread meets a fault while it holds the lock.
+  array make(std::size_t size) noexcept {
+    constexpr std::size_t page = 4096;
+    const std::size_t bytes = size * sizeof(slot);
+    if (!budget_.take(bytes)) return {};
+    void* const pages = sys::map_pages(bytes);
+    if (pages == nullptr) {
+      budget_.give_back(bytes);
+      return {};
     }
-    for (std::size_t from = 0; from < s.capacity; ++from) {
-      if (s.slots[from].word == 0) continue;
-      std::size_t to = home(spread(s.slots[from].key), capacity);
-      while (slots[to].word != 0) to = (to + 1) & (capacity - 1);
-      slots[to] = s.slots[from];
+    for (std::size_t at = 0; at < bytes; at += page) {
+      static_cast<volatile char*>(pages)[at] = 0;
     }
-    if (s.slots != nullptr) {
-      sys::unmap_pages(s.slots, s.capacity * sizeof(slot));
-      budget_.give_back(s.capacity * sizeof(slot));
+    return {static_cast<slot*>(pages), size};
+  }
+  void give_back(const array& a) noexcept {
+    if (a.slots == nullptr) return;
+    sys::unmap_pages(a.slots, a.size * sizeof(slot));
+    budget_.give_back(a.size * sizeof(slot));
+  }
+
+  // ---- Requires: the shard's lock is held.
+
+  // Moves the entries of a few slots to the present array. Returns the older one once it is empty.
+  static array move_some(shard& s) noexcept {
+    if (s.older.slots == nullptr) return {};
+    const std::size_t first = s.moved;
+    for (; s.moved < s.older.size && s.moved - first < slots_in_step; ++s.moved) {
+      slot& from = s.older.slots[s.moved];
+      if (from.word <= moved_mark) continue;
+      std::size_t to = home(spread(from.key), s.now.size);
+      while (s.now.slots[to].word != 0) to = (to + 1) & (s.now.size - 1);
+      s.now.slots[to] = from;
+      from.word = moved_mark;
     }
-    s.slots = slots;
-    s.capacity = capacity;
-    return true;
+    Steps::moved(s.moved - first);
+    if (s.moved < s.older.size) return {};
+    const array empty = s.older;
+    s.older = {};
+    return empty;
+  }
+
+  // The slot of the key in a list, or the empty one at the end of its run.
+  static slot& find(const array& a, std::uint64_t hash, const Key& key,
+                    std::uint16_t list) noexcept {
+    std::size_t i = home(hash, a.size);
+    for (; a.slots[i].word != 0; i = (i + 1) & (a.size - 1)) {
+      const slot& at = a.slots[i];
+      if (at.word != moved_mark && at.key == key && bucket_of(at.word)->list == list) break;
+    }
+    return a.slots[i];
+  }
+
+  static insertion insert_into(shard& s, std::uint64_t hash, const Key& key, entry value) noexcept {
+    const std::uint16_t list = value.bucket->list;
+    if (s.older.slots != nullptr && find(s.older, hash, key, list).word != 0) {
+      return insertion::present;
+    }
+    slot& place = find(s.now, hash, key, list);
+    if (place.word != 0) return insertion::present;
+    place = {key, pack(value)};
+    ++s.count;
+    return insertion::done;
+  }
+
+  static entry erase_from(shard& s, std::uint64_t hash, const Key& key,
+                          std::uint16_t list) noexcept {
+    slot& place = find(s.now, hash, key, list);
+    if (place.word != 0) {
+      const entry found = unpack(place.word);
+      close_gap(s.now, static_cast<std::size_t>(&place - s.now.slots));
+      --s.count;
+      return found;
+    }
+    if (s.older.slots == nullptr) return {};
+    slot& old = find(s.older, hash, key, list);
+    if (old.word == 0) return {};
+    const entry found = unpack(old.word);
+    old.word = moved_mark;
+    --s.count;
+    return found;
   }
 
   // Shifts back every later entry of the run that may stand nearer to its home.
-  static void close_gap(shard& s, std::size_t gap) noexcept {
-    const std::size_t mask = s.capacity - 1;
-    for (std::size_t i = (gap + 1) & mask; s.slots[i].word != 0; i = (i + 1) & mask) {
-      const std::size_t distance_home = (i - home(spread(s.slots[i].key), s.capacity)) & mask;
+  static void close_gap(const array& a, std::size_t gap) noexcept {
+    const std::size_t mask = a.size - 1;
+    for (std::size_t i = (gap + 1) & mask; a.slots[i].word != 0; i = (i + 1) & mask) {
+      const std::size_t distance_home = (i - home(spread(a.slots[i].key), a.size)) & mask;
       const std::size_t distance_gap = (i - gap) & mask;
       if (distance_home < distance_gap) continue;
-      s.slots[gap] = s.slots[i];
+      a.slots[gap] = a.slots[i];
       gap = i;
     }
-    s.slots[gap].word = 0;
+    a.slots[gap].word = 0;
   }
 
   sys::memory_budget& budget_;

@@ -16,9 +16,10 @@ enum class loss : unsigned char {
   untracked_live,  // an allocation or value whose end cannot be seen: its share is full
   truncated,       // new stacks deeper than the limit: their root end is cut off
   labels,          // label sets without room: their events carry the labels [overflow]
+  passing_labels,  // label values beyond the limits that samples do not show either
   types,           // names of types without room: their blocks have the type [overflow]
 };
-inline constexpr int loss_count = 7;
+inline constexpr int loss_count = 8;
 
 inline constexpr const char* loss_texts[loss_count] = {
     "events charged to [overflow] because stacks had filled their share of the memory limit",
@@ -27,6 +28,7 @@ inline constexpr const char* loss_texts[loss_count] = {
     "live entries not tracked because they had filled their share of the memory limit",
     "stacks cut at the depth limit",
     "label sets were not kept, because they had filled their share of the memory limit",
+    "label values are [other] in samples, too, because there was no room for more of them",
     "blocks have the type [overflow]: too many types, or stacks had filled their share",
 };
 

@@ -58,7 +58,18 @@ class table {
   // events are counted as lost if it is on [overflow] in this table alone.
   bucket* move_in(bucket_list& list, const bucket& b) noexcept {
     if (b.overflow()) return overflow_bucket(list, b.rate);
-    return insert(list, {b.stack(), b.number, b.rate, b.labels, b.type}, b.identity, true);
+    const label_values values = b.values();
+    return insert(list, {b.stack(), b.number, b.rate, b.labels, b.type, &values}, b.identity, true);
+  }
+
+  // The bucket of `k`; nullptr if it was not made yet.
+  bucket* known(const bucket_list& list, const key& k) const noexcept {
+    const hash128 identity = identify(list, k);
+    const segment* s = oldest_.load(std::memory_order_acquire);
+    for (; s != nullptr; s = s->newer.load(std::memory_order_acquire)) {
+      if (bucket* const b = s->find(identity)) return b;
+    }
+    return nullptr;
   }
 
   // Gives all memory back; the budget is its owner's to give back. Requires: no other thread uses
@@ -242,7 +253,11 @@ class table {
   }
 
   bucket* make_bucket(const bucket_list& list, const key& k, const hash128& identity) noexcept {
-    return fill(arena_.allocate(bucket::bytes(k.stack.depth)), list, k, identity);
+    return fill(arena_.allocate(bytes_for(k)), list, k, identity);
+  }
+
+  static std::size_t bytes_for(const key& k) noexcept {
+    return bucket::bytes(k.stack.depth, k.values == nullptr ? 0 : k.values->size);
   }
 
   static bucket* fill(void* memory, const bucket_list& list, const key& k,
@@ -261,6 +276,7 @@ class table {
     b->rate = k.rate;
     b->type = k.type;
     for (std::size_t i = 0; i < k.stack.depth; ++i) b->pcs()[i] = k.stack.pcs[i];
+    if (k.values != nullptr) b->set_values(*k.values);
     return b;
   }
 

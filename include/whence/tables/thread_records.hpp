@@ -32,11 +32,23 @@
 
 namespace whence::inline v1::tables {
 
+// The head of a piece of passing_labels.hpp.
+struct passing_chunk {
+  static constexpr std::uint64_t owned = 1;
+  std::atomic<std::uint64_t> state{0};  // its lap, and whether a thread owns it
+};
+
 struct alignas(sys::cache_line) thread_record : instruments::thread_words {
-  std::atomic<::pid_t> tid{0};            // 0: free
-  std::atomic<std::uint32_t> name{0};     // a set of the label `thread` alone; 0: unnamed
-  std::atomic<bucket*> created{nullptr};  // in threadcreate, which counts living threads
+  std::atomic<::pid_t> tid{0};                 // 0: free
+  std::atomic<std::uint32_t> name{0};          // a set of the label `thread` alone; 0: unnamed
+  std::atomic<bucket*> created{nullptr};       // in threadcreate, which counts living threads
+  std::atomic<passing_chunk*> chunk{nullptr};  // into which it writes labels
   thread_record* next = nullptr;
+
+  void give_chunk_back() noexcept {
+    passing_chunk* const c = chunk.exchange(nullptr, std::memory_order_relaxed);
+    if (c != nullptr) c->state.fetch_and(~passing_chunk::owned, std::memory_order_release);
+  }
 
   // The thread has ended.
   void forget() noexcept {
@@ -47,6 +59,7 @@ struct alignas(sys::cache_line) thread_record : instruments::thread_words {
     owner.store(0, std::memory_order_relaxed);
     bucket* const b = created.exchange(nullptr, std::memory_order_relaxed);
     if (b != nullptr) b->add(0, -1);
+    give_chunk_back();
     labels.store(0, std::memory_order_relaxed);
     name.store(0, std::memory_order_relaxed);
     starts_unrecorded.store(false, std::memory_order_relaxed);
@@ -103,10 +116,20 @@ class thread_records {
     }
   }
 
-  // The labels in force on a thread. Signal-safe.
-  std::uint32_t labels_of(::pid_t tid) const noexcept {
+  // The labels in force on a thread, as instruments::label_word. Signal-safe. Acquire: what they
+  // refer to can be read.
+  std::uint64_t labels_of(::pid_t tid) const noexcept {
     const thread_record* const r = find(tid);
-    return r == nullptr ? 0 : r->labels.load(std::memory_order_relaxed);
+    return r == nullptr ? 0 : r->labels.load(std::memory_order_acquire);
+  }
+
+  // Calls visit(word) for the labels of each record that a thread has, or had.
+  template <class Visit>
+  void for_each_labels(Visit visit) const {
+    for (const thread_record* r = first(); r != nullptr; r = r->next) {
+      const std::uint64_t word = r->labels.load(std::memory_order_acquire);
+      if (word != 0) visit(word);
+    }
   }
 
   // The record of the calling thread. The functions are the root module's.

@@ -126,3 +126,51 @@ TEST_CASE("the address space is as large after ten thousand windows as after ten
   windows(10'000);
   CHECK(pages() - before < 1024);
 }
+
+TEST_CASE("label values leave a quarter of an epoch's room to stacks, and then are [other]") {
+  sys::memory_budget share(std::size_t{4} << 20);
+  tables::losses lost;
+  tables::epochs epochs(7, share, lost);
+  tables::open_window w;
+  REQUIRE(epochs.open(w));
+  const std::string_view request = "request";
+  const auto record = [&](std::uint64_t id, std::uintptr_t pc) {
+    const tables::replaced_label l{&request, "12345678", id};
+    std::atomic<std::uint64_t> words[2]{tables::label_values::head(l), id};
+    const tables::label_values values{words, 2, id};
+    tables::key k{{&pc, 1, false, true}, id, 0, 3};
+    k.values = &values;
+    const tables::epochs::entry e(epochs);
+    tables::bucket* const b = e.record(k);
+    REQUIRE(b != nullptr);
+    b->add(0, 1);
+    return b;
+  };
+  tables::bucket* const first = record(1, 0x1000);
+  REQUIRE(first->values().size == 2);
+  CHECK(first->values().words[1].load() == 1);
+  CHECK(record(1, 0x1000) == first);
+  std::uint64_t id = 1;
+  while (!record(++id, 0x1000)->values().empty()) REQUIRE(id < 100'000);
+  CHECK(id > 5'000);
+  CHECK(lost.of(tables::loss::passing_labels) == 1);
+  CHECK(record(1, 0x1000) == first);
+  CHECK(record(++id, 0x1000)->overflow() == false);
+  for (std::uintptr_t pc = 1; pc < 2'000; ++pc) CHECK_FALSE(record(++id, 0x2000 + pc)->overflow());
+  CHECK(lost.of(tables::loss::samples) == 0);
+
+  // A merged epoch has them still.
+  tables::open_window second;
+  REQUIRE(epochs.open(second));
+  record(1, 0x1000);
+  epochs.close(second);
+  std::int64_t of_first = 0;
+  epochs.for_each(w, [&](const tables::bucket& b) {
+    if (!b.values().empty() && b.values().words[1].load() == 1) {
+      of_first += b.counters[0].load();
+    }
+  });
+  CHECK(of_first == 4);
+  epochs.close(w);
+  CHECK(share.used() == 0);
+}

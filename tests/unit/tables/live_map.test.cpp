@@ -1,7 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
 
+#include <atomic>
 #include <cstdint>
+#include <cstdlib>
 #include <random>
 #include <thread>
 #include <unordered_map>
@@ -114,4 +116,63 @@ TEST_CASE("threads insert and erase each other's entries") {
   }
   for (auto& thread : pool) thread.join();
   for (const std::uint64_t n : found) CHECK(n == each);
+}
+
+namespace {
+
+// What the locks' holders have moved.
+struct seen_steps {
+  static inline std::atomic<std::size_t> most{0}, all{0};
+  static void moved(std::size_t slots) noexcept {
+    all += slots;
+    std::size_t before = most;
+    while (slots > before && !most.compare_exchange_weak(before, slots)) {
+    }
+  }
+};
+
+}  // namespace
+
+TEST_CASE("while a lock is held, the entries of sixteen slots are moved at most, growth included") {
+  sys::memory_budget budget(std::size_t{1} << 30);
+  tables::live_map<std::uint64_t, seen_steps> it(budget);
+  REQUIRE(it.open());
+  constexpr std::uint64_t entries = 500'000;
+  std::vector<std::thread> threads;
+  for (std::uint64_t t = 0; t < 4; ++t) {
+    threads.emplace_back([&it, t] {
+      for (std::uint64_t i = t; i < entries; i += 4) {
+        if (it.insert(i, {bucket_of_list(1), static_cast<std::uint16_t>(i)}) !=
+            tables::insertion::done) {
+          std::abort();
+        }
+        if (i % 3 == 0 && it.erase(i, 1).extra != static_cast<std::uint16_t>(i)) std::abort();
+      }
+    });
+  }
+  for (auto& t : threads) t.join();
+  CHECK(seen_steps::most == 16);
+  CHECK(seen_steps::all > entries / 2);
+  for (std::uint64_t i = 0; i < entries; ++i) {
+    const auto found = it.erase(i, 1);
+    REQUIRE((found.bucket == nullptr) == (i % 3 == 0));
+    if (i % 3 != 0) REQUIRE(found.extra == static_cast<std::uint16_t>(i));
+  }
+  // 2/3 of the entries in arrays that are at least 3/8 full, which are moved or are to be.
+  CHECK(budget.used() < entries * 2 / 3 * 16 * 8 / 3 * 3 / 2);
+}
+
+TEST_CASE("entries are found in both arrays, in each state of a move") {
+  own_map m;
+  std::uint64_t n = 0;
+  for (; n < 20'000; ++n) {
+    REQUIRE(m.it.insert(n * 64, {m.bucket, static_cast<std::uint16_t>(n)}) ==
+            tables::insertion::done);
+    const std::uint64_t other = sys::mix64(n) % (n + 1);
+    REQUIRE(m.it.insert(other * 64, {m.bucket, 0}) == tables::insertion::present);
+    const auto found = m.it.erase(other * 64, 1);
+    REQUIRE(found.extra == static_cast<std::uint16_t>(other));
+    REQUIRE(m.it.erase(other * 64, 1).bucket == nullptr);
+    REQUIRE(m.it.insert(other * 64, {m.bucket, found.extra}) == tables::insertion::done);
+  }
 }

@@ -57,7 +57,7 @@ TEST_CASE("threads that live at once have a record each, with their own labels")
         ++ready;
         while (ready < count) std::this_thread::yield();
         const state::process_state& s = *state::state();
-        if (s.threads.labels_of(::gettid()) != current_labels().id()) ++wrong;
+        if (s.threads.labels_of(::gettid()) != current_labels().word()) ++wrong;
         if (current_labels() != labels("thread", i)) ++wrong;
       });
     }

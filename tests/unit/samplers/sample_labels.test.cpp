@@ -1,0 +1,193 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// A request's number as a label: in the windows its value, in what stays `[other]`.
+#include <doctest/doctest.h>
+#include <time.h>
+
+#include <cstdint>
+#include <cstdlib>
+#include <map>
+#include <optional>
+#include <set>
+#include <string>
+#include <thread>
+#include <vector>
+
+#include "cpu_probe.hpp"
+#include "heap_probe.hpp"
+#include "wait_probe.hpp"
+#include <whence/allocator.hpp>
+#include <whence/cpu.hpp>
+#include <whence/knobs.hpp>
+#include <whence/labels.hpp>
+#include <whence/profile.hpp>
+#include <whence/state/attach.hpp>
+#include <whence/thread.hpp>
+#include <whence/wall.hpp>
+
+using namespace whence;
+using whence_tests::label_of;
+
+namespace {
+
+// A key that has all its values.
+std::string full_key(const char* name) {
+  for (std::size_t i = 0; i < tables::label_sets::most_values; ++i) {
+    (void)labels(name, "bounded " + std::to_string(i));
+  }
+  return name;
+}
+
+// Computes for the number of milliseconds.
+void compute_ms(std::int64_t ms) {
+  whence_tests::compute_until(whence_tests::this_thread_ns() + ms * 1'000'000);
+}
+
+std::int64_t samples_memory() {
+  const tables::memory_shares& m = state::state()->budget;
+  return static_cast<std::int64_t>(m.cpu_samples.used() + m.wall_samples.used());
+}
+std::int64_t label_memory() {
+  return static_cast<std::int64_t>(state::state()->budget.labels.used());
+}
+
+}  // namespace
+
+TEST_CASE("of a thousand requests, a window shows those that had CPU time, each with its own") {
+  const std::string key = full_key("request");
+  cpu_session session({.hz = 200});
+  REQUIRE_FALSE(session.error());
+  // Every tenth computes; the others only begin and end.
+  std::map<std::string, std::int64_t> used;
+  for (int i = 0; i < 1000; ++i) {
+    const std::string id = "number " + std::to_string(i);
+    const scoped_labels scope{{key, id}, {"tenant", "acme"}};
+    if (i % 10 != 0) continue;
+    const std::int64_t begin = whence_tests::this_thread_ns();
+    compute_ms(i == 500 ? 400 : 10);
+    used[id] = whence_tests::this_thread_ns() - begin;
+  }
+  session.stop();
+  const profile_snapshot p = session.snapshot();
+  std::map<std::string, std::int64_t> seen;
+  std::map<std::string, std::set<const label*>> arrays;
+  for (const profile_row& row : p.rows) {
+    const std::string id = label_of(row, key);
+    if (id.empty()) continue;
+    CHECK(label_of(row, "tenant") == "acme");
+    seen[id] += row.values[1];
+    arrays[id].insert(row.labels.begin());
+    CHECK(row.number == 0);
+    for (const label& l : row.labels) CHECK(l.value.data()[l.value.size()] == '\0');
+  }
+  CHECK(seen.count("[other]") == 0);
+  CHECK(seen.size() > 20);
+  for (const auto& [id, ns] : seen) {
+    CAPTURE(id);
+    // (A tick that came late may fall into the next.)
+    CHECK((used.count(id) == 1 || ns < 40'000'000));
+    CHECK(arrays[id].size() == 1);
+  }
+  CHECK(seen["number 500"] > 300'000'000);
+  CHECK(seen["number 500"] < 600'000'000);
+}
+
+TEST_CASE("a value that was there before the window began, or is below another scope, is shown") {
+  const std::string key = full_key("long request");
+  const scoped_labels scope{key, "began before"};
+  CHECK(current_labels()[key] == "[other]");
+  cpu_session session({.hz = 200});
+  {
+    const scoped_labels inner{"phase", "parse"};
+    compute_ms(100);
+    const scoped_labels span{full_key("span"), "s1"};
+    compute_ms(100);
+  }
+  const scoped_labels over{key, "bounded 7"};
+  compute_ms(100);
+  session.stop();
+  std::map<std::string, std::int64_t> seen;
+  for (const profile_row& row : session.snapshot().rows) {
+    seen[label_of(row, key) + "|" + label_of(row, "phase") + "|" + label_of(row, "span")] +=
+        row.values[0];
+  }
+  CHECK(seen["began before|parse|"] > 2);
+  CHECK(seen["began before|parse|s1"] > 2);
+  CHECK(seen["bounded 7||"] > 2);
+}
+
+TEST_CASE("another thread, and a thread that is made, carry it on") {
+  const std::string key = full_key("task");
+  cpu_session session({.hz = 200});
+  const labels mine{key, "taken along"};
+  std::thread other([mine] {
+    const scoped_labels_only scope(mine);
+    compute_ms(100);
+  });
+  other.join();
+  {
+    const scoped_labels scope{key, "inherited"};
+    tracked_thread made(thread_name{"worker"}, [] { compute_ms(100); });
+    made.join();
+  }
+  session.stop();
+  std::map<std::string, std::int64_t> seen;
+  for (const profile_row& row : session.snapshot().rows) {
+    seen[label_of(row, key) + label_of(row, "thread")] += row.values[0];
+  }
+  CHECK(seen["taken along"] > 2);
+  CHECK(seen["inheritedworker"] > 2);
+}
+
+TEST_CASE("wall-clock samples show it, asleep and running") {
+  const std::string key = full_key("job");
+  wall_session session({.hz = 200});
+  {
+    const scoped_labels scope{key, "sleeps"};
+    whence_tests::sleep_ms(200);
+  }
+  {
+    const scoped_labels scope{key, "computes"};
+    compute_ms(200);
+  }
+  session.stop();
+  std::map<std::string, std::int64_t> seen;
+  for (const profile_row& row : session.snapshot().rows) {
+    seen[label_of(row, key) + " " + label_of(row, "state")] += row.values[1];
+  }
+  CHECK(seen["sleeps waiting"] > 100'000'000);
+  CHECK(seen["computes running"] > 50'000'000);
+}
+
+TEST_CASE("what stays has [other], and memory is flat when windows have closed") {
+  const std::string key = full_key("id");
+  const std::int64_t rate = set_heap_profile_rate(1);
+  std::vector<void*> blocks;
+  std::int64_t after_first = 0;
+  const std::int64_t before = samples_memory();
+  for (int window = 0; window < 30; ++window) {
+    cpu_session session({.hz = 200});
+    for (int i = 0; i < 1000; ++i) {
+      const scoped_labels scope{key, std::to_string(window * 1000 + i) + " of many"};
+      if (i % 100 == 0) {
+        tracking_allocator<char> all;
+        blocks.push_back(all.allocate(4711));
+        compute_ms(1);
+      }
+    }
+    session.stop();
+    std::set<std::string> ids;
+    for (const profile_row& row : session.snapshot().rows) ids.insert(label_of(row, key));
+    CHECK(ids.count("[other]") == 0);
+    if (window == 20) after_first = label_memory();
+  }
+  CHECK(samples_memory() == before);
+  CHECK(label_memory() == after_first);
+  std::set<std::string> kept;
+  for (const profile_row& row : lookup("heap")->snapshot().rows) {
+    if (!label_of(row, key).empty()) kept.insert(label_of(row, key));
+  }
+  CHECK(kept == std::set<std::string>{"[other]"});
+  for (void* const p : blocks) tracking_allocator<char>().deallocate(static_cast<char*>(p), 4711);
+  set_heap_profile_rate(rate);
+}
