@@ -84,10 +84,10 @@ TEST_CASE("two types at one stack are two rows at all rates, also in windows") {
   const profile_snapshot later = own::heap().snapshot();
   REQUIRE(later.rows.size() == 3);
 
-  snapshots::baseline before(earlier, snapshots::gone_rows::are_forgotten);
+  snapshots::baseline before(earlier, {});
   for (profile_row row : later.rows) {
     const std::int64_t all = row.values[0];
-    before.subtract_from(row, snapshots::subtracted::all, snapshots::below_zero::is_zero);
+    before.subtract_from(row);
     CHECK(row.values[0] == all - 1);
   }
 }

@@ -47,6 +47,7 @@
 #include <whence/sys/thread_local.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/epochs.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
 #include <whence/unwind/syscall_site.hpp>
@@ -102,8 +103,8 @@ class cpu_sampler {
       if (ns > 0) p.rows.push_back(pseudo_row(frame, ns));
     };
     for (const profile_row& row : p.rows) unexplained -= row.values[1];
-    add(profiler_frame, to.own_ns - from.own_ns);
-    add(unsampled_frame, unexplained - (to.own_ns - from.own_ns));
+    add(tables::pseudo::profiler, to.own_ns - from.own_ns);
+    add(tables::pseudo::unsampled, unexplained - (to.own_ns - from.own_ns));
     add_comments(p.header.comments, conditions(asked.hz));
   }
 

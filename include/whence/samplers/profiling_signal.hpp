@@ -51,7 +51,7 @@ class profiling_signal {
   using taker = bool (*)(state::process_state&, const siginfo_t&, const ucontext_t&) noexcept;
 
   // The takers, in the order in which they are asked.
-  enum place : int { for_cpu, for_wall, for_dumps, places };
+  enum purpose : int { for_cpu, for_wall, for_dumps, purposes };
 
   // Requires: the root does not point to this module's code yet; handlers and forks will call it
   // there. The module must stay loaded, since the last signal cannot be told, and its symbols must
@@ -65,10 +65,10 @@ class profiling_signal {
 
   // Makes sure that the process has our handler. Requires: prepare_module(). Thread-safe; not for
   // signal handlers.
-  static std::error_code install(state::process_state& s, place where, taker t) noexcept {
+  static std::error_code install(state::process_state& s, purpose why, taker t) noexcept {
     profiling_signal* const p = sys::publish_once(s.arena, s.samplers.signal);
     if (p == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-    p->take_[where].store(t, std::memory_order_release);
+    p->take_[why].store(t, std::memory_order_release);
     return p->install_here();
   }
 
@@ -198,8 +198,8 @@ class profiling_signal {
     profiling_signal* const p =
         s == nullptr ? nullptr : s->samplers.signal.load(std::memory_order_acquire);
     if (p == nullptr) return;
-    for (const auto& place : p->take_) {
-      const taker t = place.load(std::memory_order_acquire);
+    for (const auto& one : p->take_) {
+      const taker t = one.load(std::memory_order_acquire);
       if (t != nullptr && t(*s, *info, *static_cast<const ucontext_t*>(context))) return;
     }
     p->pass_on(number, info, context, caller);
@@ -230,7 +230,7 @@ class profiling_signal {
 
   [[gnu::visibility("hidden")]] static inline constinit std::atomic<bool> is_prepared_{false};
 
-  std::atomic<taker> take_[places]{};
+  std::atomic<taker> take_[purposes]{};
   sys::spin_lock lock_;
   std::atomic<handler> handler_{nullptr};
   std::atomic<const struct sigaction*> program_{nullptr};

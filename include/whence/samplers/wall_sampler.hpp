@@ -49,6 +49,7 @@
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/epochs.hpp>
 #include <whence/tables/label_sets.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
 #include <whence/unwind/walk/sleeping_walk.hpp>
 
@@ -126,7 +127,7 @@ class wall_sampler {
       });
       without_entry = threads_.without_entry();
     }
-    if (unanswered > 0) p.rows.push_back(pseudo_row(unsampled_frame, unanswered));
+    if (unanswered > 0) p.rows.push_back(pseudo_row(tables::pseudo::unsampled, unanswered));
     p.header.comments.push_back("asked for " + std::to_string(asked.hz) +
                                 " looks a second at every thread");
     const std::int64_t share = seen_share_.load(std::memory_order_relaxed);
