@@ -77,7 +77,7 @@ inline std::error_code render(sink& out, const profile& p, const render_options&
   if (how.as == form::text && how.debug > 1 && is_dump) {
     return p.write_to(std::move(out), 2, how.written);
   }
-  const state::process_state* const s = state::state();
+  const state::process_state* const s = state::attached();
   if (how.as == form::pprof || is_dump || s == nullptr) return render(out, p.snapshot(), how);
   const auto keep = [&how](const profile_row& row) { return how.keeps(row); };
   return render_rows(out, snapshots::live_rows(*s, p, shown_by(how.as, p.kind()), keep), how);

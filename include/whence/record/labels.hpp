@@ -50,7 +50,7 @@ using instruments::label_value;
 
 // `pairs`: label_pairs. Throws: std::length_error for more than 64.
 inline std::uint32_t intern_labels(const void* pairs, std::size_t count) {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return tables::label_sets::none;
   const auto* const first = static_cast<const label_pair*>(pairs);
   if (count != 1) return intern_sorted(*s, first, count);
@@ -60,12 +60,12 @@ inline std::uint32_t intern_labels(const void* pairs, std::size_t count) {
 }
 
 inline std::uint32_t merge_labels(std::uint32_t below, std::uint32_t above) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   return s == nullptr ? below : s->label_merges.over(below, above);
 }
 
 inline instruments::label_list labels_of(std::uint32_t id) noexcept {
-  const state::process_state* const s = state::state();
+  const state::process_state* const s = state::attached();
   return s == nullptr ? instruments::label_list{} : s->labels.of(id);
 }
 

@@ -101,7 +101,7 @@ inline bool open_root(process_state& s) noexcept {
 [[gnu::visibility("hidden")]] inline void prepare_module() noexcept {
   fork_handlers::install();
   instruments::here.own.store(&instruments::recording, std::memory_order_release);
-  instruments::here.attach.store([]() noexcept { state(); }, std::memory_order_release);
+  instruments::here.attach.store([]() noexcept { attached(); }, std::memory_order_release);
 }
 
 // A library meets the root inside dlopen, because later it may hold a lock of the program's that a
@@ -109,7 +109,7 @@ inline bool open_root(process_state& s) noexcept {
 [[gnu::visibility("hidden")]] inline void prepare_early() noexcept {
   prepare_module();
 #if defined(__PIC__) && !defined(__PIE__)
-  state();
+  attached();
 #endif
 }
 
@@ -147,7 +147,7 @@ inline bool open_root(process_state& s) noexcept {
   }
   publish_root(*first);
   if (first == &own_state) sys::spare.refill();  // one per process
-  // Release pairs with state(): a thread that sees the root finds it open.
+  // Release pairs with attached(): a thread that sees the root finds it open.
   root.store(first, std::memory_order_release);
   return first;
 }
