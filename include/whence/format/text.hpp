@@ -35,7 +35,7 @@
 #include <whence/snapshots/row_source.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/catch_error.hpp>
-#include <whence/sys/max_rss.hpp>
+#include <whence/sys/proc_task.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/pseudo_frame.hpp>

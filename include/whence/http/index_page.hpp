@@ -24,7 +24,7 @@
 #include <whence/snapshots/profile_header.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/state/setting_values.hpp>
+#include <whence/state/settings.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/tables/bucket.hpp>

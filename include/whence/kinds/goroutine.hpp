@@ -21,11 +21,10 @@
 #include <whence/names.hpp>
 #include <whence/samplers/library_threads.hpp>
 #include <whence/snapshots/snapshot.hpp>
-#include <whence/snapshots/thread_groups.hpp>
 #include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/catch_error.hpp>
-#include <whence/sys/task_list.hpp>
+#include <whence/sys/proc_task.hpp>
 #include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::kinds {

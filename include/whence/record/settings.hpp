@@ -11,7 +11,7 @@
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/sampling.hpp>
-#include <whence/state/setting_values.hpp>
+#include <whence/state/settings.hpp>
 #include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::record {

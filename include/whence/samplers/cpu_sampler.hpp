@@ -28,7 +28,7 @@
 #include <whence/samplers/interval_timer.hpp>
 #include <whence/samplers/library_threads.hpp>
 #include <whence/samplers/new_thread_poll.hpp>
-#include <whence/samplers/perf_fds.hpp>
+#include <whence/samplers/perf_counter.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/requested_rates.hpp>
 #include <whence/samplers/session.hpp>

@@ -12,10 +12,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/instruments/unrecorded_start.hpp>
+#include <whence/instruments/birth.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/service_thread.hpp>
-#include <whence/sys/thread_clock.hpp>
 
 namespace whence::inline v1::samplers {
 

@@ -45,7 +45,6 @@
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/signal_mask.hpp>
-#include <whence/sys/thread_clock.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/epochs.hpp>
 #include <whence/tables/label_sets.hpp>

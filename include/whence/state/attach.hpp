@@ -17,10 +17,9 @@
 #include <whence/core/kinds.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/state/build_settings.hpp>
-#include <whence/state/environment.hpp>
 #include <whence/state/fork.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/state/setting_values.hpp>
+#include <whence/state/settings.hpp>
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/early_call.hpp>
 #include <whence/sys/elf_note.hpp>

@@ -24,8 +24,8 @@
 
 #include <whence/instruments/thread_words.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/clock.hpp>
 #include <whence/sys/spin_lock.hpp>
-#include <whence/sys/thread_clock.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/sys/thread_pointer.hpp>
 #include <whence/tables/bucket.hpp>
