@@ -40,6 +40,7 @@
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/here.hpp>
 #include <whence/sys/nap.hpp>
 #include <whence/sys/pages.hpp>
@@ -71,7 +72,7 @@ class basic_thread_dumper {
   // unwind::capture. Throws: std::bad_alloc.
   snapshots::thread_dump take(const profile& shown, const void* caller, detail how) {
     const sys::cancel_guard uncancelled;
-    const sys::futex_guard hold(control_);
+    const sys::guard hold(control_);
     snapshots::thread_dump dump;
     dump.header = snapshots::header_of(shown, state_);
     frames_ = std::make_shared<std::vector<std::uintptr_t>>();

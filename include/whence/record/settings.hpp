@@ -12,6 +12,7 @@
 #include <whence/state/process_state.hpp>
 #include <whence/state/sampling.hpp>
 #include <whence/state/settings.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::record {
@@ -24,7 +25,7 @@ inline std::int64_t set_heap_rate(state::process_state& s, std::int64_t rate) no
   }
   std::int64_t before = 0;
   {
-    const sys::scoped_lock hold(s.knobs);
+    const sys::guard hold(s.knobs);
     before = state::exchange(s, instruments::setting::heap_rate, rate);
   }
   state::publish_hot_words(s);

@@ -29,6 +29,7 @@
 #include <whence/state/process_state.hpp>
 #include <whence/sys/block_tail_call.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/publish_once.hpp>
@@ -140,7 +141,7 @@ class profiling_signal {
   }
 
   std::error_code install_here() noexcept {
-    const sys::scoped_lock hold(lock_);
+    const sys::guard hold(lock_);
     struct sigaction before {};
     if (::sigaction(profiling_signal_number, nullptr, &before) != 0) return last_error();
     // Some module of the process has installed its copy; all copies are equal.

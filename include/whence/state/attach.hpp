@@ -24,6 +24,7 @@
 #include <whence/sys/early_call.hpp>
 #include <whence/sys/elf_note.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/spare_descriptor.hpp>
 
@@ -84,7 +85,7 @@ inline bool make_predefined(process_state& s) noexcept {
 }
 
 inline bool open_root(process_state& s) noexcept {
-  const sys::scoped_lock hold(s.opening);
+  const sys::guard hold(s.opening);
   if (s.open) return true;
   if (!s.blocks.open() || !s.values.open() || !s.wide_values.open() || !s.filter.open()) {
     return false;

@@ -29,6 +29,7 @@
 
 #include <whence/instruments/label.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/short_text.hpp>
 #include <whence/sys/spin_lock.hpp>
@@ -236,7 +237,7 @@ class label_sets {
     const bool has_room = last_number_.load(std::memory_order_relaxed) < limit &&
                           (limit == most || arena_.budget().left() >= least_room);
     if (has_room) {
-      const sys::scoped_lock hold(lock_);
+      const sys::guard hold(lock_);
       replace_values(asked, limit);
       if (const set* const known = find(asked)) return known->number;
       const set* const made =

@@ -21,6 +21,7 @@
 #include <new>
 
 #include <whence/sys/arena.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/tables/bucket.hpp>
@@ -61,7 +62,7 @@ class live_map {
   insertion insert(const Key& key, entry value) noexcept {
     const std::uint64_t hash = spread(key);
     shard& s = shard_of(hash);
-    const sys::scoped_lock hold(s.lock);
+    const sys::guard hold(s.lock);
     // A fuller array would make each later call search half of it.
     if (4 * (s.count + 1) > 3 * s.capacity && !grow(s)) return insertion::full;
     std::size_t i = home(hash, s.capacity);
@@ -79,7 +80,7 @@ class live_map {
   entry erase(const Key& key, std::uint16_t list) noexcept {
     const std::uint64_t hash = spread(key);
     shard& s = shard_of(hash);
-    const sys::scoped_lock hold(s.lock);
+    const sys::guard hold(s.lock);
     if (s.count == 0) return {};
     for (std::size_t i = home(hash, s.capacity); s.slots[i].word != 0;
          i = (i + 1) & (s.capacity - 1)) {
