@@ -50,8 +50,8 @@
 #include <whence/tables/epochs.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 #include <whence/unwind/capture.hpp>
+#include <whence/unwind/code.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
-#include <whence/unwind/syscall_site.hpp>
 
 namespace whence::inline v1::samplers {
 
