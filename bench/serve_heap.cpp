@@ -21,7 +21,7 @@
 #include <whence/http.hpp>
 #include <whence/knobs.hpp>
 #include <whence/profile.hpp>
-#include <whence/sys/max_rss.hpp>
+#include <whence/sys/proc_task.hpp>
 
 namespace {
 

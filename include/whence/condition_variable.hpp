@@ -24,6 +24,7 @@
 
 #include <whence/instruments/this_line.hpp>
 #include <whence/instruments/timed_wait_lock.hpp>
+#include <whence/instruments/unrecorded.hpp>
 #include <whence/instruments/wait_name.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>
@@ -121,10 +122,9 @@ class basic_tracked_condition_variable {
 
 template <profile_registry R>
 requires(!R::enabled) class basic_tracked_condition_variable<R>
-    : public std::condition_variable_any {
+    : public instruments::unrecorded<std::condition_variable_any> {
  public:
-  basic_tracked_condition_variable() = default;
-  explicit basic_tracked_condition_variable(std::string_view) {}
+  using instruments::unrecorded<std::condition_variable_any>::unrecorded;
 };
 
 }  // namespace whence::inline v1

@@ -35,8 +35,8 @@
 // /pprof/heap and the like, the paths of gperftools and brpc, get the same answers if the prefix is
 // or ends with /debug/pprof/.
 //
-// Every profile takes the parameters of http/view.hpp. http/access.hpp tells which requests are
-// allowed. Errors are text with X-Go-Pprof, as `go tool pprof` wants them:
+// Every profile takes the parameters of http/render_options.hpp. http/access.hpp tells which
+// requests are allowed. Errors are text with X-Go-Pprof, as `go tool pprof` wants them:
 //
 //   400 a parameter   401, 403 not allowed   404 no such profile   405 method   413, 414 too long
 //   (of whence::server also 400, 411, 413, 415, 431: serve/exchange.hpp)

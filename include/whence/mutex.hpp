@@ -146,42 +146,14 @@ class tracked_mutex {
     m.try_lock_for(d);
   }
   {
-    bool waits = true;
-    if constexpr (instruments::lockable<M>) {
-      if (m_.try_lock()) [[likely]] {
-        on_locked();
-        return true;
-      }
-      waits = !instruments::is_over(d);
-    } else if constexpr (guesses) {
-      waits = held_.load(sys::relaxed);
-    }
-    const auto take = [&] { return m_.try_lock_for(d); };
-    const bool got = waits ? lock_slow(take) : take();
-    sys::block_tail_call();
-    if (got) on_locked();
-    return got;
+    return attempt(d, [&] { return m_.try_lock_for(d); });
   }
   template <class Time>
   [[nodiscard]] bool try_lock_until(const Time& t) requires requires(M& m) {
     m.try_lock_until(t);
   }
   {
-    bool waits = true;
-    if constexpr (instruments::lockable<M>) {
-      if (m_.try_lock()) [[likely]] {
-        on_locked();
-        return true;
-      }
-      waits = !instruments::is_over(t);
-    } else if constexpr (guesses) {
-      waits = held_.load(sys::relaxed);
-    }
-    const auto take = [&] { return m_.try_lock_until(t); };
-    const bool got = waits ? lock_slow(take) : take();
-    sys::block_tail_call();
-    if (got) on_locked();
-    return got;
+    return attempt(t, [&] { return m_.try_lock_until(t); });
   }
 
   void lock_shared() requires requires(M& m) { m.lock_shared(); }
@@ -215,28 +187,14 @@ class tracked_mutex {
     m.try_lock_shared_for(d);
   }
   {
-    if constexpr (shared_lockable) {
-      if (m_.try_lock_shared()) [[likely]]
-        return true;
-    }
-    const auto take = [&] { return m_.try_lock_shared_for(d); };
-    const bool got = shared_lockable && !instruments::is_over(d) ? late_shared(take) : take();
-    sys::block_tail_call();
-    return got;
+    return attempt_shared(d, [&] { return m_.try_lock_shared_for(d); });
   }
   template <class Time>
   [[nodiscard]] bool try_lock_shared_until(const Time& t) requires requires(M& m) {
     m.try_lock_shared_until(t);
   }
   {
-    if constexpr (shared_lockable) {
-      if (m_.try_lock_shared()) [[likely]]
-        return true;
-    }
-    const auto take = [&] { return m_.try_lock_shared_until(t); };
-    const bool got = shared_lockable && !instruments::is_over(t) ? late_shared(take) : take();
-    sys::block_tail_call();
-    return got;
+    return attempt_shared(t, [&] { return m_.try_lock_shared_until(t); });
   }
 
   auto native_handle() requires requires(M& m) { m.native_handle(); }
@@ -280,6 +238,37 @@ class tracked_mutex {
       m_.lock();
       return true;
     }
+  }
+
+  // The timed members: `take` waits until `limit`, a duration or a time. They have no frame of
+  // their own in a stack.
+  template <class Limit, class Take>
+  [[gnu::always_inline]] bool attempt(const Limit& limit, Take take) {
+    bool waits = true;
+    if constexpr (instruments::lockable<M>) {
+      if (m_.try_lock()) [[likely]] {
+        on_locked();
+        return true;
+      }
+      waits = !instruments::is_over(limit);
+    } else if constexpr (guesses) {
+      waits = held_.load(sys::relaxed);
+    }
+    const bool got = waits ? lock_slow(take) : take();
+    sys::block_tail_call();
+    if (got) on_locked();
+    return got;
+  }
+  template <class Limit, class Take>
+  [[gnu::always_inline]] bool attempt_shared(const Limit& limit, Take take) {
+    if constexpr (shared_lockable) {
+      if (m_.try_lock_shared()) [[likely]]
+        return true;
+    }
+    const bool waits = shared_lockable && !instruments::is_over(limit);
+    const bool got = waits ? late_shared(take) : take();
+    sys::block_tail_call();
+    return got;
   }
 
   // The slow paths. They take only `this` along, so that the fast paths keep nothing else in

@@ -34,6 +34,7 @@
 #include <utility>
 
 #include <whence/instruments/this_line.hpp>
+#include <whence/instruments/unrecorded.hpp>
 #include <whence/instruments/wait.hpp>
 #include <whence/instruments/wait_name.hpp>
 #include <whence/names.hpp>
@@ -94,12 +95,9 @@ class basic_tracked_counting_semaphore {
 
 template <std::ptrdiff_t Max, profile_registry R>
 requires(!R::enabled) class basic_tracked_counting_semaphore<Max, R>
-    : public std::counting_semaphore<Max> {
+    : public instruments::unrecorded<std::counting_semaphore<Max>> {
  public:
-  constexpr explicit basic_tracked_counting_semaphore(std::ptrdiff_t desired)
-      : std::counting_semaphore<Max>(desired) {}
-  constexpr basic_tracked_counting_semaphore(std::string_view, std::ptrdiff_t desired)
-      : std::counting_semaphore<Max>(desired) {}
+  using instruments::unrecorded<std::counting_semaphore<Max>>::unrecorded;
 };
 
 // ---- latches and barriers
@@ -134,10 +132,9 @@ class basic_tracked_latch {
 };
 
 template <profile_registry R>
-requires(!R::enabled) class basic_tracked_latch<R> : public std::latch {
+requires(!R::enabled) class basic_tracked_latch<R> : public instruments::unrecorded<std::latch> {
  public:
-  constexpr explicit basic_tracked_latch(std::ptrdiff_t expected) : std::latch(expected) {}
-  constexpr basic_tracked_latch(std::string_view, std::ptrdiff_t expected) : std::latch(expected) {}
+  using instruments::unrecorded<std::latch>::unrecorded;
 };
 
 namespace instruments {
@@ -181,14 +178,14 @@ class basic_tracked_barrier {
 };
 
 template <class Completion, profile_registry R>
-requires(!R::enabled) class basic_tracked_barrier<Completion, R> : public std::barrier<Completion> {
+requires(!R::enabled) class basic_tracked_barrier<Completion, R>
+    : public instruments::unrecorded<std::barrier<Completion>> {
  public:
-  constexpr explicit basic_tracked_barrier(std::ptrdiff_t expected,
-                                           Completion completion = Completion())
-      : std::barrier<Completion>(expected, std::move(completion)) {}
-  constexpr basic_tracked_barrier(std::string_view, std::ptrdiff_t expected,
-                                  Completion completion = Completion())
-      : std::barrier<Completion>(expected, std::move(completion)) {}
+  using instruments::unrecorded<std::barrier<Completion>>::unrecorded;
+  // Takes {} for the completion.
+  constexpr basic_tracked_barrier(std::string_view name, std::ptrdiff_t expected,
+                                  Completion completion)
+      : instruments::unrecorded<std::barrier<Completion>>(name, expected, std::move(completion)) {}
 };
 
 // ---- futures
@@ -274,17 +271,10 @@ class basic_tracked_shared_future : public basic_future_waits<std::shared_future
 };
 
 template <class T, profile_registry R>
-requires(!R::enabled) class basic_tracked_shared_future<T, R> : public std::shared_future<T> {
+requires(!R::enabled) class basic_tracked_shared_future<T, R>
+    : public instruments::unrecorded<std::shared_future<T>> {
  public:
-  basic_tracked_shared_future() noexcept = default;
-  basic_tracked_shared_future(std::shared_future<T> future) noexcept
-      : std::shared_future<T>(std::move(future)) {}
-  basic_tracked_shared_future(std::future<T>&& future) noexcept
-      : std::shared_future<T>(std::move(future)) {}
-  basic_tracked_shared_future(std::string_view, std::shared_future<T> future) noexcept
-      : std::shared_future<T>(std::move(future)) {}
-  basic_tracked_shared_future(std::string_view, std::future<T>&& future) noexcept
-      : std::shared_future<T>(std::move(future)) {}
+  using instruments::unrecorded<std::shared_future<T>>::unrecorded;
 };
 
 template <class T, profile_registry R>
@@ -304,13 +294,10 @@ class basic_tracked_future : public basic_future_waits<std::future<T>, R> {
 };
 
 template <class T, profile_registry R>
-requires(!R::enabled) class basic_tracked_future<T, R> : public std::future<T> {
+requires(!R::enabled) class basic_tracked_future<T, R>
+    : public instruments::unrecorded<std::future<T>> {
  public:
-  basic_tracked_future() noexcept = default;
-  basic_tracked_future(std::future<T> future) noexcept : std::future<T>(std::move(future)) {}
-  basic_tracked_future(std::string_view, std::future<T> future) noexcept
-      : std::future<T>(std::move(future)) {}
-
+  using instruments::unrecorded<std::future<T>>::unrecorded;
   basic_tracked_shared_future<T, R> share() noexcept { return std::future<T>::share(); }
 };
 

@@ -27,7 +27,6 @@
 
 #include <whence/instruments/birth.hpp>
 #include <whence/instruments/recorder.hpp>
-#include <whence/instruments/unrecorded_start.hpp>
 #include <whence/instruments/wait.hpp>
 #include <whence/names.hpp>
 #include <whence/registry.hpp>

@@ -26,7 +26,7 @@
 #include <whence/profile.hpp>
 #include <whence/serve/loop.hpp>
 #include <whence/server.hpp>
-#include <whence/sys/task_list.hpp>
+#include <whence/sys/proc_task.hpp>
 
 namespace {
 

@@ -117,7 +117,7 @@ amounts measure() {
   must(d != nullptr, "descriptors are listed");
   while (d != nullptr && ::readdir(d) != nullptr) ++now.descriptors;
   if (d != nullptr) ::closedir(d);
-  now.tables_kib = static_cast<long>(whence::state::state()->budget.used() / 1024);
+  now.tables_kib = static_cast<long>(whence::state::attached()->budget.used() / 1024);
   return now;
 }
 
@@ -200,7 +200,7 @@ int main(int argc, char** argv) {
   everything_new_is_there();
   cpu.stop();
   wall.stop();
-  const whence::tables::memory_shares& memory = whence::state::state()->budget;
+  const whence::tables::memory_shares& memory = whence::state::attached()->budget;
   must(memory.cpu_samples.used() == 0 && memory.wall_samples.used() == 0,
        "samples give their memory back");
   std::puts(failures == 0 ? "passed" : "FAILED");

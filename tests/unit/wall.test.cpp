@@ -19,7 +19,7 @@
 #include "support/sanitizers.hpp"
 #include <whence/cpu.hpp>
 #include <whence/labels.hpp>
-#include <whence/sys/thread_clock.hpp>
+#include <whence/sys/clock.hpp>
 #include <whence/wall.hpp>
 
 using namespace whence;

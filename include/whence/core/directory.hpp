@@ -15,6 +15,7 @@
 #include <whence/core/kinds.hpp>
 #include <whence/core/profile.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1 {
@@ -46,7 +47,7 @@ class profile_directory {
   // instead of its own. A profile that was only declared counts as new.
   made find_or_make(std::string_view name, std::string_view description, instruments::kind kind,
                     const profile* shown = nullptr) noexcept {
-    const sys::scoped_lock hold(lock_);
+    const sys::guard hold(lock_);
     if (profile* const p = find(name)) return {p, use_declared(*p, description, kind)};
     profile* const p = make(name, description, kind, shown);
     if (p != nullptr) head_.store(p, std::memory_order_release);
@@ -56,7 +57,7 @@ class profile_directory {
   // Makes a profile that code names, before its first use. nullptr if there is no memory for it.
   profile* declare(std::string_view name, std::string_view description, instruments::kind kind,
                    const profile* shown = nullptr) noexcept {
-    const sys::scoped_lock hold(lock_);
+    const sys::guard hold(lock_);
     if (profile* const p = find(name)) return p;
     profile* const p = make(name, description, kind, shown);
     if (p == nullptr) return nullptr;

@@ -40,6 +40,7 @@
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/here.hpp>
 #include <whence/sys/nap.hpp>
 #include <whence/sys/pages.hpp>
@@ -48,8 +49,6 @@
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/signal_mask.hpp>
 #include <whence/sys/syscall_names.hpp>
-#include <whence/sys/task_list.hpp>
-#include <whence/sys/thread_clock.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
 #include <whence/unwind/walk/sleeping_walk.hpp>
@@ -73,18 +72,18 @@ class basic_thread_dumper {
   // unwind::capture. Throws: std::bad_alloc.
   snapshots::thread_dump take(const profile& shown, const void* caller, detail how) {
     const sys::cancel_guard uncancelled;
-    const sys::futex_guard hold(control_);
+    const sys::guard hold(control_);
     snapshots::thread_dump dump;
     dump.header = snapshots::header_of(shown, state_);
     frames_ = std::make_shared<std::vector<std::uintptr_t>>();
     // Repeated each time, since the program may have installed another handler.
     ready_ = get_ready();
     if (!ready_) dump.header.warnings.emplace_back("threads that run cannot be asked for stacks");
-    std::vector<place> places = find_threads(dump);
+    std::vector<dumped_thread> places = find_threads(dump);
     take_own(places.front(), caller);
     look(places);
     if (is_own(places.front().it.tid)) places.front().it.tid = 0;
-    sys::erase_if(places, [](const place& p) { return p.it.tid == 0; });
+    sys::erase_if(places, [](const dumped_thread& p) { return p.it.tid == 0; });
     std::vector<snapshots::placed_thread> suspended;
     const snapshots::dump_parts others{depth(), *frames_, suspended};
     state_.guests.call(&state::guest::add_stacks, state_, others);
@@ -95,7 +94,7 @@ class basic_thread_dumper {
       dump.deadlocks = waits.deadlocks();
       dump.waits = waits.take();
     }
-    for (place& p : places) finish(dump, p);
+    for (dumped_thread& p : places) finish(dump, p);
     for (snapshots::placed_thread& p : suspended) finish(dump, p);
     dump.frames = std::move(frames_);
     return dump;
@@ -116,7 +115,6 @@ class basic_thread_dumper {
   }
 
  private:
-  using place = dumped_thread;
   enum class found : unsigned char { stack, nothing, running };
 
   // Requires: control_ is held.
@@ -130,7 +128,7 @@ class basic_thread_dumper {
   }
 
   // Lists the calling thread first, then the others in the order of their creation.
-  std::vector<place> find_threads(snapshots::thread_dump& dump) {
+  std::vector<dumped_thread> find_threads(snapshots::thread_dump& dump) {
     const ::pid_t self = ::gettid();
     std::vector<::pid_t> tids{self};
     bool listed = false;
@@ -145,7 +143,7 @@ class basic_thread_dumper {
       });
     }
     if (!listed) dump.header.warnings.emplace_back("threads could not be listed (/proc/self/task)");
-    std::vector<place> places(tids.size());
+    std::vector<dumped_thread> places(tids.size());
     for (std::size_t i = 0; i < tids.size(); ++i) places[i].it.tid = tids[i];
     return places;
   }
@@ -156,7 +154,7 @@ class basic_thread_dumper {
     return own != nullptr && own->has(tid);
   }
 
-  void take_own(place& p, const void* caller) {
+  void take_own(dumped_thread& p, const void* caller) {
     std::uintptr_t pcs[unwind::max_depth];
     unwind::trace trace{pcs, depth()};
     unwind::capture(state_.unwinder, trace, caller);
@@ -167,14 +165,14 @@ class basic_thread_dumper {
     keep(p, trace);
   }
 
-  void look(std::vector<place>& places) {
-    std::vector<place*> running;
+  void look(std::vector<dumped_thread>& places) {
+    std::vector<dumped_thread*> running;
     for (std::size_t i = 1; i < places.size(); ++i) running.push_back(&places[i]);
     // Done twice: many threads that seem to run were woken only for a moment, by a debugger or to
     // check a condition.
-    sys::erase_if(running, [&](place* p) { return has(*p); });
+    sys::erase_if(running, [&](dumped_thread* p) { return has(*p); });
     if (!running.empty()) sys::nap();
-    sys::erase_if(running, [&](place* p) { return has(*p); });
+    sys::erase_if(running, [&](dumped_thread* p) { return has(*p); });
     const auto affordable = static_cast<std::size_t>(sys::affordable_timers(4));
     const std::size_t at_once = sys::least(sys::most(affordable, std::size_t{1}), most_asked);
     for (std::size_t first = 0; first < running.size(); first += at_once) {
@@ -183,14 +181,14 @@ class basic_thread_dumper {
   }
 
   // True if it sleeps and was read, or has ended.
-  bool has(place& p) {
+  bool has(dumped_thread& p) {
     const found f = read(p);
     if (f == found::nothing) p.it.tid = 0;
     return f != found::running;
   }
 
   // Reads its stack if it sleeps. If it wakes up meanwhile, reads once more.
-  found read(place& p) {
+  found read(dumped_thread& p) {
     for (int attempt = 0; attempt < 3; ++attempt) {
       const std::int64_t cpu = sys::thread_cpu_ns(p.it.tid);
       if (cpu < 0) return found::nothing;
@@ -240,7 +238,7 @@ class basic_thread_dumper {
   }
 
   // It is not asked for its stack, since that would end its sleep.
-  found hide(place& p) {
+  found hide(dumped_thread& p) {
     p.it.state = "waiting";
     p.it.label_set = instruments::label_number_in(state_.threads.labels_of(p.it.tid));
     p.it.note = "it sleeps, and its stack may not be read (/proc/self/task/*/syscall)";
@@ -249,7 +247,7 @@ class basic_thread_dumper {
   }
 
   // Asks running threads, at most as many as places exist, and waits for the answers.
-  void ask(place* const* running, std::size_t count) {
+  void ask(dumped_thread* const* running, std::size_t count) {
     for (std::size_t i = 0; i < count; ++i) begin_asking(*running[i], asked_[i]);
     const std::int64_t begin = sys::monotonic_ns();
     std::size_t left = count;
@@ -258,13 +256,13 @@ class basic_thread_dumper {
       const std::int64_t passed = sys::monotonic_ns() - begin;
       left = 0;
       for (std::size_t i = 0; i < count; ++i) {
-        place& p = *running[i];
+        dumped_thread& p = *running[i];
         if (p.asked != nullptr && !is_answered(p, naps % 16 == 0, passed)) ++left;
       }
     }
   }
 
-  void begin_asking(place& p, samplers::stack_request& asked) noexcept {
+  void begin_asking(dumped_thread& p, samplers::stack_request& asked) noexcept {
     p.it.state = "running";
     p.it.label_set = instruments::label_number_in(state_.threads.labels_of(p.it.tid));
     p.cpu_ns = sys::thread_cpu_ns(p.it.tid);
@@ -290,7 +288,7 @@ class basic_thread_dumper {
   }
 
   // True if the answer has come or cannot come any more.
-  bool is_answered(place& p, bool look_again, std::int64_t passed) {
+  bool is_answered(dumped_thread& p, bool look_again, std::int64_t passed) {
     if (p.asked->has_stack.load(std::memory_order_acquire)) {
       p.it.label_set = instruments::label_number_in(p.asked->labels);
       p.sp = p.asked->sp;
@@ -308,12 +306,12 @@ class basic_thread_dumper {
   }
 
   // A thread can answer only at a tick on a processor, for which it may have to wait.
-  static bool had_its_chance(const place& p, std::int64_t passed) noexcept {
+  static bool had_its_chance(const dumped_thread& p, std::int64_t passed) noexcept {
     const std::int64_t tick_ns = 1'000'000'000 / sys::ticks_per_second();
     return passed >= longest_patience_ns || sys::thread_cpu_ns(p.it.tid) - p.cpu_ns > 3 * tick_ns;
   }
 
-  void keep(place& p, const unwind::trace& t) {
+  void keep(dumped_thread& p, const unwind::trace& t) {
     p.first_frame = frames_->size();
     frames_->insert(frames_->end(), t.pcs, t.pcs + t.depth);
     p.depth = t.depth;
@@ -322,9 +320,9 @@ class basic_thread_dumper {
   }
 
   // Adds names, and since when threads sleep.
-  void describe(std::vector<place>& places) {
+  void describe(std::vector<dumped_thread>& places) {
     const std::int64_t now = sys::last_run_ns(::gettid());
-    for (place& p : places) {
+    for (dumped_thread& p : places) {
       const sys::task_stat stat = sys::read_stat(p.it.tid);
       p.it.name = stat.name;
       if (const tables::thread_record* const r = state_.threads.find(p.it.tid)) {

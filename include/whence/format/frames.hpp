@@ -16,7 +16,7 @@
 #include <whence/format/process_code.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/pseudo_address.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
 

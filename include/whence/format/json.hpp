@@ -46,7 +46,7 @@
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/pseudo_address.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
 

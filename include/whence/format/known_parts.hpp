@@ -20,7 +20,7 @@
 #include <whence/symbols/function_name.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>
-#include <whence/tables/pseudo_address.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
 

@@ -14,7 +14,7 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/pseudo_address.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
 
@@ -27,7 +27,7 @@ inline std::uintptr_t lookup_address(const tables::frames& s, std::size_t i) noe
                                                : unwind::pc::return_address(address);
   const std::uintptr_t pc = at.lookup();
   const bool code = !tables::is_pseudo(pc) && pc != std::numeric_limits<std::uintptr_t>::max();
-  return code ? pc : tables::unknown_frame;
+  return code ? pc : tables::pseudo::unknown;
 }
 template <class = void>
 inline std::uintptr_t lookup_address(const profile_row& row, std::size_t i) noexcept {
@@ -42,7 +42,7 @@ inline std::size_t written_depth(const tables::frames& s) noexcept {
 template <class = void>
 inline std::uintptr_t written_address(const tables::frames& s, std::size_t i) noexcept {
   if (i < s.depth) return lookup_address(s, i);
-  return s.truncated ? tables::truncated_frame : tables::unknown_frame;
+  return s.truncated ? tables::pseudo::truncated : tables::pseudo::unknown;
 }
 
 // The address to write for it, or for a return address. (Tests' code keeps addresses as they are.)

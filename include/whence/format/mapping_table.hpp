@@ -19,7 +19,7 @@
 
 #include <whence/symbols/mappings.hpp>
 #include <whence/sys/sequence.hpp>
-#include <whence/tables/pseudo_address.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
 

@@ -58,7 +58,8 @@ class basic_process_code {
  private:
   template <class Visit>
   static void for_each_record(Visit visit) {
-    if (const state::process_state* const s = state::state()) s->unwinder.loaded().for_each(visit);
+    if (const state::process_state* const s = state::attached())
+      s->unwinder.loaded().for_each(visit);
   }
 
   symbols::symbolizer& names_ = symbols::symbolizer::instance();

@@ -37,7 +37,7 @@
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
-#include <whence/tables/pseudo_address.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
 
@@ -136,9 +136,9 @@ class basic_profile_writer {
     for (std::size_t i = 0; i < row.stack.size(); ++i) {
       add_location(lookup_address(row, i));
     }
-    if (row.truncated) add_location(tables::truncated_frame);
+    if (row.truncated) add_location(tables::pseudo::truncated);
     // A sample without a location is dropped by some readers and refused by others.
-    if (ids_.empty()) add_location(tables::unknown_frame);
+    if (ids_.empty()) add_location(tables::pseudo::unknown);
 
     const bool numbered = row.number != 0 && kind_.number.type != nullptr;
     if (numbered && number_key_ == 0) {
@@ -255,7 +255,7 @@ class basic_profile_writer {
   // Writes the function if it is new; so ids follow the order of the file.
   std::uint64_t function_id(const symbols::frame& f) {
     const std::string_view name =
-        f.name.empty() ? tables::pseudo_name(tables::unknown_frame) : f.name;
+        f.name.empty() ? tables::pseudo_name(tables::pseudo::unknown) : f.name;
     const std::int64_t system = is_shortened(f)
                                     ? strings_.id_of_copy(std::string(name) + ' ')
                                     : strings_.id(f.system_name.empty() ? name : f.system_name);

@@ -35,10 +35,10 @@
 #include <whence/snapshots/row_source.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/catch_error.hpp>
-#include <whence/sys/max_rss.hpp>
+#include <whence/sys/proc_task.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/pseudo_address.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
 
@@ -80,11 +80,11 @@ class text_writer {
   }
 
  private:
-  using places = std::vector<std::uint32_t>;  // of rows
+  using row_order = std::vector<std::uint32_t>;
 
   // What is written for a frame.
   struct known {
-    std::string place;  // " 0x6a7167", its return address
+    std::string address;  // " 0x6a7167", to which it returns
     std::vector<tabbed_line> lines;
   };
 
@@ -152,14 +152,14 @@ class text_writer {
     put_notes();
   }
 
-  static places all_of(const snapshots::row_source& rows) {
-    places all(rows.size());
+  static row_order all_of(const snapshots::row_source& rows) {
+    row_order all(rows.size());
     for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
     return all;
   }
 
-  static places largest_first(const snapshots::row_source& rows, std::size_t value) {
-    places all = all_of(rows);
+  static row_order largest_first(const snapshots::row_source& rows, std::size_t value) {
+    row_order all = all_of(rows);
     sys::sort(all, [&](std::uint32_t a, std::uint32_t b) {
       return rows.value(a, value) > rows.value(b, value);
     });
@@ -167,8 +167,8 @@ class text_writer {
   }
 
   // Rows that are written alike are neighbours.
-  static places by_stack(const snapshots::row_source& rows) {
-    places all = all_of(rows);
+  static row_order by_stack(const snapshots::row_source& rows) {
+    row_order all = all_of(rows);
     sys::sort(all, [&](std::uint32_t a, std::uint32_t b) { return compare(rows, a, b) < 0; });
     return all;
   }
@@ -207,7 +207,7 @@ class text_writer {
     if (is_code && (tables::is_pseudo(lookup) || (i == 0 && s.leaf_is_ip))) {
       return put(" ", hex{place_of(code_, s.pcs[i])});  // not the byte after it
     }
-    text_ += (*addresses_)[lookup].place;
+    text_ += (*addresses_)[lookup].address;
   }
 
   // pprof reads it as a comment. (Go: runtime/pprof/pprof.go, printCountProfile)
@@ -232,12 +232,12 @@ class text_writer {
       made.lines.emplace_back(line);
     };
     if (tables::is_pseudo(pc)) {
-      append(made.place, " ", hex{pc});
+      append(made.address, " ", hex{pc});
       add("#\t", hex{pc}, "\t", tables::pseudo_name(pc), "+0x0\t:0");
       return made;
     }
     const std::uintptr_t place = place_of(code_, pc);
-    append(made.place, " ", hex{place_of(code_, pc + 1)});
+    append(made.address, " ", hex{place_of(code_, pc + 1)});
     if (options_.symbols == symbol_mode::none) {
       add("#\t", hex{place});
       return made;

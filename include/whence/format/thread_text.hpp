@@ -32,7 +32,7 @@
 #include <whence/symbols/library_frames.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/catch_error.hpp>
-#include <whence/tables/pseudo_address.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
 

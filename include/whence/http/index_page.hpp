@@ -24,7 +24,7 @@
 #include <whence/snapshots/profile_header.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/state/setting_values.hpp>
+#include <whence/state/settings.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/tables/bucket.hpp>
@@ -65,7 +65,7 @@ inline std::string rate_of(const profile& p, const state::process_state& s) {
 // Sorted by name.
 inline std::vector<listed> list_profiles(bool with_cmdline) {
   std::vector<listed> all;
-  const state::process_state* const s = state::state();
+  const state::process_state* const s = state::attached();
   if (s == nullptr) return all;
   for (const profile* p : profiles()) {
     all.push_back({std::string(p->name()), std::string(p->description()),
@@ -167,7 +167,7 @@ inline std::string index_html(const options& o) {
   }
   format::append(text, "</ul>\n</p>\n<p>\nState:\n<ul>\n<li>", window_slot::open(), " of ",
                  o.max_windows, " windows are open</li>\n");
-  if (const state::process_state* const s = state::state()) {
+  if (const state::process_state* const s = state::attached()) {
     format::append(text, "<li>", snapshots::memory_in_use(s->budget), "</li>\n");
     for (int i = 0; i < instruments::setting_count; ++i) {
       const instruments::setting_info& row = instruments::settings[i];
@@ -197,7 +197,7 @@ inline std::string index_json(const options& o) {
   }
   format::append(text, "],\n\"windows\":{\"open\":", window_slot::open(),
                  ",\"most\":", o.max_windows, "},\n\"settings\":{");
-  if (const state::process_state* const s = state::state()) {
+  if (const state::process_state* const s = state::attached()) {
     comma = "";
     for (int i = 0; i < instruments::setting_count; ++i) {
       format::append(text, comma, "\n\"", instruments::settings[i].environment,

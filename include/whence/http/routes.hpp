@@ -23,10 +23,11 @@
 #include <whence/http/index_page.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/parameters.hpp>
+#include <whence/http/render.hpp>
+#include <whence/http/render_options.hpp>
 #include <whence/http/request.hpp>
 #include <whence/http/responses.hpp>
 #include <whence/http/symbol.hpp>
-#include <whence/http/view.hpp>
 #include <whence/http/windows.hpp>
 #include <whence/profile.hpp>
 #include <whence/samplers/cpu_sampler.hpp>
@@ -46,13 +47,13 @@ struct asked {
 };
 
 // HEAD opens no window: its answer has an empty window's headers, without a length.
-inline operation open_window(const asked& a, long seconds, const view& how, std::string_view file,
-                             auto make) {
+inline operation open_window(const asked& a, long seconds, const render_options& how,
+                             std::string_view file, auto make) {
   if (seconds > a.options.max_seconds) {
     return failure(400, "invalid value for \"seconds\" - must be at most " +
                             std::to_string(a.options.max_seconds));
   }
-  if (a.it.method == "HEAD") return operation::of_unknown_length(how.head(file));
+  if (a.it.method == "HEAD") return operation::of_unknown_length(head_of(how, file));
   window_slot slot(a.options.max_windows);
   if (!slot) {
     response r = failure(503, "too many windows are open");
@@ -66,8 +67,9 @@ inline operation open_window(const asked& a, long seconds, const view& how, std:
 // s, as in Go, or max_seconds if that is less.
 template <class Session, class Sampler>
 operation session(const asked& a, int default_hz, const char* name) {
-  const view how(a.target.parameters, view::text::none);
-  if (const char* const mistake = how.mistake(Sampler::kind, name)) return failure(400, mistake);
+  const render_options how(a.target.parameters, has_text::no);
+  if (const char* const mistake = how.mistake_for(Sampler::kind, name))
+    return failure(400, mistake);
   const std::string_view hz_given = a.target.parameters["hz"];
   const long hz = hz_given.empty() ? default_hz : to_number(hz_given).value_or(0);
   if (hz < 1 || hz > samplers::highest_hz) {
@@ -80,42 +82,44 @@ operation session(const asked& a, int default_hz, const char* name) {
     if (const std::error_code error = window->error()) {
       return failure(500, "Could not enable CPU profiling: " + error.message());
     }
-    return {std::move(window), std::move(slot), std::chrono::seconds(seconds), how.head(name)};
+    return {std::move(window), std::move(slot), std::chrono::seconds(seconds), head_of(how, name)};
   });
 }
 
-inline operation difference(const asked& a, const profile& p, const view& how) {
+inline operation difference(const asked& a, const profile& p, const render_options& how) {
   const long seconds = to_number(a.target.parameters["seconds"]).value_or(0);
   if (seconds <= 0) {
     return failure(400, "invalid value for \"seconds\" - must be a positive integer");
   }
-  if (how.debug() != 0) return failure(400, "seconds and debug params are incompatible");
+  if (how.debug != 0) return failure(400, "seconds and debug params are incompatible");
   const std::string file = std::string(p.name()) + "-delta";
   return open_window(a, seconds, how, file, [&](window_slot slot) -> operation {
     return {std::make_unique<difference_window>(p, how), std::move(slot),
-            std::chrono::seconds(seconds), how.head(file)};
+            std::chrono::seconds(seconds), head_of(how, file)};
   });
 }
 
-inline operation now(const profile& p, const view& how) {
-  const bool is_dump = core::info(p.kind()).is_dump && how.debug() > 1;
-  if (is_dump && how.has_labels()) return failure(400, "debug=2 and label params are incompatible");
-  return {std::make_unique<whole_profile>(p, how), how.head(p.name())};
+inline operation now(const profile& p, const render_options& how) {
+  const bool is_dump = core::info(p.kind()).is_dump && how.debug > 1;
+  if (is_dump && !how.labels.empty())
+    return failure(400, "debug=2 and label params are incompatible");
+  return {std::make_unique<whole_profile>(p, how), head_of(how, p.name())};
 }
 
 inline operation named(const asked& a) {
   const profile* const p = lookup(a.name);
   if (p == nullptr) return failure(404, "Unknown profile");
-  const view how(a.target.parameters);
-  if (const char* const mistake = how.mistake(p->kind(), p->name())) return failure(400, mistake);
+  const render_options how(a.target.parameters);
+  if (const char* const mistake = how.mistake_for(p->kind(), p->name()))
+    return failure(400, mistake);
   return a.target.parameters["seconds"].empty() ? now(*p, how) : difference(a, *p, how);
 }
 
 // Only for profiles in which nothing but the values in use can shrink.
 inline operation delta(const asked& a, const profile& p) {
-  const view how(a.target.parameters);
-  if (const char* const mistake = how.mistake(p.kind(), p.name())) return failure(400, mistake);
-  return {std::make_unique<http::delta>(p, how, a.it.method == "HEAD"), how.head(a.name)};
+  const render_options how(a.target.parameters);
+  if (const char* const mistake = how.mistake_for(p.kind(), p.name())) return failure(400, mistake);
+  return {std::make_unique<http::delta>(p, how, a.it.method == "HEAD"), head_of(how, a.name)};
 }
 
 inline const profile* of_delta(std::string_view name) {

@@ -26,7 +26,7 @@
 #include <whence/http/operation.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/sequence.hpp>
-#include <whence/tables/pseudo_address.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::http {
 

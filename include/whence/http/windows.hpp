@@ -16,7 +16,8 @@
 #include <whence/format/sink.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/per_process.hpp>
-#include <whence/http/view.hpp>
+#include <whence/http/render.hpp>
+#include <whence/http/render_options.hpp>
 #include <whence/profile.hpp>
 #include <whence/snapshots/difference.hpp>
 #include <whence/snapshots/rows.hpp>
@@ -30,39 +31,36 @@ namespace whence::inline v1::http {
 template <class Session>
 class session_window final : public pending {
  public:
-  session_window(int hz, view how) : session_({.hz = hz}), view_(std::move(how)) {}
+  session_window(int hz, render_options how) : session_({.hz = hz}), how_(std::move(how)) {}
 
   std::error_code error() const noexcept { return session_.error(); }
 
   std::error_code write(sink& body) override {
     session_.stop();
-    return view_.write(body, session_.snapshot());
+    return render(body, session_.snapshot(), how_);
   }
 
  private:
   Session session_;
-  const view view_;
+  const render_options how_;
 };
 
 // What a profile says when it is sent.
 class whole_profile final : public pending {
  public:
-  whole_profile(const profile& shown, view how) : profile_(shown), view_(std::move(how)) {}
+  whole_profile(const profile& shown, render_options how) : profile_(shown), how_(std::move(how)) {}
 
-  std::error_code write(sink& body) override { return view_.write(body, profile_); }
+  std::error_code write(sink& body) override { return render(body, profile_, how_); }
 
  private:
   const profile& profile_;
-  const view view_;
+  const render_options how_;
 };
 
 // What a profile says now, less what it said before.
-inline profile_snapshot since(snapshots::baseline& before, profile_snapshot now,
-                              snapshots::subtracted which, snapshots::below_zero negative) {
-  for (profile_row& row : now.rows) before.subtract_from(row, which, negative);
-  if (negative == snapshots::below_zero::is_kept) {
-    before.for_each_gone([&now](const profile_row& row) { now.rows.push_back(row); });
-  }
+inline profile_snapshot since(snapshots::baseline& before, profile_snapshot now) {
+  for (profile_row& row : now.rows) before.subtract_from(row);
+  before.for_each_gone([&now](const profile_row& row) { now.rows.push_back(row); });
   // A row of zeros would be a sample, or a group, of nothing.
   sys::erase_if(now.rows, snapshots::is_zero);
   now.header.duration_ns = now.header.time_ns - before.time_ns();
@@ -72,21 +70,18 @@ inline profile_snapshot since(snapshots::baseline& before, profile_snapshot now,
 // (Go: net/http/pprof's delta profiles, which hold two profiles and keep negative values)
 class difference_window final : public pending {
  public:
-  difference_window(const profile& shown, view how)
+  difference_window(const profile& shown, render_options how)
       : profile_(shown),
-        view_(std::move(how)),
-        before_(shown.snapshot(), view_.negative() == snapshots::below_zero::is_kept
-                                      ? snapshots::gone_rows::are_kept
-                                      : snapshots::gone_rows::are_forgotten) {}
+        how_(std::move(how)),
+        before_(shown.snapshot(), {.is_signed = how_.is_signed}) {}
 
   std::error_code write(sink& body) override {
-    return view_.write(
-        body, since(before_, profile_.snapshot(), snapshots::subtracted::all, view_.negative()));
+    return render(body, since(before_, profile_.snapshot()), how_);
   }
 
  private:
   const profile& profile_;
-  const view view_;
+  const render_options how_;
   snapshots::baseline before_;
 };
 
@@ -105,11 +100,11 @@ class last_rows {
     const std::lock_guard hold(mutex_);
     rows& last = of(p);
     growth g{p.snapshot(), last, nullptr};
-    g.now = std::make_shared<snapshots::baseline>(g.added, snapshots::gone_rows::are_forgotten);
+    g.now =
+        std::make_shared<snapshots::baseline>(g.added, snapshots::delta_rules{.only_sums = true});
     if (last != nullptr) {
       g.now->keep_highest_sums(*last);
-      g.added = since(*last, std::move(g.added), snapshots::subtracted::sums,
-                      snapshots::below_zero::is_zero);
+      g.added = since(*last, std::move(g.added));
     }
     last = g.now;
     return g;
@@ -136,21 +131,21 @@ class last_rows {
 
 class delta final : public pending {
  public:
-  delta(const profile& shown, view how, bool is_head)
-      : profile_(shown), view_(std::move(how)), is_head_(is_head) {}
+  delta(const profile& shown, render_options how, bool is_head)
+      : profile_(shown), how_(std::move(how)), is_head_(is_head) {}
 
   std::error_code write(sink& body) override {
     last_rows& all = per_process<last_rows>();
     last_rows::growth g = all.take(profile_);
     const std::error_code error =
-        sys::catch_error([&] { return view_.write(body, std::move(g.added)); });
+        sys::catch_error([&] { return render(body, std::move(g.added), how_); });
     if (error || is_head_) all.put_back(profile_, g);
     return error;
   }
 
  private:
   const profile& profile_;
-  const view view_;
+  const render_options how_;
   const bool is_head_;
 };
 

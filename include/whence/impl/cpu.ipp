@@ -76,7 +76,7 @@ struct own_running_profile : running_profile {
 
 WHENCE_LAZY_FUNCTION std::error_code start_cpu_profile(sink out, cpu_options options) {
   const sys::cancel_guard uncancelled;
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   if (s->samplers.cpu_profile.load(std::memory_order_acquire) != nullptr) {
     return errc::already_profiling;
@@ -93,7 +93,7 @@ WHENCE_LAZY_FUNCTION std::error_code start_cpu_profile(sink out, cpu_options opt
 
 WHENCE_LAZY_FUNCTION std::error_code stop_cpu_profile() {
   const sys::cancel_guard uncancelled;
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   samplers::running_profile* const it =
       s == nullptr ? nullptr : s->samplers.cpu_profile.exchange(nullptr);
   return it == nullptr ? std::error_code{} : it->finish(it);

@@ -43,7 +43,7 @@
 namespace whence::inline v1 {
 
 WHENCE_FUNCTION profile* lookup(std::string_view name) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return nullptr;
   if (name == "thread") name = "goroutine";
   if (profile* const known = s->profiles.find(name)) return known;
@@ -53,7 +53,7 @@ WHENCE_FUNCTION profile* lookup(std::string_view name) noexcept {
 
 WHENCE_FUNCTION std::vector<profile*> profiles() {
   std::vector<profile*> all;
-  if (state::process_state* const s = state::state()) {
+  if (state::process_state* const s = state::attached()) {
     state::take_declarations(*s);
     for (profile* p = s->profiles.first(); p != nullptr; p = profile_directory::next(*p)) {
       all.push_back(p);
@@ -65,7 +65,7 @@ WHENCE_FUNCTION std::vector<profile*> profiles() {
 
 WHENCE_FUNCTION profile& new_profile(std::string name, std::string description) {
   if (name.empty()) sys::throw_or_abort<std::invalid_argument>("new_profile: the name is empty");
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) sys::throw_or_abort<std::bad_alloc>();
   const bool alias = name == "thread";
   const auto made = alias ? profile_directory::made{nullptr, false}
@@ -85,7 +85,7 @@ WHENCE_LAZY_FUNCTION std::size_t profile::count() const noexcept {
 [[gnu::noinline]] WHENCE_FUNCTION void profile::add(profile_key value, int skip) {
   record::require_custom(*this, "profile::add");
   if (skip < 0) sys::throw_or_abort<std::logic_error>("profile::add: skip is negative");
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return;
   tables::bucket* const b = record::record_stack(*s, rows(), {}, __builtin_return_address(0),
                                                  static_cast<std::size_t>(skip));
@@ -107,7 +107,7 @@ WHENCE_LAZY_FUNCTION std::size_t profile::count() const noexcept {
 
 WHENCE_FUNCTION bool profile::remove(profile_key value) {
   record::require_custom(*this, "profile::remove");
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return false;
   tables::bucket* const b = record::erase_value(*s, value, rows().id);
   if (b == nullptr) return false;
@@ -118,7 +118,7 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
 // Not inlined, because the calling thread's own stack in `goroutine` begins at the caller.
 WHENCE_LAZY_FUNCTION [[gnu::noinline]] profile_snapshot profile::snapshot() const {
   profile_snapshot result;
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return result;
   const void* const caller = __builtin_return_address(0);
   result =
@@ -129,7 +129,7 @@ WHENCE_LAZY_FUNCTION [[gnu::noinline]] profile_snapshot profile::snapshot() cons
 
 WHENCE_LAZY_FUNCTION [[gnu::noinline]] std::error_code profile::write_to(
     sink out, int debug, write_options options) const {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   const sys::cancel_guard uncancelled;
   const void* const caller = __builtin_return_address(0);
@@ -140,7 +140,7 @@ WHENCE_LAZY_FUNCTION [[gnu::noinline]] std::error_code profile::write_to(
 // It does not call write_to, so that a program that writes nothing else contains neither the dumper
 // of threads nor the writers of text.
 WHENCE_LAZY_FUNCTION std::error_code write_heap_profile(sink out) {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
   const sys::cancel_guard uncancelled;
   return kinds::from_buckets::write_proto(*s, s->of(instruments::kind::heap), out);

@@ -20,7 +20,6 @@
 #include <whence/sys/atomic_file.hpp>
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/sigpipe_guard.hpp>
-#include <whence/sys/write_all.hpp>
 
 namespace whence::inline v1 {
 

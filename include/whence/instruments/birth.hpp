@@ -17,7 +17,9 @@
 #include <string_view>
 
 #include <whence/instruments/recorder.hpp>
+#include <whence/instruments/thread_words.hpp>
 #include <whence/names.hpp>
+#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -63,6 +65,23 @@ class birth {
  private:
   system_name name_;
   birth_words words_;
+};
+
+// While it lives, the threads that the calling thread starts are recorded already, or belong to the
+// library.
+class unrecorded_start {
+ public:
+  unrecorded_start() noexcept : words_(this_thread()) { set(true); }
+  ~unrecorded_start() { set(false); }
+  unrecorded_start(const unrecorded_start&) = delete;
+  unrecorded_start& operator=(const unrecorded_start&) = delete;
+
+ private:
+  void set(bool to) noexcept {
+    if (words_ != nullptr) words_->starts_unrecorded.store(to, sys::relaxed);
+  }
+
+  thread_words* words_;
 };
 
 }  // namespace whence::inline v1::instruments

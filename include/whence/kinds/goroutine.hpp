@@ -4,6 +4,8 @@
 #ifndef WHENCE_KINDS_GOROUTINE_HPP
 #define WHENCE_KINDS_GOROUTINE_HPP
 
+#include <sys/types.h>
+
 #include <atomic>
 #include <cstddef>
 #include <new>
@@ -19,10 +21,10 @@
 #include <whence/names.hpp>
 #include <whence/samplers/library_threads.hpp>
 #include <whence/snapshots/snapshot.hpp>
-#include <whence/snapshots/thread_groups.hpp>
 #include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/catch_error.hpp>
+#include <whence/sys/proc_task.hpp>
 #include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::kinds {
@@ -32,13 +34,14 @@ struct basic_goroutine {
   // If there is no memory, coroutines count as 0.
   static std::size_t count(const profile&) noexcept {
     std::size_t coroutines = 0;
-    if (const state::process_state* const s = state::root.load(std::memory_order_acquire)) {
+    const state::process_state* const s = state::root.load(std::memory_order_acquire);
+    if (s != nullptr) {
       (void)sys::catch_error([&] {
         coroutines = s->guests.count(*s);
         return std::error_code{};
       });
     }
-    return samplers::count_threads() + coroutines;
+    return count_threads(s) + coroutines;
   }
 
   static profile_snapshot snapshot(state::process_state& s, const profile& p, const void* caller) {
@@ -60,6 +63,15 @@ struct basic_goroutine {
   }
 
  private:
+  // Counts the program's threads; 1 if they cannot be listed.
+  static std::size_t count_threads(const state::process_state* s) noexcept {
+    const samplers::library_threads* const own =
+        s == nullptr ? nullptr : s->samplers.own.load(std::memory_order_acquire);
+    std::size_t count = 0;
+    sys::for_each_task([&](::pid_t tid) { count += own == nullptr || !own->has(tid) ? 1 : 0; });
+    return count > 0 ? count : 1;
+  }
+
   // The calling thread's own stack begins at `caller`. Throws: std::bad_alloc.
   static snapshots::thread_dump dump(state::process_state& s, const profile& p, const void* caller,
                                      dumps::thread_dumper::detail how) {

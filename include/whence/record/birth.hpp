@@ -42,13 +42,13 @@ inline std::uint32_t name_set(state::process_state& s, std::string_view name) no
 }
 
 inline void name_thread(const char* name, std::size_t length) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s != nullptr) name_this_thread(*s, name_set(*s, {name, length}));
 }
 
 inline void begin_birth(instruments::birth_words& b, profile& threadcreate, const char* name,
                         std::size_t length, const void* caller) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return;
   b.labels = state::label_word_of_this_thread(*s);
   b.name = name_set(*s, {name, length});
@@ -64,7 +64,7 @@ inline void cancel_birth(instruments::birth_words& b) noexcept {
 
 // The new thread calls this.
 inline void adopt_birth(instruments::birth_words& b) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   tables::thread_record* const r = s == nullptr ? nullptr : state::record_of_this_thread(*s);
   if (r == nullptr) return cancel_birth(b);
   r->labels.store(b.labels, std::memory_order_release);
@@ -75,7 +75,7 @@ inline void adopt_birth(instruments::birth_words& b) noexcept {
 }
 
 inline instruments::thread_words* this_thread(bool make) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return nullptr;
   return make ? state::record_of_this_thread(*s) : state::this_thread(*s);
 }

@@ -24,7 +24,7 @@ using instruments::ended_block;
 
 // Does the work of instruments::due.
 inline std::int64_t due_bytes(std::int64_t& countdown, std::size_t bytes) noexcept {
-  const state::process_state* const s = state::state();
+  const state::process_state* const s = state::attached();
   // No block is sampled until every module can see the end of one.
   if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) return 0;
   return due(countdown, s->heap, bytes);
@@ -32,7 +32,7 @@ inline std::int64_t due_bytes(std::int64_t& countdown, std::size_t bytes) noexce
 
 // Does the work of instruments::end_block.
 inline ended_block end_block(profile& heap, const void* block, std::size_t bytes) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   const auto address = reinterpret_cast<std::uintptr_t>(block);
   if (s == nullptr || !s->filter.may_contain(address)) return {};
   const auto found = s->blocks.erase(address, heap.rows().id);
@@ -46,7 +46,7 @@ inline ended_block end_block(profile& heap, const void* block, std::size_t bytes
 // once, so that the amount in use stays true for all other blocks.
 inline bool record_block(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
                          std::uint16_t shift, const void* caller, const char* type) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return false;
   tables::bucket* const b = record_stack(
       *s, heap.rows(), {.number = bytes, .rate = rate, .type = s->types.intern(type)}, caller);

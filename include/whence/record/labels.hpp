@@ -62,7 +62,7 @@ inline std::uint64_t intern_list(state::process_state& s, instruments::label_lis
 
 // `pairs`: label_pairs. Throws: std::length_error for more than 64.
 inline std::uint64_t intern_labels(const void* pairs, std::size_t count) {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return tables::label_sets::none;
   const auto* const first = static_cast<const label_pair*>(pairs);
   if (count != 1) return intern_sorted(*s, first, count);
@@ -74,7 +74,7 @@ inline std::uint64_t intern_labels(const void* pairs, std::size_t count) {
 // Needs a new ticket only if both have one, or their union is too much for the sets.
 [[gnu::noinline]] inline std::uint64_t merge_labels(std::uint64_t below,
                                                     std::uint64_t above) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return below;
   tables::replaced_label room[tables::most_labels];
   tables::replaced_labels replaced{room};
@@ -91,7 +91,7 @@ inline std::uint64_t intern_labels(const void* pairs, std::size_t count) {
 }
 
 inline instruments::label_list labels_of(std::uint32_t id) noexcept {
-  const state::process_state* const s = state::state();
+  const state::process_state* const s = state::attached();
   return s == nullptr ? instruments::label_list{} : s->labels.of(id);
 }
 

@@ -9,8 +9,8 @@
 #include <whence/core/profile.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/state/attach.hpp>
-#include <whence/state/environment.hpp>
 #include <whence/state/process_state.hpp>
+#include <whence/state/settings.hpp>
 
 namespace whence::inline v1::record {
 
@@ -24,13 +24,13 @@ inline profile& discard_profile() noexcept {
 }
 
 inline profile& predefined(instruments::kind k) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   return s != nullptr ? s->of(k) : discard_profile();
 }
 
 // A new profile shows the rows of `shown`, if that is given, instead of its own.
 inline profile& find_or_make(const char* name, instruments::kind k, profile* shown) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return discard_profile();
   profile* const p = s->profiles.find_or_make(name, core::info(k).description, k, shown).it;
   if (p != nullptr && p->kind() == k) return *p;

@@ -31,7 +31,7 @@ namespace record {
 
 // Does the work of instruments::entry::begin.
 inline sys::word<std::int64_t>* begin_entry(profile& p, const void* caller) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return nullptr;
   tables::bucket* const b = record_stack_inlined(*s, p.rows(), {}, caller);
   if (b == nullptr) return nullptr;

@@ -11,7 +11,8 @@
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/sampling.hpp>
-#include <whence/state/setting_values.hpp>
+#include <whence/state/settings.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::record {
@@ -24,7 +25,7 @@ inline std::int64_t set_heap_rate(state::process_state& s, std::int64_t rate) no
   }
   std::int64_t before = 0;
   {
-    const sys::scoped_lock hold(s.knobs);
+    const sys::guard hold(s.knobs);
     before = state::exchange(s, instruments::setting::heap_rate, rate);
   }
   state::publish_hot_words(s);
@@ -34,7 +35,7 @@ inline std::int64_t set_heap_rate(state::process_state& s, std::int64_t rate) no
 // Does the work of instruments::set.
 inline std::int64_t set(instruments::setting which, std::int64_t value) noexcept {
   using instruments::setting;
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return instruments::info(which).at_start;
   // A negative fraction asks for the present one, as in Go.
   if (which == setting::mutex_fraction && value < 0) return state::value_of(*s, which);

@@ -78,7 +78,7 @@ class wait {
   // `lock` if it is for one. Requires: `caller` as unwind::capture.
   wait(profile& block, std::uint32_t labels, const void* caller,
        instruments::lock_words* lock = nullptr, bool may_give_up = false) noexcept {
-    state::process_state* const s = state::state();
+    state::process_state* const s = state::attached();
     if (s == nullptr) return;
     tables::wait_in_progress w;
     w.rate_ns = s->block_rate.load(std::memory_order_relaxed);
@@ -166,7 +166,7 @@ inline void abandon_wait(instruments::wait_room& room) noexcept {
 // Does the work of instruments::wait_name. A name that is refused is not known as refused: a lock
 // that keeps its text asks again at its next event.
 inline std::uint32_t name_wait(const char* key, const char* name, std::size_t size) noexcept {
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr) return tables::label_sets::none;
   const instruments::label l{key, {name, size}};
   const std::uint32_t id = s->labels.intern({&l, 1}, tables::label_sets::most);

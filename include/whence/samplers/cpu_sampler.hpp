@@ -28,7 +28,7 @@
 #include <whence/samplers/interval_timer.hpp>
 #include <whence/samplers/library_threads.hpp>
 #include <whence/samplers/new_thread_poll.hpp>
-#include <whence/samplers/perf_fds.hpp>
+#include <whence/samplers/perf_counter.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/samplers/requested_rates.hpp>
 #include <whence/samplers/sample_labels.hpp>
@@ -41,6 +41,7 @@
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/publish_once.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/stack_headroom.hpp>
@@ -48,9 +49,10 @@
 #include <whence/sys/thread_local.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/epochs.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 #include <whence/unwind/capture.hpp>
+#include <whence/unwind/code.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
-#include <whence/unwind/syscall_site.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -75,7 +77,7 @@ class cpu_sampler {
   }
 
   std::error_code begin(rate_request& w) noexcept {
-    const sys::futex_guard hold(control_);
+    const sys::guard hold(control_);
     const bool first = requests_.empty();
     requests_.add(w);
     if (!first) {
@@ -88,7 +90,7 @@ class cpu_sampler {
   }
 
   void end(rate_request& w) noexcept {
-    const sys::futex_guard hold(control_);
+    const sys::guard hold(control_);
     requests_.remove(w);
     requests_.empty() ? stop() : change_rate();
   }
@@ -103,8 +105,8 @@ class cpu_sampler {
       if (ns > 0) p.rows.push_back(pseudo_row(frame, ns));
     };
     for (const profile_row& row : p.rows) unexplained -= row.values[1];
-    add(profiler_frame, to.own_ns - from.own_ns);
-    add(unsampled_frame, unexplained - (to.own_ns - from.own_ns));
+    add(tables::pseudo::profiler, to.own_ns - from.own_ns);
+    add(tables::pseudo::unsampled, unexplained - (to.own_ns - from.own_ns));
     add_comments(p.header.comments, conditions(asked.hz));
   }
 
@@ -137,7 +139,7 @@ class cpu_sampler {
     const profiling_signal* const signal = state_.samplers.signal.load(std::memory_order_acquire);
     now.without_room = profiling_signal::without_room(state_);
     now.handler_replaced = signal != nullptr && signal->replaced();
-    const sys::futex_guard hold(entries_);
+    const sys::guard hold(entries_);
     now.rate = rate_;
     now.by_interval = interval_.period_ns() != 0;
     now.without_entry = threads_.without_entry();
@@ -162,7 +164,7 @@ class cpu_sampler {
             profiling_signal::install(state_, profiling_signal::for_cpu, &handle_signal))
       return error;
     // Held while the thread starts, so that it finds the sampler set up.
-    const sys::futex_guard hold(entries_);
+    const sys::guard hold(entries_);
     if (const int error = own_->start(own_->cpu_watcher, &watch, this, "whence-cpu")) {
       return {error, std::generic_category()};
     }
@@ -177,7 +179,7 @@ class cpu_sampler {
   // Requires: control_ is held.
   void stop() noexcept {
     own_->cpu_watcher.stop();
-    const sys::futex_guard hold(entries_);
+    const sys::guard hold(entries_);
     active_.store(false, std::memory_order_release);
     threads_.clear([this](cpu_thread& t) { end_thread(t); });
     interval_.stop();
@@ -185,7 +187,7 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   void change_rate() noexcept {
-    const sys::futex_guard hold(entries_);
+    const sys::guard hold(entries_);
     if (rate_.period_ns == requests_.period_ns()) return;
     rate_.period_ns = requests_.period_ns();
     threads_.for_each([this](cpu_thread& t) {
@@ -199,7 +201,7 @@ class cpu_sampler {
   static void watch(void* self) noexcept {
     auto& me = *static_cast<cpu_sampler*>(self);
     for (std::int64_t next = sys::monotonic_ns(); me.own_->cpu_watcher.sleep_until(next);) {
-      const sys::futex_guard hold(me.entries_);
+      const sys::guard hold(me.entries_);
       const std::int64_t now = sys::monotonic_ns();
       if (now >= me.watch_.next_ns()) me.watch_.look(now, [&me] { me.look(true); });
       profiling_signal::restore(me.state_);
@@ -230,7 +232,7 @@ class cpu_sampler {
     cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
     if (me == nullptr || !me->active_.load(std::memory_order_acquire)) return;
     const sys::cancel_guard uncancelled;
-    const sys::futex_guard hold(me->entries_);
+    const sys::guard hold(me->entries_);
     if (!me->active_.load(std::memory_order_relaxed)) return;
     me->threads_.add(::gettid(), [me](cpu_thread& t, ::pid_t tid) {
       if (!me->begin_thread(t, tid, true)) me->use_interval_timer();

@@ -32,13 +32,11 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/samplers/cpu_counter.hpp>
-#include <whence/samplers/perf_fds.hpp>
+#include <whence/samplers/perf_counter.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/signal_mask.hpp>
-#include <whence/sys/thread_clock.hpp>
 #include <whence/sys/thread_timer.hpp>
 
 namespace whence::inline v1::samplers {

@@ -12,12 +12,9 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/instruments/unrecorded_start.hpp>
-#include <whence/state/process_state.hpp>
+#include <whence/instruments/birth.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/service_thread.hpp>
-#include <whence/sys/task_list.hpp>
-#include <whence/sys/thread_clock.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -81,16 +78,6 @@ struct library_threads {
   std::atomic<std::size_t> used_{0};  // how many of them have ever been taken
   std::atomic<std::int64_t> others_ended_ns_{0};
 };
-
-// Counts the program's threads; 1 if they cannot be listed.
-inline std::size_t count_threads() noexcept {
-  const state::process_state* const s = state::root.load(std::memory_order_acquire);
-  const library_threads* const own =
-      s == nullptr ? nullptr : s->samplers.own.load(std::memory_order_acquire);
-  std::size_t count = 0;
-  sys::for_each_task([&](::pid_t tid) { count += own == nullptr || !own->has(tid) ? 1 : 0; });
-  return count > 0 ? count : 1;
-}
 
 }  // namespace whence::inline v1::samplers
 

@@ -9,7 +9,7 @@
 #include <cstdint>
 
 #include <whence/sys/clock.hpp>
-#include <whence/sys/task_list.hpp>
+#include <whence/sys/proc_task.hpp>
 
 namespace whence::inline v1::samplers {
 

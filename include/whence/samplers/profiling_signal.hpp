@@ -29,6 +29,7 @@
 #include <whence/state/process_state.hpp>
 #include <whence/sys/block_tail_call.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/publish_once.hpp>
@@ -51,7 +52,7 @@ class profiling_signal {
   using taker = bool (*)(state::process_state&, const siginfo_t&, const ucontext_t&) noexcept;
 
   // The takers, in the order in which they are asked.
-  enum place : int { for_cpu, for_wall, for_dumps, places };
+  enum purpose : int { for_cpu, for_wall, for_dumps, purposes };
 
   // Requires: the root does not point to this module's code yet; handlers and forks will call it
   // there. The module must stay loaded, because it is unknown which signal is the last, and its
@@ -65,10 +66,10 @@ class profiling_signal {
 
   // Makes sure that the process has our handler. Requires: prepare_module(). Thread-safe; not for
   // signal handlers.
-  static std::error_code install(state::process_state& s, place where, taker t) noexcept {
+  static std::error_code install(state::process_state& s, purpose why, taker t) noexcept {
     profiling_signal* const p = sys::publish_once(s.arena, s.samplers.signal);
     if (p == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-    p->take_[where].store(t, std::memory_order_release);
+    p->take_[why].store(t, std::memory_order_release);
     return p->install_here();
   }
 
@@ -140,7 +141,7 @@ class profiling_signal {
   }
 
   std::error_code install_here() noexcept {
-    const sys::scoped_lock hold(lock_);
+    const sys::guard hold(lock_);
     struct sigaction before {};
     if (::sigaction(profiling_signal_number, nullptr, &before) != 0) return last_error();
     // Some module of the process has installed its copy; all copies are equal.
@@ -198,8 +199,8 @@ class profiling_signal {
     profiling_signal* const p =
         s == nullptr ? nullptr : s->samplers.signal.load(std::memory_order_acquire);
     if (p == nullptr) return;
-    for (const auto& place : p->take_) {
-      const taker t = place.load(std::memory_order_acquire);
+    for (const auto& one : p->take_) {
+      const taker t = one.load(std::memory_order_acquire);
       if (t != nullptr && t(*s, *info, *static_cast<const ucontext_t*>(context))) return;
     }
     p->pass_on(number, info, context, caller);
@@ -230,7 +231,7 @@ class profiling_signal {
 
   [[gnu::visibility("hidden")]] static inline constinit std::atomic<bool> is_prepared_{false};
 
-  std::atomic<taker> take_[places]{};
+  std::atomic<taker> take_[purposes]{};
   sys::spin_lock lock_;
   std::atomic<handler> handler_{nullptr};
   std::atomic<const struct sigaction*> program_{nullptr};

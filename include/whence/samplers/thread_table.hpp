@@ -17,8 +17,8 @@
 
 #include <whence/state/process_state.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/task_list.hpp>
-#include <whence/sys/thread_clock.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/proc_task.hpp>
 #include <whence/tables/stable_array.hpp>
 
 namespace whence::inline v1::samplers {

@@ -41,16 +41,17 @@
 #include <whence/state/thread_labels.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/proc_task.hpp>
 #include <whence/sys/publish_once.hpp>
 #include <whence/sys/random.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/signal_mask.hpp>
-#include <whence/sys/thread_clock.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/epochs.hpp>
 #include <whence/tables/label_sets.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
 #include <whence/unwind/walk/sleeping_walk.hpp>
 
@@ -74,7 +75,7 @@ class wall_sampler {
   }
 
   std::error_code begin(rate_request& w) noexcept {
-    const sys::futex_guard hold(control_);
+    const sys::guard hold(control_);
     requests_.add(w);
     period_ns_.store(requests_.period_ns(), std::memory_order_relaxed);
     if (own_ == nullptr || !own_->wall_clock.runs()) {
@@ -87,12 +88,12 @@ class wall_sampler {
   }
 
   void end(rate_request& w) noexcept {
-    const sys::futex_guard hold(control_);
+    const sys::guard hold(control_);
     requests_.remove(w);
     if (requests_.empty()) {
       own_->wall_clock.stop();
       active_.store(false, std::memory_order_release);
-      const sys::futex_guard still(looks_);
+      const sys::guard still(looks_);
       threads_.clear([this](wall_thread& t) { end_thread(t); });
     } else {
       period_ns_.store(requests_.period_ns(), std::memory_order_relaxed);
@@ -102,7 +103,7 @@ class wall_sampler {
   // Counts what threads have answered, and looks if the sampler's thread is late: beside busy
   // processes it waits for a processor, too.
   void settle() noexcept {
-    const sys::futex_guard hold(looks_);
+    const sys::guard hold(looks_);
     if (!active_.load(std::memory_order_relaxed)) return;
     catch_up(period_ns_.load(std::memory_order_relaxed), 0);
     threads_.for_each([this](wall_thread& t) {
@@ -122,13 +123,13 @@ class wall_sampler {
     std::int64_t unanswered = 0;
     int without_entry = 0;
     {
-      const sys::futex_guard hold(looks_);
+      const sys::guard hold(looks_);
       threads_.for_each([&](const wall_thread& t) {
         unanswered += sys::least(t.pending_ns, to.monotonic_ns - from.monotonic_ns);
       });
       without_entry = threads_.without_entry();
     }
-    if (unanswered > 0) p.rows.push_back(pseudo_row(unsampled_frame, unanswered));
+    if (unanswered > 0) p.rows.push_back(pseudo_row(tables::pseudo::unsampled, unanswered));
     p.header.comments.push_back("asked for " + std::to_string(asked.hz) +
                                 " looks a second at every thread");
     const std::int64_t share = seen_share_.load(std::memory_order_relaxed);
@@ -189,7 +190,7 @@ class wall_sampler {
       lost_states_[i] = state_.labels.intern({both, 2}, tables::label_sets::most);
     }
     // Held while the thread starts, so that it finds the sampler set up.
-    const sys::futex_guard hold(looks_);
+    const sys::guard hold(looks_);
     begin_ns_.store(sys::monotonic_ns(), std::memory_order_relaxed);
     if (const int error = own_->start(own_->wall_clock, &run, this, "whence-wall")) {
       return {error, std::generic_category()};
@@ -207,7 +208,7 @@ class wall_sampler {
       const std::int64_t period = period_ns_.load(std::memory_order_relaxed);
       const auto at = static_cast<std::int64_t>(sys::uniform() * static_cast<double>(period));
       if (!own_->wall_clock.sleep_until(begin_ns_.load(std::memory_order_relaxed) + at)) return;
-      const sys::futex_guard hold(looks_);
+      const sys::guard hold(looks_);
       // Periods that this thread slept through count too.
       catch_up(period, 1);
     }

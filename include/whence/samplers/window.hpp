@@ -76,9 +76,6 @@ inline profile_row pseudo_row(const std::uintptr_t& frame, std::int64_t time_ns)
   return row;
 }
 
-inline constexpr std::uintptr_t unsampled_frame = tables::pseudo::unsampled;
-inline constexpr std::uintptr_t profiler_frame = tables::pseudo::profiler;
-
 }  // namespace whence::inline v1::samplers
 
 #endif  // WHENCE_SAMPLERS_WINDOW_HPP

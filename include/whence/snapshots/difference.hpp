@@ -29,24 +29,23 @@ inline tables::hash128 identity_of(const profile_row& row) noexcept {
   return h.finish();
 }
 
-enum class below_zero : bool { is_zero, is_kept };
-
-// Which values of a kind are subtracted.
-enum class subtracted : bool {
-  all,
-  sums,  // those that only grow: for heap, not what is in use (as godeltaprof)
+// What is left of a profile after a subtraction.
+struct delta_rules {
+  // Only values that only grow are subtracted: for heap, not what is in use (as godeltaprof).
+  bool only_sums = false;
+  // Values below zero are kept, and rows that exist at the earlier moment alone; they are zero
+  // otherwise.
+  bool is_signed = false;
 };
 
-// Tells whether rows that exist at the earlier moment alone are kept.
-enum class gone_rows : bool { are_forgotten, are_kept };
-
 // Cost: 48 bytes a row and its place in the index, as long as the window or until the next delta;
-// if gone rows are kept, the rows as well.
+// if they are kept below zero, the rows as well.
 class baseline {
  public:
   // Throws: std::bad_alloc.
-  baseline(const profile_snapshot& earlier, gone_rows gone)
-      : sum_count_(static_cast<std::size_t>(core::info(earlier.header.kind).sum_count)),
+  baseline(const profile_snapshot& earlier, delta_rules rules)
+      : rules_(rules),
+        sum_count_(static_cast<std::size_t>(core::info(earlier.header.kind).sum_count)),
         time_ns_(earlier.header.time_ns) {
     rows_.reserve(earlier.rows.size());
     for (const profile_row& row : earlier.rows) {
@@ -54,7 +53,7 @@ class baseline {
       index_.insert(identity.low, static_cast<std::uint32_t>(rows_.size()));
       rows_.push_back({identity, row.values});
     }
-    if (gone == gone_rows::are_forgotten) return;
+    if (!rules_.is_signed) return;
     whole_ = earlier;
     met_.resize(rows_.size());
   }
@@ -62,11 +61,11 @@ class baseline {
   std::int64_t time_ns() const noexcept { return time_ns_; }
 
   // Reduces the row to what was added since. Called once for each row of the later moment.
-  void subtract_from(profile_row& row, subtracted which, below_zero negative) {
+  void subtract_from(profile_row& row) {
     const std::uint32_t at = find(identity_of(row));
     if (at == sys::flat_index::none) return;
     if (!met_.empty()) met_[at] = true;
-    subtract(row, rows_[at].values, which, negative);
+    subtract(row, rows_[at].values);
   }
 
   // If a sum was higher at an earlier moment, that is the one to subtract: everything up to it was
@@ -87,15 +86,14 @@ class baseline {
     }
   }
 
-  // Called then: visit(row) for each row that is gone, with values below zero. Requires: gone rows
-  // are kept.
+  // Called then: visit(row) for each row that is gone, with values below zero, if those are kept.
   template <class Visit>
   void for_each_gone(Visit visit) const {
     for (std::size_t i = 0; i < met_.size(); ++i) {
       if (met_[i]) continue;
       profile_row row = whole_.rows[i];
       row.values = {};
-      subtract(row, rows_[i].values, subtracted::all, below_zero::is_kept);
+      subtract(row, rows_[i].values);
       visit(row);
     }
   }
@@ -111,20 +109,20 @@ class baseline {
                        [&](std::uint32_t i) { return rows_[i].identity == identity; });
   }
 
-  void subtract(profile_row& row, const decltype(profile_row::values)& before, subtracted which,
-                below_zero negative) const {
-    const std::size_t count = which == subtracted::sums ? sum_count_ : row.values.size();
+  void subtract(profile_row& row, const decltype(profile_row::values)& before) const {
+    const std::size_t count = rules_.only_sums ? sum_count_ : row.values.size();
     for (std::size_t i = 0; i < count; ++i) {
       row.values[i] -= before[i];
-      if (row.values[i] < 0 && negative == below_zero::is_zero) row.values[i] = 0;
+      if (row.values[i] < 0 && !rules_.is_signed) row.values[i] = 0;
     }
   }
 
+  const delta_rules rules_;
   const std::size_t sum_count_;
   const std::int64_t time_ns_;
   std::vector<known> rows_;
   sys::flat_index index_;   // places in rows_
-  profile_snapshot whole_;  // if gone rows are kept
+  profile_snapshot whole_;  // if values below zero are kept
   std::vector<bool> met_;   // likewise
 };
 

@@ -15,7 +15,7 @@
 #include <whence/core/profile.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/state/setting_values.hpp>
+#include <whence/state/settings.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/losses.hpp>

@@ -17,14 +17,14 @@
 #include <whence/core/kinds.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/state/build_settings.hpp>
-#include <whence/state/environment.hpp>
 #include <whence/state/fork.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/state/setting_values.hpp>
+#include <whence/state/settings.hpp>
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/early_call.hpp>
 #include <whence/sys/elf_note.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/spare_descriptor.hpp>
 
@@ -85,7 +85,7 @@ inline bool make_predefined(process_state& s) noexcept {
 }
 
 inline bool open_root(process_state& s) noexcept {
-  const sys::scoped_lock hold(s.opening);
+  const sys::guard hold(s.opening);
   if (s.open) return true;
   if (!s.blocks.open() || !s.values.open() || !s.wide_values.open() || !s.filter.open()) {
     return false;
@@ -101,7 +101,7 @@ inline bool open_root(process_state& s) noexcept {
 [[gnu::visibility("hidden")]] inline void prepare_module() noexcept {
   fork_handlers::install();
   instruments::here.own.store(&instruments::recording, std::memory_order_release);
-  instruments::here.attach.store([]() noexcept { state(); }, std::memory_order_release);
+  instruments::here.attach.store([]() noexcept { attached(); }, std::memory_order_release);
 }
 
 // A library attaches inside dlopen, because later it may hold a lock of the program's that a thread
@@ -109,7 +109,7 @@ inline bool open_root(process_state& s) noexcept {
 [[gnu::visibility("hidden")]] inline void prepare_early() noexcept {
   prepare_module();
 #if defined(__PIC__) && !defined(__PIE__)
-  state();
+  attached();
 #endif
 }
 
@@ -147,7 +147,7 @@ inline bool open_root(process_state& s) noexcept {
   }
   publish_root(*first);
   if (first == &own_state) sys::spare.refill();  // one per process
-  // Release pairs with state(): a thread that sees the root finds it open.
+  // Release pairs with attached(): a thread that sees the root finds it open.
   root.store(first, std::memory_order_release);
   return first;
 }

@@ -75,18 +75,17 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
   // draw, which is as good for one child as any other.) The root's module is the first to come
   // here.
   static void in_child() noexcept {
-    if (held_) after_fork_in_child(own_state);
+    if (held_) {
+      process_state& s = own_state;
+      s.threads.after_fork_in_child();
+      if (auto* const w = s.waits.load(std::memory_order_relaxed)) w->after_fork_in_child();
+      if (auto* const c = s.coroutines.load(std::memory_order_relaxed)) c->after_fork_in_child();
+      s.guests.call(&guest::after_fork_in_child, s);
+      s.guests.call(&guest::after_fork, s);
+    }
     instruments::own_countdown = 0;
     sys::after_fork_in_child();
     unlock();
-  }
-
-  static void after_fork_in_child(process_state & s) noexcept {
-    s.threads.after_fork_in_child();
-    if (auto* const waits = s.waits.load(std::memory_order_relaxed)) waits->after_fork_in_child();
-    if (auto* const all = s.coroutines.load(std::memory_order_relaxed)) all->after_fork_in_child();
-    s.guests.call(&guest::after_fork_in_child, s);
-    s.guests.call(&guest::after_fork, s);
   }
 
   static inline constinit std::atomic<bool> installed_{false};

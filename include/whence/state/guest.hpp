@@ -36,15 +36,18 @@ struct guest {
   void (*add_waits)(const process_state&, snapshots::basic_waits_in_progress<void>&) = nullptr;
 };
 
-// The guests of a process, one in each role: modules that have the code of a part enter functions
-// that do the same. Lock-free.
+// The guests of a process, one in each role: of several modules that have the code of a part, the
+// first one's functions are called, so that what one of them begins the same module ends.
+// Lock-free.
 class guest_list {
  public:
   enum role { coroutines, cpu_sampler, wall_sampler, dumper, profiling_signal };
 
   // Requires: `it` is static, and its module is never unloaded.
   void enter(role as, const guest& it) noexcept {
-    guests_[as].store(&it, std::memory_order_release);
+    const guest* none = nullptr;
+    guests_[as].compare_exchange_strong(none, &it, std::memory_order_release,
+                                        std::memory_order_relaxed);
   }
   bool has(role as) const noexcept {
     return guests_[as].load(std::memory_order_acquire) != nullptr;

@@ -126,11 +126,11 @@ struct process_state {
 
 [[gnu::visibility("hidden")]] inline constinit std::atomic<process_state*> root{nullptr};
 
-// Hidden, as is `state`: both use this module's pointer.
+// Hidden, as is `attached`: both use this module's pointer.
 [[gnu::visibility("hidden")]] process_state* attach() noexcept;
 
 // The root. nullptr only if the kernel gave no memory to open it: then nothing is recorded.
-[[gnu::visibility("hidden")]] inline process_state* state() noexcept {
+[[gnu::visibility("hidden")]] inline process_state* attached() noexcept {
   // Acquire pairs with attach: the root is open.
   process_state* const s = root.load(std::memory_order_acquire);
   if (s != nullptr) [[likely]]

@@ -13,6 +13,7 @@
 #define WHENCE_SYS_ATOMIC_FILE_HPP
 
 #include <fcntl.h>
+#include <poll.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -26,9 +27,26 @@
 #include <utility>
 
 #include <whence/sys/cancel_guard.hpp>
-#include <whence/sys/write_all.hpp>
 
 namespace whence::inline v1::sys {
+
+// Returns 0, or the errno of the write that failed. It is a cancellation point, hence not noexcept.
+inline int write_all(int fd, std::span<const std::byte> bytes) {
+  while (!bytes.empty()) {
+    const ssize_t n = ::write(fd, bytes.data(), bytes.size());
+    if (n > 0) {
+      bytes = bytes.subspan(static_cast<std::size_t>(n));
+    } else if (n == 0) {
+      return EIO;
+    } else if (errno == EAGAIN) {
+      pollfd wait{fd, POLLOUT, 0};
+      if (::poll(&wait, 1, -1) < 0 && errno != EINTR) return errno;
+    } else if (errno != EINTR) {
+      return errno;
+    }
+  }
+  return 0;
+}
 
 inline std::atomic<unsigned> temporary_number{0};
 

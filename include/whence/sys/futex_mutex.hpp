@@ -86,18 +86,6 @@ class futex_mutex {
   word<std::uint32_t> word_{free};
 };
 
-// std::lock_guard without <mutex>.
-class futex_guard {
- public:
-  explicit futex_guard(futex_mutex& m) noexcept : mutex_(m) { mutex_.lock(); }
-  ~futex_guard() { mutex_.unlock(); }
-  futex_guard(const futex_guard&) = delete;
-  futex_guard& operator=(const futex_guard&) = delete;
-
- private:
-  futex_mutex& mutex_;
-};
-
 }  // namespace whence::inline v1::sys
 
 #endif  // WHENCE_SYS_FUTEX_MUTEX_HPP

@@ -13,6 +13,7 @@
 
 #include <cstddef>
 
+#include <whence/sys/guard.hpp>
 #include <whence/sys/spin_lock.hpp>
 
 namespace whence::inline v1::sys {
@@ -22,7 +23,7 @@ namespace whence::inline v1::sys {
 // Calls visit(dl_phdr_info&) for each module, in link-map order, until it returns true.
 template <class Visit>
 void for_each_module(Visit visit) {
-  const scoped_lock hold(loader_walk);
+  const guard hold(loader_walk);
   ::dl_iterate_phdr([](dl_phdr_info* info, std::size_t,
                        void* argument) { return (*static_cast<Visit*>(argument))(*info) ? 1 : 0; },
                     &visit);

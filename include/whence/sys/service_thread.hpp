@@ -19,7 +19,6 @@
 #include <cstdint>
 
 #include <whence/sys/clock.hpp>
-#include <whence/sys/thread_clock.hpp>
 
 namespace whence::inline v1::sys {
 

@@ -21,9 +21,9 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <whence/sys/clock.hpp>
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/proc_task.hpp>
-#include <whence/sys/thread_clock.hpp>
 
 namespace whence::inline v1::sys {
 

@@ -38,18 +38,6 @@ class spin_lock {
   std::atomic<bool> held_{false};
 };
 
-// std::lock_guard without <mutex>.
-class scoped_lock {
- public:
-  explicit scoped_lock(spin_lock& l) noexcept : lock_(l) { lock_.lock(); }
-  ~scoped_lock() { lock_.unlock(); }
-  scoped_lock(const scoped_lock&) = delete;
-  scoped_lock& operator=(const scoped_lock&) = delete;
-
- private:
-  spin_lock& lock_;
-};
-
 }  // namespace whence::inline v1::sys
 
 #endif  // WHENCE_SYS_SPIN_LOCK_HPP

@@ -19,8 +19,8 @@
 #include <climits>
 #include <cstdint>
 
+#include <whence/sys/clock.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/thread_clock.hpp>
 
 // glibc has no public name for the thread a signal goes to before 2.38.
 #ifndef sigev_notify_thread_id

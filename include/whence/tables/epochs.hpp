@@ -36,6 +36,7 @@
 
 #include <whence/sys/arena.hpp>
 #include <whence/sys/futex_mutex.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/nap.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/tables/bucket.hpp>
@@ -117,7 +118,7 @@ class epochs {
 
   // False if the kernel gives no memory.
   bool open(open_window& w) noexcept {
-    const sys::futex_guard hold(lock_);
+    const sys::guard hold(lock_);
     void* const pages = sys::map_pages(sizeof(epoch));
     if (pages == nullptr) return false;
     auto* const made = ::new (pages) epoch(share_, losses_, id_, ++last_number_);
@@ -132,7 +133,7 @@ class epochs {
   }
 
   void close(open_window& w) noexcept {
-    const sys::futex_guard hold(lock_);
+    const sys::guard hold(lock_);
     for (open_window** at = &windows_; *at != nullptr; at = &(*at)->next) {
       if (*at != &w) continue;
       *at = w.next;
@@ -150,7 +151,7 @@ class epochs {
   // once for each of its epochs. No window opens or closes meanwhile. Throws: as visit does.
   template <class Visit>
   void for_each(const open_window& w, Visit visit) {
-    const sys::futex_guard hold(lock_);
+    const sys::guard hold(lock_);
     settle();
     if (w.first == 0) return;
     for (const epoch* e = newest_; e != nullptr && e->number >= w.first; e = e->older) {
@@ -160,7 +161,7 @@ class epochs {
 
   // How many epochs there are.
   std::size_t count() noexcept {
-    const sys::futex_guard hold(lock_);
+    const sys::guard hold(lock_);
     settle();
     std::size_t n = 0;
     for (const epoch* e = newest_; e != nullptr; e = e->older) ++n;

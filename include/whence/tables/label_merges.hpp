@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include <whence/sys/arena.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/losses.hpp>
@@ -90,7 +91,7 @@ class label_merges {
 
   // The sets' lock, which fork holds, makes it once.
   words* make_words() noexcept {
-    const sys::scoped_lock hold(sets_.lock());
+    const sys::guard hold(sets_.lock());
     words* kept = kept_.load(std::memory_order_relaxed);
     if (kept == nullptr) {
       kept = static_cast<words*>(arena_.allocate(sizeof(words)));

@@ -37,6 +37,8 @@
 
 #include <whence/instruments/label.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/guard.hpp>
+#include <whence/sys/mix64.hpp>
 #include <whence/sys/short_text.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/tables/label_hash.hpp>
@@ -316,7 +318,7 @@ class label_sets {
     // Looked at before the lock is taken, so that refusals do not wait for one another.
     if (known == nullptr && last_number_.load(std::memory_order_relaxed) < limit &&
         (limit == most || arena_.budget().left() >= least_room)) {
-      const sys::scoped_lock hold(lock_);
+      const sys::guard hold(lock_);
       known = find(asked);
       if (known == nullptr) known = settle(asked, limit);
       if (known == nullptr && last_number_.load(std::memory_order_relaxed) < limit) {

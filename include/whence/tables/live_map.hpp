@@ -29,6 +29,7 @@
 #include <new>
 
 #include <whence/sys/arena.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/tables/bucket.hpp>
@@ -79,7 +80,7 @@ class live_map {
     insertion result = insertion::full;
     for (int turn = 0; turn < 2; ++turn) {
       {
-        const sys::scoped_lock hold(s.lock);
+        const sys::guard hold(s.lock);
         if (turn != 0) s.is_growing = false;
         if (larger.slots != nullptr && s.older.slots == nullptr && larger.size > s.now.size) {
           s.older = s.now;
@@ -110,7 +111,7 @@ class live_map {
     array dropped;
     entry found;
     {
-      const sys::scoped_lock hold(s.lock);
+      const sys::guard hold(s.lock);
       if (s.count == 0) return {};
       dropped = move_some(s);
       found = erase_from(s, hash, key, list);

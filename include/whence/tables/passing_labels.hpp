@@ -31,6 +31,7 @@
 
 #include <whence/instruments/label_word.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/tables/label_hash.hpp>
@@ -276,7 +277,7 @@ class passing_labels {
   ring* make_ring() noexcept {
     const std::size_t left = share_.left() / 8;
     if (left < sizeof(ring) + least_chunks * sizeof(chunk)) return nullptr;
-    const sys::scoped_lock hold(lock_);
+    const sys::guard hold(lock_);
     ring* r = ring_.load(std::memory_order_relaxed);
     if (r != nullptr) return r;
     std::size_t count = (left - sizeof(ring)) / sizeof(chunk);

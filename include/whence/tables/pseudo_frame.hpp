@@ -22,4 +22,25 @@ inline constexpr const char* names[end] = {
 
 }  // namespace whence::inline v1::tables::pseudo
 
+namespace whence::inline v1::tables {
+
+// No code is mapped in the first page.
+inline constexpr std::uintptr_t first_code_address = 0x1000;
+static_assert(pseudo::end <= first_code_address);
+
+constexpr bool is_pseudo(std::uintptr_t address) noexcept {
+  return address < first_code_address;
+}
+
+// Addresses of the first page that are in no list mean that the walk went wrong.
+constexpr std::uintptr_t pseudo_frame_of(std::uintptr_t address) noexcept {
+  return address != 0 && address < pseudo::end ? address : pseudo::unknown;
+}
+
+constexpr const char* pseudo_name(std::uintptr_t address) noexcept {
+  return pseudo::names[pseudo_frame_of(address)];
+}
+
+}  // namespace whence::inline v1::tables
+
 #endif  // WHENCE_TABLES_PSEUDO_FRAME_HPP

@@ -24,8 +24,9 @@
 
 #include <whence/instruments/thread_words.hpp>
 #include <whence/sys/arena.hpp>
+#include <whence/sys/clock.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/spin_lock.hpp>
-#include <whence/sys/thread_clock.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/sys/thread_pointer.hpp>
 #include <whence/tables/bucket.hpp>
@@ -209,7 +210,7 @@ class thread_records {
   static bool has_ended(::pid_t tid) noexcept { return sys::thread_cpu_ns(tid) < 0; }
 
   bool make_key() noexcept {
-    const sys::scoped_lock hold(lock_);
+    const sys::guard hold(lock_);
     if (!has_key_) has_key_ = ::pthread_key_create(&key_, end_) == 0;
     return has_key_;
   }

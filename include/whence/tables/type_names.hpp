@@ -24,6 +24,7 @@
 #include <string_view>
 
 #include <whence/sys/arena.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/short_text.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/tables/hash.hpp>
@@ -90,7 +91,7 @@ class type_names {
   [[gnu::noinline, gnu::cold]] const char* add(std::string_view text, std::uint64_t hash) noexcept {
     char buffer[2 * longest];
     const std::string_view spelling = spelled(text, buffer);
-    const sys::scoped_lock hold(lock_);
+    const sys::guard hold(lock_);
     if (const name* const known = find(text, hash)) return known->shown;
     const char* shown = nullptr;  // its own
     if (spelling != text) {

@@ -67,7 +67,7 @@ TEST_CASE("a row has the allocated type: elements, nodes, but not for a resource
 TEST_CASE("two types at one stack are two rows at all rates, also in windows") {
   using own = prefixed_registry<"record.two">;
   const heap_rate every(1);
-  state::process_state& s = *state::state();
+  state::process_state& s = *state::attached();
   profile_snapshot earlier;
   // One call site. A second rate doubles the buckets, but adds no rows.
   for (const std::int64_t rate : {1, 2}) {
@@ -84,10 +84,10 @@ TEST_CASE("two types at one stack are two rows at all rates, also in windows") {
   const profile_snapshot later = own::heap().snapshot();
   REQUIRE(later.rows.size() == 3);
 
-  snapshots::baseline before(earlier, snapshots::gone_rows::are_forgotten);
+  snapshots::baseline before(earlier, {});
   for (profile_row row : later.rows) {
     const std::int64_t all = row.values[0];
-    before.subtract_from(row, snapshots::subtracted::all, snapshots::below_zero::is_zero);
+    before.subtract_from(row);
     CHECK(row.values[0] == all - 1);
   }
 }

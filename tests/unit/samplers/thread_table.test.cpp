@@ -9,7 +9,7 @@
 
 #include <whence/samplers/new_thread_poll.hpp>
 #include <whence/samplers/thread_table.hpp>
-#include <whence/sys/task_list.hpp>
+#include <whence/sys/proc_task.hpp>
 
 using namespace whence;
 

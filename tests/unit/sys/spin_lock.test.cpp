@@ -6,6 +6,7 @@
 #include <thread>
 #include <vector>
 
+#include <whence/sys/guard.hpp>
 #include <whence/sys/spin_lock.hpp>
 
 using namespace whence;
@@ -17,7 +18,7 @@ TEST_CASE("one thread at a time is inside, and all get in") {
   for (int t = 0; t < 4; ++t) {
     pool.emplace_back([&] {
       for (int i = 0; i < 50'000; ++i) {
-        const sys::scoped_lock hold(lock);
+        const sys::guard hold(lock);
         ++inside;
       }
     });
@@ -32,7 +33,7 @@ TEST_CASE("waiting for a holder that sleeps keeps errno") {
   int kept = 0;
   std::thread waiter([&] {
     errno = EXDEV;
-    const sys::scoped_lock hold(lock);
+    const sys::guard hold(lock);
     kept = errno;
   });
   const timespec a_while{0, 20'000'000};

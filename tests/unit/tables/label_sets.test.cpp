@@ -7,6 +7,7 @@
 #include <vector>
 
 #include <whence/sys/mix64.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/tables/label_sets.hpp>
 
 using namespace whence;
@@ -225,7 +226,7 @@ TEST_CASE("what is refused makes no thread wait for a lock") {
     const std::string value = std::to_string(i);
     REQUIRE(w.intern({{"request", value}}) != label_sets::overflow);
   }
-  const sys::scoped_lock held(w.sets.lock());
+  const sys::guard held(w.sets.lock());
   CHECK(of(w.sets, w.intern({{"request", "beyond"}}))[0].value == "[other]");
   w.budget.set_limit(0);
   CHECK(w.intern({{"route", "/new"}}) == label_sets::overflow);

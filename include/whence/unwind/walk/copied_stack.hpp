@@ -17,7 +17,7 @@
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/unwind/cfi/eh_frame.hpp>
-#include <whence/unwind/prologue.hpp>
+#include <whence/unwind/code.hpp>
 #include <whence/unwind/stop_reason.hpp>
 #include <whence/unwind/walk/frame_distance.hpp>
 

@@ -14,10 +14,7 @@
 #include <whence/unwind/arch.hpp>
 #include <whence/unwind/cfi/cfa_program.hpp>
 #include <whence/unwind/cfi/eh_frame.hpp>
-
-#if defined(__x86_64__)
-#include <whence/unwind/x86_64/frame_distance.hpp>
-#endif
+#include <whence/unwind/code.hpp>
 
 namespace whence::inline v1::unwind {
 

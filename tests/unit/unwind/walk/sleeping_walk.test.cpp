@@ -21,8 +21,8 @@
 #include <vector>
 
 #include "../own_unwinder.hpp"
+#include <whence/sys/clock.hpp>
 #include <whence/sys/proc_task.hpp>
-#include <whence/sys/thread_clock.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/walk/sleeping_walk.hpp>
 

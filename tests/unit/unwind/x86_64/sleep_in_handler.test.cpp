@@ -14,8 +14,8 @@
 #include <thread>
 
 #include "../own_unwinder.hpp"
+#include <whence/sys/clock.hpp>
 #include <whence/sys/proc_task.hpp>
-#include <whence/sys/thread_clock.hpp>
 #include <whence/unwind/walk/sleeping_walk.hpp>
 
 using namespace whence;

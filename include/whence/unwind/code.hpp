@@ -1,17 +1,19 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// What the code in front of an interrupted instruction tells about system calls. The bytes are
-// copied by the kernel, since the address may be anything. Signal-safe. Some 1 us.
-#ifndef WHENCE_UNWIND_SYSCALL_SITE_HPP
-#define WHENCE_UNWIND_SYSCALL_SITE_HPP
+// What code tells about the frame of a thread that was found in it: for walks of other threads'
+// stacks, hence apart from arch.hpp, which every recording includes.
+//
+// The bytes are copied by the kernel, since the address may be anything. Signal-safe. Some 1 us.
+#ifndef WHENCE_UNWIND_CODE_HPP
+#define WHENCE_UNWIND_CODE_HPP
 
 #include <cstdint>
 
 #include <whence/sys/safe_read.hpp>
 #if defined(__x86_64__)
-#include <whence/unwind/x86_64/syscall_site.hpp>
-#else
-#include <whence/unwind/aarch64/syscall_site.hpp>
+#include <whence/unwind/x86_64/code.hpp>
+#elif defined(__aarch64__)
+#include <whence/unwind/aarch64/code.hpp>
 #endif
 
 namespace whence::inline v1::unwind {
@@ -33,4 +35,4 @@ inline bool after_signal_mask_call(std::uintptr_t pc) noexcept {
 
 }  // namespace whence::inline v1::unwind
 
-#endif  // WHENCE_UNWIND_SYSCALL_SITE_HPP
+#endif  // WHENCE_UNWIND_CODE_HPP

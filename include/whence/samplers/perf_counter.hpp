@@ -6,14 +6,15 @@
 // (man perf_event_open: PERF_COUNT_SW_TASK_CLOCK, exclude_kernel, "Overflow handling")
 //
 // A counter is a file descriptor. Signal-safe. Keeps errno.
-#ifndef WHENCE_SAMPLERS_CPU_COUNTER_HPP
-#define WHENCE_SAMPLERS_CPU_COUNTER_HPP
+#ifndef WHENCE_SAMPLERS_PERF_COUNTER_HPP
+#define WHENCE_SAMPLERS_PERF_COUNTER_HPP
 
 #include <fcntl.h>
 #include <sys/ioctl.h>
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include <atomic>
 #include <cerrno>
 #include <cstdint>
 
@@ -21,6 +22,29 @@
 #include <whence/sys/syscall_filter.hpp>
 
 namespace whence::inline v1::samplers {
+
+class perf_fds {
+ public:
+  // False if the number is too high to be remembered.
+  bool add(int number) noexcept {
+    if (!is_in_range(number)) return false;
+    word(number).fetch_or(bit(number), std::memory_order_relaxed);
+    return true;
+  }
+
+  bool has(int number) const noexcept {
+    return is_in_range(number) &&
+           (words_[number / 64].load(std::memory_order_relaxed) & bit(number)) != 0;
+  }
+
+ private:
+  static constexpr int count = 1 << 14;
+  static bool is_in_range(int number) noexcept { return number >= 0 && number < count; }
+  static std::uint64_t bit(int number) noexcept { return std::uint64_t{1} << number % 64; }
+  std::atomic<std::uint64_t>& word(int number) noexcept { return words_[number / 64]; }
+
+  std::atomic<std::uint64_t> words_[count / 64]{};
+};
 
 inline constexpr int no_counter = -1;
 
@@ -101,4 +125,4 @@ inline bool enable_counter(int counter) noexcept {
 
 }  // namespace whence::inline v1::samplers
 
-#endif  // WHENCE_SAMPLERS_CPU_COUNTER_HPP
+#endif  // WHENCE_SAMPLERS_PERF_COUNTER_HPP

@@ -3,7 +3,7 @@
 
 #include <initializer_list>
 
-#include <whence/core/scale.hpp>
+#include <whence/core/counters.hpp>
 
 using namespace whence;
 

@@ -1,5 +1,56 @@
 // SPDX-License-Identifier: Apache-2.0
 //
+// What the bytes of a function's code tell a walk of another thread's stack: how far its stack
+// pointer is from its frame pointer, and whether an address is at a system call. Apart from
+// arch.hpp, because only such walks need it.
+#ifndef WHENCE_UNWIND_X86_64_CODE_HPP
+#define WHENCE_UNWIND_X86_64_CODE_HPP
+
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <initializer_list>
+#include <span>
+
+namespace whence::inline v1::unwind {
+
+// ---- the prologue
+//
+// How far below its saved frame pointer a function's stack pointer is at least, read off its first
+// instructions, which every compiler makes alike if there is a frame pointer:
+//
+//   [endbr64]  push %rbp   mov %rsp,%rbp   push ...   sub $n,%rsp
+//
+// This is a lower bound, because more may follow. (Intel SDM volume 2: 55, 48 89 E5, 53, 41 54..57,
+// 48 83|81 EC)
+
+inline constexpr std::size_t longest_prologue = 28;
+
+// `code`: the first longest_prologue bytes of the function. 0 if they are not such a prologue.
+inline std::uintptr_t least_room_below_fp(const unsigned char* code) noexcept {
+  const auto is = [&code](std::initializer_list<unsigned char> bytes) {
+    if (std::memcmp(code, bytes.begin(), bytes.size()) != 0) return false;
+    code += bytes.size();
+    return true;
+  };
+  is({0xf3, 0x0f, 0x1e, 0xfa});
+  if (!is({0x55}) || !is({0x48, 0x89, 0xe5})) return 0;
+  std::uintptr_t room = 0;
+  while (is({0x53}) || is({0x41, 0x54}) || is({0x41, 0x55}) || is({0x41, 0x56}) ||
+         is({0x41, 0x57})) {
+    room += 8;
+  }
+  std::int32_t n = 0;
+  if (is({0x48, 0x83, 0xec})) {
+    n = *code < 0x80 ? *code : 0;  // a negative operand makes no room
+  } else if (is({0x48, 0x81, 0xec})) {
+    std::memcpy(&n, code, sizeof n);
+  }
+  return n > 0 ? room + static_cast<std::uintptr_t>(n) : room;
+}
+
+// ---- the distance of two pointers
+//
 // The frame pointer of a function from its stack pointer alone, if the code shows that the two keep
 // their distance from the prologue to the epilogue:
 //
@@ -8,15 +59,6 @@
 // and no other instruction moves rsp: none of the byte sequences below is anywhere in the function,
 // not even within an instruction. If one is (alloca, a realigned stack, arguments that are pushed
 // and popped), the answer is unknown. (Intel SDM volume 2: 48 83|81 /0 /4 /5, 29, 2B, 89, 8B, 8D.)
-#ifndef WHENCE_UNWIND_X86_64_FRAME_DISTANCE_HPP
-#define WHENCE_UNWIND_X86_64_FRAME_DISTANCE_HPP
-
-#include <cstddef>
-#include <cstdint>
-#include <cstring>
-#include <span>
-
-namespace whence::inline v1::unwind {
 
 // What a function's code does to its stack pointer.
 class stack_pointer_moves {
@@ -117,6 +159,24 @@ inline std::int64_t fixed_distance(std::span<const unsigned char> code,
   return (-lowest_saved - fp_below_cfa + locals + 15) / 16 * 16;
 }
 
+// ---- system calls
+//
+// Tells whether bytes of code are a system call.
+
+inline constexpr std::uintptr_t syscall_bytes = 2;
+
+inline bool is_syscall(const unsigned char* code) noexcept {
+  return code[0] == 0x0f && code[1] == 0x05;
+}
+
+// mov $14, %eax (rt_sigprocmask); syscall
+inline constexpr std::uintptr_t signal_mask_call_bytes = 7;
+
+inline bool is_signal_mask_call(const unsigned char* code) noexcept {
+  constexpr unsigned char expected[] = {0xb8, 0x0e, 0, 0, 0, 0x0f, 0x05};
+  return std::memcmp(code, expected, sizeof expected) == 0;
+}
+
 }  // namespace whence::inline v1::unwind
 
-#endif  // WHENCE_UNWIND_X86_64_FRAME_DISTANCE_HPP
+#endif  // WHENCE_UNWIND_X86_64_CODE_HPP

@@ -1,19 +1,49 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The settings' present values: where the root keeps each, and how one is changed.
-#ifndef WHENCE_STATE_SETTING_VALUES_HPP
-#define WHENCE_STATE_SETTING_VALUES_HPP
+#ifndef WHENCE_STATE_SETTINGS_HPP
+#define WHENCE_STATE_SETTINGS_HPP
+
+#include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
+#include <cstdlib>
 
 #include <whence/instruments/setting.hpp>
-#include <whence/state/environment.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/sampling.hpp>
 
 namespace whence::inline v1::state {
+
+// Prints a line on stderr. Never fails, never allocates.
+inline void warn(const char* line) noexcept {
+  std::size_t length = 0;
+  while (line[length] != '\0') ++length;
+  [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line, length);
+}
+
+// The variable's value, `otherwise` if it is unset or not a number from `least` to `most`.
+inline std::int64_t environment_number(const char* name, std::int64_t least, std::int64_t most,
+                                       std::int64_t otherwise) noexcept {
+  const char* const text = std::getenv(name);
+  if (text == nullptr || *text == '\0') return otherwise;
+  std::int64_t value = 0;
+  for (const char* c = text; *c != '\0'; ++c) {
+    const bool digit = *c >= '0' && *c <= '9';
+    if (!digit || value > (most - (*c - '0')) / 10) {
+      value = -1;
+      break;
+    }
+    value = 10 * value + (*c - '0');
+  }
+  if (value >= least) return value;
+  warn("whence: ignored, not a number in range: ");
+  warn(name);
+  warn("\n");
+  return otherwise;
+}
 
 inline std::int64_t value_of(const process_state& s, instruments::setting which) noexcept {
   using instruments::setting;
@@ -73,4 +103,4 @@ inline void take_environment(process_state& s) noexcept {
 
 }  // namespace whence::inline v1::state
 
-#endif  // WHENCE_STATE_SETTING_VALUES_HPP
+#endif  // WHENCE_STATE_SETTINGS_HPP

@@ -6,7 +6,7 @@
 #include <initializer_list>
 #include <vector>
 
-#include <whence/unwind/x86_64/frame_distance.hpp>
+#include <whence/unwind/x86_64/code.hpp>
 
 using namespace whence;
 
