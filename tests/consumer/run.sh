@@ -303,6 +303,7 @@ case_recording() {
 
   # Kinds of programs, each of units that only record and of one that reads. The units are compiled for
   # several kinds at once if these concern different things: what a fault in one of them needs is there.
+  # Only what records is inlined into its user, so the optimizer gets that alone.
   local kind number=0 options
   while IFS='|' read -r kind manners; do
     number=$((number + 1))
@@ -315,7 +316,8 @@ case_recording() {
       cp default-records.o kind_records.o
       cp default-reads.o kind_reads.o
     else
-      for unit in records reads; do "$CXX" "${options[@]}" -c $unit.cpp -o kind_$unit.o; done
+      "$CXX" "${options[@]}" -c records.cpp -o kind_records.o
+      "$CXX" "${options[@]}" -O0 -c reads.cpp -o kind_reads.o
     fi
     local manner
     for manner in $manners; do
@@ -568,27 +570,30 @@ case_refused() {
   echo "refused: $count more ways, by config.hpp, which ${#pages[@]} pages include first"
 }
 
-# A header names the library's types by fwd.hpp; later each page defines its own. The other order is
-# tried too.
+# A header names the library's types by fwd.hpp; later the pages define them. They are tried in two
+# orders, and fwd.hpp after them.
 case_forward() {
-  local page pages tried=0
+  local page pages=()
   local syntax=("${strict[@]}" "-I$prefix/include" -fsyntax-only)
-  mapfile -t pages < <(cd "$prefix/include/whence" && ls -- *.hpp | grep -vx config_generated.hpp)
-  for page in "${pages[@]}"; do
+  while read -r page; do
     # Pages for other servers need those servers.
     case "$page" in
       httplib.hpp) "$CXX" -E -include httplib.h -xc++ /dev/null >/dev/null 2>&1 || continue ;;
       src.hpp) continue ;; # It is for programs whose every file is compiled with WHENCE_COMPILED.
       beast.hpp) "$CXX" -E -include boost/beast/http/message.hpp -xc++ /dev/null >/dev/null 2>&1 || continue ;;
     esac
-    { cat names.cpp; echo "#include <whence/$page>"; } >after.cpp
-    "$CXX" "${syntax[@]}" after.cpp || die "$page cannot be included after fwd.hpp"
-    tried=$((tried + 1))
+    pages+=("$page")
+  done < <(cd "$prefix/include/whence" && ls -- *.hpp | grep -vx config_generated.hpp)
+  [ ${#pages[@]} -gt 20 ] || die "only ${#pages[@]} pages were found"
+  include_all() { printf '#include <whence/%s>\n' "$@"; }
+  { cat names.cpp; include_all "${pages[@]}"; } >after.cpp
+  { cat names.cpp; include_all "${pages[@]}" | tac; } >after_reversed.cpp
+  { include_all "${pages[@]}" | grep -v fwd.hpp; cat names.cpp; } >before.cpp
+  local order
+  for order in after after_reversed before; do
+    "$CXX" "${syntax[@]}" $order.cpp || die "fwd.hpp and the pages do not agree: $order.cpp"
   done
-  [ $tried -gt 20 ] || die "only $tried pages were tried"
-  { printf '#include <whence/%s>\n' whence.hpp coroutine.hpp flamegraph.hpp server.hpp; cat names.cpp; } >before.cpp
-  "$CXX" "${syntax[@]}" before.cpp || die "fwd.hpp cannot be included after the pages"
-  echo "forward: $tried pages after fwd.hpp, and fwd.hpp after them"
+  echo "forward: ${#pages[@]} pages in two orders after fwd.hpp, and fwd.hpp after them"
 }
 
 case_must_not_compile() {
