@@ -32,9 +32,9 @@ def surely_included(path):
     return found
 
 
-def closures(headers, root):
-    """Of each header, all that it surely includes, by their names after `include/`."""
-    direct = {name: surely_included(root / name) for name in headers}
+def closures(files):
+    """Of each header, all that it surely includes, by the names after `include/`."""
+    direct = {name: surely_included(path) for name, path in files.items()}
     known = {}
 
     def closure(name):
@@ -43,7 +43,7 @@ def closures(headers, root):
             known[name] = {name}.union(*(closure(i) if i in direct else {i} for i in direct[name]))
         return known[name]
 
-    return {name: closure(name) for name in headers}
+    return {name: closure(name) for name in files}
 
 
 def weight_of(closure):
@@ -73,11 +73,7 @@ def main():
     files = [pathlib.Path(line) for line in listed.read_text().splitlines() if line]
     folder.mkdir(parents=True, exist_ok=True)
     names = {"whence/" + str(f).rpartition("/whence/")[2]: f for f in files}
-    root = next(iter(names.values())).parents[0]
-    while root.name != "include":
-        root = root.parent
-    names = {name: f for name, f in names.items() if (root / name).exists()}
-    closure = closures(names, root)
+    closure = closures(names)
     precompiled = {}
 
     def base(name):
