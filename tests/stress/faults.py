@@ -33,6 +33,7 @@ CALLS = {
     "epoll_ctl": "ENOMEM", "epoll_wait": "EINTR", "eventfd": "EMFILE", "new": "ENOMEM",
 }
 PAGES = ["heap", "locks", "custom", "threads", "labels", "cpu", "wall", "goroutine", "serve", "fork"]
+ALWAYS = {"epoll_wait": "EINVAL"}  # what all later calls fail with, if it is another error
 MOST_KIB_MORE = 32 * 1024
 
 
@@ -46,8 +47,9 @@ class Outcome:
 
 
 def run(settings, page, call, n, all_later=False, usual="", more=None):
+    error = ALWAYS.get(call, CALLS[call]) if all_later else CALLS[call]
     environment = dict(os.environ, LD_PRELOAD=settings.library, FAULTS_CALL=call, FAULTS_AT=str(n),
-                       FAULTS_ERROR=str(getattr(errno, CALLS[call])), **(more or {}))
+                       FAULTS_ERROR=str(getattr(errno, error)), **(more or {}))
     if all_later:
         environment["FAULTS_ALL"] = "1"
     if usual:

@@ -57,7 +57,9 @@ void must(bool holds, const char* what) {
   ++failures;
 }
 
-double done() { return static_cast<double>(windows) / static_cast<double>(wanted.windows); }
+double done() {
+  return static_cast<double>(windows) / static_cast<double>(wanted.windows);
+}
 clock_type::duration length_of_window() {
   return std::chrono::nanoseconds(wanted.seconds * 4'000'000'000 / wanted.windows);
 }

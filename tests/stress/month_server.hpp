@@ -128,7 +128,8 @@ class feeder {
   static const std::uintptr_t* places() {
     static const std::vector<std::uintptr_t> all = []<std::size_t... N>(std::index_sequence<N...>) {
       return std::vector{reinterpret_cast<std::uintptr_t>(&descend<static_cast<int>(N)>) + 9 ...};
-    }(std::make_index_sequence<64>());
+    }
+    (std::make_index_sequence<64>());
     return all.data();
   }
 
