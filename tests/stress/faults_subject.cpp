@@ -21,6 +21,8 @@
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
+#include <memory>
+#include <new>
 #include <set>
 #include <string>
 #include <string_view>
@@ -311,15 +313,17 @@ void wall() {
 }
 template <int Round>
 void goroutine() {
-  std::atomic<bool> ends{false};
+  std::atomic<bool> ends{false}, has_begun{false};
   std::thread sleeper;
   {
     const faults_pause ours;
-    sleeper = std::thread([&ends] {
+    sleeper = std::thread([&] {
       const faults_pause its_own;
+      has_begun = true;
       dump_sleeper(ends);
     });
-    std::this_thread::sleep_for(10ms);
+    while (!has_begun) std::this_thread::sleep_for(1ms);
+    std::this_thread::sleep_for(20ms);
   }
   for (const int debug : {1, 2}) {
     use("goroutine", debug == 1 ? "text" : "dump", {"dump_sleeper", "main"},
@@ -373,7 +377,12 @@ void serve() {
 
 template <int Round>
 void fork_child() {
-  whence::cpu_session parents({.hz = 1000});
+  std::unique_ptr<whence::cpu_session> parents;
+  try {
+    parents = std::make_unique<whence::cpu_session>(whence::cpu_options{.hz = 1000});
+  } catch (const std::bad_alloc&) {
+    note("fork", "parent", false, "exception: std::bad_alloc");
+  }
   std::fflush(nullptr);
   const ::pid_t child = ::fork();
   if (child == 0) {

@@ -17,11 +17,11 @@
 // are all there, and the samples' memory is given back.
 #include <dirent.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
 #include <cstdio>
 #include <cstdlib>
-#include <cstring>
 #include <memory>
 #include <string>
 #include <string_view>
@@ -50,6 +50,7 @@ struct settings {
 
 std::atomic<int> failures{0};
 std::atomic<long> windows{0}, rows{0}, unfit{0}, permanent_scrapes{0};
+std::atomic<long> largest_fit{0}, smallest_unfit{1L << 60};  // rows of a window
 
 void must(bool holds, const char* what) {
   if (holds) return;
@@ -76,8 +77,15 @@ void scrape(month::feeder* fed) {
     const whence::profile_snapshot p = open->snapshot();
     rows += static_cast<long>(p.rows.size());
     for (const whence::profile_row& row : p.rows) samples += row.values[0];
-    for (const std::string& comment : p.header.comments) {
-      if (comment.find("of this window are on [overflow]") != comment.npos) ++unfit;
+    const bool fits = std::none_of(
+        p.header.comments.begin(), p.header.comments.end(), [](const std::string& comment) {
+          return comment.find("of this window are on [overflow]") != comment.npos;
+        });
+    const auto size = static_cast<long>(p.rows.size());
+    if (!fits) ++unfit;
+    std::atomic<long>& bound = fits ? largest_fit : smallest_unfit;
+    long before = bound;
+    while ((fits ? size > before : size < before) && !bound.compare_exchange_weak(before, size)) {
     }
     ++windows;
   };
@@ -257,6 +265,9 @@ int main(int argc, char** argv) {
       "mutex; %ld windows that had no room\n",
       fed_cpu.fed() + fed_wall.fed(), month::requests.load(), month::threads.load(),
       month::plugins.load(), permanent_scrapes.load(), unfit.load());
+  std::printf("the largest window without a loss has %ld rows", largest_fit.load());
+  if (unfit > 0) std::printf(", the smallest with one %ld", smallest_unfit.load());
+  std::puts("");
   must(rows > 0, "windows have stacks");
   must(unfit == 0, "every window has room for all its samples");
   everything_new_is_there();
