@@ -1,32 +1,35 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// A month of a server in short: scrapers whose windows overlap without a gap, at 1 kHz on stacks
-// most of which are new, beside one CPU and one wall-clock session that stay open from start to
-// end; each request has a label with its number, and threads come and go. The memory limit is
-// small, so that what would fill it in a month fills it in seconds.
+// A month of a server in short: two scrapers of CPU time and two of wall-clock time whose windows
+// overlap without a gap, and one each of the heap and of locks, beside one CPU and one wall-clock
+// session that stay open from start to end. They sample at 1 kHz what month_server.hpp does, and
+// are fed the stacks that a month would bring.
 //
-// What must hold at 10, 50 and 100 % of the time:
-//   resident memory, descriptors and the bytes of the tables   do not grow
-//   every window of a scraper                                  has room for all its samples
+// month [--windows N] [--seconds N] [--stacks N] [--limit MIB] [LIBRARY...]
+//
+//   --windows 43200 --seconds 2400 --stacks 100000000 --limit 256     is the month
+//
+// What must hold at 1, 10, 50 and 100 % of the windows:
+//   resident memory, descriptors, threads, rows and bytes of the tables   do not grow
+//   every window of a scraper      has room for all its samples, and together a scraper's windows
+//                                  have seen every stack that was fed
 // and at the end a new stack of the heap, a new value of a bounded label and the name of a new lock
-// are all there.
-//
-// month [--seconds N]: fails if one of these does not hold.
+// are all there, and the samples' memory is given back.
 #include <dirent.h>
 
+#include <algorithm>
 #include <atomic>
 #include <chrono>
-#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
-#include <random>
 #include <string>
 #include <string_view>
 #include <thread>
 #include <utility>
 #include <vector>
 
+#include "month_server.hpp"
 #include <whence/allocator.hpp>
 #include <whence/cpu.hpp>
 #include <whence/knobs.hpp>
@@ -39,10 +42,15 @@
 namespace {
 
 using namespace std::chrono_literals;
+using clock_type = std::chrono::steady_clock;
 
-std::atomic<bool> stop{false};
+struct settings {
+  long windows = 800, seconds = 20, stacks = 200'000, limit_mib = 32;
+} wanted;
+
 std::atomic<int> failures{0};
-std::atomic<long> requests{0}, windows{0}, stacks{0}, unfit{0};
+std::atomic<long> windows{0}, rows{0}, unfit{0}, permanent_scrapes{0};
+std::atomic<long> largest_fit{0}, smallest_unfit{1L << 60};  // rows of a window
 
 void must(bool holds, const char* what) {
   if (holds) return;
@@ -50,61 +58,81 @@ void must(bool holds, const char* what) {
   ++failures;
 }
 
-// 2^60 different stacks.
-template <int N>
-[[gnu::noinline]] void descend(std::uint64_t path, int depth) {
-  if (depth == 0) {
-    for (volatile int i = 0; i < 20'000;) i = i + 1;
-    return;
-  }
-  if (path % 2 != 0) {
-    descend<(N * 2 + 1) % 64>(path / 2, depth - 1);
-  } else {
-    descend<(N * 2 + 7) % 64>(path / 2, depth - 1);
-  }
-  asm volatile("");  // not a tail call
+double done() {
+  return static_cast<double>(windows) / static_cast<double>(wanted.windows);
 }
-
-void serve(unsigned seed) {
-  std::mt19937_64 random(seed);
-  while (!stop) {
-    const whence::scoped_labels scope{{"request", ++requests}, {"tenant", random() % 50}};
-    descend<0>(random(), 60);
-  }
-}
-
-void start_threads() {
-  while (!stop) {
-    std::thread([] {
-      const whence::scoped_labels scope("request", ++requests);
-      std::this_thread::sleep_for(1ms);
-    }).join();
-  }
+clock_type::duration length_of_window() {
+  return std::chrono::nanoseconds(wanted.seconds * 4'000'000'000 / wanted.windows);
 }
 
 // The next window opens before the last one closes.
 template <class Session, class Options>
-void scrape() {
+void scrape(month::feeder* fed) {
   Options options;
   options.hz = 1000;
   auto open = std::make_unique<Session>(options);
-  while (!stop) {
-    std::this_thread::sleep_for(40ms);
-    auto next = std::make_unique<Session>(options);
+  long samples = 0, share = wanted.stacks / 2;
+  const auto look = [&] {
     open->stop();
     const whence::profile_snapshot p = open->snapshot();
-    stacks += static_cast<long>(p.rows.size());
-    for (const std::string& comment : p.header.comments) {
-      if (comment.find("of this window are on [overflow]") != comment.npos) ++unfit;
+    rows += static_cast<long>(p.rows.size());
+    for (const whence::profile_row& row : p.rows) samples += row.values[0];
+    const bool fits = std::none_of(
+        p.header.comments.begin(), p.header.comments.end(), [](const std::string& comment) {
+          return comment.find("of this window are on [overflow]") != comment.npos;
+        });
+    const auto size = static_cast<long>(p.rows.size());
+    if (!fits) ++unfit;
+    std::atomic<long>& bound = fits ? largest_fit : smallest_unfit;
+    long before = bound;
+    while ((fits ? size > before : size < before) && !bound.compare_exchange_weak(before, size)) {
     }
     ++windows;
-    open = std::move(next);
+  };
+  for (auto next = clock_type::now(); windows < wanted.windows;) {
+    if (fed != nullptr) {  // in ten parts of the window
+      for (int i = 1; i <= 10; ++i) {
+        const auto due = static_cast<long>(static_cast<double>(share) * done());
+        fed->feed((std::min(due, share) - fed->fed()) * i / 10);
+        std::this_thread::sleep_until(next + length_of_window() * i / 10);
+      }
+    }
+    next = std::max(next + length_of_window(), clock_type::now() - length_of_window());
+    std::this_thread::sleep_until(next);
+    auto following = std::make_unique<Session>(options);
+    look();
+    open = std::move(following);
+  }
+  if (fed != nullptr) fed->feed(share - fed->fed());
+  look();
+  if (fed != nullptr) must(samples >= share, "a scraper's windows have seen all that was fed");
+}
+
+// As a scraper reads the profiles that only grow: 10 s are a window, so 15 s are one and a half.
+void scrape_permanent() {
+  while (!month::stop) {
+    for (const char* name : {"heap", "mutex"}) {
+      std::string file;
+      must(!whence::lookup(name)->write_to(file, 0) && !file.empty(), "a profile is written");
+      ++permanent_scrapes;
+    }
+    std::this_thread::sleep_for(length_of_window() * 3 / 2);
   }
 }
 
 struct amounts {
-  long resident_kib = 0, descriptors = 0, tables_kib = 0;
+  long resident_kib = 0, descriptors = 0, threads = 0, tables_kib = 0, permanent_rows = 0,
+       sample_rows = 0;
 };
+
+long entries_of(const char* folder) {
+  long count = -2;  // . and ..
+  DIR* const d = ::opendir(folder);
+  must(d != nullptr, "a folder of /proc is listed");
+  while (d != nullptr && ::readdir(d) != nullptr) ++count;
+  if (d != nullptr) ::closedir(d);
+  return count;
+}
 
 amounts measure() {
   amounts now;
@@ -113,12 +141,45 @@ amounts measure() {
   must(f != nullptr && std::fscanf(f, "%ld %ld", &size, &resident) == 2, "statm is read");
   if (f != nullptr) std::fclose(f);
   now.resident_kib = resident * 4;
-  DIR* const d = ::opendir("/proc/self/fd");
-  must(d != nullptr, "descriptors are listed");
-  while (d != nullptr && ::readdir(d) != nullptr) ++now.descriptors;
-  if (d != nullptr) ::closedir(d);
-  now.tables_kib = static_cast<long>(whence::state::attached()->budget.used() / 1024);
+  now.descriptors = entries_of("/proc/self/fd");
+  now.threads = entries_of("/proc/self/task");
+  whence::state::process_state& s = *whence::state::attached();
+  now.tables_kib = static_cast<long>(s.budget.used() / 1024);
+  for (const char* name : {"heap", "mutex", "block"}) {
+    now.permanent_rows += static_cast<long>(whence::lookup(name)->snapshot().rows.size());
+  }
+  whence::tables::open_window since_ever;
+  since_ever.first = 1;
+  for (whence::tables::epochs* e : {&s.samplers.cpu, &s.samplers.wall}) {
+    e->for_each(since_ever, [&now](const whence::tables::bucket&) { ++now.sample_rows; });
+  }
   return now;
+}
+
+// Prints a line at 1, 10, 50 and 100 % of the windows.
+void watch(const month::feeder& cpu, const month::feeder& wall) {
+  amounts first;
+  const auto begin = clock_type::now();
+  std::puts(
+      "  %   seconds  windows       fed  rows seen  resident KiB  descriptors  threads  "
+      "tables KiB  permanent rows  samples' rows");
+  for (const int percent : {1, 10, 50, 100}) {
+    while (done() * 100 < percent) std::this_thread::sleep_for(5ms);
+    const amounts now = measure();
+    const std::chrono::duration<double> passed = clock_type::now() - begin;
+    std::printf("%3d %9.1f %8ld %9ld %10ld %13ld %12ld %8ld %11ld %15ld %14ld\n", percent,
+                passed.count(), windows.load(), cpu.fed() + wall.fed(), rows.load(),
+                now.resident_kib, now.descriptors, now.threads, now.tables_kib, now.permanent_rows,
+                now.sample_rows);
+    std::fflush(stdout);
+    must(now.tables_kib <= wanted.limit_mib * 1024, "the tables keep to their limit");
+    if (percent == 10) first = now;  // before, the long sessions fill what they may
+    if (percent < 10) continue;
+    // The allocator's pages, and windows, come and go.
+    must(now.resident_kib < first.resident_kib + 16 * 1024, "resident memory is flat");
+    must(now.descriptors < first.descriptors + 64, "descriptors are flat");
+    must(now.threads < first.threads + 8, "threads are flat");
+  }
 }
 
 [[gnu::noinline]] void* leaks_at_the_end() {
@@ -161,47 +222,58 @@ void everything_new_is_there() {
 }  // namespace
 
 int main(int argc, char** argv) {
-  int seconds = 20;
-  for (int i = 1; i + 1 < argc; i += 2) {
-    if (std::string_view(argv[i]) == "--seconds") seconds = std::atoi(argv[i + 1]);
+  std::vector<std::string> libraries;
+  for (int i = 1; i < argc; ++i) {
+    const std::string_view name = argv[i];
+    long* const number = name == "--windows"   ? &wanted.windows
+                         : name == "--seconds" ? &wanted.seconds
+                         : name == "--stacks"  ? &wanted.stacks
+                         : name == "--limit"   ? &wanted.limit_mib
+                                               : nullptr;
+    if (number == nullptr) {
+      libraries.emplace_back(name);
+    } else if (++i < argc) {
+      *number = std::atol(argv[i]);
+    }
   }
-  whence::set_memory_limit(std::size_t{8} << 20);
+  whence::set_memory_limit(static_cast<std::size_t>(wanted.limit_mib) << 20);
+  (void)whence::set_mutex_profile_fraction(1);
   whence::cpu_session cpu({.hz = 1000});
   whence::wall_session wall({.hz = 1000});
   must(!cpu.error() && !wall.error(), "the long sessions begin");
-  std::vector<std::thread> threads;
-  threads.emplace_back(serve, 1);
-  threads.emplace_back(serve, 2);
-  threads.emplace_back(start_threads);
-  threads.emplace_back(scrape<whence::cpu_session, whence::cpu_options>);
-  threads.emplace_back(scrape<whence::cpu_session, whence::cpu_options>);
-  threads.emplace_back(scrape<whence::wall_session, whence::wall_options>);
-  threads.emplace_back(scrape<whence::wall_session, whence::wall_options>);
+  whence::state::process_state& s = *whence::state::attached();
+  month::feeder fed_cpu(s.samplers.cpu), fed_wall(s.samplers.wall);
 
-  amounts first;
-  std::puts("   %   windows    stacks  resident KiB  descriptors  tables KiB");
-  for (int percent = 10, before = 0; percent <= 100; before = percent, percent += 10) {
-    std::this_thread::sleep_for(std::chrono::milliseconds(10 * seconds * (percent - before)));
-    if (percent != 10 && percent != 50 && percent != 100) continue;
-    const amounts now = measure();
-    std::printf("%4d %9ld %9ld %13ld %12ld %11ld\n", percent, windows.load(), stacks.load(),
-                now.resident_kib, now.descriptors, now.tables_kib);
-    if (percent == 10) first = now;
-    // The long sessions may still fill their halves, and the allocator's pages come and go.
-    must(now.resident_kib < first.resident_kib + 16 * 1024, "resident memory is flat");
-    must(now.descriptors < first.descriptors + 64, "descriptors are flat");
-    must(now.tables_kib <= 8 * 1024, "the tables keep to their limit");
-  }
-  stop = true;
-  for (auto& t : threads) t.join();
-  std::printf("%ld requests, %ld windows that had no room\n", requests.load(), unfit.load());
-  must(windows > 0 && stacks > 0, "windows have stacks");
+  std::vector<std::thread> scrapers, others;
+  others.emplace_back(month::serve, 1);
+  others.emplace_back(month::serve, 2);
+  others.emplace_back(month::start_threads);
+  others.emplace_back(month::load_plugins, libraries);
+  others.emplace_back(scrape_permanent);
+  using whence::cpu_options, whence::cpu_session, whence::wall_options, whence::wall_session;
+  scrapers.emplace_back(scrape<cpu_session, cpu_options>, &fed_cpu);
+  scrapers.emplace_back(scrape<cpu_session, cpu_options>, nullptr);
+  scrapers.emplace_back(scrape<wall_session, wall_options>, &fed_wall);
+  scrapers.emplace_back(scrape<wall_session, wall_options>, nullptr);
+
+  watch(fed_cpu, fed_wall);
+  for (auto& t : scrapers) t.join();
+  month::stop = true;
+  for (auto& t : others) t.join();
+  std::printf(
+      "%ld stacks fed; %ld requests, %ld threads, %ld loads of libraries, %ld scrapes of heap and "
+      "mutex; %ld windows that had no room\n",
+      fed_cpu.fed() + fed_wall.fed(), month::requests.load(), month::threads.load(),
+      month::plugins.load(), permanent_scrapes.load(), unfit.load());
+  std::printf("the largest window without a loss has %ld rows", largest_fit.load());
+  if (unfit > 0) std::printf(", the smallest with one %ld", smallest_unfit.load());
+  std::puts("");
+  must(rows > 0, "windows have stacks");
   must(unfit == 0, "every window has room for all its samples");
   everything_new_is_there();
   cpu.stop();
   wall.stop();
-  const whence::tables::memory_shares& memory = whence::state::attached()->budget;
-  must(memory.cpu_samples.used() == 0 && memory.wall_samples.used() == 0,
+  must(s.budget.cpu_samples.used() == 0 && s.budget.wall_samples.used() == 0,
        "samples give their memory back");
   std::puts(failures == 0 ? "passed" : "FAILED");
   return failures == 0 ? 0 : 1;

@@ -2,7 +2,8 @@
 //
 // Everything at once: each of eight threads is interrupted a thousand times a second and captures
 // the stack in the handler, while they load and unload libraries that replace each other in memory,
-// throw, fork, jump, switch contexts, allocate, and start threads.
+// throw, fork, jump, switch contexts, allocate, start threads, and run generated code, for which
+// there is no call-frame information.
 //
 // How a stack is known to be right:
 //   taken by a call        it equals libgcc's, frame by frame; through a library, its first frames
@@ -31,6 +32,7 @@
 #include <string>
 #include <vector>
 
+#include "generated_code.hpp"
 #include "ground.hpp"
 #include "load.hpp"
 #include "support/sanitizers.hpp"
@@ -111,7 +113,7 @@ void note_place(const library& l) {
   std::memcpy(o.returns, l.through.pcs, sizeof o.returns);
 }
 
-void load_and_unload(library& l) {
+void load_and_unload(library& l, stress::random_numbers& random) {
   void* const handle = ::dlopen(l.path, RTLD_NOW | RTLD_LOCAL);
   if (handle == nullptr) {
     std::fprintf(stderr, "FAILED: %s\n", ::dlerror());
@@ -125,6 +127,7 @@ void load_and_unload(library& l) {
   l.base = reinterpret_cast<std::uintptr_t>(info.dli_fbase);
   stress::kept += static_cast<std::uint64_t>(l.outer(in_library, &l));
   note_place(l);
+  stress::stale_address.store(l.through.pcs[random.below(3)], std::memory_order_relaxed);
   ::dlclose(handle);
 }
 
@@ -134,7 +137,8 @@ std::vector<library> libraries[2];  // each for one thread, so that they are rea
 
 void plugins(stress::random_numbers& random, std::size_t which) {
   std::vector<library>& mine = libraries[which];
-  load_and_unload(mine[random.below(mine.size())]);
+  load_and_unload(mine[random.below(mine.size())], random);
+  stress::below_generated_code(random);
 }
 
 void throwing(stress::random_numbers& random) {
@@ -186,6 +190,7 @@ void jumping(stress::random_numbers& random) {
     stress::indirect_calls(random);
     stress::own_signals(random);
   });
+  stress::below_generated_code(random);
   check_by_call();
 }
 
@@ -215,6 +220,7 @@ void allocating(stress::random_numbers& random) {
     stress::containers(random);
     stress::printed_numbers(random, nowhere);
   });
+  stress::below_generated_code(random);
 }
 
 void* short_life(void* seed) {
@@ -267,6 +273,8 @@ void report(std::FILE* out) {
                same_returns.load());
   std::fprintf(out, "%10" PRIu64 "  stacks taken by calls, all equal to libgcc's\n",
                stress::by_call.load());
+  std::fprintf(out, "%10" PRIu64 "  stacks taken by calls from generated code\n",
+               stress::below_generated.load());
   std::fprintf(out, "%10" PRIu64 "  stacks taken in handlers\n", stress::in_handlers.load());
   std::fprintf(out, "%10" PRIu64 "  of these complete on known ground\n", stress::on_ground.load());
   std::fprintf(out, "%10zu  of these said to be complete, but not on the ground\n",
@@ -322,7 +330,7 @@ int main(int argc, char** argv) {
 
   report(stdout);
   stress::report_astray();
-  bool fine = (took_place > 0 || sanitized) && stress::astray == 0;
+  bool fine = (took_place > 0 || sanitized) && stress::astray == 0 && stress::below_generated > 0;
   for (const part& p : parts) fine = fine && p.turns > 0;
   std::printf("%s\n", fine ? "passed" : "FAILED");
   return fine ? 0 : 1;

@@ -193,9 +193,17 @@ class basic_thread_dumper {
       const std::int64_t cpu = sys::thread_cpu_ns(p.it.tid);
       if (cpu < 0) return found::nothing;
       const sys::sleeping_task task = sys::read_syscall(p.it.tid);
-      if (task.state == sys::task_state::gone) return found::nothing;
+      if (task.state == sys::task_state::gone) {
+        if (sys::read_stat(p.it.tid).letter != '\0') return found::nothing;
+        // It has ended, or its files cannot be read, for want of descriptors or of /proc.
+        const std::int64_t now = sys::thread_cpu_ns(p.it.tid);
+        if (now != cpu) return now < 0 ? found::nothing : found::running;
+        return hide(p, "its state cannot be read (/proc/self/task)");
+      }
       if (task.state == sys::task_state::running || room_ == nullptr) return found::running;
-      if (task.state == sys::task_state::hidden) return hide(p);
+      if (task.state == sys::task_state::hidden) {
+        return hide(p, "it sleeps, and its stack may not be read (/proc/self/task/*/syscall)");
+      }
       unwind::trace trace{room_->pcs, depth()};
       const bool whole =
           unwind::sleeping_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
@@ -238,10 +246,10 @@ class basic_thread_dumper {
   }
 
   // It is not asked for its stack, since that would end its sleep.
-  found hide(dumped_thread& p) {
+  found hide(dumped_thread& p, const char* why) {
     p.it.state = "waiting";
     p.it.label_set = instruments::label_number_in(state_.threads.labels_of(p.it.tid));
-    p.it.note = "it sleeps, and its stack may not be read (/proc/self/task/*/syscall)";
+    p.it.note = why;
     p.first_frame = frames_->size();
     return found::stack;
   }

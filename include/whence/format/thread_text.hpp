@@ -53,12 +53,24 @@ class thread_text_writer {
                write_thread(dump, i);
                spill(spill_size);
              }
+             write_notes();
              spill(1);
              return error_ ? error_ : out_.finish();
            });
   }
 
  private:
+  // What could not be read in the modules, which is known once their names are written.
+  void write_notes() {
+    if constexpr (requires { code_.notes(); }) {
+      std::string_view before = "\n";
+      for (const std::string& note : code_.notes()) {
+        append(text_, before, "# ", clean(note), "\n");
+        before = "";
+      }
+    }
+  }
+
   // Writes each thread of the circle: where it took the lock for which the previous one waits, and
   // where it waits itself.
   void write_deadlock(const snapshots::thread_dump& dump, const std::vector<std::size_t>& circle) {

@@ -34,7 +34,7 @@ struct server::parts {
       : options(std::move(given)), socket(host, port), loop(socket, options) {}
 
   ~parts() {
-    if (!thread.runs()) return;
+    if (!is_started) return;
     loop.end();
     thread.stop();
   }
@@ -47,13 +47,16 @@ struct server::parts {
       const serve::own_thread_scope ours;
       static_cast<parts*>(self)->loop.run();
     };
-    return samplers::library_threads::start(thread, body, this, "whence-http");
+    const int error = samplers::library_threads::start(thread, body, this, "whence-http");
+    is_started = error == 0;
+    return error;
   }
 
   const http::options options;
   serve::listening_socket socket;
   serve::loop loop;
   sys::service_thread thread;
+  bool is_started = false;  // it may end by itself, and is joined nevertheless
 };
 
 WHENCE_FUNCTION server::server(std::string host, int port, http::options o) : process_(::getpid()) {

@@ -62,6 +62,7 @@ class loop {
       });
       if (error) close_all();  // memory is exhausted
     }
+    if (events_.is_lost()) listening_.close();  // clients are refused, not kept waiting for ever
     for (worker_pool& pool : pools_) pool.shut_down();
   }
 

@@ -32,7 +32,8 @@ struct known_module {
   explicit known_module(loaded_module m) : it(std::move(m)) {}
   loaded_module it;
   module_facts facts;
-  std::uint64_t asked_in = 0;   // the last reading that used it
+  std::uint64_t asked_in = 0;   // the last reading in which it was read
+  std::uint64_t used_in = 0;    // the last reading that has a name in it
   std::int64_t read_at_ns = 0;  // time of its last read
 };
 

@@ -47,7 +47,11 @@ class basic_module_reader {
   // `loaded`: the module in memory now, with its own addresses; nullptr if it is not loaded.
   basic_module_reader(const loaded_module& m, const mapping* mapped, const loaded_module* loaded)
       : bias_(m.bias) {
-    sys::or_if_out_of_memory([&] { read(m, mapped, loaded); }, [this] { fail(ENOMEM); });
+    sys::or_if_out_of_memory([&] { read(m, mapped, loaded); },
+                             [this] {
+                               table_.clear();
+                               fail(ENOMEM);
+                             });
   }
 
   // `pc` is an address from a stack; the name is empty if no function is known there.

@@ -85,6 +85,12 @@ class basic_symbol_table {
     }
   }
 
+  // Forgets all that was added: a part of the functions, unsorted, would be taken for the whole.
+  void clear() noexcept {
+    entries_.release();
+    tables_.clear();
+  }
+
   // The innermost function that holds `address`; an empty name if none does.
   symbol find(std::uint64_t address) const {
     std::size_t at =

@@ -134,9 +134,11 @@ class basic_symbolizer {
     const in_reading open(*this);
     refresh();
     known& k = known_of(pc);
+    if (k.module != nullptr) k.module->used_in = reading_number_;
     if (k.where != nullptr && k.generation == generation_ && !k.may_change) return *k.where;
     const module_list::pointer* const at = modules_.find(pc);
     module_list::pointer module = at != nullptr ? *at : nullptr;
+    if (module != nullptr) module->used_in = reading_number_;
     // A module that is gone keeps its known names until another one takes its place.
     const bool moved = k.where == nullptr || (module != nullptr && module != k.module);
     if (moved || (k.may_change && k.asked_in != reading_number_ && may_ask(module.get()))) {
@@ -167,7 +169,7 @@ class basic_symbolizer {
       std::vector<source_line> lines = reader.lines(pc);
       if (!lines.empty()) name = std::move(lines.back().function);
     }
-    module.asked_in = reading_number_;
+    module.asked_in = module.used_in = reading_number_;
     module.facts = reader.facts();
     return name.starts_with("_Z") ? name : name_of(system_name_of(name), name_style::brief);
   }
@@ -200,7 +202,7 @@ class basic_symbolizer {
     };
     std::vector<note> notes;
     modules_.for_each([&](const known_module& m) {
-      if (m.asked_in != reading_number_ || m.facts.reason.empty()) return;
+      if (m.used_in != reading_number_ || m.facts.reason.empty()) return;
       std::size_t i = 0;
       while (i < notes.size() && notes[i].reason != m.facts.reason) ++i;
       if (i == notes.size()) notes.push_back({m.facts.reason, {}, 0});

@@ -8,6 +8,8 @@
 
 #include <sys/stat.h>
 
+#include <cerrno>
+
 namespace whence::inline v1::sys {
 
 class known_file {
@@ -26,6 +28,12 @@ class known_file {
   bool is_at(int number) const noexcept {
     const known_file other(number);
     return other && other.inode_ == inode_ && other.device_ == device_;
+  }
+  // The same, but true also if the system does not tell, for want of memory.
+  bool may_be_at(int number) const noexcept {
+    struct ::stat it {};
+    if (::fstat(number, &it) != 0) return errno != EBADF;
+    return it.st_ino == inode_ && it.st_dev == device_;
   }
 
  private:

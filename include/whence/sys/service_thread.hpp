@@ -25,13 +25,14 @@ namespace whence::inline v1::sys {
 class service_thread {
  public:
   // Runs `body(argument)` in a thread of that name, at most 15 characters. Returns 0 or the
-  // system's error.
+  // system's error. If it returns 0, stop() joins the thread, even if the body has ended before.
   int start(void (*body)(void*), void* argument, const char* name) noexcept {
     body_ = body;
     argument_ = argument;
     name_ = name;
     ending_.store(0, std::memory_order_relaxed);
     tid_.store(0, std::memory_order_relaxed);
+    has_begun_.store(0, std::memory_order_relaxed);
     sigset_t all;
     sigset_t before;
     ::sigfillset(&all);
@@ -39,8 +40,8 @@ class service_thread {
     const int error = ::pthread_create(&thread_, nullptr, &run, this);
     ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
     if (error != 0) return error;
-    // A dump of all threads must know this one as the library's.
-    while (tid_.load(std::memory_order_acquire) == 0) wait(tid_, 0, nullptr);
+    // A dump of all threads must know this one as the library's. It may have ended by now.
+    while (has_begun_.load(std::memory_order_acquire) == 0) wait(has_begun_, 0, nullptr);
     return 0;
   }
 
@@ -81,8 +82,9 @@ class service_thread {
   static void* run(void* self) noexcept {
     auto& me = *static_cast<service_thread*>(self);
     ::pthread_setname_np(::pthread_self(), me.name_);
-    me.tid_.store(::gettid(), std::memory_order_release);
-    wake(me.tid_);
+    me.tid_.store(::gettid(), std::memory_order_relaxed);
+    me.has_begun_.store(1, std::memory_order_release);
+    wake(me.has_begun_);
     me.body_(me.argument_);
     const std::int64_t mine = clock_ns(CLOCK_THREAD_CPUTIME_ID);
     me.tid_.store(0, std::memory_order_relaxed);
@@ -107,6 +109,7 @@ class service_thread {
   void* argument_ = nullptr;
   const char* name_ = "";
   std::atomic<std::int32_t> ending_{0};
+  std::atomic<std::int32_t> has_begun_{0};
   std::atomic<::pid_t> tid_{0};
   std::atomic<std::int64_t> ended_ns_{0};
 };

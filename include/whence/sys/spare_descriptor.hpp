@@ -31,7 +31,7 @@ class spare_descriptor {
     const cancel_guard uncancelled;
     int before = take();
     if (before == taken) return;
-    if (!file_.is_at(before)) before = make();
+    if (before == none || !file_.may_be_at(before)) before = make();
     number_.store(before, std::memory_order_release);
   }
 

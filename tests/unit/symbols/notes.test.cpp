@@ -1,0 +1,84 @@
+// SPDX-License-Identifier: Apache-2.0
+//
+// What a reading says about names that it lacks.
+#include <doctest/doctest.h>
+#include <sys/resource.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cstdint>
+#include <cstdio>
+#include <new>
+#include <string>
+#include <string_view>
+
+#include "../sanitizers.hpp"
+#include <whence/symbols/symbolizer.hpp>
+
+namespace {
+
+using whence::symbols::location;
+using whence::symbols::symbolizer;
+
+[[gnu::noinline]] int named_function() {
+  asm volatile("");
+  return 1;
+}
+
+const std::uintptr_t pc = reinterpret_cast<std::uintptr_t>(&named_function) + 1;
+
+bool says_why(symbolizer& names) {
+  const auto notes = names.notes();
+  return std::any_of(notes.begin(), notes.end(),
+                     [](const std::string& n) { return n.find("could not be read") != n.npos; });
+}
+
+}  // namespace
+
+TEST_CASE("a name that could not be read a moment ago is said to be missing in each reading") {
+  symbolizer names;
+  ::rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const ::rlimit none{0, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  for (int i = 0; i < 3; ++i) {
+    const symbolizer::reading open(names);
+    (void)names.resolve(pc);
+    CHECK(says_why(names));
+  }
+  ::setrlimit(RLIMIT_NOFILE, &before);
+}
+
+TEST_CASE("memory that ends while symbols are read leaves no wrong name") {
+  if (sanitized) return;  // their address space is unlimited
+  const ::pid_t child = ::fork();
+  REQUIRE(child >= 0);
+  if (child == 0) {
+    long pages = 0;
+    std::FILE* const f = std::fopen("/proc/self/statm", "r");
+    if (f == nullptr || std::fscanf(f, "%ld", &pages) != 1) ::_exit(2);
+    std::fclose(f);
+    int lost = 0;
+    for (rlim_t more = 64 << 10; more <= 4 << 20; more += 64 << 10) {
+      const ::rlimit few{static_cast<rlim_t>(pages) * 4096 + more, RLIM_INFINITY};
+      ::setrlimit(RLIMIT_AS, &few);
+      try {
+        symbolizer names;
+        const symbolizer::reading open(names);
+        const location& at = names.resolve(pc);
+        const bool is_named =
+            at.frames.back().name.find("named_function") != std::string_view::npos;
+        if (!is_named && at.function_start != 0) ::_exit(3);  // another function's
+        if (!is_named && !says_why(names)) ::_exit(4);
+        lost += is_named ? 0 : 1;
+      } catch (const std::bad_alloc&) {
+        ++lost;
+      }
+    }
+    ::_exit(lost > 0 ? 0 : 5);
+  }
+  int status = -1;
+  ::waitpid(child, &status, 0);
+  CHECK(status == 0);
+}
