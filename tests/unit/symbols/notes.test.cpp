@@ -13,7 +13,7 @@
 #include <string>
 #include <string_view>
 
-#include "../sanitizers.hpp"
+#include "support/sanitizers.hpp"
 #include <whence/symbols/symbolizer.hpp>
 
 namespace {
