@@ -69,7 +69,7 @@ inline void adopt_birth(instruments::birth_words& b) noexcept {
   r->labels.store(b.labels, std::memory_order_relaxed);
   r->created.store(static_cast<tables::bucket*>(b.created), std::memory_order_relaxed);
   name_this_thread(*s, b.name);
-  // Announces the thread to the samplers, which then need not find it.
+  // The samplers are told of the thread, so that they need not find it.
   if (auto* const begins = s->samplers.thread_begins.load(std::memory_order_acquire)) begins(*s);
 }
 

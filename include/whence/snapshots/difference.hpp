@@ -40,8 +40,8 @@ enum class subtracted : bool {
 // Tells whether rows that exist at the earlier moment alone are kept.
 enum class gone_rows : bool { are_forgotten, are_kept };
 
-// True if the sums of a kind may go back: they include waits in progress, and one of those may turn
-// out not to be a wait, for example if it ends by an exception.
+// True if what is added to the sums of a kind is not to be subtracted again: one that goes back has
+// counted what then was no event, as a wait that ended by an exception.
 constexpr bool has_sums(instruments::kind k) noexcept {
   return k != instruments::kind::custom && k != instruments::kind::threadcreate;
 }
@@ -74,8 +74,8 @@ class baseline {
     subtract(row, rows_[at].values, which, negative);
   }
 
-  // If a sum was higher at an earlier moment, that is the one to subtract: everything up to it was
-  // reported already. Called before this is used. Throws: std::bad_alloc.
+  // If a sum was higher at an earlier moment, that is the one to subtract: what was added up to it
+  // has been told. Called before this is used. Throws: std::bad_alloc.
   void keep_highest_sums(const baseline& earlier) {
     if (!has_sums(kind_)) return;
     for (const known& before : earlier.rows_) {

@@ -8,9 +8,8 @@
 //   shard: | lock, count, capacity, slots -> | key | extra:16, bucket:48 | key | 0 | ...
 //
 // An empty slot has a zero word. Erasing shifts the rest of the run back, so there are no
-// tombstones; an array that is 3/4 full doubles, or refuses new entries if it may not, so an entry
-// of an 8-byte key costs 21 to 43 bytes. A key may stand once for each profile: the bucket tells
-// which.
+// tombstones; an array doubles at 3/4 full, or takes no more, so an entry of an 8-byte key costs 21
+// to 43 bytes. A key may stand once for each profile: the bucket tells which.
 //
 // Thread-safe. Not for signal handlers. Never allocates from the heap, never throws.
 #ifndef WHENCE_TABLES_LIVE_MAP_HPP
