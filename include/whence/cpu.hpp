@@ -26,10 +26,10 @@
 // profile says so. A thread that blocks SIGPROF, as programs do that wait for signals in sigwait,
 // signalfd or ppoll, is sent none: its time is `[unsampled]`, and the profile counts such threads;
 // one that begins to block it during a session may meet one more. If a program sets SIG_DFL, the
-// library's handler is put back within 10 ms; a sample before that kills. Handlers run on a
-// thread's alternate stack if it has one. It needs room for what the kernel puts there
-// (sysconf(_SC_MINSIGSTKSZ); with less, any signal kills) and 5 KiB; with less, the sample is lost,
-// and counted in a comment. A child of fork has no
+// library's handler is put back within 10 ms; a sample before that kills, for the kernel sends it
+// without a question: so stop sessions first. Handlers run on a thread's alternate stack if it has
+// one. It needs room for what the kernel puts there (sysconf(_SC_MINSIGSTKSZ); with less, any signal
+// kills) and 5 KiB; with less, the sample is lost, and counted in a comment. A child of fork has no
 // session; those it inherited count nothing.
 //
 // If a thread cannot have a timer (RLIMIT_SIGPENDING), the process's ITIMER_PROF serves it, and the

@@ -18,6 +18,8 @@
 //
 // A sleeping thread is not woken: the kernel tells the instruction at which it sleeps, and its
 // stack is read. A running thread is asked by SIGPROF, as in cpu.hpp, and never in a system call.
+// If a program sets SIG_DFL, the next look puts the library's handler back before it asks; only an
+// answer that was asked for before, and comes before that look, kills.
 //
 //   samples/count       looks
 //   time/nanoseconds    the time they stand for            (the names of fgprof)

@@ -62,7 +62,13 @@ class basic_process_code {
       s->unwinder.loaded().for_each(visit);
   }
 
+  static std::size_t most_bytes() noexcept {
+    const state::process_state* const s = state::state();
+    return s == nullptr ? 0 : s->budget.names_limit();
+  }
+
   symbols::symbolizer& names_ = symbols::symbolizer::instance();
+  const symbols::symbolizer::use valid_{names_, most_bytes()};
   std::optional<symbols::symbolizer::reading> open_{names_};
 };
 using process_code = basic_process_code<>;

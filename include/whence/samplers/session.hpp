@@ -127,7 +127,7 @@ class session {
           "the session is the parent process's: its samples stay there");
       return result;
     }
-    window_->add_to(result, Sampler::kind, s.labels);
+    window_->add_to(result, Sampler::kind, s.labels, s.budget.snapshots);
     sampler_->complete(result, begin_, end, request_);
     return result;
   }

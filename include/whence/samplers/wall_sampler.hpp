@@ -228,6 +228,7 @@ class wall_sampler {
   // Counts `ns` for every thread. If the look is late, answers have come meanwhile, and the time is
   // counted at their stacks. Requires: looks_ is held.
   void look(std::int64_t now, std::int64_t ns, bool is_late) noexcept {
+    profiling_signal::restore(state_);  // for the requests that are open
     if (now >= watch_.next_ns()) {
       watch_.look(now, [this] { follow(); });
     }
@@ -265,7 +266,6 @@ class wall_sampler {
   }
 
   void follow() noexcept {
-    profiling_signal::restore(state_);
     const auto skip = [this](::pid_t tid) { return own_->has(tid); };
     const auto begins = [this](wall_thread& t, ::pid_t tid) {
       t.is_main = tid == ::getpid();
@@ -338,6 +338,8 @@ class wall_sampler {
       blocked_.fetch_add(1, std::memory_order_relaxed);
       return withdraw(t);
     }
+    // The answer is a signal, which must not meet SIG_DFL.
+    profiling_signal::restore(state_);
     const bool had_timer = t.has_timer();
     const bool asked = (had_timer || timers_ < sys::affordable_timers(4)) && t.ask(cpu);
     timers_ += t.has_timer() && !had_timer ? 1 : 0;

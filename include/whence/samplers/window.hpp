@@ -15,6 +15,7 @@
 #include <whence/core/kinds.hpp>
 #include <whence/samplers/window_rows.hpp>
 #include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/pages.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/epochs.hpp>
 #include <whence/tables/label_sets.hpp>
@@ -40,9 +41,10 @@ class basic_window {
   void abandon() noexcept { is_open_ = false; }
 
   // Adds a row for each stack that was counted since the beginning, and a comment if some did not
-  // fit. Throws: std::bad_alloc.
-  void add_to(profile_snapshot& p, instruments::kind k, const tables::label_sets& labels) const {
-    basic_window_rows<> rows(k, labels);
+  // fit. The rows count in `memory` as long as they live. Throws: std::bad_alloc.
+  void add_to(profile_snapshot& p, instruments::kind k, const tables::label_sets& labels,
+              sys::memory_budget& memory) const {
+    basic_window_rows<> rows(k, labels, memory);
     std::int64_t lost = 0;
     epochs_.for_each(window_, [&](const tables::bucket& b) {
       const std::int64_t samples = b.counters[core::sample_counter].load(std::memory_order_relaxed);
@@ -52,6 +54,11 @@ class basic_window {
       rows.add(b, samples, time);
     });
     rows.move_to(p);
+    if (rows.without_room() > 0) {
+      p.header.comments.push_back(std::to_string(rows.without_room()) +
+                                  " samples are on [overflow] in this profile, because the rows of "
+                                  "all that are read had filled their memory");
+    }
     if (lost > 0) {
       p.header.comments.push_back(std::to_string(lost) +
                                   " samples of this window are on [overflow], because it had "

@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The rows of a window: copies of what its epochs hold, because that is freed with the window. A
-// stack that two epochs have is one row, and equal labels are one array, as readers expect.
+// stack that two epochs have is one row, and equal labels are one array, as readers expect. All
+// rows of the process have a budget; a stack that it has no room for is counted on [overflow].
 //
 // Not for signal handlers. Functions throw std::bad_alloc.
 #ifndef WHENCE_SAMPLERS_WINDOW_ROWS_HPP
@@ -20,23 +21,33 @@
 #include <whence/snapshots/rows.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/pages.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/hash.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/label_values.hpp>
+#include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::samplers {
 
 template <class = void>
 class basic_window_rows {
  public:
-  basic_window_rows(instruments::kind k, const tables::label_sets& sets) noexcept
-      : kind_(k), sets_(sets), memory_(std::make_shared<memory>()) {}
+  basic_window_rows(instruments::kind k, const tables::label_sets& sets, sys::memory_budget& room)
+      : kind_(k), sets_(sets), memory_(std::make_shared<memory>(room)) {}
+
+  // The samples that are on [overflow] because of the budget.
+  std::int64_t without_room() const noexcept { return without_room_; }
 
   void add(const tables::bucket& b, std::int64_t samples, std::int64_t time) {
     std::uint32_t at = index_.find(
         b.identity.low, [&](std::uint32_t i) { return known_[i].identity == b.identity; });
-    if (at == sys::flat_index::none) at = add_row(b);
+    if (at == sys::flat_index::none && b.overflow()) at = overflow_at_;
+    if (at == sys::flat_index::none && memory_->take(bytes_of(b))) at = add_row(b);
+    if (at == sys::flat_index::none) {
+      without_room_ += samples;
+      at = overflow_row();
+    }
     rows_[at].values[0] += samples;
     rows_[at].values[1] += time;
   }
@@ -59,6 +70,19 @@ class basic_window_rows {
 
  private:
   struct memory {
+    explicit memory(sys::memory_budget& b) noexcept : budget(b) {}
+    ~memory() { budget.give_back(taken); }
+    memory(const memory&) = delete;
+    memory& operator=(const memory&) = delete;
+
+    bool take(std::size_t bytes) noexcept {
+      if (!budget.take(bytes)) return false;
+      taken += bytes;
+      return true;
+    }
+
+    sys::memory_budget& budget;
+    std::size_t taken = 0;
     std::vector<std::uintptr_t> frames;
     std::vector<std::unique_ptr<instruments::label[]>> labels;
     std::vector<std::unique_ptr<char[]>> texts;
@@ -74,6 +98,7 @@ class basic_window_rows {
     std::uint64_t hash;
     std::size_t first_word, words;
   };
+  static constexpr std::size_t index_bytes = 48;  // of a row, or less
   static constexpr std::size_t no_array = static_cast<std::size_t>(-1);
 
   std::uint32_t add_row(const tables::bucket& b) {
@@ -85,7 +110,30 @@ class basic_window_rows {
     rows_.back().values = {};
     rows_.back().number = 0;
     memory_->frames.insert(memory_->frames.end(), b.pcs(), b.pcs() + b.depth());
+    if (b.overflow()) overflow_at_ = at;
     return at;
+  }
+
+  // The one row for what has no room.
+  std::uint32_t overflow_row() {
+    if (overflow_at_ != sys::flat_index::none) return overflow_at_;
+    overflow_at_ = static_cast<std::uint32_t>(rows_.size());
+    known_.push_back({{}, memory_->frames.size(), no_array});
+    memory_->frames.push_back(tables::pseudo::overflow);
+    profile_row row;
+    row.stack = {memory_->frames.data(), 1};
+    rows_.push_back(row);
+    return overflow_at_;
+  }
+
+  std::size_t bytes_of(const tables::bucket& b) const noexcept {
+    const tables::label_values values = b.values();
+    const std::size_t labels = values.empty()
+                                   ? 0
+                                   : values.size * 2 * sizeof(std::uint64_t) +
+                                         sets_.of(b.labels).size() * sizeof(instruments::label);
+    constexpr std::size_t row = sizeof(profile_row) + sizeof(known_row) + index_bytes;
+    return row + b.depth() * sizeof(std::uintptr_t) + labels;
   }
 
   std::size_t array_of(const tables::bucket& b) {
@@ -136,6 +184,8 @@ class basic_window_rows {
   std::vector<profile_row> rows_;
   std::vector<known_row> known_;
   sys::flat_index index_, array_index_;
+  std::uint32_t overflow_at_ = sys::flat_index::none;
+  std::int64_t without_room_ = 0;
   std::vector<array> arrays_;
   std::vector<std::uint64_t> words_;
 };

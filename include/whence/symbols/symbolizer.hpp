@@ -1,13 +1,14 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Turns an address into functions, files and lines: names from ELF symbols, lines and inlined
-// frames from debug information. Answers are kept for the life of the process, and references to
-// them stay valid; the files and tables behind them are released when the last `reading` ends.
+// frames from debug information. Answers are kept for later profiles, and references to them stay
+// valid while a `use` lives: if they take more than its limit when the last one ends, all are
+// forgotten. The files and tables behind them are released when the last `reading` ends.
 //
 // A temporary failure (no descriptor, no memory) is not an answer: the address is looked up again
 // in a later reading, at least a second later. So is generated code, which changes.
 //
-// An unloaded module's names stay known. Stacks have keys instead of addresses for plugins
+// An unloaded module's names stay known as long. Stacks have keys instead of addresses for plugins
 // (unwind/modules/unloadable_modules.hpp), and a key never belongs to another plugin. Every frame
 // has a name: without a symbol it is [module+0xoffset].
 //
@@ -50,7 +51,7 @@
 
 namespace whence::inline v1::symbols {
 
-// The texts live as long as the process.
+// The texts live as long as the answer.
 struct frame {
   std::string_view name;         // short
   std::string_view system_name;  // name_of makes the other styles from it; function_name.hpp
@@ -121,6 +122,34 @@ class basic_symbolizer {
     basic_symbolizer* of_;
     pid_t process_;
   };
+
+  // Answers are valid as long as one lives; without any, until the next one ends. `most`:
+  // how many bytes of answers may be kept afterwards.
+  class use {
+   public:
+    use(basic_symbolizer& of, std::size_t most) : of_(&of), most_(most), process_(::getpid()) {
+      const std::lock_guard hold(of.mutex_);
+      ++of.uses_;
+    }
+    use(const use& other) : use(*other.of_, other.most_) {}
+    use& operator=(const use&) = delete;
+    ~use() {
+      if (::getpid() != process_) return;
+      const std::lock_guard hold(of_->mutex_);
+      if (--of_->uses_ == 0 && of_->answer_bytes_ > most_) of_->forget_answers();
+    }
+
+   private:
+    basic_symbolizer* of_;
+    std::size_t most_;
+    pid_t process_;
+  };
+
+  // About how many bytes all answers take.
+  std::size_t answer_bytes() {
+    const std::lock_guard hold(mutex_);
+    return answer_bytes_;
+  }
 
   // Registers a module that may be unloaded already, so that its stacks have names.
   void remember(const unwind::plugin_record& record) {
@@ -255,6 +284,7 @@ class basic_symbolizer {
     if (at == sys::flat_index::none) {
       at = static_cast<std::uint32_t>(known_.size());
       known_.emplace_back();
+      answer_bytes_ += sizeof(known) + index_bytes;
       by_pc_.insert(hash, at);
     }
     return known_[at];
@@ -317,7 +347,10 @@ class basic_symbolizer {
                       sys::all_of(frames, [&, i = std::size_t{0}](const frame& f) mutable {
                         return f == where->frames[i++];
                       });
-    if (!same) where = &locations_.add({frames_.add(std::move(frames)), start, stripped});
+    if (!same) {
+      answer_bytes_ += sizeof(location) + frames.size() * sizeof(frame) + 2 * node_bytes;
+      where = &locations_.add({frames_.add(std::move(frames)), start, stripped});
+    }
     return may_change;
   }
 
@@ -372,12 +405,29 @@ class basic_symbolizer {
     if (at == sys::flat_index::none) {
       at = static_cast<std::uint32_t>(texts_.size());
       texts_.push_back(copies_.add(std::string(text)));
+      answer_bytes_ += text.size() + sizeof(std::string) + sizeof(std::string_view) + node_bytes;
       by_text_.insert(hash, at);
     }
     return texts_[at];
   }
 
+  void forget_answers() noexcept {
+    known_ = {};
+    texts_ = {};
+    by_pc_.clear();
+    by_text_.clear();
+    locations_.clear();
+    frames_.clear();
+    copies_.clear();
+    answer_bytes_ = 0;
+  }
+
+  static constexpr std::size_t index_bytes = 48;  // of an entry, or less
+  static constexpr std::size_t node_bytes = 32;   // of an allocation and its link, about
+
   std::mutex mutex_;
+  int uses_ = 0;
+  std::size_t answer_bytes_ = 0;
   module_generation generation_;
   module_list modules_;
   open_modules open_;

@@ -28,6 +28,14 @@ class flat_index {
     return none;
   }
 
+  // Forgets all, and gives most of the memory back. (It keeps an array, so it cannot fail.)
+  void clear() noexcept {
+    slots_.resize(first_size);
+    slots_.shrink_to_fit();
+    for (slot& s : slots_) s = {};
+    size_ = 0;
+  }
+
   // Requires: find(hash, ...) was `none`; position is below 2^32 - 1.
   void insert(std::uint64_t hash, std::uint32_t position) {
     if (2 * (size_ + 1) > slots_.size()) grow();
@@ -57,7 +65,9 @@ class flat_index {
     }
   }
 
-  std::vector<slot> slots_ = std::vector<slot>(64);
+  static constexpr std::size_t first_size = 64;
+
+  std::vector<slot> slots_ = std::vector<slot>(first_size);
   std::size_t size_ = 0;
 };
 

@@ -16,7 +16,9 @@ class kept {
   kept() = default;
   kept(const kept&) = delete;
   kept& operator=(const kept&) = delete;
-  ~kept() {
+  ~kept() { clear(); }
+
+  void clear() noexcept {
     while (newest_ != nullptr) delete std::exchange(newest_, newest_->before);
   }
 

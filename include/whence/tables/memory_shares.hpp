@@ -20,12 +20,18 @@ struct memory_shares {
         cpu_samples(sixteenths(limit, 3)),
         wall_samples(sixteenths(limit, 3)),
         live(sixteenths(limit, 5)),
-        labels(sixteenths(limit, 1)) {}
+        labels(sixteenths(limit, 1)),
+        snapshots(for_readers(limit, 8)) {}
 
   sys::memory_budget stacks;                     // permanent ones, and what must exist
   sys::memory_budget cpu_samples, wall_samples;  // stacks that are freed with their windows
   sys::memory_budget live;                       // blocks, values and coroutines that are alive
   sys::memory_budget labels;
+  // Besides the limit, while profiles are read: the rows of windows, which are copies.
+  sys::memory_budget snapshots;
+
+  // What may be kept of the names of code between two profiles.
+  std::size_t names_limit() const noexcept { return for_readers(limit(), 4); }
 
   std::size_t used() const noexcept {
     return stacks.used() + cpu_samples.used() + wall_samples.used() + live.used() + labels.used();
@@ -40,11 +46,17 @@ struct memory_shares {
     wall_samples.set_limit(sixteenths(bytes, 3));
     live.set_limit(sixteenths(bytes, 5));
     labels.set_limit(sixteenths(bytes, 1));
+    snapshots.set_limit(for_readers(bytes, 8));
   }
 
  private:
   static constexpr std::size_t sixteenths(std::size_t limit, std::size_t n) noexcept {
     return limit / 16 * n;
+  }
+  // A profile can be read under any limit.
+  static constexpr std::size_t for_readers(std::size_t limit, std::size_t n) noexcept {
+    constexpr std::size_t least = std::size_t{1} << 20;
+    return sixteenths(limit, n) < least ? least : sixteenths(limit, n);
   }
 };
 

@@ -405,3 +405,39 @@ TEST_CASE("a program whose first thread has ended is profiled as before") {
   CHECK(text.find("nanosleep(") != text.npos);
   CHECK(text.find("cannot be read reliably") == text.npos);
 }
+
+// Each look that begins after the program's call puts the handler back before it asks a thread.
+TEST_CASE("SIG_DFL that a program sets does not outlast one look of a wall-clock session") {
+  ::sigset_t prof, before;
+  ::sigemptyset(&prof);
+  ::sigaddset(&prof, SIGPROF);
+  ::pthread_sigmask(SIG_BLOCK, &prof, &before);  // this thread is sent none meanwhile
+  const scoped_labels scope{"sig_dfl", "here"};
+  const wall_session session({.hz = 100});
+  const auto looks = [&session] {
+    std::int64_t n = 0;
+    for (const profile_row& row : session.snapshot().rows) {
+      if (label_of(row, "sig_dfl") == "here") n += row.values[0];
+    }
+    return n;
+  };
+  const auto is_default = [] {
+    struct sigaction now {};
+    ::sigaction(SIGPROF, nullptr, &now);
+    return now.sa_handler == SIG_DFL;
+  };
+  while (looks() < 5) sleep_ms(10);
+  for (int round = 0; round < 5; ++round) {
+    ::signal(SIGPROF, SIG_DFL);
+    const std::int64_t first = looks();
+    std::int64_t since = 0;
+    while (is_default()) {
+      sleep_ms(2);
+      const std::int64_t now = looks() - first;
+      if (is_default()) since = now;
+      if (since > 20) break;
+    }
+    CHECK(since < 2);
+  }
+  ::pthread_sigmask(SIG_SETMASK, &before, nullptr);
+}

@@ -23,6 +23,7 @@ struct workplace {
   tables::losses lost;
   tables::label_sets labels{arena, lost};
   sys::memory_budget share;
+  sys::memory_budget snapshots{std::size_t{64} << 20};
   tables::epochs epochs{7, share, lost};
 
   void count(std::uintptr_t pc, std::int64_t samples, std::int64_t ns) {
@@ -34,7 +35,7 @@ struct workplace {
   }
   profile_snapshot rows_of(const window& w) {
     profile_snapshot p;
-    w.add_to(p, instruments::kind::cpu, labels);
+    w.add_to(p, instruments::kind::cpu, labels, snapshots);
     return p;
   }
   std::map<std::uintptr_t, std::int64_t> since(const window& w) {
@@ -226,4 +227,39 @@ TEST_CASE("in a child of fork the epochs are empty, and are as good as new") {
   const window own(w.epochs);
   w.count(0x2000, 1, 20);
   CHECK(w.since(own) == rows{{0x2000, 20}});
+}
+
+TEST_CASE("the rows of all windows have a limit, and what is beyond it is on [overflow]") {
+  workplace w;
+  const window all(w.epochs);
+  for (std::uintptr_t pc = 0x1000; pc < 0x1000 + 2000; ++pc) w.count(pc, 1, 10);
+  const std::int64_t whole = w.since(all).size() == 2000 ? 20'000 : 0;
+  CHECK(w.snapshots.used() == 0);
+  profile_snapshot first = w.rows_of(all);
+  const std::size_t one = w.snapshots.used();
+  CHECK(one > 2000 * sizeof(profile_row));
+  CHECK(first.header.comments.empty());
+  w.snapshots.set_limit(one + one / 2);
+  const auto total = [](const profile_snapshot& p) {
+    std::int64_t sum = 0;
+    for (const profile_row& row : p.rows) sum += row.values[1];
+    return sum;
+  };
+  {
+    const profile_snapshot second = w.rows_of(all);
+    CHECK(second.rows.size() > 900);
+    CHECK(second.rows.size() < 1100);
+    CHECK(total(second) == whole);
+    std::size_t overflows = 0;
+    for (const profile_row& row : second.rows) {
+      overflows += row.stack[0] == tables::pseudo::overflow ? 1 : 0;
+    }
+    CHECK(overflows == 1);
+    REQUIRE(second.header.comments.size() == 1);
+    CHECK(second.header.comments[0].find("on [overflow] in this profile") != std::string::npos);
+  }
+  CHECK(w.snapshots.used() == one);
+  first = {};
+  CHECK(w.snapshots.used() == 0);
+  CHECK(w.rows_of(all).rows.size() == 2000);
 }

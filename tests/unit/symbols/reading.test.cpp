@@ -21,6 +21,7 @@
 #include <fstream>
 #include <memory>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
@@ -308,4 +309,33 @@ TEST_CASE("fork does not wait for symbols to be read") {
   sys::sort(taken, [](std::int64_t a, std::int64_t b) { return a < b; });
   MESSAGE("fork: median ", taken[30] / 1000, " us, 90 % ", taken[54] / 1000, " us");
   CHECK(taken[54] < 20'000'000);
+}
+
+TEST_CASE("answers are kept up to a limit, and forgotten only when they are used no longer") {
+  symbols::symbolizer names;
+  {
+    const symbols::symbolizer::use one(names, std::size_t{1} << 30);
+    const symbols::symbolizer::use other(names, 1);
+    REQUIRE(named(names));
+  }
+  const std::size_t kept = names.answer_bytes();
+  CHECK(kept > sizeof(symbols::frame));
+  std::string_view before;
+  {
+    // (The last of them to end decides: it is the first that was made.)
+    const symbols::symbolizer::use one(names, kept);
+    before = names.resolve(own_code()).frames.back().name;
+  }
+  CHECK(names.answer_bytes() == kept);
+  CHECK(names.resolve(own_code()).frames.back().name.data() == before.data());
+  auto one = std::make_unique<symbols::symbolizer::use>(names, kept - 1);
+  auto other = std::make_unique<symbols::symbolizer::use>(names, kept - 1);
+  before = names.resolve(own_code()).frames.back().name;
+  other.reset();
+  CHECK(names.answer_bytes() == kept);
+  CHECK(before.find("only_in_symtab") != std::string_view::npos);
+  one.reset();
+  CHECK(names.answer_bytes() == 0);
+  CHECK(named(names));
+  CHECK(names.answer_bytes() == kept);
 }

@@ -54,6 +54,19 @@ TEST_CASE("the amounts of all shares are told") {
         "5000, labels 4000 of 1000");
 }
 
+TEST_CASE("what readers keep has a limit of its own, which follows the setting") {
+  tables::memory_shares all(std::size_t{256} << 20);
+  CHECK(all.snapshots.limit() == std::size_t{128} << 20);
+  CHECK(all.names_limit() == std::size_t{64} << 20);
+  CHECK(all.limit() == std::size_t{256} << 20);
+  all.set_limit(std::size_t{1} << 30);
+  CHECK(all.snapshots.limit() == std::size_t{512} << 20);
+  CHECK(all.names_limit() == std::size_t{256} << 20);
+  all.set_limit(0);
+  CHECK(all.snapshots.limit() == std::size_t{1} << 20);
+  CHECK(all.names_limit() == std::size_t{1} << 20);
+}
+
 TEST_CASE("a lock that is named while there is no room for labels has its name") {
   const std::size_t limit = state::attached()->budget.limit();
   { const scoped_labels scope("memory_shares", "before"); }
