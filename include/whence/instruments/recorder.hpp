@@ -33,7 +33,7 @@
 
 // Raised whenever the layout of module_link, of recorder, or of anything that they hand over
 // changes, and with every change of process_state: modules with different numbers do not share.
-#define WHENCE_LAYOUT 15
+#define WHENCE_LAYOUT 16
 
 namespace whence::inline v1::tables {
 struct coroutine_record;
@@ -47,6 +47,8 @@ enum class suspended : unsigned char { at_start, idly, waiting };  // how a coro
 class label_list;
 
 struct ended_block;
+struct sized_block;
+enum class layer : unsigned;
 struct wait_room;
 struct lock_words;
 struct ended_hold;
@@ -67,10 +69,20 @@ struct recorder {
   profile& (*find_or_make)(const char* name, kind, profile* shown) noexcept;
 
   // Memory (record/heap.hpp).
-  std::int64_t (*due)(std::int64_t& countdown, std::size_t bytes) noexcept;
+  std::int64_t (*due)(profile& heap, std::int64_t& countdown, std::size_t bytes) noexcept;
   bool (*record_block)(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
                        std::uint16_t shift, const void* caller, const char* type) noexcept;
   ended_block (*end_block)(profile& heap, const void* block, std::size_t bytes) noexcept;
+
+  // Memory whose end is seen without its size: that of the whole program, and of tracking_new
+  // (record/sized_heap.hpp). A block that was taken is settled once: put back, or counted as ended.
+  bool (*join_layer)(layer, const void* below) noexcept;
+  std::int64_t (*due_in_layer)(layer, std::int64_t& countdown, std::size_t bytes) noexcept;
+  bool (*record_sized)(profile& heap, const void* block, std::size_t bytes, std::size_t usable,
+                       std::int64_t rate, const void* caller, const char* type) noexcept;
+  sized_block (*find_sized)(profile& heap, const void* block) noexcept;
+  sized_block (*take_sized)(profile& heap, const void* block) noexcept;
+  void (*settle_sized)(const sized_block&, const void* put_back) noexcept;
 
   // Entries of custom profiles: the counter of the entry; nullptr if the event is lost.
   sys::word<std::int64_t>* (*begin_entry)(profile&, const void* caller) noexcept;
@@ -156,7 +168,7 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
   if (&other == &here) return 0;
   const recorder* const used = other.used.load(sys::acquire);
   if (used != nullptr) {
-    here.hot.free_mask.store(other.hot.free_mask.load(sys::relaxed), sys::relaxed);
+    here.hot.set_masks(other.hot.free_mask.load(sys::relaxed));
     here.used.store(used, sys::release);
     here.hot.floor.store(other.hot.floor.load(sys::relaxed), sys::release);
     return 1;
@@ -206,6 +218,8 @@ find_recorder() noexcept {
     // Nothing is sampled in this process, unless a table and its mask came just now.
     std::uintptr_t mask = not_looked;
     here.hot.free_mask.compare_exchange_strong(mask, tagged_only, sys::relaxed);
+    mask = not_looked;
+    here.hot.program_mask.compare_exchange_strong(mask, program_tagged_only, sys::relaxed);
   }
   return used;
 }

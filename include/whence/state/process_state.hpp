@@ -19,6 +19,7 @@
 #include <whence/instruments/setting.hpp>
 #include <whence/state/build_settings.hpp>
 #include <whence/state/sampling.hpp>
+#include <whence/state/sized_heap.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/tables/epochs.hpp>
@@ -105,6 +106,7 @@ struct process_state {
   tables::live_map<std::uint64_t> values{budget.live};          // custom: values of up to 8 bytes
   tables::live_map<tables::wide_key> wide_values{budget.live};  // custom: wider ones
   tables::sampled_filter filter;
+  sized_heap sized{budget.live};  // blocks whose end is seen without their size
   // Each is made when its first event comes, and never freed.
   std::atomic<tables::wait_slots*> waits{nullptr};
   std::atomic<coroutine_root*> coroutines{nullptr};
