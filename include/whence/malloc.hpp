@@ -46,23 +46,23 @@
 
 WHENCE_EXPORTED void* malloc(std::size_t bytes) noexcept {
   using namespace whence::instruments;
-  if (program_countdown_ends(bytes)) [[unlikely]] {
+  if (count_program(bytes)) [[unlikely]] {
     return allocate_slow(bytes, __builtin_return_address(0), [=] { return next.malloc(bytes); });
   }
-  return next.malloc(bytes);
+  return entries.malloc(bytes);
 }
 
 WHENCE_EXPORTED void free(void* block) noexcept {
   using namespace whence::instruments;
   if (may_be_program_sample(block)) [[unlikely]]
     return free_slow(block);
-  next.free(block);
+  entries.free(block);
 }
 
 WHENCE_EXPORTED void* calloc(std::size_t count, std::size_t size) noexcept {
   using namespace whence::instruments;
   std::size_t bytes = 0;
-  if (!__builtin_mul_overflow(count, size, &bytes) && program_countdown_ends(bytes)) [[unlikely]] {
+  if (!__builtin_mul_overflow(count, size, &bytes) && program_draw_ends(bytes)) [[unlikely]] {
     return calloc_slow(count, size, __builtin_return_address(0));
   }
   return next.calloc(count, size);
@@ -70,8 +70,8 @@ WHENCE_EXPORTED void* calloc(std::size_t count, std::size_t size) noexcept {
 
 WHENCE_EXPORTED void* realloc(void* block, std::size_t bytes) noexcept {
   using namespace whence::instruments;
-  const bool ends = program_countdown_ends(bytes);
-  if (ends || may_be_program_sample(block)) [[unlikely]] {
+  const bool ends = program_draw_ends(bytes);
+  if (ends || may_be_program_sample(block) || looks_at_all()) [[unlikely]] {
     return realloc_slow(block, bytes, ends, __builtin_return_address(0));
   }
   return next.realloc(block, bytes);
@@ -79,7 +79,7 @@ WHENCE_EXPORTED void* realloc(void* block, std::size_t bytes) noexcept {
 
 WHENCE_EXPORTED int posix_memalign(void** to, std::size_t alignment, std::size_t bytes) noexcept {
   using namespace whence::instruments;
-  if (!program_countdown_ends(bytes)) [[likely]]
+  if (!program_draw_ends(bytes)) [[likely]]
     return next.posix_memalign(to, alignment, bytes);
   int error = 0;
   void* const block = allocate_slow(bytes, __builtin_return_address(0), [&]() -> void* {
@@ -92,7 +92,7 @@ WHENCE_EXPORTED int posix_memalign(void** to, std::size_t alignment, std::size_t
 
 WHENCE_EXPORTED void* aligned_alloc(std::size_t alignment, std::size_t bytes) noexcept {
   using namespace whence::instruments;
-  if (!program_countdown_ends(bytes)) [[likely]]
+  if (!program_draw_ends(bytes)) [[likely]]
     return next.aligned_alloc(alignment, bytes);
   return allocate_slow(bytes, __builtin_return_address(0),
                        [=] { return next.aligned_alloc(alignment, bytes); });
@@ -100,7 +100,7 @@ WHENCE_EXPORTED void* aligned_alloc(std::size_t alignment, std::size_t bytes) no
 
 WHENCE_EXPORTED void* memalign(std::size_t alignment, std::size_t bytes) noexcept {
   using namespace whence::instruments;
-  if (!program_countdown_ends(bytes)) [[likely]]
+  if (!program_draw_ends(bytes)) [[likely]]
     return next.memalign(alignment, bytes);
   return allocate_slow(bytes, __builtin_return_address(0),
                        [=] { return next.memalign(alignment, bytes); });
@@ -108,21 +108,21 @@ WHENCE_EXPORTED void* memalign(std::size_t alignment, std::size_t bytes) noexcep
 
 WHENCE_EXPORTED void* valloc(std::size_t bytes) noexcept {
   using namespace whence::instruments;
-  if (!program_countdown_ends(bytes)) [[likely]]
+  if (!program_draw_ends(bytes)) [[likely]]
     return next.valloc(bytes);
   return allocate_slow(bytes, __builtin_return_address(0), [=] { return next.valloc(bytes); });
 }
 
 WHENCE_EXPORTED void* pvalloc(std::size_t bytes) noexcept {
   using namespace whence::instruments;
-  if (!program_countdown_ends(bytes)) [[likely]]
+  if (!program_draw_ends(bytes)) [[likely]]
     return next.pvalloc(bytes);
   return allocate_slow(bytes, __builtin_return_address(0), [=] { return next.pvalloc(bytes); });
 }
 
 WHENCE_EXPORTED std::size_t malloc_usable_size(void* block) noexcept {
   using namespace whence::instruments;
-  if (may_be_program_sample(block)) [[unlikely]]
+  if (may_be_program_sample(block) || looks_at_all()) [[unlikely]]
     return usable_size_slow(block);
   return next.usable_size(block);
 }
@@ -130,14 +130,16 @@ WHENCE_EXPORTED std::size_t malloc_usable_size(void* block) noexcept {
 // C23. An allocator that lacks them gets a plain free.
 WHENCE_EXPORTED void free_sized(void* block, std::size_t bytes) noexcept {
   using namespace whence::instruments;
-  if (next.free_sized == nullptr || may_be_program_sample(block)) return free(block);
+  if (next.free_sized == nullptr || may_be_program_sample(block) || looks_at_all())
+    return free(block);
   next.free_sized(block, bytes);
 }
 
 WHENCE_EXPORTED void free_aligned_sized(void* block, std::size_t alignment,
                                         std::size_t bytes) noexcept {
   using namespace whence::instruments;
-  if (next.free_aligned_sized == nullptr || may_be_program_sample(block)) return free(block);
+  if (next.free_aligned_sized == nullptr || may_be_program_sample(block) || looks_at_all())
+    return free(block);
   next.free_aligned_sized(block, alignment, bytes);
 }
 

@@ -13,9 +13,6 @@
 // free_mask is zero until the module has looked for a recorder: every deallocation then takes the
 // slow path. After that it is `tagged_only` as long as every sampled block is aligned to a page,
 // and `look_at_all` from the first moment a sampled block may not be.
-//
-// program_mask is the same for the memory of the whole program (program_heap.hpp). It leaves bit 4
-// out, because glibc's large blocks, which are recorded as they are, begin 16 bytes into a page.
 #ifndef WHENCE_INSTRUMENTS_HOT_WORDS_HPP
 #define WHENCE_INSTRUMENTS_HOT_WORDS_HPP
 
@@ -35,7 +32,6 @@ inline constexpr std::int64_t epoch = std::int64_t{1} << 40;  // caps a countdow
 
 inline constexpr std::uintptr_t not_looked = 0;
 inline constexpr std::uintptr_t tagged_only = tag_alignment - 1;
-inline constexpr std::uintptr_t program_tagged_only = tagged_only & ~std::uintptr_t{16};
 // A bit that no address of a program has set, whatever tags its upper bits carry.
 #if defined(__aarch64__)
 inline constexpr std::uintptr_t look_at_all = std::uintptr_t{1} << 55;
@@ -46,12 +42,6 @@ inline constexpr std::uintptr_t look_at_all = std::uintptr_t{1} << 63;
 struct hot_words {
   sys::word<std::int64_t> floor{1};
   sys::word<std::uintptr_t> free_mask{not_looked};
-  sys::word<std::uintptr_t> program_mask{not_looked};
-
-  void set_masks(std::uintptr_t mask) noexcept {
-    free_mask.store(mask, sys::relaxed);
-    program_mask.store(mask == tagged_only ? program_tagged_only : mask, sys::relaxed);
-  }
 };
 
 }  // namespace whence::inline v1::instruments

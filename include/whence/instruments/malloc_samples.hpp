@@ -32,7 +32,7 @@ namespace whence::inline v1::instruments {
     std::size_t bytes) noexcept {
   if (!next_is_known.load(sys::acquire) && !finding_next_malloc) find_next_malloc();
   if (only_passes.load(sys::relaxed)) {
-    program_countdown = epoch - 1;
+    own_draw = {far_away, here.hot.floor.load(sys::relaxed)};
     return 0;
   }
   layer_state<layer::malloc>::below.store(reinterpret_cast<const void*>(next.malloc), sys::relaxed);
@@ -106,6 +106,21 @@ template <class Ask>
   next.free(block);
 }
 
+// Allocates by way of a look whether the draw is in force. The caller that it sees may be an
+// operator, whose frame then stays in the stack.
+[[gnu::noinline, gnu::visibility("hidden")]] inline void* looking_malloc(
+    std::size_t bytes) noexcept {
+  if (!is_draw_void()) [[likely]]
+    return next.malloc(bytes);
+  return allocate_slow(bytes, __builtin_return_address(0), [=] { return next.malloc(bytes); });
+}
+
+// Called when the hot words change.
+[[gnu::visibility("hidden")]] inline void change_malloc_entries() noexcept {
+  if (may_draws_be_void<layer::malloc>()) entries.malloc = &looking_malloc;
+  if (looks_at_all()) entries.free = &free_slow;
+}
+
 [[gnu::visibility("hidden")]] inline void* leave_pool(const void* block,
                                                       std::size_t bytes) noexcept {
   void* const moved = next.malloc(bytes);
@@ -118,10 +133,10 @@ template <class Ask>
 // fails, the old block goes on. `ends`: the countdown ended.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline void* realloc_slow(
     void* block, std::size_t bytes, bool ends, const void* caller) noexcept {
-  if (page_pool::has(block)) return leave_pool(block, bytes);
+  // First, because a draw that has ended must be made again.
   const std::int64_t rate = ends ? due_in_malloc(bytes) : 0;
-  const sized_block before =
-      may_be_program_sample(block) ? take_program_block(block) : sized_block{};
+  if (page_pool::has(block)) return leave_pool(block, bytes);
+  const sized_block before = take_program_block(block);
   void* const moved = next.realloc(block, bytes);
   if (before.sampled()) {
     const bool failed = moved == nullptr && bytes != 0;

@@ -79,6 +79,15 @@ struct [[gnu::visibility("hidden")]] first_call {
                                                                    nullptr,
                                                                    nullptr};
 
+// Where the two most frequent functions end. They are not atomic words, so that a jump through them
+// is one instruction; each is written whole, and every value is right at any time.
+struct malloc_entries {
+  void* (*malloc)(std::size_t) noexcept;
+  void (*free)(void*) noexcept;
+};
+[[gnu::visibility("hidden")]] inline constinit malloc_entries entries{&first_call::malloc,
+                                                                      &first_call::free};
+
 [[gnu::visibility("hidden")]] inline constinit sys::word<bool> next_is_known{false};
 // The allocator below is a sanitizer's, which is not to be disturbed.
 [[gnu::visibility("hidden")]] inline constinit sys::word<bool> only_passes{false};
@@ -176,6 +185,8 @@ inline void find_next_malloc() noexcept {
                                  {"libasan", "libtsan", "libmsan", "liblsan", "libhwasan"}),
                     sys::relaxed);
   next = found;
+  if (entries.malloc == &first_call::malloc) entries.malloc = found.malloc;
+  if (entries.free == &first_call::free) entries.free = found.free;
   next_is_known.store(true, sys::release);
   finding_next_malloc = false;
 }

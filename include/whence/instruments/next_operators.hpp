@@ -44,7 +44,7 @@ struct operators {
 template <int Array>
 struct [[gnu::visibility("hidden")]] counted {
   [[gnu::noinline, gnu::cold]] static void* failed(std::size_t bytes, std::size_t alignment) {
-    count_program_back(bytes);
+    own_draw.left += bytes;  // what is called now counts down again
     const operators& below = next_operators[Array];
     const auto align = static_cast<std::align_val_t>(alignment);
     // The handler and the exception are the program's.
@@ -63,10 +63,10 @@ struct [[gnu::visibility("hidden")]] counted {
 
   static void* new_one(std::size_t bytes) {
     void* block;
-    if (program_countdown_ends(bytes)) [[unlikely]] {
+    if (count_program(bytes)) [[unlikely]] {
       block = allocate_slow(bytes, __builtin_return_address(0), [=] { return next.malloc(bytes); });
     } else {
-      block = next.malloc(bytes);
+      block = entries.malloc(bytes);
     }
     if (block == nullptr) [[unlikely]]
       block = failed(bytes, 0);
@@ -76,7 +76,7 @@ struct [[gnu::visibility("hidden")]] counted {
     const auto alignment = static_cast<std::size_t>(align);
     const auto ask = [=] { return aligned(bytes, alignment); };
     void* block;
-    if (program_countdown_ends(bytes)) [[unlikely]] {
+    if (program_draw_ends(bytes)) [[unlikely]] {
       block = allocate_slow(bytes, __builtin_return_address(0), ask);
     } else {
       block = ask();
@@ -86,10 +86,9 @@ struct [[gnu::visibility("hidden")]] counted {
     return block;
   }
   static void* new_nothrow(std::size_t bytes, nothrow) noexcept {
-    void* const block =
-        program_countdown_ends(bytes)
-            ? allocate_slow(bytes, __builtin_return_address(0), [=] { return next.malloc(bytes); })
-            : next.malloc(bytes);
+    void* const block = program_draw_ends(bytes) ? allocate_slow(bytes, __builtin_return_address(0),
+                                                                 [=] { return next.malloc(bytes); })
+                                                 : next.malloc(bytes);
     if (block != nullptr) [[likely]]
       return block;
     return nullptr_if_throws([=] { return failed(bytes, 0); });
@@ -97,9 +96,8 @@ struct [[gnu::visibility("hidden")]] counted {
   static void* new_aligned_nothrow(std::size_t bytes, std::align_val_t align, nothrow) noexcept {
     const auto alignment = static_cast<std::size_t>(align);
     const auto ask = [=] { return aligned(bytes, alignment); };
-    void* const block = program_countdown_ends(bytes)
-                            ? allocate_slow(bytes, __builtin_return_address(0), ask)
-                            : ask();
+    void* const block =
+        program_draw_ends(bytes) ? allocate_slow(bytes, __builtin_return_address(0), ask) : ask();
     if (block != nullptr) [[likely]]
       return block;
     return nullptr_if_throws([=] { return failed(bytes, alignment); });
@@ -108,7 +106,7 @@ struct [[gnu::visibility("hidden")]] counted {
   static void delete_one(void* block) noexcept {
     if (may_be_program_sample(block)) [[unlikely]]
       return free_slow(block);
-    next.free(block);
+    entries.free(block);
   }
   static void delete_sized(void* block, std::size_t) noexcept {
     delete_one(block);

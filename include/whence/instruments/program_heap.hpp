@@ -1,15 +1,23 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The work of the two layers that see the memory of the whole program: <whence/new_delete.hpp> and
-// <whence/malloc.hpp>. It differs from that of tracking allocators (heap.hpp) in three ways:
+// <whence/malloc.hpp>. It differs from that of tracking allocators (heap.hpp) in four ways:
 //
 //   - a sampled block is the upstream allocator's own, aligned to a page by posix_memalign and
 //   never
 //     shifted, so that an end that is not seen (a plugin that binds deeply) does no harm;
 //   - a free has no size, so the recorder keeps it;
-//   - the countdown is another one: the bytes of a container with a tracking allocator pass both.
+//   - the countdown is another one: the bytes of a container with a tracking allocator pass both;
+//   - the fast paths read no hot words. They end in a jump to upstream through a pointer, and the
+//     pointers are what a new rate changes:
 //
-// Functions that use the module's own words are hidden, as in recorder.hpp.
+//   allocate    draw.left -= bytes;  if (it borrows)            the slow path
+//               jump to upstream's, or by way of one that looks whether the draw is still in force
+//   free        if ((address & 4079) == 0)                      the slow path
+//               jump to upstream's, or to the slow path, if a sampled block may not be aligned
+//
+// 4079 leaves bit 4 out: glibc's large blocks, which are recorded as they are, begin 16 bytes into
+// a page. Functions that use the module's own words are hidden, as in recorder.hpp.
 #ifndef WHENCE_INSTRUMENTS_PROGRAM_HEAP_HPP
 #define WHENCE_INSTRUMENTS_PROGRAM_HEAP_HPP
 
@@ -22,6 +30,7 @@
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/sized_block.hpp>
 #include <whence/names.hpp>
+#include <whence/sys/count_down.hpp>
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/inside_library.hpp>
 #include <whence/sys/thread_local.hpp>
@@ -29,40 +38,56 @@
 
 namespace whence::inline v1::instruments {
 
-WHENCE_THREAD_LOCAL std::int64_t program_countdown{0};
+// It begins at zero, so the first allocation of a thread makes its first draw.
+WHENCE_THREAD_LOCAL program_draw own_draw{};
 
-[[gnu::always_inline]] inline void count_program_back(std::size_t bytes) noexcept {
-  program_countdown =
-      static_cast<std::int64_t>(static_cast<std::size_t>(program_countdown) + bytes);
+// If it is true, `due_in_program` decides, and the draw has wrapped.
+[[gnu::always_inline]] inline bool count_program(std::size_t bytes) noexcept {
+  return sys::count_down(own_draw.left, bytes);
 }
 
-// If it is true, `due_in_program` decides. The arithmetic wraps, as malloc is asked for anything: a
-// request near 2^63 bytes, which fails, lets a thread sample nothing until a page-aligned block or
-// a null pointer is freed (end_program_block).
-[[gnu::always_inline]] inline bool program_countdown_ends(std::size_t bytes) noexcept {
-  program_countdown =
-      static_cast<std::int64_t>(static_cast<std::size_t>(program_countdown) - bytes);
-  // As in countdown(): it keeps the subtraction one instruction.
-  sys::compiler_fence();
-  return program_countdown < here.hot.floor.load(sys::relaxed);
-}
-
-// True if the page or the block tells that this may be a sampled one. Cost: 3 instructions.
+// True if the block's address tells that it may be a sampled one, at rates from
+// smallest_tagging_rate on.
 [[gnu::always_inline]] inline bool may_be_program_sample(const void* block) noexcept {
-  return (reinterpret_cast<std::uintptr_t>(block) & here.hot.program_mask.load(sys::relaxed)) == 0;
+  constexpr std::uintptr_t mask = (tag_alignment - 1) & ~std::uintptr_t{16};
+  return (reinterpret_cast<std::uintptr_t>(block) & mask) == 0;
 }
 
-// True if a block recorded at this rate is recognized at its end without being aligned to a page.
+// True if a block recorded at this rate is recognized at its end as it is.
 [[gnu::always_inline]] inline bool is_recognized(const void* block, std::int64_t rate) noexcept {
-  return rate < smallest_tagging_rate ||
-         (reinterpret_cast<std::uintptr_t>(block) & program_tagged_only) == 0;
+  return rate < smallest_tagging_rate || may_be_program_sample(block);
+}
+
+// True if the draw was made for another rate than the present one.
+[[gnu::always_inline]] inline bool is_draw_void() noexcept {
+  return own_draw.epoch != here.hot.floor.load(sys::relaxed);
+}
+
+// The same of both, for functions that go on to upstream without a pointer of their own.
+[[gnu::always_inline]] inline bool program_draw_ends(std::size_t bytes) noexcept {
+  return count_program(bytes) || is_draw_void();
+}
+
+// True if a sampled block need not show by its address, so that every end asks.
+[[gnu::always_inline]] inline bool looks_at_all() noexcept {
+  return here.hot.free_mask.load(sys::relaxed) == look_at_all;
 }
 
 template <layer L>
 struct layer_state {
+  static inline constinit std::int64_t first_floor = 0;  // under the loader's lock
   static inline constinit sys::word<bool> joined{false};
   static inline constinit sys::word<const void*> below{nullptr};  // for reports
 };
+
+// True from the second floor on: threads then have draws that may be void. Requires: called when
+// the hot words change.
+template <layer L>
+[[gnu::visibility("hidden")]] bool may_draws_be_void() noexcept {
+  const std::int64_t floor = here.hot.floor.load(sys::relaxed);
+  if (layer_state<L>::first_floor == 0) layer_state<L>::first_floor = floor;
+  return layer_state<L>::first_floor != floor;
+}
 
 // Makes the layer known. The recorder may allocate when it is first found, hence the scope.
 template <layer L>
@@ -73,6 +98,7 @@ template <layer L>
   if (r == nullptr || layer_state<L>::joined.load(sys::relaxed)) return r;
   if (!r->join_layer(L, layer_state<L>::below.load(sys::relaxed))) return nullptr;
   layer_state<L>::joined.store(true, sys::relaxed);
+  own_draw = {};
   return r;
 }
 
@@ -80,14 +106,14 @@ template <layer L>
 template <layer L>
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] std::int64_t due_in_program(
     std::size_t bytes) noexcept {
+  // No request of that size succeeds.
   if (sys::inside_library > 0 || bytes > largest_counted) {
-    count_program_back(bytes);
+    own_draw.left += bytes;
     return 0;
   }
   const sys::errno_guard keep;
-  const recorder* const r = join_program<L>();
-  if (r != nullptr) return r->due_in_layer(L, program_countdown, bytes);
-  program_countdown = epoch - 1;  // below the first floor of a recorder that comes later
+  if (const recorder* const r = join_program<L>()) return r->due_in_layer(L, own_draw, bytes);
+  own_draw = {look_again, here.hot.floor.load(sys::relaxed)};
   return 0;
 }
 
@@ -101,7 +127,7 @@ template <layer L>
     const void* block, std::size_t bytes, std::size_t usable, std::int64_t rate,
     const void* caller) noexcept {
   const sys::errno_guard keep;
-  const recorder* const r = recorder_here();
+  const recorder* const r = here.used.load(sys::acquire);
   return r != nullptr &&
          r->record_sized(program_profile(), block, bytes, usable, rate, caller, nullptr);
 }
@@ -109,17 +135,9 @@ template <layer L>
 // Takes a block out if it is sampled. Requires: called before upstream gets it back.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline sized_block take_program_block(
     const void* block) noexcept {
-  const sys::errno_guard keep;
-  // After a request near 2^63 bytes.
-  if (program_countdown > here.hot.floor.load(sys::relaxed) + epoch) program_countdown = 0;
-  if (block == nullptr) return {};
   const recorder* const r = here.used.load(sys::acquire);
-  if (r == nullptr) {
-    // Nothing was sampled so far; looking makes the mask one that not every block meets.
-    const sys::inside_scope inside;
-    if (sys::inside_library == 1) recorder_here();
-    return {};
-  }
+  if (r == nullptr || block == nullptr) return {};
+  const sys::errno_guard keep;
   return r->take_sized(program_profile(), block);
 }
 
@@ -132,9 +150,10 @@ template <layer L>
 // What the program may use of a block that is sampled and was aligned for it; 0 of all others.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline std::size_t usable_in_program(
     const void* block) noexcept {
-  const sys::errno_guard keep;
   const recorder* const r = here.used.load(sys::acquire);
-  return r == nullptr || block == nullptr ? 0 : r->find_sized(program_profile(), block).usable;
+  if (r == nullptr || block == nullptr) return 0;
+  const sys::errno_guard keep;
+  return r->find_sized(program_profile(), block).usable;
 }
 
 // The same for a block that ends now.

@@ -48,6 +48,7 @@ class label_list;
 
 struct ended_block;
 struct sized_block;
+struct program_draw;
 enum class layer : unsigned;
 struct wait_room;
 struct lock_words;
@@ -77,7 +78,7 @@ struct recorder {
   // Memory whose end is seen without its size: that of the whole program, and of tracking_new
   // (record/sized_heap.hpp). A block that was taken is settled once: put back, or counted as ended.
   bool (*join_layer)(layer, const void* below) noexcept;
-  std::int64_t (*due_in_layer)(layer, std::int64_t& countdown, std::size_t bytes) noexcept;
+  std::int64_t (*due_in_layer)(layer, program_draw&, std::size_t bytes) noexcept;
   bool (*record_sized)(profile& heap, const void* block, std::size_t bytes, std::size_t usable,
                        std::int64_t rate, const void* caller, const char* type) noexcept;
   sized_block (*find_sized)(profile& heap, const void* block) noexcept;
@@ -138,6 +139,9 @@ struct module_link {
   const recorder* const pulled = config::compiled ? &recording : nullptr;
   sys::word<const recorder*> own{nullptr};  // this module's table, whether or not it is used
   sys::word<bool> looked{false};            // in other modules' links
+  // Called after the hot words were written, under the loader's lock, if there is a layer of the
+  // whole program in this module (program_heap.hpp).
+  sys::word<void (*)() noexcept> hot_words_change{nullptr};
 };
 
 // Each module has its own. It is hidden, as is every function that works on it, because the dynamic
@@ -168,9 +172,10 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
   if (&other == &here) return 0;
   const recorder* const used = other.used.load(sys::acquire);
   if (used != nullptr) {
-    here.hot.set_masks(other.hot.free_mask.load(sys::relaxed));
+    here.hot.free_mask.store(other.hot.free_mask.load(sys::relaxed), sys::relaxed);
     here.used.store(used, sys::release);
     here.hot.floor.store(other.hot.floor.load(sys::relaxed), sys::release);
+    if (void (*const f)() noexcept = here.hot_words_change.load(sys::relaxed)) f();
     return 1;
   }
   // The executable has the code, and has not used it yet. It is never unloaded, so its function may
@@ -218,8 +223,6 @@ find_recorder() noexcept {
     // Nothing is sampled in this process, unless a table and its mask came just now.
     std::uintptr_t mask = not_looked;
     here.hot.free_mask.compare_exchange_strong(mask, tagged_only, sys::relaxed);
-    mask = not_looked;
-    here.hot.program_mask.compare_exchange_strong(mask, program_tagged_only, sys::relaxed);
   }
   return used;
 }

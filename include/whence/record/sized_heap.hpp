@@ -51,18 +51,42 @@ using instruments::sized_block;
   return true;
 }
 
-// Returns the rate at which an allocation that a layer has counted down is sampled, or 0.
-[[gnu::visibility("hidden")]] inline std::int64_t due_in_layer(layer l, std::int64_t& countdown,
+// Returns the rate at which an allocation that a layer has counted down is sampled, or 0. As `due`
+// of draw.hpp, for a draw that says by itself when it was made.
+[[gnu::visibility("hidden")]] inline std::int64_t due_in_layer(layer l,
+                                                               instruments::program_draw& own,
                                                                std::size_t bytes) noexcept {
   const state::process_state* const s = state::state();
-  if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) return 0;
-  if (sys::inside_library > 0) {
-    countdown += static_cast<std::int64_t>(bytes);
+  if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) {
+    own.left = instruments::look_again;
     return 0;
   }
-  // The draw is made in any case, or the caller would come again at once.
-  const std::int64_t rate = due(countdown, s->heap, bytes);
-  return l == layer::operators && s->sized.has(layer::malloc) ? 0 : rate;
+  if (sys::inside_library > 0) {
+    own.left += bytes;
+    return 0;
+  }
+  const auto [floor, rate] = s->heap.now();
+  const bool is_in_force = own.epoch == floor;
+  own.epoch = rate == 0 ? state::never : floor;
+  // Layers above that of malloc only forward.
+  if (rate == 0 || (l == layer::operators && s->sized.has(layer::malloc))) {
+    own.left = instruments::far_away;
+    return 0;
+  }
+  if (rate == 1) {
+    own.left = 0;
+    return bytes == 0 ? 0 : rate;
+  }
+  if (!is_in_force) {
+    // The old draw is void. The new one counts from the start of this allocation.
+    const auto first = static_cast<std::uint64_t>(draw(rate));
+    if (bytes <= first) {
+      own.left = first - bytes;
+      return 0;
+    }
+  }
+  own.left = static_cast<std::uint64_t>(draw(rate));
+  return rate;
 }
 
 // Takes the block's entry out. Its bucket still counts it as in use.

@@ -46,8 +46,10 @@ inline void publish_hot_words(const process_state& s) noexcept {
   for_each_link([&s](instruments::module_link& link) {
     // Stores the mask before the floor: a thread that samples by the new floor may hand out blocks
     // that are not aligned.
-    link.hot.set_masks(s.free_mask.load(std::memory_order_relaxed));
+    link.hot.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
+                             std::memory_order_relaxed);
     link.hot.floor.store(s.heap.shown_floor(), std::memory_order_release);
+    if (void (*const f)() noexcept = link.hot_words_change.load(std::memory_order_acquire)) f();
   });
 }
 
@@ -56,7 +58,8 @@ inline void publish_hot_words(const process_state& s) noexcept {
 inline void publish_root(process_state& s) noexcept {
   for_each_link([&s](instruments::module_link& link) {
     link.used.store(s.table, std::memory_order_release);
-    link.hot.set_masks(s.free_mask.load(std::memory_order_relaxed));
+    link.hot.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
+                             std::memory_order_relaxed);
   });
   s.links_published.store(true, std::memory_order_release);
   publish_hot_words(s);
