@@ -2,11 +2,10 @@
 //
 // Include this in one source file of a dynamically linked program, or of a library that is
 // preloaded into programs. The profiles `heap` and `allocs` then show the memory of the whole
-// program, of its libraries too, whoever asks for it: malloc, calloc, realloc, the aligned forms,
-// strdup, reallocarray, and operator new.
+// program, of its libraries too: malloc, calloc, realloc, the aligned forms, strdup, reallocarray,
+// and operator new.
 //
-//   #include <whence/malloc.hpp>                         // in one file, of the program or of a
-//   library
+//   #include <whence/malloc.hpp>                     // in one file, of the program or the library
 //
 // It defines the functions of malloc's family and the operators new and delete, which the dynamic
 // linker then takes for all modules, and calls those that it would take without us: glibc's,
@@ -22,8 +21,8 @@
 // with a sanitizer it defines nothing; preloaded into one it only passes calls on. It must not be
 // linked together with <whence/new_delete.hpp>, whose operators it has.
 //
-// Thread-safe; not for signal handlers, as malloc is not. Cost: 10 instructions for an allocation
-// and its deallocation that are not sampled (x86-64), and the indirect jumps.
+// Thread-safe; not for signal handlers, as malloc is not. Cost: 7 instructions for an allocation
+// and its deallocation that are not sampled (x86-64), the jumps to upstream among them.
 #ifndef WHENCE_MALLOC_HPP
 #define WHENCE_MALLOC_HPP
 

@@ -27,7 +27,7 @@
 
 namespace whence::inline v1::instruments {
 
-// As due_in_program, once the allocator below is known.
+// Does the work of due_in_program, once the allocator below is known.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline std::int64_t due_in_malloc(
     std::size_t bytes) noexcept {
   if (!next_is_known.load(sys::acquire) && !finding_next_malloc) find_next_malloc();

@@ -57,7 +57,7 @@ struct [[gnu::visibility("hidden")]] counted {
 
   static void* aligned(std::size_t bytes, std::size_t alignment) noexcept {
     void* block = nullptr;
-    if (alignment < sizeof(void*)) alignment = sizeof(void*);
+    if (alignment == 1 || alignment == 2 || alignment == 4) alignment = sizeof(void*);
     return next.posix_memalign(&block, alignment, bytes) == 0 ? block : nullptr;
   }
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // What the replaced operators do beyond asking upstream: the loop over the new_handler, and what
-// happens if there is none. (C++20: [new.delete.single].)
+// happens without one. (C++20: [new.delete.single].)
 #ifndef WHENCE_INSTRUMENTS_OPERATOR_NEW_HPP
 #define WHENCE_INSTRUMENTS_OPERATOR_NEW_HPP
 
@@ -17,7 +17,7 @@ namespace whence::inline v1::instruments {
                                                   std::size_t alignment) noexcept {
   void* block = nullptr;
   // posix_memalign knows no alignment below that of a pointer.
-  if (alignment < sizeof(void*)) alignment = sizeof(void*);
+  if (alignment == 1 || alignment == 2 || alignment == 4) alignment = sizeof(void*);
   return ::posix_memalign(&block, alignment, bytes) == 0 ? block : nullptr;
 }
 

@@ -13,6 +13,7 @@
 
 #include <whence/core/kinds.hpp>
 #include <whence/core/profile.hpp>
+#include <whence/snapshots/memory_comments.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>
@@ -77,6 +78,9 @@ inline profile_header header_of(const profile& p, const state::process_state& s)
   if (p.kind() == instruments::kind::heap || p.kind() == instruments::kind::allocs) {
     const std::int64_t rate = s.heap.rate.load(std::memory_order_relaxed);
     header.period = rate > 0 ? rate : 1;
+    // A registry's own heap profile is a part of the program by its name.
+    const profile& whole = s.of(p.kind());
+    if (&p == &whole) add_memory_comments(header.comments, s);
   }
   return header;
 }

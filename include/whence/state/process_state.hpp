@@ -18,6 +18,7 @@
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/setting.hpp>
 #include <whence/state/build_settings.hpp>
+#include <whence/state/malloc_use.hpp>
 #include <whence/state/sampling.hpp>
 #include <whence/state/sized_heap.hpp>
 #include <whence/sys/arena.hpp>
@@ -107,6 +108,7 @@ struct process_state {
   tables::live_map<tables::wide_key> wide_values{budget.live};  // custom: wider ones
   tables::sampled_filter filter;
   sized_heap sized{budget.live};  // blocks whose end is seen without their size
+  mutable malloc_use in_malloc;
   // Each is made when its first event comes, and never freed.
   std::atomic<tables::wait_slots*> waits{nullptr};
   std::atomic<coroutine_root*> coroutines{nullptr};
