@@ -29,7 +29,6 @@
 
 #include <whence/instruments/countdown.hpp>
 #include <whence/instruments/heap.hpp>
-#include <whence/instruments/operator_new.hpp>
 #include <whence/instruments/sized_block.hpp>
 #include <whence/knobs.hpp>
 #include <whence/names.hpp>
@@ -44,26 +43,29 @@ namespace instruments {
 // of a page, which its entry remembers.
 template <class R>
 struct class_scope {
-  // Throws: std::bad_alloc; nothing is recorded then.
-  [[gnu::always_inline]] static void* allocate(std::size_t bytes) {
+  // Throws: std::bad_alloc if `Throws`, else returns nullptr; nothing is recorded then.
+  template <bool Throws>
+  [[gnu::always_inline]] static void* allocate(std::size_t bytes) noexcept(!Throws) {
     if constexpr (R::enabled) {
       if (bytes <= largest_counted && countdown(bytes)) [[unlikely]] {
-        void* const block = allocate_sampled(bytes, __STDCPP_DEFAULT_NEW_ALIGNMENT__);
+        void* const block = allocate_sampled<Throws>(bytes, default_alignment);
         sys::block_tail_call();
         return block;
       }
     }
-    return ::operator new(bytes);
+    return ask<Throws>(bytes, default_alignment);
   }
-  [[gnu::always_inline]] static void* allocate(std::size_t bytes, std::align_val_t alignment) {
+  template <bool Throws>
+  [[gnu::always_inline]] static void* allocate(std::size_t bytes,
+                                               std::align_val_t alignment) noexcept(!Throws) {
     if constexpr (R::enabled) {
       if (bytes <= largest_counted && countdown(bytes)) [[unlikely]] {
-        void* const block = allocate_sampled(bytes, static_cast<std::size_t>(alignment));
+        void* const block = allocate_sampled<Throws>(bytes, static_cast<std::size_t>(alignment));
         sys::block_tail_call();
         return block;
       }
     }
-    return ::operator new(bytes, alignment);
+    return ask<Throws>(bytes, static_cast<std::size_t>(alignment));
   }
 
   [[gnu::always_inline]] static void deallocate(void* block) noexcept {
@@ -78,19 +80,33 @@ struct class_scope {
       if (may_be_sampled(block) && end_sampled(block)) [[unlikely]]
         return ::operator delete(block, page);
     }
+    if (static_cast<std::size_t>(alignment) <= default_alignment) return ::operator delete(block);
     ::operator delete(block, alignment);
   }
 
  private:
+  static constexpr std::size_t default_alignment = __STDCPP_DEFAULT_NEW_ALIGNMENT__;
   static constexpr std::align_val_t page{tag_alignment};
 
+  template <bool Throws>
+  [[gnu::always_inline]] static void* ask(std::size_t bytes, std::size_t alignment) {
+    const std::align_val_t align{alignment};
+    if constexpr (Throws) {
+      return alignment <= default_alignment ? ::operator new(bytes) : ::operator new(bytes, align);
+    } else {
+      return alignment <= default_alignment ? ::operator new(bytes, std::nothrow)
+                                            : ::operator new(bytes, align, std::nothrow);
+    }
+  }
+
+  template <bool Throws>
   [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] static void* allocate_sampled(
       std::size_t bytes, std::size_t alignment) {
     const std::int64_t rate = due<R>(bytes);
     const void* const caller = __builtin_return_address(0);
-    if (rate == 0) return plain(bytes, alignment);
-    const bool aligns = rate >= smallest_tagging_rate && alignment < tag_alignment;
-    void* const block = aligns ? ::operator new(bytes, page) : plain(bytes, alignment);
+    const bool aligns = rate >= smallest_tagging_rate && alignment < static_cast<std::size_t>(page);
+    void* const block = ask<Throws>(bytes, aligns ? static_cast<std::size_t>(page) : alignment);
+    if (rate == 0 || block == nullptr) return block;
     const recorder* const r = recorder_here();
     if (r != nullptr && r->record_sized(R::heap(), block, bytes, aligns ? tag_alignment : 0, rate,
                                         caller, nullptr)) {
@@ -99,13 +115,7 @@ struct class_scope {
     if (!aligns) return block;
     // Its end would be taken for that of a block without this alignment.
     ::operator delete(block, page);
-    return plain(bytes, alignment);
-  }
-
-  static void* plain(std::size_t bytes, std::size_t alignment) {
-    return alignment <= __STDCPP_DEFAULT_NEW_ALIGNMENT__
-               ? ::operator new(bytes)
-               : ::operator new (bytes, std::align_val_t{alignment});
+    return ask<Throws>(bytes, alignment);
   }
 
   // True if the block was sampled and got the alignment of a page for it.
@@ -126,13 +136,15 @@ class tracking_new {
   using upstream = instruments::class_scope<R>;
 
  public:
-  static void* operator new(std::size_t bytes) { return upstream::allocate(bytes); }
-  static void* operator new[](std::size_t bytes) { return upstream::allocate(bytes); }
+  static void* operator new(std::size_t bytes) { return upstream::template allocate<true>(bytes); }
+  static void* operator new[](std::size_t bytes) {
+    return upstream::template allocate<true>(bytes);
+  }
   static void* operator new(std::size_t bytes, std::align_val_t alignment) {
-    return upstream::allocate(bytes, alignment);
+    return upstream::template allocate<true>(bytes, alignment);
   }
   static void* operator new[](std::size_t bytes, std::align_val_t alignment) {
-    return upstream::allocate(bytes, alignment);
+    return upstream::template allocate<true>(bytes, alignment);
   }
 
   static void operator delete(void* block) noexcept { upstream::deallocate(block); }
@@ -151,18 +163,18 @@ class tracking_new {
   static void operator delete[](void*, void*) noexcept {}
 
   static void* operator new(std::size_t bytes, const std::nothrow_t&) noexcept {
-    return instruments::nullptr_if_throws([=] { return upstream::allocate(bytes); });
+    return upstream::template allocate<false>(bytes);
   }
   static void* operator new[](std::size_t bytes, const std::nothrow_t&) noexcept {
-    return instruments::nullptr_if_throws([=] { return upstream::allocate(bytes); });
+    return upstream::template allocate<false>(bytes);
   }
   static void* operator new(std::size_t bytes, std::align_val_t alignment,
                             const std::nothrow_t&) noexcept {
-    return instruments::nullptr_if_throws([=] { return upstream::allocate(bytes, alignment); });
+    return upstream::template allocate<false>(bytes, alignment);
   }
   static void* operator new[](std::size_t bytes, std::align_val_t alignment,
                               const std::nothrow_t&) noexcept {
-    return instruments::nullptr_if_throws([=] { return upstream::allocate(bytes, alignment); });
+    return upstream::template allocate<false>(bytes, alignment);
   }
   static void operator delete(void* block, const std::nothrow_t&) noexcept {
     upstream::deallocate(block);

@@ -6,9 +6,10 @@
 //
 //   LD_PRELOAD=libwhole.so deepbind PLUGIN
 #include <dlfcn.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+
+#include <cstdio>
 
 int main(int, char** argv) {
   void* const plugin = ::dlopen(argv[1], RTLD_NOW | RTLD_DEEPBIND);

@@ -3,8 +3,7 @@
 // new_delete.hpp and tracking_new count each byte once, at rate 1 to the byte; beside them the
 // default registry's instruments only forward, and a named registry goes on. The same holds under a
 // preloaded malloc.hpp, and in a static program without exceptions.
-#include <stdio.h>
-
+#include <cstdio>
 #include <memory>
 #include <new>
 #include <vector>

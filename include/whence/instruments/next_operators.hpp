@@ -69,7 +69,7 @@ struct [[gnu::visibility("hidden")]] counted {
       block = entries.malloc(bytes);
     }
     if (block == nullptr) [[unlikely]]
-      block = failed(bytes, 0);
+      block = throw_if_nullptr(failed(bytes, 0));
     return block;
   }
   static void* new_aligned(std::size_t bytes, std::align_val_t align) {
@@ -82,7 +82,7 @@ struct [[gnu::visibility("hidden")]] counted {
       block = ask();
     }
     if (block == nullptr) [[unlikely]]
-      block = failed(bytes, alignment);
+      block = throw_if_nullptr(failed(bytes, alignment));
     return block;
   }
   static void* new_nothrow(std::size_t bytes, nothrow) noexcept {

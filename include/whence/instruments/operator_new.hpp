@@ -21,8 +21,8 @@ namespace whence::inline v1::instruments {
   return ::posix_memalign(&block, alignment, bytes) == 0 ? block : nullptr;
 }
 
-// Asks again as long as the program's handler returns. Throws: std::bad_alloc if there is no
-// handler, or if the alignment is no power of two; without exceptions, the program ends.
+// Asks again as long as the program has a handler, and the handler returns. nullptr without one, or
+// if the alignment is no power of two.
 template <class Ask>
 void* ask_with_handler(std::size_t alignment, Ask ask) {
   while ((alignment & (alignment - 1)) == 0) {
@@ -31,6 +31,14 @@ void* ask_with_handler(std::size_t alignment, Ask ask) {
     if (handler == nullptr) break;
     handler();
   }
+  return nullptr;
+}
+
+// Throws std::bad_alloc if there is no block. Without exceptions the program ends, as it does in
+// the standard library then.
+inline void* throw_if_nullptr(void* block) {
+  if (block != nullptr) [[likely]]
+    return block;
 #if defined(__cpp_exceptions)
   throw std::bad_alloc();
 #else

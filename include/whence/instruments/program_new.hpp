@@ -48,7 +48,7 @@ namespace whence::inline v1::instruments {
   return block;
 }
 
-// Asks as the standard says, after upstream had no memory. Throws: std::bad_alloc.
+// Asks as the standard says, after upstream had no memory. nullptr if that is of no use.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline void* new_failed(
     std::size_t bytes, std::size_t alignment) {
   const std::size_t least = bytes > 0 ? bytes : 1;
@@ -88,7 +88,7 @@ struct operator_ends {
 [[gnu::always_inline]] inline void* program_new(std::size_t bytes, const void* caller) {
   void* const block = count_program(bytes) ? new_sampled(bytes, 0, caller) : upstream.malloc(bytes);
   if (block == nullptr) [[unlikely]]
-    return new_failed(bytes, 0);
+    return throw_if_nullptr(new_failed(bytes, 0));
   return block;
 }
 
@@ -98,7 +98,7 @@ struct operator_ends {
   void* const block = program_draw_ends(bytes) ? new_sampled(bytes, alignment, caller)
                                                : aligned_block(bytes, alignment);
   if (block == nullptr) [[unlikely]]
-    return new_failed(bytes, alignment);
+    return throw_if_nullptr(new_failed(bytes, alignment));
   return block;
 }
 
