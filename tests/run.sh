@@ -174,6 +174,8 @@ suite_aarch64() {
       tee "$folder/$processor.log"
     ! grep -Eq 'test cases: +0 ' "$folder/$processor.log" || { echo "aarch64: no test was run"; return 1; }
   done
+  CXX=aarch64-linux-gnu-g++ EMULATOR="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
+    "$root/tests/preload/run.sh" "$folder/preload" torture once
 }
 
 # ---- running them ----------------------------------------------------------------------------------

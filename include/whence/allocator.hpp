@@ -157,7 +157,7 @@ class basic_tracking_allocator {
 
   // Hidden, because the countdown that led here is this module's (countdown.hpp).
   [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] pointer allocate_sampled(size_type n) {
-    const std::int64_t rate = instruments::due(n * sizeof(T));
+    const std::int64_t rate = instruments::due<R>(n * sizeof(T));
     const void* const caller = __builtin_return_address(0);
     if (rate != 0 && tags_at(rate)) {
       if constexpr (taggable) {
@@ -177,7 +177,7 @@ class basic_tracking_allocator {
 
   [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] auto allocate_at_least_sampled(
       size_type n) {
-    const std::int64_t rate = instruments::due(n * sizeof(T));
+    const std::int64_t rate = instruments::due<R>(n * sizeof(T));
     const void* const caller = __builtin_return_address(0);
     if (rate != 0 && tags_at(rate)) {
       if constexpr (taggable) {

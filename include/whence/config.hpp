@@ -61,6 +61,21 @@
 #define WHENCE_RECORDS 1
 #endif
 
+// True if <whence/new_delete.hpp> and <whence/malloc.hpp> define what they are named after. A
+// sanitizer's own functions check what they are given, and must not be hidden from it.
+#if defined(__has_feature)
+#define WHENCE_HAS_FEATURE(name) __has_feature(name)
+#else
+#define WHENCE_HAS_FEATURE(name) 0
+#endif
+#if defined(WHENCE_DISABLE) || defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || \
+    WHENCE_HAS_FEATURE(address_sanitizer) || WHENCE_HAS_FEATURE(thread_sanitizer) ||            \
+    WHENCE_HAS_FEATURE(memory_sanitizer) || WHENCE_HAS_FEATURE(hwaddress_sanitizer)
+#define WHENCE_REPLACES_ALLOCATOR 0
+#else
+#define WHENCE_REPLACES_ALLOCATOR 1
+#endif
+
 // Begins the definition of a function in impl/: its text is the same whether every file that
 // includes the page compiles it or one does.
 #ifdef WHENCE_COMPILED

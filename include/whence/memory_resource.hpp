@@ -74,7 +74,7 @@ class basic_tracking_resource : public std::pmr::memory_resource {
   // Hidden, because the countdown that led here is this module's (countdown.hpp).
   [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] void* allocate_sampled(
       std::size_t bytes, std::size_t alignment) {
-    const std::int64_t rate = instruments::due(bytes);
+    const std::int64_t rate = instruments::due<R>(bytes);
     const void* const caller = __builtin_return_address(0);
     const bool tags = taggable(alignment) && rate >= instruments::smallest_tagging_rate;
     if (rate != 0 && tags) {

@@ -115,7 +115,7 @@ using custom_profile = basic_custom_profile<Name, default_registry::enabled>;
 template <class Profile, bool Enabled = Profile::enabled>
 class tracked;
 
-// ---- memory (allocator.hpp, memory_resource.hpp)
+// ---- memory (allocator.hpp, memory_resource.hpp, tracking_new.hpp)
 
 template <class T, profile_registry R, class Upstream>
 class basic_tracking_allocator;
@@ -128,6 +128,9 @@ using tracking_allocator =
 template <profile_registry R = default_registry>
 class basic_tracking_resource;
 using tracking_resource = basic_tracking_resource<>;
+
+template <profile_registry R = default_registry>
+class tracking_new;
 
 // ---- locks (mutex.hpp, condition_variable.hpp)
 

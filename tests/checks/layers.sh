@@ -37,7 +37,7 @@ reading="$recording unwind tables core state snapshots record samplers dumps sym
 declare -A ring=()
 for page in version config config_generated names fwd; do ring[$page]=0; done
 for page in registry tracked allocator memory_resource mutex condition_variable sync thread labels \
-            coroutine new_delete pthread knobs recording; do ring[$page]=1; done
+            coroutine new_delete malloc tracking_new pthread knobs recording; do ring[$page]=1; done
 for page in profile cpu wall errc whence; do ring[$page]=2; done
 for page in flamegraph; do ring[$page]=2; done
 for page in http server httplib beast src; do ring[$page]=3; done

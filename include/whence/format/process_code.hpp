@@ -63,7 +63,7 @@ class basic_process_code {
   }
 
   static std::size_t most_bytes() noexcept {
-    const state::process_state* const s = state::state();
+    const state::process_state* const s = state::attached();
     return s == nullptr ? 0 : s->budget.names_limit();
   }
 

@@ -21,6 +21,7 @@
 #include <whence/http/request.hpp>
 #include <whence/instruments/setting.hpp>
 #include <whence/profile.hpp>
+#include <whence/snapshots/memory_comments.hpp>
 #include <whence/snapshots/profile_header.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
@@ -175,7 +176,9 @@ inline std::string index_html(const options& o) {
                      state::value_of(*s, static_cast<instruments::setting>(i)), ": ", row.meaning,
                      "</li>\n");
     }
-    for (const std::string& line : snapshots::comments(*s)) {
+    std::vector<std::string> lines = snapshots::comments(*s);
+    snapshots::add_memory_comments(lines, *s);
+    for (const std::string& line : lines) {
       if (line.starts_with("tables use ")) continue;
       format::append(text, "<li>", html_escaped(line), "</li>\n");
     }

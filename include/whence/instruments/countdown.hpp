@@ -39,11 +39,13 @@ WHENCE_THREAD_LOCAL std::int64_t own_countdown{0};
   return own_countdown < here.hot.floor.load(sys::relaxed);
 }
 
-// Returns the rate at which an allocation that is already counted down is sampled, or 0. It is
-// hidden, because the countdown is this module's.
-[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline std::int64_t due(
+// Returns the rate at which an allocation that is already counted down is sampled, or 0: if it is
+// not due, or if the memory of the whole program is seen anyway and R is the default registry, so
+// that it would be counted twice. It is hidden, because the countdown is this module's.
+template <class R>
+[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] std::int64_t due(
     std::size_t bytes) noexcept {
-  if (const recorder* const r = recorder_here()) return r->due(own_countdown, bytes);
+  if (const recorder* const r = recorder_here()) return r->due(R::heap(), own_countdown, bytes);
   own_countdown = epoch - 1;  // below the first floor of a recorder that comes later
   return 0;
 }

@@ -47,6 +47,9 @@ enum class suspended : unsigned char { at_start, idly, waiting };  // how a coro
 class label_list;
 
 struct ended_block;
+struct sized_block;
+struct program_draw;
+enum class layer : unsigned;
 struct wait_room;
 struct lock_words;
 struct ended_hold;
@@ -67,10 +70,20 @@ struct recorder {
   profile& (*find_or_make)(const char* name, kind, profile* shown) noexcept;
 
   // Memory (record/heap.hpp).
-  std::int64_t (*due)(std::int64_t& countdown, std::size_t bytes) noexcept;
+  std::int64_t (*due)(profile& heap, std::int64_t& countdown, std::size_t bytes) noexcept;
   bool (*record_block)(profile& heap, const void* block, std::size_t bytes, std::int64_t rate,
                        std::uint16_t shift, const void* caller, const char* type) noexcept;
   ended_block (*end_block)(profile& heap, const void* block, std::size_t bytes) noexcept;
+
+  // Memory whose end is seen without its size: that of the whole program, and of tracking_new
+  // (record/sized_heap.hpp). A block that was taken is settled once: put back, or counted as ended.
+  bool (*join_layer)(layer, const void* below) noexcept;
+  std::int64_t (*due_in_layer)(layer, program_draw&, std::size_t bytes) noexcept;
+  bool (*record_sized)(profile& heap, const void* block, std::size_t bytes, std::size_t usable,
+                       std::int64_t rate, const void* caller, const char* type) noexcept;
+  sized_block (*find_sized)(profile& heap, const void* block) noexcept;
+  sized_block (*take_sized)(profile& heap, const void* block) noexcept;
+  void (*settle_sized)(const sized_block&, const void* put_back) noexcept;
 
   // Entries of custom profiles: the counter of the entry; nullptr if the event is lost.
   sys::word<std::int64_t>* (*begin_entry)(profile&, const void* caller) noexcept;
@@ -126,6 +139,9 @@ struct module_link {
   const recorder* const pulled = config::compiled ? &recording : nullptr;
   sys::word<const recorder*> own{nullptr};  // this module's table, whether or not it is used
   sys::word<bool> looked{false};            // in other modules' links
+  // Called after the hot words were written, under the loader's lock, if there is a layer of the
+  // whole program in this module (program_heap.hpp).
+  sys::word<void (*)() noexcept> hot_words_change{nullptr};
 };
 
 // Each module has its own. It is hidden, as is every function that works on it, because the dynamic
@@ -159,6 +175,7 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
     here.hot.free_mask.store(other.hot.free_mask.load(sys::relaxed), sys::relaxed);
     here.used.store(used, sys::release);
     here.hot.floor.store(other.hot.floor.load(sys::relaxed), sys::release);
+    if (void (*const f)() noexcept = here.hot_words_change.load(sys::relaxed)) f();
     return 1;
   }
   // The executable has the code, and has not used it yet. It is never unloaded, so its function may

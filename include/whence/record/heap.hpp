@@ -23,11 +23,14 @@ namespace whence::inline v1::record {
 using instruments::ended_block;
 
 // Does the work of instruments::due.
-inline std::int64_t due_bytes(std::int64_t& countdown, std::size_t bytes) noexcept {
+inline std::int64_t due_bytes(profile& heap, std::int64_t& countdown, std::size_t bytes) noexcept {
   const state::process_state* const s = state::attached();
   // No block is sampled until every module can see the end of one.
   if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) return 0;
-  return due(countdown, s->heap, bytes);
+  const std::int64_t rate = due(countdown, s->heap, bytes);
+  // A block that a layer sees, too, would be counted twice in its profile.
+  const bool is_seen_below = s->sized.sees_program() && &heap == &s->of(instruments::kind::heap);
+  return is_seen_below ? 0 : rate;
 }
 
 // Does the work of instruments::end_block.

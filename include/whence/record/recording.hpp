@@ -17,6 +17,7 @@
 #include <whence/record/predefined.hpp>
 #include <whence/record/record.hpp>
 #include <whence/record/settings.hpp>
+#include <whence/record/sized_heap.hpp>
 #include <whence/record/suspension.hpp>
 #include <whence/record/wait.hpp>
 #include <whence/state/attach.hpp>
@@ -50,6 +51,12 @@ inline constinit const recorder recording{.prepare = &state::prepare_module,
                                           .due = &record::due_bytes,
                                           .record_block = &record::record_block,
                                           .end_block = &record::end_block,
+                                          .join_layer = &record::join_layer,
+                                          .due_in_layer = &record::due_in_layer,
+                                          .record_sized = &record::record_sized,
+                                          .find_sized = &record::find_sized,
+                                          .take_sized = &record::take_sized,
+                                          .settle_sized = &record::settle_sized,
                                           .begin_entry = &record::begin_entry,
                                           .name_wait = &record::name_wait,
                                           .begin_wait = &record::begin_wait,

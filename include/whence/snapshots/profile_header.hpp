@@ -13,6 +13,7 @@
 
 #include <whence/core/kinds.hpp>
 #include <whence/core/profile.hpp>
+#include <whence/snapshots/memory_comments.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/settings.hpp>
@@ -82,6 +83,9 @@ inline profile_header header_of(const profile& p, const state::process_state& s)
   if (kind.is_scaled) {
     const std::int64_t rate = state::value_of(s, kind.rate.setting);
     header.period = rate > 0 ? rate : 1;
+    // A registry's own heap profile is a part of the program by its name.
+    const profile& whole = s.of(p.kind());
+    if (&p == &whole) add_memory_comments(header.comments, s);
   }
   return header;
 }

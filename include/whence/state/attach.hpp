@@ -51,6 +51,7 @@ inline void publish_hot_words(const process_state& s) noexcept {
     link.hot.free_mask.store(s.free_mask.load(std::memory_order_relaxed),
                              std::memory_order_relaxed);
     link.hot.floor.store(s.heap.shown_floor(), std::memory_order_release);
+    if (void (*const f)() noexcept = link.hot_words_change.load(std::memory_order_acquire)) f();
   });
 }
 

@@ -44,6 +44,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     s.types.lock().lock();
     s.threads.lock().lock();
     s.blocks.lock_all();
+    s.sized.blocks.lock_all();
     s.values.lock_all();
     s.wide_values.lock_all();
     s.guests.call(&guest::before_fork, s);
@@ -59,6 +60,7 @@ struct [[gnu::visibility("hidden")]] fork_handlers {
     if (held_) {
       s.wide_values.unlock_all();
       s.values.unlock_all();
+      s.sized.blocks.unlock_all();
       s.blocks.unlock_all();
       s.threads.lock().unlock();
       s.types.lock().unlock();

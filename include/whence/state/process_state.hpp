@@ -19,7 +19,9 @@
 #include <whence/instruments/setting.hpp>
 #include <whence/state/build_settings.hpp>
 #include <whence/state/guest.hpp>
+#include <whence/state/malloc_use.hpp>
 #include <whence/state/sampling.hpp>
+#include <whence/state/sized_heap.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/spin_lock.hpp>
 #include <whence/tables/epochs.hpp>
@@ -92,6 +94,8 @@ struct process_state {
   tables::live_map<std::uint64_t> values{budget.live};          // custom: values of up to 8 bytes
   tables::live_map<tables::wide_key> wide_values{budget.live};  // custom: wider ones
   tables::sampled_filter filter;
+  sized_heap sized{budget.live};  // blocks whose end is seen without their size
+  mutable malloc_use in_malloc;
   // Each is made when its first event comes, and never freed.
   std::atomic<tables::wait_slots*> waits{nullptr};
   std::atomic<tables::coroutine_records*> coroutines{nullptr};

@@ -9,8 +9,10 @@ namespace whence::inline v1::sys {
 template <class Lock>
 class [[nodiscard]] guard {
  public:
-  [[nodiscard]] explicit guard(Lock& lock) noexcept : lock_(lock) { lock_.lock(); }
-  ~guard() { lock_.unlock(); }
+  [[nodiscard, gnu::always_inline]] explicit guard(Lock& lock) noexcept : lock_(lock) {
+    lock_.lock();
+  }
+  [[gnu::always_inline]] ~guard() { lock_.unlock(); }
   guard(const guard&) = delete;
   guard& operator=(const guard&) = delete;
 

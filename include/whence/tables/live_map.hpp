@@ -5,13 +5,13 @@
 //
 // 64 shards, each a lock and an open-addressing array with linear probing:
 //
-//   shard: | lock, count, capacity, slots -> | key | extra:16, bucket:48 | key | 0 | ...
-//                           older -> | key | moved | key | 0 | ...       while it grows
+//   shard: | lock, count, now -> | key | stored | key | 0 | ...
+//                       older -> | key | moved  | key | 0 | ...       while it grows
 //
-// An empty slot has a zero word. Erasing shifts the rest of the run back, so there are no
-// tombstones; an array doubles at 3/4 full, or takes no more, so an entry of an 8-byte key costs 21
-// to 43 bytes, and half as much again until all is moved. A key may stand once for each profile:
-// the bucket tells which.
+// What is stored behind a key is a policy (stored_entry.hpp). An empty slot has no bucket. Erasing
+// shifts the rest of the run back, so there are no tombstones; an array doubles at 3/4 full, or
+// takes no more, so an entry of an 8-byte key costs 21 to 43 bytes, and half as much again until
+// all is moved. A key may stand once for each profile: the bucket tells which.
 //
 // The lock is a spin lock, so it is held for a run of slots and a few steps only. A larger array is
 // mapped and touched without it, by the one thread that first found too little room; meanwhile
@@ -23,16 +23,18 @@
 #ifndef WHENCE_TABLES_LIVE_MAP_HPP
 #define WHENCE_TABLES_LIVE_MAP_HPP
 
+#include <atomic>
 #include <bit>
 #include <cstddef>
 #include <cstdint>
 #include <new>
 
 #include <whence/sys/arena.hpp>
-#include <whence/sys/guard.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/spin_lock.hpp>
+#include <whence/sys/thread_pointer.hpp>
 #include <whence/tables/bucket.hpp>
+#include <whence/tables/stored_entry.hpp>
 #include <whence/tables/wide_key.hpp>
 
 namespace whence::inline v1::tables {
@@ -51,13 +53,10 @@ struct unseen_steps {
   static void moved(std::size_t /*slots*/) noexcept {}
 };
 
-template <class Key, class Steps = unseen_steps>
+template <class Key, class Stored = packed_entry, class Steps = unseen_steps>
 class live_map {
  public:
-  struct entry {
-    tables::bucket* bucket = nullptr;  // nullptr: not found
-    std::uint16_t extra = 0;           // sixteen bits for the owner of the map
-  };
+  using entry = typename Stored::entry;
 
   constexpr explicit live_map(sys::memory_budget& budget) noexcept : budget_(budget) {}
 
@@ -80,7 +79,7 @@ class live_map {
     insertion result = insertion::full;
     for (int turn = 0; turn < 2; ++turn) {
       {
-        const sys::guard hold(s.lock);
+        const shard_hold hold(*this, s);
         if (turn != 0) s.is_growing = false;
         if (larger.slots != nullptr && s.older.slots == nullptr && larger.size > s.now.size) {
           s.older = s.now;
@@ -111,7 +110,7 @@ class live_map {
     array dropped;
     entry found;
     {
-      const sys::guard hold(s.lock);
+      const shard_hold hold(*this, s);
       if (s.count == 0) return {};
       dropped = move_some(s);
       found = erase_from(s, hash, key, list);
@@ -120,20 +119,40 @@ class live_map {
     return found;
   }
 
-  // fork holds every shard, so that the child's copy is whole.
-  void lock_all() noexcept {
+  // The same, left in the map.
+  entry find(const Key& key, std::uint16_t list) noexcept {
+    const std::uint64_t hash = spread(key);
+    shard& s = shard_of(hash);
+    const shard_hold hold(*this, s);
+    if (s.count == 0) return {};
+    const slot* at = &find(s.now, hash, key, list);
+    if (at->is_empty() && s.older.slots != nullptr) at = &find(s.older, hash, key, list);
+    return at->is_empty() ? entry{} : at->stored.get();
+  }
+
+  // fork holds every shard, so that the child's copy is whole. Hidden, because locks are counted in
+  // the module that takes them.
+  [[gnu::visibility("hidden")]] void lock_all() noexcept {
     if (shards_ == nullptr) return;
     for (std::size_t i = 0; i < shard_count; ++i) shards_[i].lock.lock();
+    holder_.store(sys::thread_pointer(), std::memory_order_relaxed);
   }
-  void unlock_all() noexcept {
+  [[gnu::visibility("hidden")]] void unlock_all() noexcept {
     if (shards_ == nullptr) return;
+    holder_.store(0, std::memory_order_relaxed);
     for (std::size_t i = 0; i < shard_count; ++i) shards_[i].lock.unlock();
   }
 
  private:
   struct slot {
     Key key;
-    std::uint64_t word;
+    Stored stored;
+
+    bool is_empty() const noexcept { return stored.bucket() == nullptr; }
+    bool is_mark() const noexcept { return stored.bucket() == Stored::mark().bucket(); }
+    bool is(const Key& other, std::uint16_t list) const noexcept {
+      return !is_mark() && key == other && stored.bucket()->list == list;
+    }
   };
   struct array {
     slot* slots = nullptr;
@@ -149,20 +168,25 @@ class live_map {
   static_assert(sizeof(shard) == sys::cache_line);
   static constexpr std::size_t shard_count = 64;
   static constexpr std::size_t first_capacity = std::bit_floor(std::size_t{4096} / sizeof(slot));
-  static constexpr std::uint64_t address_bits = (std::uint64_t{1} << 48) - 1;
-
-  static constexpr std::uint64_t moved_mark = 1;  // no bucket has this address
   static constexpr std::size_t slots_in_step = 16;
 
-  static bucket* bucket_of(std::uint64_t word) noexcept {
-    return reinterpret_cast<bucket*>(word & address_bits);
-  }
-  static std::uint64_t pack(entry e) noexcept {
-    return reinterpret_cast<std::uintptr_t>(e.bucket) | (std::uint64_t{e.extra} << 48);
-  }
-  static entry unpack(std::uint64_t word) noexcept {
-    return {bucket_of(word), static_cast<std::uint16_t>(word >> 48)};
-  }
+  // The thread that forks holds all shards, and handlers of the program's that run then may free.
+  class shard_hold {
+   public:
+    [[gnu::always_inline]] shard_hold(const live_map& map, shard& s) noexcept
+        : shard_(map.holder_.load(std::memory_order_relaxed) != sys::thread_pointer() ? &s
+                                                                                      : nullptr) {
+      if (shard_ != nullptr) shard_->lock.lock();
+    }
+    [[gnu::always_inline]] ~shard_hold() {
+      if (shard_ != nullptr) shard_->lock.unlock();
+    }
+    shard_hold(const shard_hold&) = delete;
+    shard_hold& operator=(const shard_hold&) = delete;
+
+   private:
+    shard* shard_;
+  };
 
   // The shard comes from the upper bits, the slot from those below, so that they are independent.
   shard& shard_of(std::uint64_t hash) const noexcept { return shards_[hash >> 58]; }
@@ -203,11 +227,11 @@ class live_map {
     const std::size_t first = s.moved;
     for (; s.moved < s.older.size && s.moved - first < slots_in_step; ++s.moved) {
       slot& from = s.older.slots[s.moved];
-      if (from.word <= moved_mark) continue;
+      if (from.is_empty() || from.is_mark()) continue;
       std::size_t to = home(spread(from.key), s.now.size);
-      while (s.now.slots[to].word != 0) to = (to + 1) & (s.now.size - 1);
+      while (!s.now.slots[to].is_empty()) to = (to + 1) & (s.now.size - 1);
       s.now.slots[to] = from;
-      from.word = moved_mark;
+      from.stored = Stored::mark();
     }
     Steps::moved(s.moved - first);
     if (s.moved < s.older.size) return {};
@@ -220,21 +244,20 @@ class live_map {
   static slot& find(const array& a, std::uint64_t hash, const Key& key,
                     std::uint16_t list) noexcept {
     std::size_t i = home(hash, a.size);
-    for (; a.slots[i].word != 0; i = (i + 1) & (a.size - 1)) {
-      const slot& at = a.slots[i];
-      if (at.word != moved_mark && at.key == key && bucket_of(at.word)->list == list) break;
+    for (; !a.slots[i].is_empty(); i = (i + 1) & (a.size - 1)) {
+      if (a.slots[i].is(key, list)) break;
     }
     return a.slots[i];
   }
 
   static insertion insert_into(shard& s, std::uint64_t hash, const Key& key, entry value) noexcept {
     const std::uint16_t list = value.bucket->list;
-    if (s.older.slots != nullptr && find(s.older, hash, key, list).word != 0) {
+    if (s.older.slots != nullptr && !find(s.older, hash, key, list).is_empty()) {
       return insertion::present;
     }
     slot& place = find(s.now, hash, key, list);
-    if (place.word != 0) return insertion::present;
-    place = {key, pack(value)};
+    if (!place.is_empty()) return insertion::present;
+    place = {key, Stored(value)};
     ++s.count;
     return insertion::done;
   }
@@ -242,17 +265,17 @@ class live_map {
   static entry erase_from(shard& s, std::uint64_t hash, const Key& key,
                           std::uint16_t list) noexcept {
     slot& place = find(s.now, hash, key, list);
-    if (place.word != 0) {
-      const entry found = unpack(place.word);
+    if (!place.is_empty()) {
+      const entry found = place.stored.get();
       close_gap(s.now, static_cast<std::size_t>(&place - s.now.slots));
       --s.count;
       return found;
     }
     if (s.older.slots == nullptr) return {};
     slot& old = find(s.older, hash, key, list);
-    if (old.word == 0) return {};
-    const entry found = unpack(old.word);
-    old.word = moved_mark;
+    if (old.is_empty()) return {};
+    const entry found = old.stored.get();
+    old.stored = Stored::mark();
     --s.count;
     return found;
   }
@@ -260,18 +283,19 @@ class live_map {
   // Shifts back every later entry of the run that may stand nearer to its home.
   static void close_gap(const array& a, std::size_t gap) noexcept {
     const std::size_t mask = a.size - 1;
-    for (std::size_t i = (gap + 1) & mask; a.slots[i].word != 0; i = (i + 1) & mask) {
+    for (std::size_t i = (gap + 1) & mask; !a.slots[i].is_empty(); i = (i + 1) & mask) {
       const std::size_t distance_home = (i - home(spread(a.slots[i].key), a.size)) & mask;
       const std::size_t distance_gap = (i - gap) & mask;
       if (distance_home < distance_gap) continue;
       a.slots[gap] = a.slots[i];
       gap = i;
     }
-    a.slots[gap].word = 0;
+    a.slots[gap].stored = Stored{};
   }
 
   sys::memory_budget& budget_;
   shard* shards_ = nullptr;
+  std::atomic<std::uintptr_t> holder_{0};  // of all shards, by its thread pointer
 };
 
 }  // namespace whence::inline v1::tables

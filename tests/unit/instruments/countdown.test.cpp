@@ -7,6 +7,7 @@
 
 #include <whence/instruments/countdown.hpp>
 #include <whence/knobs.hpp>
+#include <whence/registry.hpp>
 
 using namespace whence;
 
@@ -16,7 +17,7 @@ namespace {
 double sampled_share(std::size_t bytes, int n) {
   int sampled = 0;
   for (int i = 0; i < n; ++i) {
-    if (instruments::countdown(bytes) && instruments::due(bytes) != 0) ++sampled;
+    if (instruments::countdown(bytes) && instruments::due<default_registry>(bytes) != 0) ++sampled;
   }
   return static_cast<double>(sampled) / n;
 }
@@ -50,7 +51,7 @@ TEST_CASE("the bytes between two samples are exponential") {
   std::int64_t gap = 0;
   while (gaps < 40'000) {
     gap += step;
-    if (!instruments::countdown(step) || instruments::due(step) == 0) continue;
+    if (!instruments::countdown(step) || instruments::due<default_registry>(step) == 0) continue;
     total += static_cast<double>(gap);
     longer += gap > rate ? 1 : 0;
     gap = 0;

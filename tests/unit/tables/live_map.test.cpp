@@ -135,7 +135,7 @@ struct seen_steps {
 
 TEST_CASE("while a lock is held, the entries of sixteen slots are moved at most, growth included") {
   sys::memory_budget budget(std::size_t{1} << 30);
-  tables::live_map<std::uint64_t, seen_steps> it(budget);
+  tables::live_map<std::uint64_t, tables::packed_entry, seen_steps> it(budget);
   REQUIRE(it.open());
   constexpr std::uint64_t entries = 500'000;
   std::vector<std::thread> threads;
