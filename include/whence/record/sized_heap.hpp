@@ -21,6 +21,7 @@
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/guard.hpp>
 #include <whence/sys/inside_library.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/losses.hpp>
@@ -33,7 +34,7 @@ using instruments::sized_block;
 // False if the kernel gives no memory; the next caller tries again.
 [[gnu::visibility("hidden")]] inline bool open_sized(state::process_state& s) noexcept {
   if (s.sized.open.load(std::memory_order_acquire)) return true;
-  const sys::scoped_lock hold(s.opening);
+  const sys::guard hold(s.opening);
   if (!s.sized.blocks.open() || !s.sized.filter.open()) return false;
   s.sized.open.store(true, std::memory_order_release);
   return true;

@@ -20,7 +20,7 @@ enum class loss : unsigned char {
   types,           // names of types without room: their blocks have the type [overflow]
   unseen_ends,     // blocks whose memory came again before their end was seen
 };
-inline constexpr int loss_count = 8;
+inline constexpr int loss_count = 9;
 
 inline constexpr const char* loss_texts[loss_count] = {
     "events charged to [overflow] because stacks had filled their share of the memory limit",
