@@ -31,8 +31,7 @@ inline constexpr const char* loss_texts[loss_count] = {
     "label sets were not kept, because they had filled their share of the memory limit",
     "label values are [other] in samples, too, because there was no room for more of them",
     "blocks have the type [overflow]: too many types, or stacks had filled their share",
-    "blocks were freed unseen (by a plugin that binds deeply, or inside of the allocator), and "
-    "counted as in use until their memory came again",
+    "blocks were freed unseen (deep binding), and counted as in use until their memory came again",
 };
 
 class losses {
