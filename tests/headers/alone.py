@@ -58,7 +58,8 @@ def chosen(closure):
     for _ in range(min(PRECOMPILED, len(closure) // 8)):
         def gain(candidate):
             weight = weight_of(closure[candidate])
-            return sum(max(0, weight - saved[name]) for name in closure if name != candidate and candidate in closure[name])
+            users = (name for name in closure if name != candidate and candidate in closure[name])
+            return sum(max(0, weight - saved[name]) for name in users)
         pick = max((c for c in closure if c not in best), key=gain)
         best.append(pick)
         for name in closure:
