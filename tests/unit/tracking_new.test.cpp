@@ -8,7 +8,7 @@
 #include <type_traits>
 #include <vector>
 
-#include "heap_probe.hpp"
+#include "support/heap_probe.hpp"
 #include <whence/profile.hpp>
 #include <whence/tracking_new.hpp>
 
