@@ -2,10 +2,22 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Every test, on a Debian 12 with nothing but bash and apt: `tests/run.sh [--quick] [FOLDER]`.
-# FOLDER (default: build/ in the repository) takes all that is built. --quick: g++ alone.
+# FOLDER (default: build/ in the repository) takes all that is built. --quick: g++ alone, without stress,
+# benchmarks and the tests that compile programs for minutes (those that CMake labels slow).
 #
-# Each suite ends in its runner's own last line; the script ends in `N passed, M failed`, counting
-# suites, and with a status that says the same. A suite that fails stops none of the others.
+# While the tests of one suite run, and wait, the next suite is built. What a suite says is printed
+# when it has ended, and ends in its runner's own last line; the script ends in `N passed, M failed`,
+# counting suites, and with a status that says the same. A suite that fails stops none of the others.
+#
+# A check runs where it can find something, and once if it would find the same twice:
+#
+#   header-only        the unit tests of gcc; the others link whence::compiled, which is the same text
+#   sanitizers         what the instrumented program does: unit tests and stress. Documents, consumers and
+#                      clients are not instrumented
+#   ThreadSanitizer    tests that start threads; a preloaded pthread_create checks that the others do not
+#   consumers          with both compilers, if symbols, linking or messages are in question; else with one
+#   benchmarks         that they compile
+#   stress             20 s each, shared among the builds; tests/long.sh gives them more
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 
@@ -42,9 +54,20 @@ install_missing "${packages[@]}"
 
 # ---- the suites ----------------------------------------------------------------------------------
 
+# Half of the tests wait for a clock or a client.
+tests_at_once=$((2 * jobs))
+
+# Builds suite $1, with the further arguments for cmake.
 configure_and_build() {
-  cmake -S "$root" --preset "$1" -B "$build/$1" -DWHENCE_BENCH_OPTIONS=-O1
+  cmake -S "$root" --preset "$1" -B "$build/$1" "${@:2}"
   cmake --build "$build/$1" --parallel "$jobs"
+}
+
+# Runs the tests of suite $1, with the further arguments for ctest.
+run_tests() {
+  local through=()
+  [ "$1" != tsan ] || through=("${without_randomization[@]}")
+  "${through[@]}" ctest --test-dir "$build/$1" --output-on-failure --no-tests=error --parallel "$tests_at_once" "${@:2}"
 }
 
 # If addresses are randomized over more bits than ThreadSanitizer's map foresees, it needs fixed ones.
@@ -66,26 +89,26 @@ suite_reader() {
   node -e 'console.log("reader: pprof-format has", Object.keys(require("pprof-format")).length, "exports")'
 }
 
-suite_gcc() {
-  configure_and_build gcc
-  ctest --test-dir "$build/gcc" --output-on-failure --no-tests=error --parallel "$jobs"
+build_gcc() {
+  local all=ON
+  [ $quick -eq 0 ] || all=OFF
+  configure_and_build gcc -DWHENCE_BENCH_ONLY_COMPILE=ON -DWHENCE_BUILD_BENCH=$all -DWHENCE_BUILD_STRESS=$all
+}
+test_gcc() {
+  local only=()
+  [ $quick -eq 0 ] || only=(--label-exclude slow)
+  run_tests gcc "${only[@]}"
 }
 
-suite_clang() {
-  configure_and_build clang
-  ctest --test-dir "$build/clang" --output-on-failure --no-tests=error --parallel "$jobs"
-}
+build_clang() { configure_and_build clang; }
+test_clang() { run_tests clang; }
 
-suite_asan() {
-  configure_and_build asan
-  UBSAN_OPTIONS=print_stacktrace=1 \
-    ctest --test-dir "$build/asan" --output-on-failure --no-tests=error --parallel "$jobs"
-}
+build_asan() { configure_and_build asan; }
+test_asan() { UBSAN_OPTIONS=print_stacktrace=1 run_tests asan; }
 
-suite_tsan() {
-  configure_and_build tsan
-  TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" "${without_randomization[@]}" \
-    ctest --test-dir "$build/tsan" --output-on-failure --no-tests=error --parallel "$jobs"
+build_tsan() { configure_and_build tsan; }
+test_tsan() {
+  TSAN_OPTIONS="halt_on_error=1 second_deadlock_stack=1" run_tests tsan
 }
 
 # Runs the recording folders, without the cases that only their volume makes interesting. For
@@ -112,17 +135,36 @@ suite_lint() {
   echo "lint: clang-tidy has no complaint about <whence/whence.hpp>"
 }
 
+# Unit tests as one translation unit, as in tests/support/batches.cmake: first all that they include, then
+# each in a namespace of its own.
+one_unit() {
+  local source
+  for source in "$@"; do
+    sed -nE 's|^(#include) "(support/.*)"|\1 "'"$root/tests"'/\2"|p; t
+      s|^(#include) "(.*)"|\1 "'"$root/tests/unit/$(dirname "$source")"'/\2"|p; /^#include </p' "$root/tests/unit/$source"
+  done | LC_ALL=C sort -u
+  for source in "$@"; do
+    printf 'namespace in_%s {\n#include "%s"\n}\n' "$(tr -c '[:alnum:]\n' _ <<<"$source")" "$root/tests/unit/$source"
+  done
+}
+
 # The unwinder and the layers below it, built for AArch64 and run by an emulator: on a processor
 # without pointer authentication, and on one with it. qemu gives no address twice, so libraries
 # cannot replace each other there; and the kernel's answers about sleeping threads are about the
 # emulator.
 suite_aarch64() {
-  local folder="$build/aarch64" sources processor
+  local folder="$build/aarch64" sources processor number size
   mkdir -p "$folder"
+  rm -f "$folder"/*.{cpp,o}
   mapfile -t sources < <(cd "$root/tests/unit" &&
-    LC_ALL=C ls main.cpp {sys,tables,unwind,unwind/{cfi,modules,walk,aarch64}}/*.test.cpp)
-  printf '%s\n' "${sources[@]}" | xargs -P "$jobs" -I{} bash -c '
-    aarch64-linux-gnu-g++ "${@:3}" -c "$1/tests/unit/{}" -o "$2/$(tr / _ <<<"{}").o"' - "$root" "$folder" \
+    LC_ALL=C ls {sys,tables,unwind,unwind/{cfi,modules,walk,aarch64}}/*.test.cpp)
+  # One unit a processor: each compiles the library's bodies again.
+  size=$(((${#sources[@]} + jobs - 1) / jobs))
+  for ((number = 0; number * size < ${#sources[@]}; ++number)); do
+    one_unit "${sources[@]:number * size:size}" >"$folder/unit_$number.cpp"
+  done
+  cp "$root/tests/unit/main.cpp" "$folder/"
+  printf '%s\n' "$folder"/*.cpp | xargs -P "$jobs" -I{} aarch64-linux-gnu-g++ -c {} -o {}.o \
     -std=c++20 -O2 -Wall -Wextra -Wpedantic -Wshadow -Wconversion -Werror \
     -mbranch-protection=standard -I "$root/tests" -I "$root/include" "-DWHENCE_INCLUDE_DIR=\"$root/include\""
   aarch64-linux-gnu-g++ "$folder"/*.o -rdynamic -o "$folder/whence_tests"
@@ -134,60 +176,94 @@ suite_aarch64() {
   done
 }
 
-# Runs a suite and leaves its status and seconds in FOLDER/NAME.result.
+# ---- running them ----------------------------------------------------------------------------------
+
+# Runs function $1_$2, and appends to FOLDER/$2.result its status, its seconds, and those that
+# processors spent on it. Never to be called in a condition, in which `set -e` has no effect.
 measured() {
-  local started=$SECONDS status
-  # A subshell, outside of any condition: otherwise `set -e` has no effect inside.
+  local status TIMEFORMAT='%R %U %S'
   set +e
-  (
-    set -euo pipefail
-    "suite_$1"
-  )
-  status=$?
+  {
+    time {
+      (
+        set -euo pipefail
+        "$1_$2"
+      ) >>"$build/$2.out" 2>&1
+    }
+    status=$?
+  } 2>"$build/$2.time"
   set -e
-  echo "$status $((SECONDS - started))" >"$build/$1.result"
+  echo "$status $(<"$build/$2.time")" >>"$build/$2.result"
 }
 
-passed=()
-failed=()
-declare -A seconds=()
-note_result() {
-  local status
-  read -r status "seconds[$1]" <"$build/$1.result"
-  if [ "$status" -eq 0 ]; then passed+=("$1"); else failed+=("$1"); fi
-}
+succeeded() { ! grep -qv '^0 ' "$build/$1.result"; }
 
-run() {
+# What suite $1 has said, uninterrupted by others.
+print_suite() {
+  exec 8>"$build/print.lock"
+  flock 8
   printf '\n==== %s\n' "$1"
-  measured "$1"
-  note_result "$1"
+  cat "$build/$1.out"
+  exec 8>&-
 }
 
-# Suites that each keep one processor busy: as many at a time as there are processors. What they say
-# is printed when all have ended, one after the other.
-run_beside_each_other() {
-  local suite
-  for suite in "$@"; do
-    while [ "$(jobs -rp | wc -l)" -ge "$jobs" ]; do wait -n; done
-    measured "$suite" >"$build/$suite.out" 2>&1 &
-  done
-  wait
-  for suite in "$@"; do
-    printf '\n==== %s\n' "$suite"
-    cat "$build/$suite.out"
-    note_result "$suite"
-  done
+whole_suite() {
+  measured suite "$1"
+  print_suite "$1"
 }
 
-run reader
-run gcc
-if [ $quick -eq 0 ]; then
-  for suite in clang asan tsan; do run $suite; done
-  run_beside_each_other aarch64 valgrind lint format
-fi
+# The tests of a suite that is built, one suite at a time. No process that they leave keeps the lock.
+tests_of_suite() {
+  exec 9>"$build/tests.lock"
+  flock 9
+  measured test "$1" 9>&-
+  exec 9>&-
+  print_suite "$1"
+}
 
-printf '\n'
-for suite in "${passed[@]}"; do printf '%-10s passed  %5d s\n' "$suite" "${seconds[$suite]}"; done
-for suite in "${failed[@]}"; do printf '%-10s FAILED  %5d s\n' "$suite" "${seconds[$suite]}"; done
-echo "${#passed[@]} passed, ${#failed[@]} failed"
-[ "${#failed[@]}" -eq 0 ]
+declare -A alone=()
+suites=(reader gcc)
+[ $quick -eq 1 ] || suites+=(asan tsan clang aarch64 valgrind lint format)
+for suite in "${suites[@]}"; do rm -f "$build/$suite".{out,result}; done
+
+for suite in "${suites[@]}"; do
+  case "$suite" in
+    reader) whole_suite reader ;;
+    gcc | clang | asan | tsan)
+      measured build "$suite"
+      if succeeded "$suite"; then
+        tests_of_suite "$suite" &
+      else
+        print_suite "$suite"
+      fi
+      ;;
+    *)
+      # Each keeps one processor busy: as many at a time as there are processors, beside the tests.
+      while [ "${#alone[@]}" -ge "$jobs" ]; do
+        wait -n -p ended "${alone[@]}"
+        unset "alone[$ended]"
+      done
+      whole_suite "$suite" &
+      alone[$!]=$!
+      ;;
+  esac
+done
+wait
+
+printf '\n%-10s %6s %9s %14s\n' suite '' seconds 'processors'
+passed=0
+failed=0
+for suite in "${suites[@]}"; do
+  if succeeded "$suite"; then
+    passed=$((passed + 1))
+    verdict=passed
+  else
+    failed=$((failed + 1))
+    verdict=FAILED
+  fi
+  awk -v suite="$suite" -v verdict=$verdict '{ real += $2; cpu += $3 + $4 }
+    END { printf "%-10s %s %7.0f s %12.0f s\n", suite, verdict, real, cpu }' "$build/$suite.result"
+done
+echo "all in $SECONDS s, on $jobs processors"
+echo "$passed passed, $failed failed"
+[ "$failed" -eq 0 ]

@@ -104,14 +104,12 @@ case_subdirectory() {
   cp "$here/main.cpp" .
   mkdir whence
   cp -r "$root/CMakeLists.txt" "$root/include" "$root/packaging" whence/
-  local fetch
-  for fetch in OFF ON; do
-    configure . "build-$fetch" -DWHENCE_SOURCE="$PWD/whence" -DFETCH=$fetch
-    cmake --build "build-$fetch"
-    "./build-$fetch/consumer" "heap-$fetch.pb.gz"
-    [ -z "$(find "build-$fetch" -name libwhence.a)" ] || die "the archive is built, but nothing links it"
-  done
-  configure . build-compiled -DWHENCE_SOURCE="$PWD/whence" -DLINK=whence::compiled
+  configure . build-added -DWHENCE_SOURCE="$PWD/whence"
+  cmake --build build-added
+  ./build-added/consumer heap-added.pb.gz
+  [ -z "$(find build-added -name libwhence.a)" ] || die "the archive is built, but nothing links it"
+  # Both ways to add it end in the same targets, so each is tried with one of them.
+  configure . build-compiled -DWHENCE_SOURCE="$PWD/whence" -DFETCH=ON -DLINK=whence::compiled
   cmake --build build-compiled
   ./build-compiled/consumer heap-compiled.pb.gz
   expect_mode whence::compiled build-compiled/CMakeFiles/consumer.dir/main.cpp.o
@@ -133,7 +131,7 @@ case_pkg_config() {
   local package
   for package in whence whence-compiled; do
     # shellcheck disable=SC2046
-    "$CXX" "${optimized[@]}" $(compile_flags $package) -c main.cpp -o "$package.o"
+    "$CXX" "${strict[@]}" $(compile_flags $package) -c main.cpp -o "$package.o"
     # shellcheck disable=SC2046
     "$CXX" "$package.o" -o "$package" $(link_flags $package)
     "./$package" heap.pb.gz
@@ -303,24 +301,43 @@ case_recording() {
     echo "recording: ld.$linker: 20 of 20"
   done
 
-  # Kinds of programs, each of units that only record and of one that reads.
-  local kind
-  for kind in "-no-pie -fno-pie" "-static" "-flto" "-Wl,--gc-sections -ffunction-sections -fdata-sections" \
-    "-fno-exceptions -fno-rtti" "-O2" "-fPIC"; do
+  # Kinds of programs, each of units that only record and of one that reads. The units are compiled for
+  # several kinds at once if these concern different things: what a fault in one of them needs is there.
+  # Only what records is inlined into its user, so the optimizer gets that alone.
+  local kind number=0 options
+  while IFS='|' read -r kind manners; do
+    number=$((number + 1))
     # shellcheck disable=SC2206
-    local options=("${compile[@]}" $kind)
-    # clang's LTO needs a linker that knows its objects.
-    [[ $kind != -flto || "$("$CXX" --version)" != *clang* ]] || options+=(-fuse-ld=lld)
-    # shellcheck disable=SC2207
-    if [[ $kind == -static ]]; then link=($(static_link_flags) -ldl); else link=($(link_flags) -ldl); fi
-    # shellcheck disable=SC2086
-    "$CXX" "${options[@]}" -DWITH_RECORDS main.cpp records.cpp -o records "${link[@]}" 2>warnings
-    # shellcheck disable=SC2086
-    "$CXX" "${options[@]}" -DWITH_RECORDS -DWITH_READS main.cpp records.cpp reads.cpp -o both "${link[@]}" 2>warnings
-    ./records reader-first - none >/dev/null
-    ./both reader-first - - >/dev/null
-    echo "recording: $kind: 2 of 2"
-  done
+    options=("${compile[@]}" $kind)
+    "$CXX" "${options[@]}" -DWITH_RECORDS -c main.cpp -o records_main.o
+    "$CXX" "${options[@]}" -DWITH_RECORDS -DWITH_READS -c main.cpp -o both_main.o
+    # These two exist already.
+    if [ "$kind" = -fPIC ]; then
+      cp default-records.o kind_records.o
+      cp default-reads.o kind_reads.o
+    else
+      "$CXX" "${options[@]}" -c records.cpp -o kind_records.o
+      "$CXX" "${options[@]}" -O0 -c reads.cpp -o kind_reads.o
+    fi
+    local manner
+    for manner in $manners; do
+      # shellcheck disable=SC2207
+      if [[ $manner == -static ]]; then link=($(static_link_flags) -ldl); else link=($(link_flags) -ldl); fi
+      # clang's LTO needs a linker that knows its objects.
+      [[ $manner != -flto || "$("$CXX" --version)" != *clang* ]] || link+=(-fuse-ld=lld)
+      "$CXX" "$manner" records_main.o kind_records.o -o records "${link[@]}" 2>warnings
+      "$CXX" "$manner" both_main.o kind_records.o kind_reads.o -o both "${link[@]}" 2>warnings
+      ./records reader-first - none >/dev/null
+      ./both reader-first - - >/dev/null
+      echo "recording: $kind, linked with $manner: 2 of 2"
+    done
+  done <<'KINDS'
+-fno-pie|-no-pie -static
+-O2 -fno-exceptions -fno-rtti -ffunction-sections -fdata-sections|-Wl,--gc-sections
+-fPIC|-pie
+-flto|-flto
+KINDS
+  [ $number -eq 4 ] || die "recording: only $number kinds were tried"
 
   # A plugin with another layout shares nothing, and reports it.
   cp -r "$prefix/include" other
@@ -469,14 +486,18 @@ case_mixed_modules() {
   expect_recorded off off "program 0, plugin 0"
 }
 
+# The bodies are the same text in both modes, and what cannot be without exceptions is an error of both
+# compilers: clang++ compiles all of them once, g++ what a program has of them header-only.
 case_no_exceptions() {
+  local program=header status sources=(main.cpp) mode=()
+  if [[ "$("$CXX" --version)" == *clang* ]]; then
+    program=compiled mode=(-DWHENCE_COMPILED)
+    sources+=(src.cpp)
+    echo '#include <whence/src.hpp>' >src.cpp
+  fi
   # shellcheck disable=SC2046
-  "$CXX" "${strict[@]}" -fno-exceptions -fno-rtti $(compile_flags) main.cpp -o header $(link_flags)
-  echo '#include <whence/src.hpp>' >src.cpp
-  # shellcheck disable=SC2046
-  "$CXX" "${strict[@]}" -fno-exceptions -fno-rtti -DWHENCE_COMPILED $(compile_flags) main.cpp src.cpp -o compiled $(link_flags)
-  local program status
-  for program in header compiled; do
+  "$CXX" "${strict[@]}" -fno-exceptions -fno-rtti "${mode[@]}" $(compile_flags) "${sources[@]}" -o $program $(link_flags)
+  for program in $program; do
     ./$program
     status=0
     ./$program misuse 2>misuse.err || status=$?
@@ -549,27 +570,30 @@ case_refused() {
   echo "refused: $count more ways, by config.hpp, which ${#pages[@]} pages include first"
 }
 
-# A header names the library's types by fwd.hpp; later each page defines its own. The other order is
-# tried too.
+# A header names the library's types by fwd.hpp; later the pages define them. They are tried in two
+# orders, and fwd.hpp after them.
 case_forward() {
-  local page pages tried=0
+  local page pages=()
   local syntax=("${strict[@]}" "-I$prefix/include" -fsyntax-only)
-  mapfile -t pages < <(cd "$prefix/include/whence" && ls -- *.hpp | grep -vx config_generated.hpp)
-  for page in "${pages[@]}"; do
+  while read -r page; do
     # Pages for other servers need those servers.
     case "$page" in
       httplib.hpp) "$CXX" -E -include httplib.h -xc++ /dev/null >/dev/null 2>&1 || continue ;;
       src.hpp) continue ;; # It is for programs whose every file is compiled with WHENCE_COMPILED.
       beast.hpp) "$CXX" -E -include boost/beast/http/message.hpp -xc++ /dev/null >/dev/null 2>&1 || continue ;;
     esac
-    { cat names.cpp; echo "#include <whence/$page>"; } >after.cpp
-    "$CXX" "${syntax[@]}" after.cpp || die "$page cannot be included after fwd.hpp"
-    tried=$((tried + 1))
+    pages+=("$page")
+  done < <(cd "$prefix/include/whence" && ls -- *.hpp | grep -vx config_generated.hpp)
+  [ ${#pages[@]} -gt 20 ] || die "only ${#pages[@]} pages were found"
+  include_all() { printf '#include <whence/%s>\n' "$@"; }
+  { cat names.cpp; include_all "${pages[@]}"; } >after.cpp
+  { cat names.cpp; include_all "${pages[@]}" | tac; } >after_reversed.cpp
+  { include_all "${pages[@]}" | grep -v fwd.hpp; cat names.cpp; } >before.cpp
+  local order
+  for order in after after_reversed before; do
+    "$CXX" "${syntax[@]}" $order.cpp || die "fwd.hpp and the pages do not agree: $order.cpp"
   done
-  [ $tried -gt 20 ] || die "only $tried pages were tried"
-  { printf '#include <whence/%s>\n' whence.hpp coroutine.hpp flamegraph.hpp server.hpp; cat names.cpp; } >before.cpp
-  "$CXX" "${syntax[@]}" before.cpp || die "fwd.hpp cannot be included after the pages"
-  echo "forward: $tried pages after fwd.hpp, and fwd.hpp after them"
+  echo "forward: ${#pages[@]} pages in two orders after fwd.hpp, and fwd.hpp after them"
 }
 
 case_must_not_compile() {

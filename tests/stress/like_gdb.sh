@@ -2,13 +2,21 @@
 # SPDX-License-Identifier: Apache-2.0
 #
 # Compares a dump's stacks of sleeping threads, address by address, with gdb's: `like_gdb.sh FOLDER
-# [THREADS]`. Built with -O2, with -O2 and frame pointers, and with -O0. No stack may be wrong or
-# end early, and no call may return.
+# [THREADS [LIBWHENCE]]`. Built with -O2, with -O2 and frame pointers, and with -O0. No stack may be
+# wrong or end early, and no call may return. The stacks are the program's: the library may be compiled
+# once, as libwhence.a.
 set -euo pipefail
 here="$(cd "$(dirname "${BASH_SOURCE[0]}")" && pwd)"
 mkdir -p "$1"
 work="$(cd "$1" && pwd)"
 threads="${2:-56}"
+library=()
+if [ $# -ge 3 ]; then
+  found="$(dirname "$3")/include"
+  library=(-DWHENCE_COMPILED -I "$found" "$3")
+  ! grep -q 'WITH_ZLIB 1' "$found/whence/config_generated.hpp" || library+=(-lz)
+  ! grep -q 'WITH_LIBDW 1' "$found/whence/config_generated.hpp" || library+=(-ldw -lelf)
+fi
 fail() { echo "FAILED: $*"; exit 1; }
 
 cat >"$work/stacks.py" <<'PY'
@@ -48,7 +56,8 @@ PY
 
 for build in "-O2" "-O2 -fno-omit-frame-pointer -mno-omit-leaf-frame-pointer" "-O0"; do
   # shellcheck disable=SC2086
-  "${CXX:-g++}" -std=c++20 -g $build -I "$here/../../include" "$here/sleepers.cpp" -o "$work/sleepers" -pthread
+  "${CXX:-g++}" -std=c++20 -g $build -I "$here/../../include" "$here/sleepers.cpp" -o "$work/sleepers" -pthread \
+    "${library[@]}"
   coproc program { exec "$work/sleepers" "$threads" 2>"$work/disturbed"; }
   pid=$program_PID
   exec 3<&"${program[0]}" 4>&"${program[1]}"

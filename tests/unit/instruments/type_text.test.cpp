@@ -12,11 +12,11 @@
 namespace type_text_test {
 struct order {};
 template <class... T>
-struct box {};
+struct crate {};
 enum class flag { off, on };
 template <flag F, char C>
 struct switched {};
-using eight = box<order, order, order, order, order, order, order, order>;
+using eight = crate<order, order, order, order, order, order, order, order>;
 }  // namespace type_text_test
 
 using namespace type_text_test;
@@ -44,9 +44,9 @@ TEST_CASE("a type's text is its name, all of it and nothing else") {
 }
 
 TEST_CASE("a text longer than the most ends in dots") {
-  const std::string_view text = text_of<box<eight, eight, eight, eight>>();
+  const std::string_view text = text_of<crate<eight, eight, eight, eight>>();
   CHECK(text.size() == whence::instruments::longest_type_text);
-  CHECK(text.starts_with("type_text_test::box<type_text_test::box<type_text_test::order,"));
+  CHECK(text.starts_with("type_text_test::crate<type_text_test::crate<type_text_test::order,"));
   CHECK(text.ends_with("..."));
 }
 
