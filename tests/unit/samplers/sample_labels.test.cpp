@@ -13,9 +13,9 @@
 #include <thread>
 #include <vector>
 
-#include "cpu_probe.hpp"
-#include "heap_probe.hpp"
-#include "wait_probe.hpp"
+#include "support/cpu_probe.hpp"
+#include "support/heap_probe.hpp"
+#include "support/wait_probe.hpp"
 #include <whence/allocator.hpp>
 #include <whence/cpu.hpp>
 #include <whence/knobs.hpp>
