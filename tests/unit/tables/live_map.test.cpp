@@ -137,13 +137,13 @@ TEST_CASE("while a lock is held, the entries of sixteen slots are moved at most,
   sys::memory_budget budget(std::size_t{1} << 30);
   tables::live_map<std::uint64_t, tables::packed_entry, seen_steps> it(budget);
   REQUIRE(it.open());
+  tables::bucket* const bucket = bucket_of_list(1);
   constexpr std::uint64_t entries = 500'000;
   std::vector<std::thread> threads;
   for (std::uint64_t t = 0; t < 4; ++t) {
-    threads.emplace_back([&it, t] {
+    threads.emplace_back([&it, bucket, t] {
       for (std::uint64_t i = t; i < entries; i += 4) {
-        if (it.insert(i, {bucket_of_list(1), static_cast<std::uint16_t>(i)}) !=
-            tables::insertion::done) {
+        if (it.insert(i, {bucket, static_cast<std::uint16_t>(i)}) != tables::insertion::done) {
           std::abort();
         }
         if (i % 3 == 0 && it.erase(i, 1).extra != static_cast<std::uint16_t>(i)) std::abort();
