@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -44,7 +45,10 @@ bool has_stack(const profile_snapshot& s) {
 // so many bytes more.
 outcome with_room(std::size_t bytes) {
   constexpr std::size_t below = 64 * 1024;
-  const std::size_t size = static_cast<std::size_t>(::sysconf(_SC_MINSIGSTKSZ)) + bytes;
+  // On some processors a frame is smaller than the smallest stack that the kernel takes.
+  constexpr std::size_t least = 2048;
+  const std::size_t size =
+      std::max(least, static_cast<std::size_t>(::sysconf(_SC_MINSIGSTKSZ))) + bytes;
   std::vector<unsigned char> memory(below + size, 0xa5);
   outcome result;
   std::thread([&] {
