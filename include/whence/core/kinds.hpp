@@ -35,6 +35,7 @@ struct kind_info {
   const char* name = "";  // of the predefined profile; empty for custom
   const char* description = "";
   int value_count = 0;
+  int sum_count = 0;  // how many values, the first ones, only grow; 0: it has no delta_
   value_type values[max_values]{};
   value_type period_type{};
   const char* default_sample_type = "";  // empty: clients show the last one
@@ -43,7 +44,6 @@ struct kind_info {
   sampling_rate rate{};
   text_form text = text_form::counts;
   instrument recorded_by = instrument::none;
-  int sum_count = 0;             // how many values, the first ones, only grow; 0: it has no delta_
   bool is_scaled = false;        // its counters are those of samples (counters.hpp)
   bool has_open_waits = false;   // waits that go on count
   bool is_dump = false;          // taken when it is read: it has no buckets, and debug=2
@@ -55,6 +55,7 @@ constexpr kind_info memory_kind(const char* name, const char* description, const
   return {.name = name,
           .description = description,
           .value_count = 4,
+          .sum_count = 2,
           .values = {{"alloc_objects", "count"},
                      {"alloc_space", "bytes"},
                      {"inuse_objects", "count"},
@@ -65,7 +66,6 @@ constexpr kind_info memory_kind(const char* name, const char* description, const
           .rate = {instruments::setting::heap_rate, "bytes"},
           .text = text_form::heap,
           .recorded_by = instrument::allocator,
-          .sum_count = 2,
           .is_scaled = true};
 }
 
@@ -73,9 +73,9 @@ constexpr kind_info contention_kind(const char* name, const char* description) {
   return {.name = name,
           .description = description,
           .value_count = 2,
+          .sum_count = 2,
           .values = {{"contentions", "count"}, {"delay", "nanoseconds"}},
-          .period_type = {"contentions", "count"},
-          .sum_count = 2};
+          .period_type = {"contentions", "count"}};
 }
 
 constexpr kind_info block_kind() {
@@ -137,11 +137,11 @@ inline constexpr kind_info kinds[instruments::kind_count] = {
     {.name = "mutex_hold",
      .description = "A sampling of how long mutexes were held",
      .value_count = 2,
+     .sum_count = 2,
      .values = {{"holds", "count"}, {"hold", "nanoseconds"}},
      .period_type = {"holds", "count"},
      .rate = {instruments::setting::hold_rate, "count"},
-     .recorded_by = instrument::lock,
-     .sum_count = 2},
+     .recorded_by = instrument::lock},
     count_kind("threadcreate", "Stack traces that led to the creation of new OS threads"),
     time_kind("cpu", "Stack traces of threads on the CPU, by time", "cpu", "cpu"),
     // It has fgprof's names.
