@@ -175,7 +175,7 @@ suite_aarch64() {
     ! grep -Eq 'test cases: +0 ' "$folder/$processor.log" || { echo "aarch64: no test was run"; return 1; }
   done
   CXX=aarch64-linux-gnu-g++ EMULATOR="qemu-aarch64 -L /usr/aarch64-linux-gnu" \
-    "$root/tests/preload/run.sh" "$folder/preload" torture once
+    "$root/tests/preload/run.sh" "$folder/preload" torture once linked
 }
 
 # ---- running them ----------------------------------------------------------------------------------

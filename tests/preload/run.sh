@@ -128,7 +128,12 @@ case_once() {
   ${EMULATOR:-} ./once_static || die "counted wrongly in a static program"
 }
 
-[ $# -gt 0 ] || set -- exports torture usable peaks deepbind statistics once
+case_linked() {
+  program linked
+  ${EMULATOR:-} "$folder/linked" || die "a program that includes malloc.hpp"
+}
+
+[ $# -gt 0 ] || set -- exports torture usable peaks deepbind statistics once linked
 for name in "$@"; do
   "case_$name"
 done

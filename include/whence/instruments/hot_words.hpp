@@ -40,7 +40,9 @@ inline constexpr std::uintptr_t look_at_all = std::uintptr_t{1} << 63;
 #endif
 
 struct hot_words {
-  sys::word<std::int64_t> floor{1};
+  static constexpr std::int64_t first_floor = 1;  // until a recorder comes
+
+  sys::word<std::int64_t> floor{first_floor};
   sys::word<std::uintptr_t> free_mask{not_looked};
 };
 

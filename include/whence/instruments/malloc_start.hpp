@@ -44,7 +44,7 @@ template <layer L>
 // Runs twice in a program: before its libraries' constructors, and after those calls that make its
 // reading code ready.
 [[gnu::visibility("hidden")]] inline void start_malloc() noexcept {
-  here.hot_words_change.store(&change_malloc_entries, sys::release);
+  here.hot_words_change.store(&change_entries, sys::release);
   find_next_malloc();
   find_next_operators();
   if (!is_malloc_called()) {

@@ -61,16 +61,24 @@ struct [[gnu::visibility("hidden")]] counted {
     return next.posix_memalign(&block, alignment, bytes) == 0 ? block : nullptr;
   }
 
+  [[gnu::noinline, gnu::cold]] static void* new_one_slow(std::size_t bytes, const void* caller) {
+    void* const block = allocate_slow(bytes, caller, [=] { return next.malloc(bytes); });
+    return block != nullptr ? block : throw_if_nullptr(failed(bytes, 0));
+  }
   static void* new_one(std::size_t bytes) {
-    void* block;
-    if (count_program(bytes)) [[unlikely]] {
-      block = allocate_slow(bytes, __builtin_return_address(0), [=] { return next.malloc(bytes); });
-    } else {
-      block = entries.malloc(bytes);
-    }
+    if (count_program(bytes)) [[unlikely]]
+      return new_one_slow(bytes, __builtin_return_address(0));
+    void* const block = entries.malloc(bytes);
     if (block == nullptr) [[unlikely]]
-      block = throw_if_nullptr(failed(bytes, 0));
+      return throw_if_nullptr(failed(bytes, 0));
     return block;
+  }
+  // The same if the operator below does not call malloc, hence counts nothing. Requires: no draw is
+  // void.
+  static void* new_one_below(std::size_t bytes) {
+    if (count_program(bytes)) [[unlikely]]
+      return new_one_slow(bytes, __builtin_return_address(0));
+    return next_operators[Array].new_one(bytes);
   }
   static void* new_aligned(std::size_t bytes, std::align_val_t align) {
     const auto alignment = static_cast<std::size_t>(align);
@@ -167,13 +175,25 @@ struct [[gnu::visibility("hidden")]] counted {
   const bool all = look_up_operators(next_operators);
   const void* const below = reinterpret_cast<const void*>(next_operators[0].new_one);
   if (!all || below == nullptr) return;
-  if (is_in_module(below, {"libstdc++.", "libc++."}) ||
-      module_of(below) == module_of(reinterpret_cast<const void*>(next.malloc))) {
+  if (is_in_module(below, {"libstdc++.", "libc++."})) return;
+  if (module_of(below) == module_of(reinterpret_cast<const void*>(next.malloc))) {
+    if (!may_draws_be_void<layer::malloc>()) {
+      operator_entries[0].new_one = &counted<0>::new_one_below;
+      operator_entries[1].new_one = &counted<1>::new_one_below;
+    }
     return;
   }
   passes_operators.store(true, sys::relaxed);
   operator_entries[0] = next_operators[0];
   operator_entries[1] = next_operators[1];
+}
+
+// Called when the hot words change.
+[[gnu::visibility("hidden")]] inline void change_entries() noexcept {
+  change_malloc_entries();
+  if (!may_draws_be_void<layer::malloc>() || passes_operators.load(sys::relaxed)) return;
+  operator_entries[0].new_one = &counted<0>::new_one;
+  operator_entries[1].new_one = &counted<1>::new_one;
 }
 
 }  // namespace whence::inline v1::instruments

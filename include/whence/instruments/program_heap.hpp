@@ -80,13 +80,15 @@ struct layer_state {
   static inline constinit sys::word<const void*> below{nullptr};  // for reports
 };
 
-// True from the second floor on: threads then have draws that may be void. Requires: called when
-// the hot words change.
+// True from a recorder's second floor on: threads then have draws that may be void. Requires:
+// called when the hot words change, or before that.
 template <layer L>
 [[gnu::visibility("hidden")]] bool may_draws_be_void() noexcept {
   const std::int64_t floor = here.hot.floor.load(sys::relaxed);
-  if (layer_state<L>::first_floor == 0) layer_state<L>::first_floor = floor;
-  return layer_state<L>::first_floor != floor;
+  std::int64_t& first = layer_state<L>::first_floor;
+  constexpr std::int64_t without_recorder = hot_words::first_floor;
+  if (first == 0 && floor != without_recorder) first = floor;
+  return first != 0 && first != floor;
 }
 
 // Makes the layer known. The recorder may allocate when it is first found, hence the scope.

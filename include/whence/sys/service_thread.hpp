@@ -19,6 +19,7 @@
 #include <cstdint>
 
 #include <whence/sys/clock.hpp>
+#include <whence/sys/inside_library.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -80,6 +81,7 @@ class service_thread {
 
  private:
   static void* run(void* self) noexcept {
+    const inside_scope inside;
     auto& me = *static_cast<service_thread*>(self);
     ::pthread_setname_np(::pthread_self(), me.name_);
     me.tid_.store(::gettid(), std::memory_order_relaxed);
