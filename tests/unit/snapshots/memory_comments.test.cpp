@@ -10,7 +10,7 @@
 #include <string>
 #include <vector>
 
-#include "sanitizers.hpp"
+#include "support/sanitizers.hpp"
 #include <whence/profile.hpp>
 #include <whence/registry.hpp>
 #include <whence/snapshots/memory_comments.hpp>
