@@ -49,6 +49,7 @@
 #include <whence/sys/syscall_names.hpp>
 #include <whence/sys/task_list.hpp>
 #include <whence/sys/thread_clock.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
 #include <whence/unwind/walk/sleeping_walk.hpp>
@@ -79,12 +80,12 @@ class basic_thread_dumper {
     // Repeated each time, since the program may have installed another handler.
     ready_ = get_ready();
     if (!ready_) dump.header.warnings.emplace_back("threads that run cannot be asked for stacks");
-    std::vector<place> places = find_threads(dump);
+    sys::vector<place> places = find_threads(dump);
     take_own(places.front(), caller);
     look(places);
     if (is_own(places.front().it.tid)) places.front().it.tid = 0;
     sys::erase_if(places, [](const place& p) { return p.it.tid == 0; });
-    std::vector<snapshots::placed_thread> suspended;
+    sys::vector<snapshots::placed_thread> suspended;
     const state::coroutine_root* const coroutines =
         state_.coroutines.load(std::memory_order_acquire);
     if (coroutines != nullptr) coroutines->add_stacks(state_, {depth(), *frames_, suspended});
@@ -131,9 +132,9 @@ class basic_thread_dumper {
   }
 
   // Lists the calling thread first, then the others in the order of their creation.
-  std::vector<place> find_threads(snapshots::thread_dump& dump) {
+  sys::vector<place> find_threads(snapshots::thread_dump& dump) {
     const ::pid_t self = ::gettid();
-    std::vector<::pid_t> tids{self};
+    sys::vector<::pid_t> tids{self};
     bool listed = false;
     for (bool all = false; !all;) {
       tids.resize(1);
@@ -146,7 +147,7 @@ class basic_thread_dumper {
       });
     }
     if (!listed) dump.header.warnings.emplace_back("threads could not be listed (/proc/self/task)");
-    std::vector<place> places(tids.size());
+    sys::vector<place> places(tids.size());
     for (std::size_t i = 0; i < tids.size(); ++i) places[i].it.tid = tids[i];
     return places;
   }
@@ -168,8 +169,8 @@ class basic_thread_dumper {
     keep(p, trace);
   }
 
-  void look(std::vector<place>& places) {
-    std::vector<place*> running;
+  void look(sys::vector<place>& places) {
+    sys::vector<place*> running;
     for (std::size_t i = 1; i < places.size(); ++i) running.push_back(&places[i]);
     // Done twice: many threads that seem to run were woken only for a moment, by a debugger or to
     // check a condition.
@@ -322,7 +323,7 @@ class basic_thread_dumper {
   }
 
   // Adds names, and since when threads sleep.
-  void describe(std::vector<place>& places) {
+  void describe(sys::vector<place>& places) {
     const std::int64_t now = sys::last_run_ns(::gettid());
     for (place& p : places) {
       const sys::task_stat stat = sys::read_stat(p.it.tid);

@@ -19,6 +19,7 @@
 #include <whence/snapshots/rows.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/epochs.hpp>
 #include <whence/tables/hash.hpp>
@@ -85,7 +86,7 @@ class basic_window {
       tables::hash128 identity;
       std::size_t first_frame;
     };
-    std::vector<row> rows;
+    sys::vector<row> rows;
     sys::flat_index index;
 
     std::uint32_t find(const tables::bucket& b) const {

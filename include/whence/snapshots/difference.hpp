@@ -11,6 +11,7 @@
 #include <whence/core/kinds.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/hash.hpp>
 
 namespace whence::inline v1::snapshots {
@@ -134,7 +135,7 @@ class baseline {
 
   const instruments::kind kind_;
   const std::int64_t time_ns_;
-  std::vector<known> rows_;
+  sys::vector<known> rows_;
   sys::flat_index index_;   // places in rows_
   profile_snapshot whole_;  // if gone rows are kept
   std::vector<bool> met_;   // likewise

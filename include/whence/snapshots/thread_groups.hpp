@@ -9,11 +9,11 @@
 #include <cstdint>
 #include <span>
 #include <utility>
-#include <vector>
 
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::snapshots {
 
@@ -36,7 +36,7 @@ inline int compare_rows(const thread_state& a, const thread_state& b) noexcept {
 // Throws: std::bad_alloc.
 template <class = void>
 inline profile_snapshot grouped(thread_dump dump) {
-  std::vector<const thread_state*> threads;
+  sys::vector<const thread_state*> threads;
   for (const thread_state& t : dump.threads) threads.push_back(&t);
   sys::sort(threads,
             [](const thread_state* a, const thread_state* b) { return compare_rows(*a, *b) < 0; });

@@ -10,7 +10,6 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <vector>
 
 namespace whence::inline v1::symbols {
 
@@ -30,7 +29,7 @@ struct source_line {
 class no_lines {
  public:
   no_lines(int, int, const std::string&) {}
-  std::vector<source_line> find(std::uint64_t) { return {}; }
+  sys::vector<source_line> find(std::uint64_t) { return {}; }
   std::string_view missing() const noexcept {
     return "lines and inlined frames: the program was built without libdw (Debian: libdw-dev, "
            "-DWHENCE_WITH_LIBDW=1 -ldw -lelf)";
@@ -46,6 +45,7 @@ using libdw_lines = basic_libdw_lines<void>;
 
 #if WHENCE_WITH_LIBDW
 #include <whence/symbols/libdw_lines.hpp>
+#include <whence/sys/vector.hpp>
 #endif
 
 namespace whence::inline v1::symbols {

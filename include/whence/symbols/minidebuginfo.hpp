@@ -22,7 +22,6 @@
 #include <span>
 #include <string>
 #include <type_traits>
-#include <vector>
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
@@ -140,7 +139,7 @@ class xz_size {
 template <class = void>
 class basic_no_minidebuginfo {
  public:
-  static std::vector<std::byte> unpack(const byte_source&, const elf&, std::string&, int&) {
+  static sys::vector<std::byte> unpack(const byte_source&, const elf&, std::string&, int&) {
     return {};
   }
 };
@@ -154,6 +153,7 @@ using libdw_minidebuginfo = basic_libdw_minidebuginfo<void>;
 
 #if WHENCE_WITH_LIBDW
 #include <whence/symbols/libdw_minidebuginfo.hpp>
+#include <whence/sys/vector.hpp>
 #endif
 
 namespace whence::inline v1::symbols {

@@ -29,6 +29,7 @@
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/sys/digits.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -45,7 +46,7 @@ inline file_identity mapped_identity(const file_source& file) {
   constexpr std::size_t bytes = sys::page_bytes;
   void* const page = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   if (page == MAP_FAILED) return {};
-  const std::vector<mapping> all = mapped_code(true);
+  const sys::vector<mapping> all = mapped_code(true);
   const mapping* const here = find_mapping(all, reinterpret_cast<std::uintptr_t>(page));
   const file_identity identity = here != nullptr ? here->file : file_identity{};
   ::munmap(page, bytes);

@@ -19,7 +19,6 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/debug_file.hpp>
 #include <whence/symbols/dynamic_symbols.hpp>
@@ -31,6 +30,7 @@
 #include <whence/symbols/symbol_table.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/out_of_memory.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -59,8 +59,8 @@ class basic_module_reader {
   }
 
   // Innermost inlined frame first; empty if there is no debug information.
-  std::vector<source_line> lines(std::uintptr_t pc) {
-    std::vector<source_line> found;
+  sys::vector<source_line> lines(std::uintptr_t pc) {
+    sys::vector<source_line> found;
     if (lines_ == nullptr) return found;
     found = lines_->find(pc - bias_);
     note_lines();  // find() has just searched for the files beside it
@@ -165,7 +165,7 @@ class basic_module_reader {
   module_file file_;
   found_debug_file debug_;
   sys::mapped_array<std::byte> copy_;
-  std::vector<std::byte> unpacked_;
+  sys::vector<std::byte> unpacked_;
   std::unique_ptr<memory_source> memory_;
   symbol_table table_;  // of the sources above
   std::unique_ptr<debug_lines> lines_;

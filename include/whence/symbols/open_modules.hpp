@@ -12,7 +12,6 @@
 #include <cstdint>
 #include <memory>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/module_list.hpp>
@@ -20,6 +19,7 @@
 #include <whence/symbols/perf_map.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/spare_descriptor.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -50,7 +50,7 @@ class basic_open_modules {
   }
 
   // The kernel's list, read once.
-  const std::vector<mapping>& code() {
+  const sys::vector<mapping>& code() {
     if (!std::exchange(has_code_, true)) code_ = mapped_code();
     return code_;
   }
@@ -64,7 +64,7 @@ class basic_open_modules {
   void close() {
     readers_.clear();
     readers_.shrink_to_fit();
-    std::vector<mapping>().swap(code_);
+    sys::vector<mapping>().swap(code_);
     has_code_ = false;
     generated_.reset();
     sys::spare.refill();
@@ -78,8 +78,8 @@ class basic_open_modules {
     std::unique_ptr<module_reader> it;
   };
 
-  std::vector<open_reader> readers_;
-  std::vector<mapping> code_;
+  sys::vector<open_reader> readers_;
+  sys::vector<mapping> code_;
   bool has_code_ = false;
   std::unique_ptr<perf_map> generated_;
 };

@@ -33,6 +33,7 @@
 #include <whence/symbols/debug_image.hpp>
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -167,7 +168,7 @@ class basic_split_units {
   bool looked_ = false;
   bool may_pass_ = false;
   std::unique_ptr<dwarf_file> packed_;
-  std::vector<std::byte> index_;
+  sys::vector<std::byte> index_;
   std::unique_ptr<dwarf_file> alone_;
 };
 using split_units = basic_split_units<>;
@@ -192,7 +193,7 @@ struct supplement_link {
 template <class = void>
 inline supplement_link find_link(const byte_source& source, const elf& file) {
   supplement_link found;
-  std::vector<std::byte> link;
+  sys::vector<std::byte> link;
   std::uint64_t at = 0;
   if (const elf::section* const s = file.find(".gnu_debugaltlink")) {
     link = elf::content(source, *s);

@@ -11,7 +11,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -50,14 +51,14 @@ class flat_index {
   }
 
   void grow() {
-    std::vector<slot> before(2 * slots_.size());
+    vector<slot> before(2 * slots_.size());
     before.swap(slots_);
     for (const slot& s : before) {
       if (s.next != 0) place(s);
     }
   }
 
-  std::vector<slot> slots_ = std::vector<slot>(64);
+  vector<slot> slots_ = vector<slot>(64);
   std::size_t size_ = 0;
 };
 
