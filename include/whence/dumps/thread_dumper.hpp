@@ -79,7 +79,7 @@ class basic_thread_dumper {
     frames_ = std::make_shared<std::vector<std::uintptr_t>>();
     // Repeated each time, since the program may have installed another handler.
     ready_ = get_ready();
-    if (!ready_) dump.header.warnings.emplace_back("threads that run cannot be asked for stacks");
+    if (!ready_) dump.header.warnings.push_back("threads that run cannot be asked for stacks");
     sys::vector<place> places = find_threads(dump);
     take_own(places.front(), caller);
     look(places);
@@ -146,7 +146,7 @@ class basic_thread_dumper {
         if (all) tids.push_back(tid);
       });
     }
-    if (!listed) dump.header.warnings.emplace_back("threads could not be listed (/proc/self/task)");
+    if (!listed) dump.header.warnings.push_back("threads could not be listed (/proc/self/task)");
     sys::vector<place> places(tids.size());
     for (std::size_t i = 0; i < tids.size(); ++i) places[i].it.tid = tids[i];
     return places;

@@ -66,7 +66,7 @@ class basic_mapping_table {
   // Leaves out optional mappings that hold no address.
   void leave_out_unused(std::span<const std::uintptr_t> addresses) {
     order();
-    std::vector<bool> used(mappings_.size());
+    sys::vector<bool> used(mappings_.size());
     for (const std::uintptr_t a : addresses) {
       if (const range* const r = find(a)) used[r->id - 1] = true;
     }

@@ -11,12 +11,12 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
 
 #include <whence/format/utf8.hpp>
+#include <whence/sys/owner.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
@@ -65,7 +65,7 @@ class basic_tabwriter {
   void write(std::string_view text) {
     while (!text.empty()) {
       const std::size_t end = text.find('\n');
-      own_.push_back(std::make_unique<tabbed_line>(std::string(text.substr(0, end))));
+      own_.push_back(sys::make_owned<tabbed_line>(std::string(text.substr(0, end))));
       write(*own_.back());
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     }
@@ -126,7 +126,7 @@ class basic_tabwriter {
 
   std::string& out_;
   sys::vector<const tabbed_line*> lines_;
-  sys::vector<std::unique_ptr<tabbed_line>> own_;  // those that nothing else keeps
+  sys::vector<sys::owner<tabbed_line>> own_;  // those that nothing else keeps
   sys::vector<std::size_t> widths_;
 };
 using tabwriter = basic_tabwriter<>;

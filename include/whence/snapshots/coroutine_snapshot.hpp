@@ -50,7 +50,7 @@ inline sys::vector<tables::suspended_coroutine> suspended_leaves(const state::pr
     return after > 0 && all[after - 1].self == awaiter.self ? after - 1 : none;
   };
   sys::vector<std::size_t> awaiters(all.size());
-  std::vector<bool> awaits(all.size()), is_shown(all.size());
+  sys::vector<bool> awaits(all.size()), is_shown(all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
     awaiters[i] = awaiter_of(i);
     if (awaiters[i] != none) awaits[awaiters[i]] = true;
@@ -125,7 +125,7 @@ inline void add_coroutines(const state::process_state& s, const dump_parts& dump
     p.it.stack.truncated = t.truncated;
     p.first_frame = dump.frames.size();
     p.depth = t.depth;
-    dump.frames.insert(dump.frames.end(), t.pcs, t.pcs + t.depth);
+    for (std::size_t i = 0; i < t.depth; ++i) dump.frames.push_back(t.pcs[i]);
     dump.threads.push_back(std::move(p));
   }
 }

@@ -6,7 +6,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include <whence/core/kinds.hpp>
 #include <whence/snapshots/snapshot.hpp>
@@ -138,7 +137,7 @@ class baseline {
   sys::vector<known> rows_;
   sys::flat_index index_;   // places in rows_
   profile_snapshot whole_;  // if gone rows are kept
-  std::vector<bool> met_;   // likewise
+  sys::vector<bool> met_;   // likewise
 };
 
 }  // namespace whence::inline v1::snapshots

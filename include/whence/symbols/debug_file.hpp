@@ -20,7 +20,6 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
@@ -28,6 +27,7 @@
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/owner.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
@@ -78,8 +78,8 @@ inline std::string debuginfod_cache() {
 }
 
 struct found_debug_file {
-  std::unique_ptr<file_source> file;  // nullptr if no file was found
-  int error = 0;                      // errno, if a file could not be read for a temporary reason
+  sys::owner<file_source> file;  // nullptr if no file was found
+  int error = 0;                 // errno, if a file could not be read for a temporary reason
 };
 
 // True if a later attempt may succeed.
@@ -94,7 +94,7 @@ inline found_debug_file find_debug_file(const std::string& path, const byte_sour
   found_debug_file found;
   const std::string& id = header.build_id();
   const auto take = [&](const std::string& candidate, auto is_right) {
-    auto file = std::make_unique<file_source>(candidate.c_str());
+    auto file = sys::make_owned<file_source>(candidate.c_str());
     const bool right = file->size() != 0 && is_right(*file);
     if (may_pass(file->error())) found.error = file->error();
     if (right) found.file = std::move(file);

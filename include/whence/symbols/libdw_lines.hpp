@@ -14,7 +14,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
@@ -34,6 +33,7 @@
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/out_of_memory.hpp>
+#include <whence/sys/owner.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
@@ -371,7 +371,7 @@ class basic_libdw_lines {
   bool may_pass_ = false;
   code_segments code_;
   dwarf_file main_;
-  std::unique_ptr<dwarf_file> supplement_;
+  sys::owner<dwarf_file> supplement_;
   split_units split_;
   sys::mapped_array<unit_range> units_at_;
   std::uint64_t ranges_left_ = 20'000'000;  // how many more units_at_ may hold

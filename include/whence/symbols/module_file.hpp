@@ -18,7 +18,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,15 +28,16 @@
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/sys/digits.hpp>
+#include <whence/sys/owner.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
 struct module_file {
-  std::unique_ptr<file_source> file;  // nullptr if no file is the module
-  std::string path;                   // the path it was opened by
-  int error = 0;                      // errno of a candidate that could not be read
-  bool refused = false;               // the file found is another build's
+  sys::owner<file_source> file;  // nullptr if no file is the module
+  std::string path;              // the path it was opened by
+  int error = 0;                 // errno of a candidate that could not be read
+  bool refused = false;          // the file found is another build's
 };
 
 // The numbers in /proc/self/maps: a page of the file is mapped for a moment, and never touched.
@@ -90,7 +90,7 @@ template <class = void>
 inline module_file open_module(const loaded_module& m, const mapping* mapped) {
   module_file result;
   for (const std::string& path : module_paths(m, mapped)) {
-    auto file = std::make_unique<file_source>(path.c_str());
+    auto file = sys::make_owned<file_source>(path.c_str());
     const elf header(*file);
     if (is_module(*file, header, m)) {
       result.file = std::move(file);

@@ -14,8 +14,8 @@
 
 namespace whence::inline v1::sys {
 
-// The interface is that of std::vector, and so are its guarantees. Requires of T: a move constructor
-// that does not throw.
+// The interface is that of std::vector, and so are its guarantees. Requires of T: a move
+// constructor that does not throw.
 template <class T>
 class vector {
  public:
