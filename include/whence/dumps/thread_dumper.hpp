@@ -316,7 +316,7 @@ class basic_thread_dumper {
 
   void keep(place& p, const unwind::trace& t) {
     p.first_frame = frames_->size();
-    frames_->insert(frames_->end(), t.pcs, t.pcs + t.depth);
+    for (std::size_t i = 0; i < t.depth; ++i) frames_->push_back(t.pcs[i]);
     p.depth = t.depth;
     p.it.stack.leaf_is_ip = t.leaf_is_ip;
     p.it.stack.truncated = t.truncated;

@@ -61,7 +61,7 @@ class basic_window {
         at = known.add(b, frames->size());
         p.rows.push_back(snapshots::row_of(k, b, labels));
         p.rows.back().values = {};
-        frames->insert(frames->end(), b.pcs(), b.pcs() + b.depth());
+        for (std::size_t i = 0; i < b.depth(); ++i) frames->push_back(b.pcs()[i]);
       }
       p.rows[at].values[0] += samples;
       p.rows[at].values[1] += time;
