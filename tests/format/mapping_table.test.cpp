@@ -18,7 +18,8 @@ mapping_table checked(whence::sys::vector<mapping> mapped,
                       const std::vector<std::uintptr_t>& addresses) {
   mapping_table t(std::move(mapped), addresses);
   for (const std::uintptr_t a : addresses) {
-    const mapping& m = t.mappings().at(t.id(a) - 1);
+    REQUIRE(t.id(a) - 1 < t.mappings().size());
+    const mapping& m = t.mappings()[t.id(a) - 1];
     CHECK(m.start <= a);
     CHECK(a < m.limit);
   }

@@ -11,6 +11,8 @@
 #include <string_view>
 #include <type_traits>
 
+#include <whence/sys/vector.hpp>
+
 namespace whence::inline v1::symbols {
 
 // One frame at an address, from debug information; members that it lacks are empty or 0.
@@ -45,7 +47,6 @@ using libdw_lines = basic_libdw_lines<void>;
 
 #if WHENCE_WITH_LIBDW
 #include <whence/symbols/libdw_lines.hpp>
-#include <whence/sys/vector.hpp>
 #endif
 
 namespace whence::inline v1::symbols {

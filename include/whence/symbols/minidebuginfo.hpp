@@ -25,6 +25,7 @@
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -153,7 +154,6 @@ using libdw_minidebuginfo = basic_libdw_minidebuginfo<void>;
 
 #if WHENCE_WITH_LIBDW
 #include <whence/symbols/libdw_minidebuginfo.hpp>
-#include <whence/sys/vector.hpp>
 #endif
 
 namespace whence::inline v1::symbols {

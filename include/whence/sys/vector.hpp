@@ -8,9 +8,10 @@
 #define WHENCE_SYS_VECTOR_HPP
 
 #include <cstddef>
-#include <cstdint>
 #include <initializer_list>
 #include <new>
+
+#include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -97,6 +98,7 @@ class vector {
   T* erase(const T* item) noexcept { return erase(item, item + 1); }
   T* erase(const T* first, const T* last) noexcept {
     T* const hole = begin_ + (first - begin_);
+    if (first == last) return hole;  // an item is not to be moved to itself
     T* to = hole;
     for (T* from = begin_ + (last - begin_); from != end_; ++from, ++to) {
       *to = static_cast<T&&>(*from);
@@ -143,8 +145,7 @@ class vector {
     static_assert(alignof(T) <= __STDCPP_DEFAULT_NEW_ALIGNMENT__);
     static_assert(noexcept(T(static_cast<T&&>(*begin_))));
     std::size_t bytes = 0;
-    // No allocator has SIZE_MAX bytes, so what is too large throws std::bad_alloc.
-    if (__builtin_mul_overflow(capacity, sizeof(T), &bytes)) bytes = SIZE_MAX;
+    if (__builtin_mul_overflow(capacity, sizeof(T), &bytes)) throw_or_abort<std::bad_alloc>();
     begin_ = end_ = static_cast<T*>(::operator new(bytes));
     limit_ = begin_ + capacity;
   }
