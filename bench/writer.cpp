@@ -46,7 +46,7 @@ struct made_up_code {
     static const symbols::location location{{&frame, 1}, first_address};
     return location;
   }
-  std::vector<symbols::mapping> mappings() const {
+  sys::vector<symbols::mapping> mappings() const {
     return {{first_address, first_address + 0x100000, 0, "/usr/bin/app", "00ff"}};
   }
 };

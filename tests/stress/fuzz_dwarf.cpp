@@ -90,7 +90,7 @@ std::string ask(const scratch_file& file, std::span<const unsigned char> content
       std::max<std::uint64_t>((where.high - where.low) / static_cast<std::uint64_t>(questions), 1);
   std::uint64_t address = where.low;
   for (int i = 0; i < questions; ++i, address += step) {
-    const std::vector<symbols::source_line> frames = lines.find(address);
+    const auto frames = lines.find(address);
     if (frames.size() > 1000) fail("more frames than scopes can be in each other");
     for (const symbols::source_line& f : frames) {
       if (f.function.size() > 200000) fail("a name without end");

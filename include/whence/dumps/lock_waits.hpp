@@ -22,6 +22,7 @@
 #include <whence/sys/nap.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/wait_slots.hpp>
@@ -31,7 +32,7 @@ namespace whence::inline v1::dumps {
 template <class = void>
 class basic_lock_waits {
  public:
-  using threads = std::vector<dumped_thread>;
+  using threads = sys::vector<dumped_thread>;
 
   // Throws: std::bad_alloc.
   basic_lock_waits(const state::process_state& s, const threads& all,
@@ -39,7 +40,7 @@ class basic_lock_waits {
       : threads_(all), frames_(frames) {
     const tables::wait_slots* const slots = s.waits.load(std::memory_order_acquire);
     if (slots == nullptr) return;
-    std::vector<seen_wait> found;
+    sys::vector<seen_wait> found;
     found.reserve(all.size() + 64);  // visiting slots must not allocate
     slots->for_each([&](const tables::wait_slot& slot, std::uint32_t sequence,
                         const tables::wait_in_progress& w) {
@@ -59,11 +60,11 @@ class basic_lock_waits {
   }
 
   // The circles that last. Waits some milliseconds to be sure, if there is a circle.
-  std::vector<std::vector<std::size_t>> deadlocks() const {
-    std::vector<std::vector<std::size_t>> found = circles();
+  sys::vector<sys::vector<std::size_t>> deadlocks() const {
+    sys::vector<sys::vector<std::size_t>> found = circles();
     if (found.empty()) return found;
     for (int i = 0; i < 500; ++i) sys::nap();
-    sys::erase_if(found, [this](const std::vector<std::size_t>& circle) {
+    sys::erase_if(found, [this](const sys::vector<std::size_t>& circle) {
       for (const std::size_t w : circle) {
         if (!stays(w)) return true;
       }
@@ -73,8 +74,8 @@ class basic_lock_waits {
   }
 
   // The waits; their stacks point into `frames`. Requires: `frames` does not grow any more.
-  std::vector<snapshots::lock_wait> take() const {
-    std::vector<snapshots::lock_wait> all = waits_;
+  sys::vector<snapshots::lock_wait> take() const {
+    sys::vector<snapshots::lock_wait> all = waits_;
     for (std::size_t i = 0; i < all.size(); ++i) {
       all[i].taken.stack = {frames_.data() + taken_[i].first, taken_[i].depth};
     }
@@ -148,9 +149,9 @@ class basic_lock_waits {
     return wait.holder == no_thread || wait.may_give_up ? no_thread : wait_of(wait.holder);
   }
 
-  std::vector<std::vector<std::size_t>> circles() const {
-    std::vector<std::vector<std::size_t>> found;
-    std::vector<std::size_t> met(waits_.size(), no_thread);  // the walk that met each wait
+  sys::vector<sys::vector<std::size_t>> circles() const {
+    sys::vector<sys::vector<std::size_t>> found;
+    sys::vector<std::size_t> met(waits_.size(), no_thread);  // the walk that met each wait
     for (std::size_t start = 0; start < waits_.size(); ++start) {
       std::size_t w = start;
       while (w != no_thread && met[w] == no_thread) {
@@ -158,7 +159,7 @@ class basic_lock_waits {
         w = next(w);
       }
       if (w == no_thread || met[w] != start) continue;
-      std::vector<std::size_t> circle;
+      sys::vector<std::size_t> circle;
       for (std::size_t i = w; circle.empty() || i != w; i = next(i)) {
         circle.push_back(i);
       }
@@ -187,9 +188,9 @@ class basic_lock_waits {
 
   const threads& threads_;
   std::vector<std::uintptr_t>& frames_;
-  std::vector<snapshots::lock_wait> waits_;
-  std::vector<part> taken_;
-  std::vector<seen_wait> seen_;
+  sys::vector<snapshots::lock_wait> waits_;
+  sys::vector<part> taken_;
+  sys::vector<seen_wait> seen_;
 };
 using lock_waits = basic_lock_waits<>;
 

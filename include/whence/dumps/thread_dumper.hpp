@@ -49,6 +49,7 @@
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/signal_mask.hpp>
 #include <whence/sys/syscall_names.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
 #include <whence/unwind/walk/sleeping_walk.hpp>
@@ -79,12 +80,12 @@ class basic_thread_dumper {
     // Repeated each time, since the program may have installed another handler.
     ready_ = get_ready();
     if (!ready_) dump.header.warnings.emplace_back("threads that run cannot be asked for stacks");
-    std::vector<dumped_thread> places = find_threads(dump);
+    sys::vector<dumped_thread> places = find_threads(dump);
     take_own(places.front(), caller);
     look(places);
     if (is_own(places.front().it.tid)) places.front().it.tid = 0;
     sys::erase_if(places, [](const dumped_thread& p) { return p.it.tid == 0; });
-    std::vector<snapshots::placed_thread> suspended;
+    sys::vector<snapshots::placed_thread> suspended;
     const snapshots::dump_parts others{depth(), *frames_, suspended};
     state_.guests.call(&state::guest::add_stacks, state_, others);
     // This is the last call that adds frames, so pointers to frames stay valid.
@@ -128,9 +129,9 @@ class basic_thread_dumper {
   }
 
   // Lists the calling thread first, then the others in the order of their creation.
-  std::vector<dumped_thread> find_threads(snapshots::thread_dump& dump) {
+  sys::vector<dumped_thread> find_threads(snapshots::thread_dump& dump) {
     const ::pid_t self = ::gettid();
-    std::vector<::pid_t> tids{self};
+    sys::vector<::pid_t> tids{self};
     bool listed = false;
     for (bool all = false; !all;) {
       tids.resize(1);
@@ -143,7 +144,7 @@ class basic_thread_dumper {
       });
     }
     if (!listed) dump.header.warnings.emplace_back("threads could not be listed (/proc/self/task)");
-    std::vector<dumped_thread> places(tids.size());
+    sys::vector<dumped_thread> places(tids.size());
     for (std::size_t i = 0; i < tids.size(); ++i) places[i].it.tid = tids[i];
     return places;
   }
@@ -165,8 +166,8 @@ class basic_thread_dumper {
     keep(p, trace);
   }
 
-  void look(std::vector<dumped_thread>& places) {
-    std::vector<dumped_thread*> running;
+  void look(sys::vector<dumped_thread>& places) {
+    sys::vector<dumped_thread*> running;
     for (std::size_t i = 1; i < places.size(); ++i) running.push_back(&places[i]);
     // Done twice: many threads that seem to run were woken only for a moment, by a debugger or to
     // check a condition.
@@ -321,14 +322,14 @@ class basic_thread_dumper {
 
   void keep(dumped_thread& p, const unwind::trace& t) {
     p.first_frame = frames_->size();
-    frames_->insert(frames_->end(), t.pcs, t.pcs + t.depth);
+    for (std::size_t i = 0; i < t.depth; ++i) frames_->push_back(t.pcs[i]);
     p.depth = t.depth;
     p.it.stack.leaf_is_ip = t.leaf_is_ip;
     p.it.stack.truncated = t.truncated;
   }
 
   // Adds names, and since when threads sleep.
-  void describe(std::vector<dumped_thread>& places) {
+  void describe(sys::vector<dumped_thread>& places) {
     const std::int64_t now = sys::last_run_ns(::gettid());
     for (dumped_thread& p : places) {
       const sys::task_stat stat = sys::read_stat(p.it.tid);

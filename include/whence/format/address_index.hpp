@@ -12,6 +12,8 @@
 #include <utility>
 #include <vector>
 
+#include <whence/sys/vector.hpp>
+
 namespace whence::inline v1::format {
 
 template <class = void>
@@ -55,7 +57,7 @@ class basic_address_index {
   }
 
   void grow() {
-    std::vector<slot> larger(2 * slots_.size());
+    sys::vector<slot> larger(2 * slots_.size());
     slots_.swap(larger);
     --shift_;
     std::uint32_t number = 0;
@@ -69,7 +71,7 @@ class basic_address_index {
   }
 
   static constexpr int first_bits = 10;
-  std::vector<slot> slots_ = std::vector<slot>(std::size_t{1} << first_bits);
+  sys::vector<slot> slots_ = sys::vector<slot>(std::size_t{1} << first_bits);
   std::vector<std::uintptr_t> addresses_;
   int shift_ = 64 - first_bits;
 };

@@ -14,6 +14,7 @@
 #include <whence/format/lookup.hpp>
 #include <whence/snapshots/row_source.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 
 namespace whence::inline v1::format {
@@ -40,7 +41,7 @@ class by_address {
 
  private:
   address_index ids_;
-  std::vector<T> made_;
+  sys::vector<T> made_;
 };
 
 }  // namespace whence::inline v1::format

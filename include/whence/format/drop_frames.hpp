@@ -20,7 +20,6 @@
 #define WHENCE_FORMAT_DROP_FRAMES_HPP
 
 #include <cstddef>
-#include <span>
 #include <string>
 #include <string_view>
 
@@ -77,8 +76,25 @@ inline constexpr dropped_names dropped_of_entries[] = {
     {"whence::profile::", "add"},
 };
 
+// A span of one of the lists above; std::span asks the compiler for all concepts of ranges.
+class dropped_list {
+ public:
+  constexpr dropped_list() noexcept = default;
+  template <std::size_t size>
+  constexpr dropped_list(const dropped_names (&names)[size]) noexcept
+      : begin_(names), end_(names + size) {}
+
+  constexpr const dropped_names* begin() const noexcept { return begin_; }
+  constexpr const dropped_names* end() const noexcept { return end_; }
+  constexpr bool empty() const noexcept { return begin_ == end_; }
+
+ private:
+  const dropped_names* begin_ = nullptr;
+  const dropped_names* end_ = nullptr;
+};
+
 // Empty if nothing is dropped in profiles of that kind.
-constexpr std::span<const dropped_names> dropped_in(instruments::kind k) noexcept {
+constexpr dropped_list dropped_in(instruments::kind k) noexcept {
   switch (core::info(k).recorded_by) {
     case core::instrument::allocator:
       return dropped_of_memory;

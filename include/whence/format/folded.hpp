@@ -37,6 +37,7 @@
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
@@ -110,7 +111,7 @@ class basic_folded_names {
   // Two texts, one of which begins the other, are ordered by what follows the shorter one: a
   // semicolon, or nothing. Equal texts get equal ranks.
   void rank() {
-    std::vector<std::pair<std::string_view, std::uint32_t*>> order;
+    sys::vector<std::pair<std::string_view, std::uint32_t*>> order;
     std::vector<std::string> inside;
     inside.reserve(all_.size());
     for (known_name& n : all_) {
@@ -129,9 +130,9 @@ class basic_folded_names {
   const name_style style_;
   const instruments::kind kind_;
   process_code code_;
-  std::vector<known_name> all_;
+  sys::vector<known_name> all_;
   sys::flat_index index_;  // indexes all_
-  std::vector<std::uint32_t> numbers_;
+  sys::vector<std::uint32_t> numbers_;
   by_address<range> at_;
 };
 using folded_names = basic_folded_names<>;
@@ -230,7 +231,7 @@ class basic_folded_writer {
 
   void sort() {
     const auto by_rank = [](const line& a, const line& b) { return a.rank < b.rank; };
-    std::vector<std::span<line>> to_sort{lines_};
+    sys::vector<std::span<line>> to_sort{lines_};
     while (!to_sort.empty()) {
       const std::span<line> group = to_sort.back();
       to_sort.pop_back();
@@ -264,7 +265,7 @@ class basic_folded_writer {
 
   const snapshots::row_source& rows_;
   folded_names names_;
-  std::vector<line> lines_;
+  sys::vector<line> lines_;
 };
 using folded_writer = basic_folded_writer<>;
 

@@ -8,13 +8,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include <whence/core/kinds.hpp>
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
@@ -59,7 +59,7 @@ class basic_shown_frames {
   const process_code code_;
   const instruments::kind kind_;
   const library_leaves leaves_;
-  std::vector<symbols::frame> frames_;
+  sys::vector<symbols::frame> frames_;
 };
 using shown_frames = basic_shown_frames<>;
 

@@ -16,6 +16,7 @@
 #include <type_traits>
 
 #include <whence/format/sink.hpp>
+#include <whence/sys/owner.hpp>
 #include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
@@ -43,7 +44,6 @@ using default_gzip = std::conditional_t<config::with_zlib, zlib_gzip, stored>;
 #include <zlib.h>
 
 #include <climits>
-#include <memory>
 
 namespace whence::inline v1::format {
 
@@ -109,7 +109,7 @@ class basic_zlib_gzip {
   }
 
   sink& out_;
-  std::unique_ptr<Bytef[]> buffer_;
+  sys::owner<Bytef[]> buffer_;
   z_stream stream_{};
   int state_;
 };

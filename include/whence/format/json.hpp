@@ -27,7 +27,6 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <whence/core/kinds.hpp>
 #include <whence/format/by_address.hpp>
@@ -45,6 +44,7 @@
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
@@ -202,7 +202,7 @@ class basic_json_writer {
 
   const name_style names_;
   process_code code_;
-  std::vector<known_frame> known_;
+  sys::vector<known_frame> known_;
   sys::flat_index index_;  // indexes known_
   std::string frames_;     // as JSON
 };

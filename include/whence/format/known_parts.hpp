@@ -14,12 +14,12 @@
 
 #include <cstdint>
 #include <span>
-#include <vector>
 
 #include <whence/names.hpp>
 #include <whence/symbols/function_name.hpp>
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/symbolizer.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
@@ -77,7 +77,7 @@ class basic_known_parts {
 
   std::span<const symbols::mapping> mappings_;
   symbol_mode mode_;
-  std::vector<parts> known_;
+  sys::vector<parts> known_;
 };
 using known_parts = basic_known_parts<>;
 

@@ -19,6 +19,7 @@
 
 #include <whence/symbols/mappings.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
@@ -27,7 +28,7 @@ template <class = void>
 class basic_mapping_table {
  public:
   // Requires: no address is the highest possible one, which no half-open range can hold.
-  basic_mapping_table(std::vector<symbols::mapping> mapped,
+  basic_mapping_table(sys::vector<symbols::mapping> mapped,
                       std::span<const std::uintptr_t> addresses)
       : mappings_(std::move(mapped)) {
     leave_out_unused(addresses);
@@ -52,7 +53,7 @@ class basic_mapping_table {
   std::uint64_t id(std::uintptr_t address) const { return find(address)->id; }
 
   // mappings()[id - 1]
-  const std::vector<symbols::mapping>& mappings() const noexcept { return mappings_; }
+  const sys::vector<symbols::mapping>& mappings() const noexcept { return mappings_; }
 
  private:
   struct range {
@@ -65,7 +66,7 @@ class basic_mapping_table {
   // Leaves out optional mappings that hold no address.
   void leave_out_unused(std::span<const std::uintptr_t> addresses) {
     order();
-    std::vector<bool> used(mappings_.size());
+    sys::vector<bool> used(mappings_.size());
     for (const std::uintptr_t a : addresses) {
       if (const range* const r = find(a)) used[r->id - 1] = true;
     }
@@ -109,8 +110,8 @@ class basic_mapping_table {
     return sys::first_after(ranges_, [address](const range& r) { return address < r.start; });
   }
 
-  std::vector<symbols::mapping> mappings_;
-  std::vector<range> ranges_;  // sorted by start
+  sys::vector<symbols::mapping> mappings_;
+  sys::vector<range> ranges_;  // sorted by start
 };
 using mapping_table = basic_mapping_table<>;
 

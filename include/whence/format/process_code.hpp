@@ -18,6 +18,7 @@
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/symbolizer.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::format {
 
@@ -39,8 +40,8 @@ class basic_process_code {
   std::uintptr_t place_of(std::uintptr_t address) const { return names_.place_of(address); }
 
   // The executable mappings. The program's own come first, since readers take the first for it.
-  std::vector<symbols::mapping> mappings() const {
-    std::vector<symbols::mapping> all = names_.mappings();
+  sys::vector<symbols::mapping> mappings() const {
+    sys::vector<symbols::mapping> all = names_.mappings();
     for_each_record([&all](const unwind::plugin_record& record) {
       all.push_back(symbols::mapping_of(record));
     });

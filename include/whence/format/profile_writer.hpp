@@ -37,6 +37,7 @@
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
@@ -323,7 +324,7 @@ class basic_profile_writer {
     encoder_.int64(proto::profile::drop_frames, strings_.id_of_copy(drop_frames(header_.kind)));
     encoder_.int64(proto::profile::time_nanos, header_.time_ns);
     encoder_.int64(proto::profile::duration_nanos, sys::most<std::int64_t>(header_.duration_ns, 0));
-    std::vector<std::int64_t> comments;
+    sys::vector<std::int64_t> comments;
     for (const std::string& c : header_.comments) comments.push_back(strings_.id(c));
     for (const std::string& c : header_.warnings) comments.push_back(strings_.id(c));
     if constexpr (requires { code_.notes(); }) {
@@ -347,13 +348,13 @@ class basic_profile_writer {
   protobuf encoder_;
   address_index addresses_;
   string_table strings_;
-  std::vector<std::uint64_t> functions_;  // system_name << 32 | file
+  sys::vector<std::uint64_t> functions_;  // system_name << 32 | file
   sys::flat_index by_key_;                // indexes functions_
-  std::vector<std::uint32_t> ids_;        // the current row's
-  std::vector<std::uint32_t> first_ids_;  // each address's first location, if apart
+  sys::vector<std::uint32_t> ids_;        // the current row's
+  sys::vector<std::uint32_t> first_ids_;  // each address's first location, if apart
   std::uint32_t next_id_ = 1;
   symbols::frame pseudo_;
-  std::vector<line> lines_;      // the current location's
+  sys::vector<line> lines_;      // the current location's
   std::int64_t number_key_ = 0;  // the numeric label's texts
   std::int64_t number_unit_ = 0;
   std::error_code error_;

@@ -15,10 +15,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string_view>
 #include <utility>
+
+#include <whence/sys/owner.hpp>
 
 namespace whence::inline v1::format {
 
@@ -111,13 +112,13 @@ class basic_protobuf {
     std::size_t capacity = capacity_ == 0 ? 1024 : 2 * capacity_;
     while (capacity - size_ < more) capacity *= 2;
     // Plain new: make_unique would clear memory that is overwritten at once.
-    std::unique_ptr<std::byte[]> larger(new std::byte[capacity]);
+    sys::owner<std::byte[]> larger(new std::byte[capacity]);
     if (size_ != 0) std::memcpy(larger.get(), begin_.get(), size_);
     begin_ = std::move(larger);
     capacity_ = capacity;
   }
 
-  std::unique_ptr<std::byte[]> begin_;
+  sys::owner<std::byte[]> begin_;
   std::size_t size_ = 0;
   std::size_t capacity_ = 0;
 };

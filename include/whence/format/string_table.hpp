@@ -9,11 +9,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/format/utf8.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/kept.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::format {
 
@@ -36,7 +36,7 @@ class basic_string_table {
     return add(copies_.add(std::move(text)));
   }
 
-  const std::vector<std::string_view>& texts() const noexcept { return texts_; }
+  const sys::vector<std::string_view>& texts() const noexcept { return texts_; }
 
  private:
   static std::uint64_t hash(std::string_view text) { return std::hash<std::string_view>()(text); }
@@ -53,7 +53,7 @@ class basic_string_table {
   }
 
   sys::kept<std::string> copies_;  // texts_ points at them
-  std::vector<std::string_view> texts_;
+  sys::vector<std::string_view> texts_;
   sys::flat_index by_hash_;
 };
 using string_table = basic_string_table<>;

@@ -11,14 +11,14 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/format/utf8.hpp>
+#include <whence/sys/owner.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::format {
 
@@ -40,7 +40,7 @@ class tabbed_line {
     add(begin, text_.size());
   }
 
-  const std::vector<cell>& cells() const noexcept { return cells_; }
+  const sys::vector<cell>& cells() const noexcept { return cells_; }
   std::string_view text(const cell& c) const noexcept {
     return std::string_view(text_).substr(c.begin, c.size);
   }
@@ -53,7 +53,7 @@ class tabbed_line {
   }
 
   std::string text_;
-  std::vector<cell> cells_;
+  sys::vector<cell> cells_;
 };
 
 template <class = void>
@@ -65,7 +65,7 @@ class basic_tabwriter {
   void write(std::string_view text) {
     while (!text.empty()) {
       const std::size_t end = text.find('\n');
-      own_.push_back(std::make_unique<tabbed_line>(std::string(text.substr(0, end))));
+      own_.push_back(sys::make_owned<tabbed_line>(std::string(text.substr(0, end))));
       write(*own_.back());
       text.remove_prefix(end == std::string_view::npos ? text.size() : end + 1);
     }
@@ -125,9 +125,9 @@ class basic_tabwriter {
   }
 
   std::string& out_;
-  std::vector<const tabbed_line*> lines_;
-  std::vector<std::unique_ptr<tabbed_line>> own_;  // those that nothing else keeps
-  std::vector<std::size_t> widths_;
+  sys::vector<const tabbed_line*> lines_;
+  sys::vector<sys::owner<tabbed_line>> own_;  // those that nothing else keeps
+  sys::vector<std::size_t> widths_;
 };
 using tabwriter = basic_tabwriter<>;
 

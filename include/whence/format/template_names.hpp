@@ -10,12 +10,12 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/function_name.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::format {
 
@@ -44,7 +44,7 @@ class basic_template_names {
     std::string name;
   };
 
-  std::vector<known> all_;
+  sys::vector<known> all_;
   sys::flat_index index_;
 };
 using template_names = basic_template_names<>;

@@ -37,6 +37,7 @@
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/proc_task.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
@@ -80,12 +81,12 @@ class text_writer {
   }
 
  private:
-  using row_order = std::vector<std::uint32_t>;
+  using row_order = sys::vector<std::uint32_t>;
 
   // What is written for a frame.
   struct known {
     std::string address;  // " 0x6a7167", to which it returns
-    std::vector<tabbed_line> lines;
+    sys::vector<tabbed_line> lines;
   };
 
   void write_heap(const snapshots::row_source& rows) {
@@ -128,7 +129,7 @@ class text_writer {
     };
     // pprof takes only one value here: the time.
     const auto shown = static_cast<std::size_t>(kind_->value_count) - 1;
-    std::vector<group> groups;
+    sys::vector<group> groups;
     std::int64_t total = 0;
     std::uint32_t last = 0;
     for (const std::uint32_t row : by_stack(rows)) {

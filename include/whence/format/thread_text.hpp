@@ -20,7 +20,6 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
@@ -32,6 +31,7 @@
 #include <whence/symbols/library_frames.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/catch_error.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
@@ -45,7 +45,7 @@ class thread_text_writer {
   [[nodiscard]] std::error_code write(const snapshots::thread_dump& dump) {
     return error_ = sys::catch_error([&] {
              for (const std::string& w : dump.header.warnings) append(text_, "# ", clean(w), "\n");
-             for (const std::vector<std::size_t>& circle : dump.deadlocks) {
+             for (const sys::vector<std::size_t>& circle : dump.deadlocks) {
                write_deadlock(dump, circle);
              }
              for (std::size_t i = 0; i < dump.threads.size(); ++i) {
@@ -73,7 +73,7 @@ class thread_text_writer {
 
   // Writes each thread of the circle: where it took the lock for which the previous one waits, and
   // where it waits itself.
-  void write_deadlock(const snapshots::thread_dump& dump, const std::vector<std::size_t>& circle) {
+  void write_deadlock(const snapshots::thread_dump& dump, const sys::vector<std::size_t>& circle) {
     append(
         text_, "deadlock: ", static_cast<std::int64_t>(circle.size()),
         circle.size() == 1 ? " thread waits for itself\n\n" : " threads wait for each other\n\n");

@@ -21,7 +21,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/core/kinds.hpp>
 #include <whence/format/frames.hpp>
@@ -29,6 +28,7 @@
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::format {
 
@@ -79,7 +79,7 @@ class basic_function_sums {
   }
 
   // The `most` largest functions, sorted by flat, then by cumulative value.
-  std::vector<sums> largest(std::size_t most) && {
+  sys::vector<sums> largest(std::size_t most) && {
     sys::sort(all_, [](const sums& a, const sums& b) {
       return a.flat != b.flat ? a.flat > b.flat : a.cumulative > b.cumulative;
     });
@@ -100,7 +100,7 @@ class basic_function_sums {
   }
 
   shown_frames shown_;
-  std::vector<sums> all_;
+  sys::vector<sums> all_;
   sys::flat_index index_;
   std::size_t rows_ = 0;
 };

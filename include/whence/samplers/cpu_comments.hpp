@@ -49,7 +49,7 @@ inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& 
   if (!now.listed) lines.push_back(not_listed_comment());
   lines.push_back("asked for " + std::to_string(now.asked_hz) + " samples a second of CPU time");
   if (now.filtered) {
-    lines.emplace_back(
+    lines.push_back(
         "a filter of system calls (seccomp) is set: perf_event_open and process_vm_readv are not "
         "called, because it might end the program; if it allows them, set WHENCE_SECCOMP=ignore");
   }
@@ -78,7 +78,7 @@ inline void add_comments(std::vector<std::string>& lines, const cpu_conditions& 
                     "(SIGPROF blocked): [unsampled]");
   }
   if (now.without_room > 0) lines.push_back(no_room_comment(now.without_room));
-  if (now.handler_replaced) lines.emplace_back("the program has replaced the handler of SIGPROF");
+  if (now.handler_replaced) lines.push_back("the program has replaced the handler of SIGPROF");
 }
 
 }  // namespace whence::inline v1::samplers

@@ -123,7 +123,7 @@ class session {
     result.header.duration_ns = end.monotonic_ns - begin_.monotonic_ns;
     result.header.comments = snapshots::comments(s);
     if (!is_mine()) {
-      result.header.comments.emplace_back(
+      result.header.comments.push_back(
           "the session is the parent process's: its samples stay there");
       return result;
     }

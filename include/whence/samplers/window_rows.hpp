@@ -22,6 +22,7 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/pages.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/hash.hpp>
 #include <whence/tables/label_sets.hpp>
@@ -54,7 +55,7 @@ class basic_window_rows {
 
   // Appends the rows, and the memory that they refer to. Requires: nothing is added afterwards.
   void move_to(profile_snapshot& p) {
-    std::vector<const instruments::label*> arrays;
+    sys::vector<const instruments::label*> arrays;
     for (const array& a : arrays_) arrays.push_back(make(a));
     for (std::size_t i = 0; i < rows_.size(); ++i) {
       profile_row& row = rows_[i];
@@ -84,8 +85,8 @@ class basic_window_rows {
     sys::memory_budget& budget;
     std::size_t taken = 0;
     std::vector<std::uintptr_t> frames;
-    std::vector<std::unique_ptr<instruments::label[]>> labels;
-    std::vector<std::unique_ptr<char[]>> texts;
+    sys::vector<std::unique_ptr<instruments::label[]>> labels;
+    sys::vector<std::unique_ptr<char[]>> texts;
   };
   struct known_row {
     tables::hash128 identity;
@@ -182,12 +183,12 @@ class basic_window_rows {
   const tables::label_sets& sets_;
   std::shared_ptr<memory> memory_;
   std::vector<profile_row> rows_;
-  std::vector<known_row> known_;
+  sys::vector<known_row> known_;
   sys::flat_index index_, array_index_;
   std::uint32_t overflow_at_ = sys::flat_index::none;
   std::int64_t without_room_ = 0;
-  std::vector<array> arrays_;
-  std::vector<std::uint64_t> words_;
+  sys::vector<array> arrays_;
+  sys::vector<std::uint64_t> words_;
 };
 using window_rows = basic_window_rows<>;
 

@@ -19,6 +19,7 @@
 #include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/coroutine_records.hpp>
 #include <whence/tables/logical_stack.hpp>
 #include <whence/unwind/trace.hpp>
@@ -31,8 +32,8 @@ inline constexpr ::pid_t first_coroutine = 1 << 22;
 // Finds those at the inner end of each chain, and one of each circle of coroutines that await each
 // other. Requires: the process has records of coroutines. Throws: std::bad_alloc.
 template <class = void>
-inline std::vector<tables::suspended_coroutine> suspended_leaves(const state::process_state& s) {
-  std::vector<tables::suspended_coroutine> all;
+inline sys::vector<tables::suspended_coroutine> suspended_leaves(const state::process_state& s) {
+  sys::vector<tables::suspended_coroutine> all;
   s.coroutines.load(std::memory_order_acquire)->for_each([&](const tables::coroutine_record& r) {
     tables::suspended_coroutine c;
     if (c.read(r)) all.push_back(c);
@@ -47,13 +48,13 @@ inline std::vector<tables::suspended_coroutine> suspended_leaves(const state::pr
     });
     return after > 0 && all[after - 1].self == awaiter.self ? after - 1 : none;
   };
-  std::vector<std::size_t> awaiters(all.size());
-  std::vector<bool> awaits(all.size()), is_shown(all.size());
+  sys::vector<std::size_t> awaiters(all.size());
+  sys::vector<bool> awaits(all.size()), is_shown(all.size());
   for (std::size_t i = 0; i < all.size(); ++i) {
     awaiters[i] = awaiter_of(i);
     if (awaiters[i] != none) awaits[awaiters[i]] = true;
   }
-  std::vector<tables::suspended_coroutine> leaves;
+  sys::vector<tables::suspended_coroutine> leaves;
   const auto show = [&](std::size_t leaf) {
     leaves.push_back(all[leaf]);
     for (std::size_t i = leaf; i != none && !is_shown[i]; i = awaiters[i]) is_shown[i] = true;
@@ -114,7 +115,7 @@ inline void add_coroutines(const state::process_state& s, const dump_parts& dump
     p.it.stack.truncated = t.truncated;
     p.first_frame = dump.frames.size();
     p.depth = t.depth;
-    dump.frames.insert(dump.frames.end(), t.pcs, t.pcs + t.depth);
+    for (std::size_t i = 0; i < t.depth; ++i) dump.frames.push_back(t.pcs[i]);
     dump.threads.push_back(std::move(p));
   }
 }

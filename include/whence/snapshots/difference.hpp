@@ -6,11 +6,11 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include <whence/core/kinds.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/hash.hpp>
 
 namespace whence::inline v1::snapshots {
@@ -70,8 +70,8 @@ class baseline {
 
   // If a sum was higher at an earlier moment, that is the one to subtract: everything up to it was
   // reported already. A sum goes back if what it counted turns out to be no event, for example a
-  // wait that ends by an exception. Called before this is used. Requires: the kind has sums. Throws:
-  // std::bad_alloc.
+  // wait that ends by an exception. Called before this is used. Requires: the kind has sums.
+  // Throws: std::bad_alloc.
   void keep_highest_sums(const baseline& earlier) {
     for (const known& before : earlier.rows_) {
       const std::uint32_t at = find(before.identity);
@@ -120,10 +120,10 @@ class baseline {
   const delta_rules rules_;
   const std::size_t sum_count_;
   const std::int64_t time_ns_;
-  std::vector<known> rows_;
+  sys::vector<known> rows_;
   sys::flat_index index_;   // places in rows_
   profile_snapshot whole_;  // if values below zero are kept
-  std::vector<bool> met_;   // likewise
+  sys::vector<bool> met_;   // likewise
 };
 
 }  // namespace whence::inline v1::snapshots

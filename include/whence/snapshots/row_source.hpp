@@ -10,7 +10,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <utility>
-#include <vector>
 
 #include <whence/core/kinds.hpp>
 #include <whence/core/profile.hpp>
@@ -18,6 +17,7 @@
 #include <whence/snapshots/rows.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/process_state.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 
 namespace whence::inline v1::snapshots {
@@ -107,7 +107,7 @@ class live_rows final : public row_source {
 
   const state::process_state& state_;
   const profile_header header_;
-  std::vector<item> rows_;
+  sys::vector<item> rows_;
 };
 
 }  // namespace whence::inline v1::snapshots

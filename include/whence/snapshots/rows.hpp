@@ -9,7 +9,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include <whence/core/counters.hpp>
 #include <whence/core/kinds.hpp>
@@ -18,6 +17,7 @@
 #include <whence/snapshots/waits_in_progress.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/table.hpp>
 
@@ -73,7 +73,7 @@ void for_each_merged_row(instruments::kind k, const tables::bucket_list& list,
     tables::hash128 identity;
     const tables::bucket* bucket;
   };
-  std::vector<item> items;
+  sys::vector<item> items;
   list.for_each([&](const tables::bucket& b) {
     items.push_back({identity_without_rate(list, b), &b});
   });

@@ -17,6 +17,7 @@
 
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/label_sets.hpp>
 
 namespace whence::inline v1::snapshots {
@@ -43,7 +44,7 @@ struct placed_thread {
 struct dump_parts {
   std::size_t most_frames;              // in one stack
   std::vector<std::uintptr_t>& frames;  // of all stacks, one after the other
-  std::vector<placed_thread>& threads;
+  sys::vector<placed_thread>& threads;
 };
 
 // A thread that waits for a tracked lock, and the thread that took it last.
@@ -58,9 +59,9 @@ struct lock_wait {
 
 struct thread_dump {
   profile_header header;
-  std::vector<thread_state> threads;  // the calling one first, then as they were made
-  std::vector<lock_wait> waits;
-  std::vector<std::vector<std::size_t>> deadlocks;            // each a circle: places in `waits`
+  sys::vector<thread_state> threads;  // the calling one first, then as they were made
+  sys::vector<lock_wait> waits;
+  sys::vector<sys::vector<std::size_t>> deadlocks;            // each a circle: places in `waits`
   std::shared_ptr<const std::vector<std::uintptr_t>> frames;  // which the stacks point into
 };
 
@@ -83,7 +84,7 @@ inline int compare_rows(const thread_state& a, const thread_state& b) noexcept {
 // Throws: std::bad_alloc.
 template <class = void>
 inline profile_snapshot grouped(thread_dump dump) {
-  std::vector<const thread_state*> threads;
+  sys::vector<const thread_state*> threads;
   for (const thread_state& t : dump.threads) threads.push_back(&t);
   sys::sort(threads,
             [](const thread_state* a, const thread_state* b) { return compare_rows(*a, *b) < 0; });

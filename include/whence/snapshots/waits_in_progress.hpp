@@ -11,7 +11,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
 
 #include <whence/core/counters.hpp>
 #include <whence/snapshots/snapshot.hpp>
@@ -20,6 +19,7 @@
 #include <whence/sys/clock.hpp>
 #include <whence/sys/nap.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/wait_slots.hpp>
 
@@ -103,7 +103,7 @@ class basic_waits_in_progress {
   }
 
   std::int64_t now_ns_ = sys::monotonic_ns();
-  std::vector<item> waits_;
+  sys::vector<item> waits_;
 };
 using waits_in_progress = basic_waits_in_progress<>;
 

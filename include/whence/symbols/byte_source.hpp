@@ -15,10 +15,10 @@
 #include <cstring>
 #include <span>
 #include <type_traits>
-#include <vector>
 
 #include <whence/symbols/descriptor.hpp>
 #include <whence/sys/safe_read.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -47,8 +47,8 @@ class basic_byte_source {
 
   // Empty if the source has fewer bytes, or a piece may not have so many: a damaged header may ask
   // for the size of a sparse file.
-  std::vector<std::byte> piece(std::uint64_t offset, std::uint64_t length) const {
-    std::vector<std::byte> bytes;
+  sys::vector<std::byte> piece(std::uint64_t offset, std::uint64_t length) const {
+    sys::vector<std::byte> bytes;
     if (length > longest_piece || offset > size() || length > size() - offset) return bytes;
     bytes.resize(length);
     if (!read(offset, bytes)) bytes.clear();

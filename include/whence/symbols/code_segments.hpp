@@ -8,10 +8,10 @@
 #include <link.h>
 
 #include <cstdint>
-#include <vector>
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -50,7 +50,7 @@ class basic_code_segments {
     std::uint64_t low, high;
   };
 
-  std::vector<range> all_;
+  sys::vector<range> all_;
   std::uint64_t low_ = 0;
   std::uint64_t high_ = 0;
 };

@@ -20,15 +20,15 @@
 #include <cstdint>
 #include <cstdlib>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/owner.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -54,7 +54,7 @@ inline std::uint32_t crc32(std::uint32_t crc, std::span<const std::byte> bytes) 
 template <class = void>
 inline bool has_checksum(const byte_source& file, std::uint32_t expected) {
   std::uint32_t crc = 0;
-  std::vector<std::byte> piece(std::size_t{1} << 16);
+  sys::vector<std::byte> piece(std::size_t{1} << 16);
   for (std::uint64_t at = 0; at < file.size(); at += piece.size()) {
     const std::uint64_t left = file.size() - at;
     if (left < piece.size()) piece.resize(left);
@@ -78,8 +78,8 @@ inline std::string debuginfod_cache() {
 }
 
 struct found_debug_file {
-  std::unique_ptr<file_source> file;  // nullptr if no file was found
-  int error = 0;                      // errno, if a file could not be read for a temporary reason
+  sys::owner<file_source> file;  // nullptr if no file was found
+  int error = 0;                 // errno, if a file could not be read for a temporary reason
 };
 
 // True if a later attempt may succeed.
@@ -94,7 +94,7 @@ inline found_debug_file find_debug_file(const std::string& path, const byte_sour
   found_debug_file found;
   const std::string& id = header.build_id();
   const auto take = [&](const std::string& candidate, auto is_right) {
-    auto file = std::make_unique<file_source>(candidate.c_str());
+    auto file = sys::make_owned<file_source>(candidate.c_str());
     const bool right = file->size() != 0 && is_right(*file);
     if (may_pass(file->error())) found.error = file->error();
     if (right) found.file = std::move(file);
@@ -107,7 +107,7 @@ inline found_debug_file find_debug_file(const std::string& path, const byte_sour
   }
   if (const elf::section* const link = header.find(".gnu_debuglink")) {
     // | name, zero, padded to 4 | CRC, 4 |
-    const std::vector<std::byte> content = elf::content(module, *link);
+    const sys::vector<std::byte> content = elf::content(module, *link);
     const std::string name(elf::text_at(content, 0));
     const std::size_t at = (name.size() + 1 + 3) / 4 * 4;
     if (!name.empty() && name.find('/') == std::string::npos && content.size() >= at + 4) {

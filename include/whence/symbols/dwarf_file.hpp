@@ -14,16 +14,15 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/debug_image.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -73,7 +72,7 @@ class basic_dwarf_file {
   static constexpr std::size_t most_units = 1'000'000;
 
   debug_image image;
-  std::vector<section_slices> slices{{}};
+  sys::vector<section_slices> slices{{}};
   bool is_split = false;  // a .dwo or .dwp file
 
   const sys::mapped_array<dwarf_unit>& units() const noexcept { return units_; }

@@ -18,7 +18,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/symbols/line_program.hpp>
@@ -26,6 +25,7 @@
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -207,7 +207,7 @@ class basic_dwarf_names {
     place declared = it;
     place next;
     for (int i = 0; i < longest_chain && origin(declared, next); ++i) declared = next;
-    std::vector<place> around;
+    sys::vector<place> around;
     if (!enclosing(declared, around)) return own_name(declared);
     std::string path;
     for (std::size_t i = 0; i < around.size(); ++i) {
@@ -289,7 +289,7 @@ class basic_dwarf_names {
   }
 
   // The DIEs around one, outermost first; lexical blocks have no name, so they are left out.
-  bool enclosing(place& it, std::vector<place>& to) {
+  bool enclosing(place& it, sys::vector<place>& to) {
     const std::uint64_t wanted = ::dwarf_dieoffset(&it.die);
     place at;
     if (!root(*it.file, it.unit, at)) return false;
@@ -337,7 +337,7 @@ class basic_dwarf_names {
   std::uint64_t listing_ = 0;
   dwarf_file* supplement_;
   dwarf_handle supplement_text_;
-  std::vector<opened> open_;
+  sys::vector<opened> open_;
   sys::mapped_array<family> families_;
   sys::flat_index by_parent_;  // indexes families_
   sys::mapped_array<std::uint64_t> children_;

@@ -16,7 +16,6 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/symbols/dwarf_names.hpp>
@@ -25,6 +24,7 @@
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -188,7 +188,7 @@ class basic_scope_builder {
     sys::sort(extents_, [](const extent& a, const extent& b) {
       return a.low != b.low ? a.low < b.low : a.depth < b.depth;
     });
-    std::vector<extent> open;
+    sys::vector<extent> open;
     const auto step = [this](std::uint32_t at, std::uint32_t scope) {
       if (to_.steps.size() > first_step_ && to_.steps.back().at == at) {
         to_.steps.back().scope = scope;

@@ -19,11 +19,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/build_id.hpp>
 #include <whence/symbols/byte_source.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -43,7 +43,7 @@ class elf {
     read_build_id(source, header);
   }
 
-  const std::vector<section>& sections() const noexcept { return sections_; }
+  const sys::vector<section>& sections() const noexcept { return sections_; }
   const std::string& build_id() const noexcept { return build_id_; }
 
   bool is_elf() const noexcept { return is_elf_; }
@@ -57,13 +57,13 @@ class elf {
   }
 
   // Empty if the section has no content, or it is not within the file.
-  static std::vector<std::byte> content(const byte_source& source, const section& s) {
-    return s.sh_type == SHT_NOBITS ? std::vector<std::byte>{}
+  static sys::vector<std::byte> content(const byte_source& source, const section& s) {
+    return s.sh_type == SHT_NOBITS ? sys::vector<std::byte>{}
                                    : source.piece(s.sh_offset, s.sh_size);
   }
 
   // The string at `offset` of a string table; empty if the offset is outside.
-  static std::string_view text_at(const std::vector<std::byte>& table,
+  static std::string_view text_at(const sys::vector<std::byte>& table,
                                   std::uint64_t offset) noexcept {
     if (offset >= table.size()) return {};
     const auto* const begin = reinterpret_cast<const char*>(table.data()) + offset;
@@ -77,7 +77,7 @@ class elf {
   static constexpr unsigned char native_class = sizeof(void*) == 8 ? ELFCLASS64 : ELFCLASS32;
 
   // Looks no further than the name's length: a damaged file's name may go on for megabytes.
-  static bool is_text_at(const std::vector<std::byte>& table, std::uint64_t offset,
+  static bool is_text_at(const sys::vector<std::byte>& table, std::uint64_t offset,
                          std::string_view text) noexcept {
     if (offset >= table.size() || text.size() > table.size() - offset) return false;
     const std::uint64_t end = offset + text.size();
@@ -93,7 +93,7 @@ class elf {
     const std::uint64_t count = header.e_shnum != 0 ? header.e_shnum : first.sh_size;
     const std::uint64_t names = header.e_shstrndx != SHN_XINDEX ? header.e_shstrndx : first.sh_link;
     if (count > source.size() / sizeof(section)) return;
-    const std::vector<std::byte> bytes = source.piece(header.e_shoff, count * sizeof(section));
+    const sys::vector<std::byte> bytes = source.piece(header.e_shoff, count * sizeof(section));
     sections_.resize(bytes.size() / sizeof(section));
     if (!bytes.empty()) std::memcpy(sections_.data(), bytes.data(), bytes.size());
     if (names < sections_.size()) names_ = content(source, sections_[names]);
@@ -111,8 +111,8 @@ class elf {
     }
   }
 
-  std::vector<section> sections_;
-  std::vector<std::byte> names_;
+  sys::vector<section> sections_;
+  sys::vector<std::byte> names_;
   std::string build_id_;
   bool is_elf_ = false;
 };

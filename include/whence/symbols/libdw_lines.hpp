@@ -14,12 +14,10 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <optional>
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/code_segments.hpp>
 #include <whence/symbols/debug_image.hpp>
@@ -35,7 +33,9 @@
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/out_of_memory.hpp>
+#include <whence/sys/owner.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -57,13 +57,13 @@ class basic_libdw_lines {
   basic_libdw_lines& operator=(const basic_libdw_lines&) = delete;
 
   // Frames at an address of the file, innermost inlined one first; empty if unknown.
-  std::vector<source_line> find(std::uint64_t address) {
+  sys::vector<source_line> find(std::uint64_t address) {
     const sys::errno_guard keep;
     return sys::or_if_out_of_memory([&] { return find_in_units(address); },
                                     [this] {
                                       forget();
                                       no_memory();
-                                      return std::vector<source_line>();
+                                      return sys::vector<source_line>();
                                     });
   }
 
@@ -73,8 +73,8 @@ class basic_libdw_lines {
   bool may_pass() const noexcept { return may_pass_ || split_.may_pass(); }
 
  private:
-  std::vector<source_line> find_in_units(std::uint64_t address) {
-    std::vector<source_line> frames;
+  sys::vector<source_line> find_in_units(std::uint64_t address) {
+    sys::vector<source_line> frames;
     std::uint32_t looked = 0;
     // Units overlap if a linker folded equal functions: the first one that knows the address
     // answers.
@@ -334,8 +334,8 @@ class basic_libdw_lines {
 
   // ---- answering
 
-  std::vector<source_line> frames_in(std::uint32_t unit, std::uint64_t address) {
-    std::vector<source_line> frames;
+  sys::vector<source_line> frames_in(std::uint32_t unit, std::uint64_t address) {
+    sys::vector<source_line> frames;
     if (!tables_.holds(address, address + 1)) return frames;
     const unit_tables& t = tables_of(unit);
     const std::uint32_t place = tables_.place_of(address);
@@ -371,7 +371,7 @@ class basic_libdw_lines {
   bool may_pass_ = false;
   code_segments code_;
   dwarf_file main_;
-  std::unique_ptr<dwarf_file> supplement_;
+  sys::owner<dwarf_file> supplement_;
   split_units split_;
   sys::mapped_array<unit_range> units_at_;
   std::uint64_t ranges_left_ = 20'000'000;  // how many more units_at_ may hold

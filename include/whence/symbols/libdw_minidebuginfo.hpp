@@ -13,7 +13,6 @@
 #include <cstdint>
 #include <cstring>
 #include <string>
-#include <vector>
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/descriptor.hpp>
@@ -21,6 +20,7 @@
 #include <whence/symbols/minidebuginfo.hpp>
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/errno_guard.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -28,12 +28,12 @@ template <class = void>
 class basic_libdw_minidebuginfo {
  public:
   // Throws: std::bad_alloc.
-  static std::vector<std::byte> unpack(const byte_source& source, const elf& file, std::string& why,
+  static sys::vector<std::byte> unpack(const byte_source& source, const elf& file, std::string& why,
                                        int& error) {
     const sys::errno_guard keep;
     const elf::section* const section = file.find(".gnu_debugdata");
     if (section == nullptr) return {};
-    const std::vector<std::byte> packed = elf::content(source, *section);
+    const sys::vector<std::byte> packed = elf::content(source, *section);
     const auto size = xz_size::of(packed);
     if (!size || *size > largest) {
       why = "the section .gnu_debugdata is damaged";
@@ -45,7 +45,7 @@ class basic_libdw_minidebuginfo {
       error = file_of_it.error();
       return {};
     }
-    std::vector<std::byte> plain;
+    sys::vector<std::byte> plain;
     if (write_whole(file_of_it.get(), packed)) plain = unpacked(file_of_it.get(), *size);
     if (plain.empty()) why = "the section .gnu_debugdata cannot be unpacked";
     return plain;
@@ -54,7 +54,7 @@ class basic_libdw_minidebuginfo {
  private:
   static constexpr std::uint64_t largest = std::uint64_t{64} << 20;
 
-  static bool write_whole(int descriptor, const std::vector<std::byte>& bytes) noexcept {
+  static bool write_whole(int descriptor, const sys::vector<std::byte>& bytes) noexcept {
     for (std::size_t at = 0; at < bytes.size();) {
       const ssize_t n = ::write(descriptor, bytes.data() + at, bytes.size() - at);
       if (n <= 0) return false;
@@ -63,8 +63,8 @@ class basic_libdw_minidebuginfo {
     return true;
   }
 
-  static std::vector<std::byte> unpacked(int descriptor, std::uint64_t size) {
-    std::vector<std::byte> plain;
+  static sys::vector<std::byte> unpacked(int descriptor, std::uint64_t size) {
+    sys::vector<std::byte> plain;
     plain.reserve(size);  // so that nothing throws while the file is open
     ::elf_version(EV_CURRENT);
     ::Elf* const opened = ::dwelf_elf_begin(descriptor);

@@ -10,7 +10,8 @@
 #include <string>
 #include <string_view>
 #include <type_traits>
-#include <vector>
+
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -30,7 +31,7 @@ struct source_line {
 class no_lines {
  public:
   no_lines(int, int, const std::string&) {}
-  std::vector<source_line> find(std::uint64_t) { return {}; }
+  sys::vector<source_line> find(std::uint64_t) { return {}; }
   std::string_view missing() const noexcept {
     return "lines and inlined frames: the program was built without libdw (Debian: libdw-dev, "
            "-DWHENCE_WITH_LIBDW=1 -ldw -lelf)";

@@ -14,9 +14,9 @@
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
-#include <vector>
 
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -460,8 +460,8 @@ class mangled_size {
   std::size_t at_ = 0;
   unsigned depth_ = 0;
   amount size_;                    // of the text before at_
-  std::vector<amount> parts_;      // by their numbers in substitutions
-  std::vector<amount> arguments_;  // of functions' templates
+  sys::vector<amount> parts_;      // by their numbers in substitutions
+  sys::vector<amount> arguments_;  // of functions' templates
   std::uint64_t last_name_ = 0;    // constructors and destructors repeat it
   std::uint64_t longest_list_ = 0;
 };

@@ -15,7 +15,6 @@
 #include <cstdint>
 #include <string>
 #include <string_view>
-#include <vector>
 
 #include <whence/symbols/descriptor.hpp>
 #include <whence/symbols/modules.hpp>
@@ -23,6 +22,7 @@
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -53,8 +53,8 @@ constexpr std::uint64_t device_number(std::uint64_t major, std::uint64_t minor) 
 
 // All executable mappings, anonymous ones too; with `data` all others as well.
 template <class = void>
-inline std::vector<mapping> parse_code(std::string_view text, bool data = false) {
-  std::vector<mapping> result;
+inline sys::vector<mapping> parse_code(std::string_view text, bool data = false) {
+  sys::vector<mapping> result;
   while (!text.empty()) {
     std::string_view line = take_until(text, '\n');
     mapping m{};
@@ -77,8 +77,8 @@ inline std::vector<mapping> parse_code(std::string_view text, bool data = false)
 }
 
 template <class = void>
-inline std::vector<mapping> parse_maps(std::string_view text) {
-  std::vector<mapping> result = parse_code(text);
+inline sys::vector<mapping> parse_maps(std::string_view text) {
+  sys::vector<mapping> result = parse_code(text);
   sys::erase_if(result, [](const mapping& m) { return m.filename.empty(); });
   return result;
 }
@@ -86,7 +86,7 @@ inline std::vector<mapping> parse_maps(std::string_view text) {
 // The code that is mapped now, in the order of addresses; empty without /proc or a descriptor.
 // `data`: as in parse_code.
 template <class = void>
-inline std::vector<mapping> mapped_code(bool data = false) {
+inline sys::vector<mapping> mapped_code(bool data = false) {
   const descriptor maps("/proc/thread-self/maps");
   sys::mapped_array<char> text;
   constexpr std::size_t piece = std::size_t{1} << 16;
@@ -102,7 +102,7 @@ inline std::vector<mapping> mapped_code(bool data = false) {
 
 // nullptr if no mapping holds the address. `code` as from mapped_code().
 template <class = void>
-inline const mapping* find_mapping(const std::vector<mapping>& code, std::uintptr_t address) {
+inline const mapping* find_mapping(const sys::vector<mapping>& code, std::uintptr_t address) {
   const std::size_t after =
       sys::first_after(code, [address](const mapping& m) { return address < m.start; });
   return after > 0 && address < code[after - 1].limit ? &code[after - 1] : nullptr;
@@ -128,7 +128,7 @@ inline mapping mapping_of(const unwind::plugin_record& record) {
 // has a name that is useless after the program has changed its folder; the kernel also knows the
 // program's file, in whatever way it was started.
 template <class = void>
-inline void identify_files(std::vector<loaded_module>& modules, const std::vector<mapping>& code) {
+inline void identify_files(sys::vector<loaded_module>& modules, const sys::vector<mapping>& code) {
   for (loaded_module& m : modules) {
     if (m.path == "[vdso]" || m.code.empty()) continue;
     const mapping* const mapped = find_mapping(code, m.code[0].start);
@@ -140,10 +140,10 @@ inline void identify_files(std::vector<loaded_module>& modules, const std::vecto
 
 // The mappings of files, with the build-ids of their modules.
 template <class = void>
-inline std::vector<mapping> listed_mappings(const std::vector<mapping>& code,
-                                            const std::vector<loaded_module>& modules) {
-  std::vector<mapping> result;
-  std::vector<mapping> others;
+inline sys::vector<mapping> listed_mappings(const sys::vector<mapping>& code,
+                                            const sys::vector<loaded_module>& modules) {
+  sys::vector<mapping> result;
+  sys::vector<mapping> others;
   for (const mapping& c : code) {
     if (c.filename.empty()) continue;
     mapping m = c;
@@ -163,7 +163,7 @@ inline std::vector<mapping> listed_mappings(const std::vector<mapping>& code,
 }
 
 template <class = void>
-inline std::vector<mapping> read_mappings() {
+inline sys::vector<mapping> read_mappings() {
   return listed_mappings(mapped_code(), loaded_modules());
 }
 

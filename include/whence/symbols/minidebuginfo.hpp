@@ -22,10 +22,10 @@
 #include <span>
 #include <string>
 #include <type_traits>
-#include <vector>
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -140,7 +140,7 @@ class xz_size {
 template <class = void>
 class basic_no_minidebuginfo {
  public:
-  static std::vector<std::byte> unpack(const byte_source&, const elf&, std::string&, int&) {
+  static sys::vector<std::byte> unpack(const byte_source&, const elf&, std::string&, int&) {
     return {};
   }
 };

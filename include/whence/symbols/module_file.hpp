@@ -18,7 +18,6 @@
 #include <cerrno>
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <string>
 #include <utility>
 #include <vector>
@@ -29,14 +28,16 @@
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/sys/digits.hpp>
+#include <whence/sys/owner.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
 struct module_file {
-  std::unique_ptr<file_source> file;  // nullptr if no file is the module
-  std::string path;                   // the path it was opened by
-  int error = 0;                      // errno of a candidate that could not be read
-  bool refused = false;               // the file found is another build's
+  sys::owner<file_source> file;  // nullptr if no file is the module
+  std::string path;              // the path it was opened by
+  int error = 0;                 // errno of a candidate that could not be read
+  bool refused = false;          // the file found is another build's
 };
 
 // The numbers in /proc/self/maps: a page of the file is mapped for a moment, and never touched.
@@ -45,7 +46,7 @@ inline file_identity mapped_identity(const file_source& file) {
   constexpr std::size_t bytes = sys::page_bytes;
   void* const page = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
   if (page == MAP_FAILED) return {};
-  const std::vector<mapping> all = mapped_code(true);
+  const sys::vector<mapping> all = mapped_code(true);
   const mapping* const here = find_mapping(all, reinterpret_cast<std::uintptr_t>(page));
   const file_identity identity = here != nullptr ? here->file : file_identity{};
   ::munmap(page, bytes);
@@ -89,7 +90,7 @@ template <class = void>
 inline module_file open_module(const loaded_module& m, const mapping* mapped) {
   module_file result;
   for (const std::string& path : module_paths(m, mapped)) {
-    auto file = std::make_unique<file_source>(path.c_str());
+    auto file = sys::make_owned<file_source>(path.c_str());
     const elf header(*file);
     if (is_module(*file, header, m)) {
       result.file = std::move(file);

@@ -17,7 +17,6 @@
 #include <memory>
 #include <string>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/module_reader.hpp>
@@ -25,6 +24,7 @@
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -42,11 +42,11 @@ class basic_module_list {
  public:
   using pointer = std::shared_ptr<known_module>;
 
-  const std::vector<pointer>& loaded() const noexcept { return loaded_; }
+  const sys::vector<pointer>& loaded() const noexcept { return loaded_; }
 
   // Requires: `now` is loaded_modules(), complete.
-  void refresh(std::vector<loaded_module> now) {
-    std::vector<pointer> before = std::move(loaded_);
+  void refresh(sys::vector<loaded_module> now) {
+    sys::vector<pointer> before = std::move(loaded_);
     // The module that went last is searched first.
     for (pointer& g : gone_) before.push_back(std::move(g));
     loaded_.clear();
@@ -135,11 +135,11 @@ class basic_module_list {
     ordered_ = true;
   }
 
-  std::vector<pointer> loaded_;
-  std::vector<pointer> gone_;  // one for each place and build
-  std::vector<pointer> recorded_;
+  sys::vector<pointer> loaded_;
+  sys::vector<pointer> gone_;  // one for each place and build
+  sys::vector<pointer> recorded_;
   sys::flat_index by_keys_;    // indexes recorded_
-  std::vector<range> ranges_;  // of loaded_ and recorded_, sorted by address
+  sys::vector<range> ranges_;  // of loaded_ and recorded_, sorted by address
   bool ordered_ = true;
 };
 using module_list = basic_module_list<>;

@@ -13,13 +13,11 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <span>
 #include <string>
 #include <string_view>
 #include <system_error>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/debug_file.hpp>
 #include <whence/symbols/dynamic_symbols.hpp>
@@ -31,6 +29,8 @@
 #include <whence/symbols/symbol_table.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/out_of_memory.hpp>
+#include <whence/sys/owner.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -63,8 +63,8 @@ class basic_module_reader {
   }
 
   // Innermost inlined frame first; empty if there is no debug information.
-  std::vector<source_line> lines(std::uintptr_t pc) {
-    std::vector<source_line> found;
+  sys::vector<source_line> lines(std::uintptr_t pc) {
+    sys::vector<source_line> found;
     if (lines_ == nullptr) return found;
     found = lines_->find(pc - bias_);
     note_lines();  // find() has just searched for the files beside it
@@ -94,7 +94,7 @@ class basic_module_reader {
     constexpr std::uintptr_t in_page = sys::page_bytes - 1;
     const std::uintptr_t start = ::getauxval(AT_SYSINFO_EHDR);
     const std::uintptr_t end = (m.end + in_page) & ~in_page;
-    memory_ = std::make_unique<memory_source>(
+    memory_ = sys::make_owned<memory_source>(
         std::span(reinterpret_cast<const std::byte*>(start), end - start));
     table_.add(*memory_, elf(*memory_));
   }
@@ -118,9 +118,9 @@ class basic_module_reader {
       facts_.exported_only = unpacked_.empty();
     }
     if (const int error = file_.file->error(); error != 0) fail(error);
-    lines_ = std::make_unique<debug_lines>(file_.file->descriptor(),
-                                           debug_.file != nullptr ? debug_.file->descriptor() : -1,
-                                           file_.path);
+    lines_ = sys::make_owned<debug_lines>(file_.file->descriptor(),
+                                          debug_.file != nullptr ? debug_.file->descriptor() : -1,
+                                          file_.path);
     has_reason_ = !facts_.reason.empty();
     note_lines();
   }
@@ -135,7 +135,7 @@ class basic_module_reader {
     int error = 0;
     unpacked_ = minidebuginfo::unpack(*file_.file, header, facts_.reason, error);
     if (error != 0) fail(error);
-    memory_ = std::make_unique<memory_source>(unpacked_);
+    memory_ = sys::make_owned<memory_source>(unpacked_);
     table_.add(*memory_, elf(*memory_));
   }
 
@@ -157,7 +157,7 @@ class basic_module_reader {
         !all.read(at.names, copy.subspan(static_cast<std::size_t>(bytes))) || !is_loaded(m)) {
       return;
     }
-    memory_ = std::make_unique<memory_source>(copy);
+    memory_ = sys::make_owned<memory_source>(copy);
     table_.add(*memory_, {0, at.count, bytes, at.name_bytes});
     facts_.exported_only = true;
     facts_.reason += facts_.reason.empty() ? "" : "; ";
@@ -169,10 +169,10 @@ class basic_module_reader {
   module_file file_;
   found_debug_file debug_;
   sys::mapped_array<std::byte> copy_;
-  std::vector<std::byte> unpacked_;
-  std::unique_ptr<memory_source> memory_;
+  sys::vector<std::byte> unpacked_;
+  sys::owner<memory_source> memory_;
   symbol_table table_;  // of the sources above
-  std::unique_ptr<debug_lines> lines_;
+  sys::owner<debug_lines> lines_;
   bool has_reason_ = false;  // the reason is a graver one than missing lines
   module_facts facts_;
 };

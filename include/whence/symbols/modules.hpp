@@ -17,11 +17,11 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/build_id.hpp>
 #include <whence/sys/elf_note.hpp>
 #include <whence/sys/loader.hpp>
+#include <whence/sys/vector.hpp>
 #include <whence/unwind/modules/unloadable_modules.hpp>
 
 namespace whence::inline v1::symbols {
@@ -44,7 +44,7 @@ struct loaded_module {
   std::string loader_name;       // the name given to dlopen; empty for the program
   std::string build_id;          // hex; empty if it has none
   std::uintptr_t bias = 0;       // from the file's addresses to those that stacks have
-  std::vector<code_range> code;  // executable segments
+  sys::vector<code_range> code;  // executable segments
   std::uintptr_t end = 0;        // of its last segment
   std::uintptr_t start = 0;      // of its first segment
   std::uintptr_t dynamic = 0;    // its dynamic section; 0 if it has none
@@ -148,8 +148,8 @@ inline bool is_loaded(const loaded_module& m) {
 }
 
 template <class = void>
-inline std::vector<loaded_module> loaded_modules() {
-  std::vector<loaded_module> modules;
+inline sys::vector<loaded_module> loaded_modules() {
+  sys::vector<loaded_module> modules;
   sys::for_each_module([&modules](const dl_phdr_info& info) {
     modules.push_back(module_of(info));
     return false;

@@ -10,16 +10,16 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <memory>
 #include <utility>
-#include <vector>
 
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/module_list.hpp>
 #include <whence/symbols/module_reader.hpp>
 #include <whence/symbols/perf_map.hpp>
 #include <whence/sys/clock.hpp>
+#include <whence/sys/owner.hpp>
 #include <whence/sys/spare_descriptor.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -37,12 +37,12 @@ class basic_open_modules {
     if (readers_.size() == most_readers) readers_.erase(readers_.begin());
     const mapping* const mapped =
         loaded != nullptr ? find_mapping(code(), loaded->code[0].start) : nullptr;
-    auto fresh = std::make_unique<module_reader>(m.it, mapped, loaded);
+    auto fresh = sys::make_owned<module_reader>(m.it, mapped, loaded);
     if (fresh->facts().may_change && !readers_.empty()) {
       // It may lack the descriptors, or memory, that the other readers occupy.
       readers_.clear();
       fresh.reset();
-      fresh = std::make_unique<module_reader>(m.it, mapped, loaded);
+      fresh = sys::make_owned<module_reader>(m.it, mapped, loaded);
     }
     m.read_at_ns = sys::monotonic_ns();
     readers_.push_back({&m, std::move(fresh)});
@@ -50,21 +50,21 @@ class basic_open_modules {
   }
 
   // The kernel's list, read once.
-  const std::vector<mapping>& code() {
+  const sys::vector<mapping>& code() {
     if (!std::exchange(has_code_, true)) code_ = mapped_code();
     return code_;
   }
   void modules_changed() noexcept { has_code_ = false; }
 
   const perf_map& generated_code() {
-    if (generated_ == nullptr) generated_ = std::make_unique<perf_map>();
+    if (generated_ == nullptr) generated_ = sys::make_owned<perf_map>();
     return *generated_;
   }
 
   void close() {
     readers_.clear();
     readers_.shrink_to_fit();
-    std::vector<mapping>().swap(code_);
+    sys::vector<mapping>().swap(code_);
     has_code_ = false;
     generated_.reset();
     sys::spare.refill();
@@ -75,13 +75,13 @@ class basic_open_modules {
 
   struct open_reader {
     known_module* of;
-    std::unique_ptr<module_reader> it;
+    sys::owner<module_reader> it;
   };
 
-  std::vector<open_reader> readers_;
-  std::vector<mapping> code_;
+  sys::vector<open_reader> readers_;
+  sys::vector<mapping> code_;
   bool has_code_ = false;
-  std::unique_ptr<perf_map> generated_;
+  sys::owner<perf_map> generated_;
 };
 using open_modules = basic_open_modules<>;
 

@@ -18,7 +18,8 @@
 #include <string>
 #include <string_view>
 #include <utility>
-#include <vector>
+
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -203,7 +204,7 @@ class basic_name_shortener {
   // Finds the end of every group from `at` on, in one pass: a group may begin with another, which
   // begins with a third.
   void find_groups(std::size_t at) {
-    std::vector<std::size_t> open;  // indexes of groups_
+    sys::vector<std::size_t> open;  // indexes of groups_
     const auto opener = [&] { return text_[groups_[open.back()].begin]; };
     while (at < text_.size()) {
       if (is_operator(at)) {
@@ -252,7 +253,7 @@ class basic_name_shortener {
   };
 
   std::size_t at_ = 0;               // the text before it is done
-  std::vector<group_place> groups_;  // by their begin; empty until one is needed
+  sys::vector<group_place> groups_;  // by their begin; empty until one is needed
   std::size_t next_group_ = 0;
   std::string short_;      // so far
   std::size_t begin_ = 0;  // beginning of the name in short_

@@ -20,7 +20,6 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
-#include <memory>
 #include <optional>
 #include <span>
 #include <string>
@@ -33,6 +32,8 @@
 #include <whence/symbols/debug_image.hpp>
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/owner.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -73,7 +74,7 @@ class basic_split_units {
       const file_source source(candidate.c_str());
       may_pass_ = may_pass_ || symbols::may_pass(source.error());
       if (source.size() == 0) continue;
-      alone_ = std::make_unique<dwarf_file>();
+      alone_ = sys::make_owned<dwarf_file>();
       alone_->is_split = true;
       const bool read = alone_->image.read(source, elf(source), true, why);
       may_pass_ = may_pass_ || alone_->image.lacks_memory();
@@ -100,7 +101,7 @@ class basic_split_units {
       if (source.size() == 0) return std::nullopt;
       const elf file(source);
       const elf::section* const index = file.find(".debug_cu_index");
-      packed_ = std::make_unique<dwarf_file>();
+      packed_ = sys::make_owned<dwarf_file>();
       packed_->is_split = true;
       if (index == nullptr || !packed_->image.read(source, file, true, why)) {
         may_pass_ = may_pass_ || packed_->image.lacks_memory();
@@ -166,9 +167,9 @@ class basic_split_units {
   std::string module_;
   bool looked_ = false;
   bool may_pass_ = false;
-  std::unique_ptr<dwarf_file> packed_;
-  std::vector<std::byte> index_;
-  std::unique_ptr<dwarf_file> alone_;
+  sys::owner<dwarf_file> packed_;
+  sys::vector<std::byte> index_;
+  sys::owner<dwarf_file> alone_;
 };
 using split_units = basic_split_units<>;
 
@@ -192,7 +193,7 @@ struct supplement_link {
 template <class = void>
 inline supplement_link find_link(const byte_source& source, const elf& file) {
   supplement_link found;
-  std::vector<std::byte> link;
+  sys::vector<std::byte> link;
   std::uint64_t at = 0;
   if (const elf::section* const s = file.find(".gnu_debugaltlink")) {
     link = elf::content(source, *s);
@@ -214,9 +215,9 @@ inline supplement_link find_link(const byte_source& source, const elf& file) {
 // The supplement of the file at `path`; nullptr if it names none or the supplement is missing,
 // which `why` says. `passing` is set if a later attempt may succeed.
 template <class = void>
-inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, const elf& file,
-                                                   const std::string& path, std::string& why,
-                                                   bool& passing) {
+inline sys::owner<dwarf_file> find_supplement(const byte_source& source, const elf& file,
+                                              const std::string& path, std::string& why,
+                                              bool& passing) {
   const supplement_link link = find_link(source, file);
   const std::string& name = link.name;
   const std::string& id = link.id;
@@ -232,7 +233,7 @@ inline std::unique_ptr<dwarf_file> find_supplement(const byte_source& source, co
     const std::string its_id =
         link.is_standard ? find_link(other, other_file).id : note_build_id(other, other_file);
     if (its_id != id) continue;
-    auto found = std::make_unique<dwarf_file>();
+    auto found = sys::make_owned<dwarf_file>();
     const bool read = found->image.read(other, other_file, false, why);
     passing = passing || found->image.lacks_memory();
     if (read) {

@@ -16,12 +16,12 @@
 #include <cstring>
 #include <span>
 #include <string>
-#include <vector>
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/sequence.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -122,7 +122,7 @@ class basic_symbol_table {
   struct table {
     const byte_source* source;
     std::uint64_t names, name_bytes;
-    std::vector<std::uint64_t> section_ends;
+    sys::vector<std::uint64_t> section_ends;
 
     std::uint64_t end_of(std::uint16_t section) const noexcept {
       return section < section_ends.size() ? section_ends[section] : ~std::uint64_t{0};
@@ -212,7 +212,7 @@ class basic_symbol_table {
     return name;
   }
 
-  std::vector<table> tables_;
+  sys::vector<table> tables_;
   sys::mapped_array<entry> entries_;
 };
 using symbol_table = basic_symbol_table<>;

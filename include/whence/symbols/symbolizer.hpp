@@ -48,6 +48,7 @@
 #include <whence/sys/publish_once.hpp>
 #include <whence/sys/sequence.hpp>
 #include <whence/sys/syscall_filter.hpp>
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -195,7 +196,7 @@ class basic_symbolizer {
     module_reader& reader = open_.reader(module, loaded_now(module));
     std::string name = reader.find(pc).name;
     if (name.empty()) {
-      std::vector<source_line> lines = reader.lines(pc);
+      sys::vector<source_line> lines = reader.lines(pc);
       if (!lines.empty()) name = std::move(lines.back().function);
     }
     module.asked_in = module.used_in = reading_number_;
@@ -213,11 +214,11 @@ class basic_symbolizer {
   }
 
   // The code that is mapped, the program's first; read once for all readings.
-  std::vector<mapping> mappings() {
+  sys::vector<mapping> mappings() {
     const std::lock_guard hold(mutex_);
     const in_reading open(*this);
     refresh();
-    std::vector<loaded_module> modules;
+    sys::vector<loaded_module> modules;
     for (const module_list::pointer& m : modules_.loaded()) modules.push_back(m->it);
     return listed_mappings(open_.code(), modules);
   }
@@ -229,7 +230,7 @@ class basic_symbolizer {
       std::string reason, paths;
       std::size_t modules;
     };
-    std::vector<note> notes;
+    sys::vector<note> notes;
     modules_.for_each([&](const known_module& m) {
       if (m.used_in != reading_number_ || m.facts.reason.empty()) return;
       std::size_t i = 0;
@@ -296,7 +297,7 @@ class basic_symbolizer {
     if (now == generation_ && !modules_.loaded().empty()) return;
     generation_ = now;
     open_.modules_changed();
-    std::vector<loaded_module> found = loaded_modules();
+    sys::vector<loaded_module> found = loaded_modules();
     identify_files(found, open_.code());
     modules_.refresh(std::move(found));
   }
@@ -310,7 +311,7 @@ class basic_symbolizer {
   // Puts the answer for `pc` into `where`, in a new place only if it differs. True if a later
   // reading may find more.
   bool look_up(std::uintptr_t pc, known_module* module, const location*& where) {
-    std::vector<frame> frames;
+    sys::vector<frame> frames;
     symbol_table::symbol symbol;
     bool may_change = module == nullptr;
     if (module != nullptr && may_ask(module)) {
@@ -433,12 +434,12 @@ class basic_symbolizer {
   open_modules open_;
   int readings_ = 0;
   std::uint64_t reading_number_ = 0;
-  std::vector<known> known_;
+  sys::vector<known> known_;
   sys::flat_index by_pc_;
   sys::kept<std::string> copies_;
-  std::vector<std::string_view> texts_;  // texts of copies_
+  sys::vector<std::string_view> texts_;  // texts of copies_
   sys::flat_index by_text_;
-  sys::kept<std::vector<frame>> frames_;
+  sys::kept<sys::vector<frame>> frames_;
   sys::kept<location> locations_;
 };
 using symbolizer = basic_symbolizer<>;

@@ -11,7 +11,8 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <vector>
+
+#include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -58,7 +59,7 @@ class flat_index {
   }
 
   void grow() {
-    std::vector<slot> before(2 * slots_.size());
+    vector<slot> before(2 * slots_.size());
     before.swap(slots_);
     for (const slot& s : before) {
       if (s.next != 0) place(s);
@@ -67,7 +68,7 @@ class flat_index {
 
   static constexpr std::size_t first_size = 64;
 
-  std::vector<slot> slots_ = std::vector<slot>(first_size);
+  vector<slot> slots_ = vector<slot>(first_size);
   std::size_t size_ = 0;
 };
 

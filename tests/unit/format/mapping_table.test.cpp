@@ -14,21 +14,23 @@ using whence::symbols::mapping;
 namespace {
 
 // Every address lies in the mapping it is given, and no two mappings overlap.
-mapping_table checked(std::vector<mapping> mapped, const std::vector<std::uintptr_t>& addresses) {
+mapping_table checked(whence::sys::vector<mapping> mapped,
+                      const std::vector<std::uintptr_t>& addresses) {
   mapping_table t(std::move(mapped), addresses);
   for (const std::uintptr_t a : addresses) {
-    const mapping& m = t.mappings().at(t.id(a) - 1);
+    REQUIRE(t.id(a) - 1 < t.mappings().size());
+    const mapping& m = t.mappings()[t.id(a) - 1];
     CHECK(m.start <= a);
     CHECK(a < m.limit);
   }
-  std::vector<mapping> sorted = t.mappings();
+  whence::sys::vector<mapping> sorted = t.mappings();
   std::sort(sorted.begin(), sorted.end(), [](auto& a, auto& b) { return a.start < b.start; });
   for (std::size_t i = 1; i < sorted.size(); ++i) CHECK(sorted[i - 1].limit <= sorted[i].start);
   return t;
 }
 
-const std::vector<mapping> two{{0x7000, 0x9000, 0, "/bin/app", ""},
-                               {0x5000, 0x6000, 0, "/lib/a.so", ""}};
+const whence::sys::vector<mapping> two{{0x7000, 0x9000, 0, "/bin/app", ""},
+                                       {0x5000, 0x6000, 0, "/lib/a.so", ""}};
 
 }  // namespace
 

@@ -62,7 +62,7 @@ struct code {
     std::uintptr_t start;
   };
   std::map<std::uintptr_t, entry> entries;
-  std::vector<whence::symbols::mapping> mapped;
+  whence::sys::vector<whence::symbols::mapping> mapped;
   bool is_stripped = false;
 
   const whence::symbols::location& resolve(std::uintptr_t pc) {
@@ -74,7 +74,7 @@ struct code {
     location = {found->second.frames, found->second.start, is_stripped};
     return location;
   }
-  std::vector<whence::symbols::mapping> mappings() const { return mapped; }
+  whence::sys::vector<whence::symbols::mapping> mappings() const { return mapped; }
 
   whence::symbols::location location;
 };

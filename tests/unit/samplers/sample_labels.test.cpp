@@ -82,8 +82,9 @@ TEST_CASE("of a thousand requests, a window shows those that had CPU time, each 
   }
   CHECK(seen.count("[other]") == 0);
   CHECK(seen.size() > 20);
-  for (const auto& [id, ns] : seen) {
-    CAPTURE(id);
+  for (const auto& its : seen) {
+    const auto& [id, ns] = its;
+    CAPTURE(its.first);
     // (A tick that came late may fall into the next.)
     CHECK((used.count(id) == 1 || ns < 40'000'000));
     CHECK(arrays[id].size() == 1);

@@ -36,7 +36,7 @@ void build(const temp_dir& shop) {
            "objcopy --add-section .gnu_debugdata=mini.xz stripped packed");
 }
 
-std::string name_in(const std::vector<std::byte>& file, std::uint64_t address) {
+std::string name_in(const sys::vector<std::byte>& file, std::uint64_t address) {
   const symbols::memory_source source(file);
   symbols::symbol_table table;
   table.add(source, symbols::elf(source));

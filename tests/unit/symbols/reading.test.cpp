@@ -148,7 +148,7 @@ TEST_CASE("a file that may not be read is asked again") {
 
 TEST_CASE("a reading releases its memory and its descriptors") {
   if (sanitized) return;  // their allocators keep what is freed
-  const std::vector<symbols::mapping> code = symbols::read_mappings();
+  const sys::vector<symbols::mapping> code = symbols::read_mappings();
   const auto look = [&code] {
     symbols::symbolizer names;
     const symbols::symbolizer::reading open(names);
@@ -287,7 +287,7 @@ TEST_CASE("a child of fork inherits no reading of its parent, and finds names it
 // for longer than a moment.
 TEST_CASE("fork does not wait for symbols to be read") {
   if (sanitized) return;
-  const std::vector<symbols::mapping> code = symbols::read_mappings();
+  const sys::vector<symbols::mapping> code = symbols::read_mappings();
   std::atomic<bool> stop{false};
   std::thread busy([&] {
     while (!stop) {

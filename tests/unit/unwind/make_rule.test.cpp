@@ -70,7 +70,7 @@ TEST_CASE("every row of this program, libc and libstdc++ is what readelf says") 
     in_memory.push_back(unwind::describe(info));
     return false;
   });
-  const std::vector<symbols::loaded_module> modules = symbols::loaded_modules();
+  const sys::vector<symbols::loaded_module> modules = symbols::loaded_modules();
   REQUIRE(modules.size() == in_memory.size());
   int looked_at = 0;
   for (std::size_t i = 0; i < modules.size(); ++i) {
