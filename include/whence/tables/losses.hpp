@@ -29,8 +29,8 @@ inline constexpr const char* loss_texts[loss_count] = {
     "stacks cut at the depth limit",
     "label sets were not kept, because they had filled their share of the memory limit",
     "blocks have the type [overflow]: too many types, or stacks had filled their share",
-    "blocks were freed unseen (by a plugin that binds deeply, or inside of the allocator), and "
-    "counted as in use until their memory came again",
+    ("blocks were freed unseen (by a plugin that binds deeply, or inside of the allocator), and "
+     "counted as in use until their memory came again"),
 };
 
 class losses {
