@@ -81,6 +81,11 @@ struct sampling_root {
   std::atomic<::pid_t> process{0};  // the process that owns the samplers
   // The functions belong to modules that are never unloaded.
   std::atomic<void (*)(process_state&) noexcept> thread_begins{nullptr};  // in the thread
+  // Called after a block is sampled, in the thread that allocates, without any lock of ours.
+  std::atomic<void (*)(process_state&) noexcept> after_sample{nullptr};
+  // Every thread of the process calls thread_begins, since pthread_create is ours: then no thread
+  // of the library looks for others.
+  std::atomic<bool> births_are_told{false};
   std::atomic<const fork_hooks*> hooks{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_cpu{nullptr};
   std::atomic<void (*)(process_state&) noexcept> forget_wall{nullptr};
