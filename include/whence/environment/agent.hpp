@@ -71,6 +71,7 @@ class agent {
   void finish() noexcept {
     if (!is_own_process() || !follows_this()) return;
     const sys::errno_guard keep;
+    is_ending_.store(true);
     listener_.end();
     if (!files_.has_anything() || is_unsafe_here()) return;
     const sys::cancel_guard uncancelled;
@@ -278,6 +279,7 @@ class agent {
     process_.store(::getpid());
     is_child_ = true;
     is_finished_ = false;
+    is_ending_.store(false);
     is_armed_.store(false, std::memory_order_relaxed);
     is_arming_.store(false, std::memory_order_relaxed);
     samples_.store(0, std::memory_order_relaxed);
@@ -302,7 +304,8 @@ class agent {
   // Called after a block is sampled, in the thread that allocates.
   static void tend(state::process_state& s) noexcept {
     agent& me = *get();
-    if (!me.is_own_process()) return;
+    // The destructors of libraries, which come after ours, allocate as well.
+    if (!me.is_own_process() || me.is_ending_.load(std::memory_order_relaxed)) return;
     const sys::errno_guard keep;
     const sys::inside_scope inside;
     if (me.is_armed_.load(std::memory_order_relaxed)) return samplers::cpu_sampler::tend(s);
@@ -319,7 +322,7 @@ class agent {
   files files_;
   const sys::known_file stderr_{STDERR_FILENO};
   std::atomic<::pid_t> process_{0};  // in which this was made, or which a fork has made since
-  std::atomic<bool> is_armed_{false}, is_arming_{false};
+  std::atomic<bool> is_armed_{false}, is_arming_{false}, is_ending_{false};
   std::atomic<int> samples_{0};
   bool is_child_ = false;
   bool is_finished_ = false;  // guarded by writing_
