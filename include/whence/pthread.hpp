@@ -21,6 +21,7 @@
 #include <new>
 
 #include <whence/instruments/birth.hpp>
+#include <whence/instruments/pthread_marker.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/thread_words.hpp>
 #include <whence/registry.hpp>
@@ -76,9 +77,11 @@ inline bool starts_unrecorded() noexcept {
 
 }  // namespace whence::inline v1::instruments
 
-extern "C" [[gnu::noinline]] int pthread_create(::pthread_t* thread,
-                                                const ::pthread_attr_t* attributes,
-                                                void* (*body)(void*), void* argument) noexcept {
+extern "C" const char whence_wraps_pthread_create = 1;
+
+extern "C" [[gnu::noinline, gnu::visibility("default")]] int pthread_create(
+    ::pthread_t* thread, const ::pthread_attr_t* attributes, void* (*body)(void*),
+    void* argument) noexcept {
   static const auto libc =
       reinterpret_cast<whence::instruments::create_function>(::dlsym(RTLD_NEXT, "pthread_create"));
   if (libc == nullptr) return ENOSYS;

@@ -42,9 +42,10 @@ namespace whence::inline v1 {
 
 class server {
  public:
-  // Port 0 takes any port that is free. error() returns what the system refused. Throws:
-  // std::invalid_argument for a host that is not this machine alone without options.allow_remote,
-  // for a port out of range, and as http::check.
+  // Port 0 takes any port that is free. The host unix:PATH is a Unix-domain socket, which has no
+  // port and only its user may open: `curl --unix-socket PATH http://localhost/debug/pprof/`.
+  // error() returns what the system refused. Throws: std::invalid_argument for a host that is not
+  // this machine alone without options.allow_remote, for a port out of range, and as http::check.
   explicit server(std::string host = "127.0.0.1", int port = 6060, http::options o = {});
   ~server();
   server(const server&) = delete;
@@ -53,7 +54,7 @@ class server {
   // The reason for which it does not serve, or no error.
   std::error_code error() const noexcept { return error_; }
 
-  // The port it listens on; -1 if it could not be bound.
+  // The port it listens on; -1 if it could not be bound, or is a Unix-domain socket.
   int port() const noexcept { return port_; }
 
   // Closes the port, ends all windows, and answers the requests that have begun. A client that does

@@ -3,7 +3,8 @@
 #
 # Data goes down only, and so do includes. Three rules, read off the include lines themselves:
 #   1. a folder includes only the folders below it (the table `below`), and of the pages those that say
-#      names and numbers; only http/ and serve/ stand on the pages that read;
+#      names and numbers; only http/ and serve/ stand on the pages that read, and environment/ on
+#      the server, too;
 #   2. a public page of a ring includes only pages of its own or a lower ring, and the folders that
 #      ring may see; what a ring 1 (recording) page reaches, however indirectly, is sys/ and instruments/
 #      alone: it never compiles an unwinder, a table or a writer;
@@ -29,6 +30,7 @@ declare -A below=(
   [kinds]="format symbols dumps samplers record snapshots state core tables unwind instruments sys"
   [http]="format symbols dumps samplers record snapshots state core tables instruments sys"
   [serve]="http format samplers state sys"
+  [environment]="serve http kinds format samplers snapshots state core tables unwind instruments sys"
   [impl]="serve http kinds format symbols dumps samplers record snapshots state core tables unwind instruments sys"
 )
 recording="sys instruments"
@@ -40,8 +42,8 @@ for page in registry tracked allocator memory_resource mutex condition_variable 
             coroutine new_delete malloc tracking_new pthread knobs recording; do ring[$page]=1; done
 for page in profile cpu wall errc whence; do ring[$page]=2; done
 for page in flamegraph; do ring[$page]=2; done
-for page in http server httplib beast src; do ring[$page]=3; done
-declare -A sees=([0]="" [1]="$recording" [2]="$reading" [3]="$reading http serve")
+for page in http server httplib beast environment src; do ring[$page]=3; done
+declare -A sees=([0]="" [1]="$recording" [2]="$reading" [3]="$reading http serve environment")
 
 failures=0
 fail() {
@@ -104,7 +106,8 @@ for header in "${headers[@]}"; do
     else
       to="${ring[${target%.hpp}]:-9}"
       if [ -n "$folder" ]; then
-        [ "$to" = 0 ] || { [[ $folder == http || $folder == serve ]] && [ "$to" -le 2 ]; } || [ "$folder" = impl ] ||
+        [ "$to" = 0 ] || { [[ $folder == http || $folder == serve ]] && [ "$to" -le 2 ]; } ||
+          { [ "$folder" = environment ] && [ "$to" -le 3 ]; } || [ "$folder" = impl ] ||
           fail "$header includes the public page $target, which is above it"
       else
         [ "$to" -le "${ring[$page]}" ] ||

@@ -65,7 +65,8 @@ WHENCE_FUNCTION server::server(std::string host, int port, http::options o) : pr
     sys::throw_or_abort<std::invalid_argument>("server: port " + std::to_string(port) +
                                                " is not from 0 to 65535");
   }
-  if (!o.allow_remote && host != "localhost" && !http::is_loopback(host)) {
+  const bool is_file = host.starts_with(serve::listening_socket::unix_prefix);
+  if (!is_file && !o.allow_remote && host != "localhost" && !http::is_loopback(host)) {
     sys::throw_or_abort<std::invalid_argument>(
         "server: \"" + host + "\" is open to other machines: see options.allow_remote");
   }

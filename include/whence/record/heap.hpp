@@ -13,6 +13,7 @@
 #include <whence/instruments/heap.hpp>
 #include <whence/record/draw.hpp>
 #include <whence/record/record.hpp>
+#include <whence/record/tell_of_sample.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/tables/bucket.hpp>
@@ -24,13 +25,15 @@ using instruments::ended_block;
 
 // Does the work of instruments::due.
 inline std::int64_t due_bytes(profile& heap, std::int64_t& countdown, std::size_t bytes) noexcept {
-  const state::process_state* const s = state::attached();
+  state::process_state* const s = state::attached();
   // No block is sampled until every module can see the end of one.
   if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) return 0;
   const std::int64_t rate = due(countdown, s->heap, bytes);
   // A block that a layer sees, too, would be counted twice in its profile.
   const bool is_seen_below = s->sized.sees_program() && &heap == &s->of(instruments::kind::heap);
-  return is_seen_below ? 0 : rate;
+  if (rate == 0 || is_seen_below) return 0;
+  tell_of_sample(*s);
+  return rate;
 }
 
 // Does the work of instruments::end_block.

@@ -18,6 +18,7 @@
 #include <whence/instruments/sized_block.hpp>
 #include <whence/record/draw.hpp>
 #include <whence/record/record.hpp>
+#include <whence/record/tell_of_sample.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/errno_guard.hpp>
@@ -57,7 +58,7 @@ using instruments::sized_block;
 [[gnu::visibility("hidden")]] inline std::int64_t due_in_layer(layer l,
                                                                instruments::program_draw& own,
                                                                std::size_t bytes) noexcept {
-  const state::process_state* const s = state::attached();
+  state::process_state* const s = state::attached();
   if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) {
     own.left = instruments::look_again;
     return 0;
@@ -76,7 +77,9 @@ using instruments::sized_block;
   }
   if (rate == 1) {
     own.left = 0;
-    return bytes == 0 ? 0 : rate;
+    if (bytes == 0) return 0;
+    tell_of_sample(*s);
+    return rate;
   }
   if (!is_in_force) {
     // The old draw is void. The new one counts from the start of this allocation.
@@ -87,6 +90,7 @@ using instruments::sized_block;
     }
   }
   own.left = static_cast<std::uint64_t>(draw(rate));
+  tell_of_sample(*s);
   return rate;
 }
 

@@ -6,6 +6,9 @@
 //   thread of the program    its timer expires ─> SIGPROF ─> handle_signal(): stack, labels ─>
 //   bucket thread of the sampler    looks for new and ended threads
 //
+// If every thread tells of its birth, since pthread_create is ours, there is no thread of the
+// sampler: those that begin, and those that have a block sampled, do its work (tend).
+//
 // Locks: `control_` is held while sessions begin and end, `entries_` while entries change; a
 // handler never holds either. A child of fork abandons the sampler as it is and makes another.
 #ifndef WHENCE_SAMPLERS_CPU_SAMPLER_HPP
@@ -19,6 +22,7 @@
 #include <new>
 #include <string>
 #include <system_error>
+#include <utility>
 #include <vector>
 
 #include <whence/core/counters.hpp>
@@ -110,6 +114,40 @@ class cpu_sampler {
     add_comments(p.header.comments, conditions(asked.hz));
   }
 
+  // Called now and then in a thread of the program. Does nothing if another thread is at it.
+  static void tend(state::process_state& s) noexcept {
+    cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
+    if (me == nullptr || !me->active_.load(std::memory_order_relaxed)) return;
+    const sys::cancel_guard uncancelled;
+    if (!me->entries_.try_lock()) return;
+    me->tend_here();
+    me->entries_.unlock();
+  }
+
+  // Called before exec, whose new program a signal still pending would kill: takes all sources
+  // away. Sessions count nothing until resume(), which is for an exec that failed.
+  static void pause(state::process_state& s) noexcept {
+    cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
+    if (me == nullptr) return;
+    const sys::cancel_guard uncancelled;
+    const sys::futex_guard hold(me->entries_);
+    if (!me->active_.exchange(false)) return;
+    me->paused_ = true;
+    me->threads_.clear([me](cpu_thread& t) { me->end_thread(t); });
+    me->interval_.stop();
+    profiling_signal::drop_pending(s);
+  }
+  static void resume(state::process_state& s) noexcept {
+    cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
+    if (me == nullptr) return;
+    const sys::cancel_guard uncancelled;
+    const sys::futex_guard hold(me->entries_);
+    if (!std::exchange(me->paused_, false)) return;
+    me->active_.store(true, std::memory_order_release);
+    me->watch_.start_over();
+    me->watch_.look(sys::monotonic_ns(), [me] { me->look(false); });
+  }
+
   // Called in the handler of SIGPROF: true if the signal is for this sampler. Signal-safe.
   static bool handle_signal(state::process_state& s, const siginfo_t& info,
                             const ucontext_t& at) noexcept {
@@ -129,6 +167,7 @@ class cpu_sampler {
 
  private:
   static constexpr std::int64_t most_late_ticks = 10;
+  static constexpr std::int64_t shortest_watch_ns = 10'000'000;
 
   cpu_conditions conditions(int asked_hz) {
     cpu_conditions now;
@@ -165,8 +204,10 @@ class cpu_sampler {
       return error;
     // Held while the thread starts, so that it finds the sampler set up.
     const sys::guard hold(entries_);
-    if (const int error = own_->start(own_->cpu_watcher, &watch, this, "whence-cpu")) {
-      return {error, std::generic_category()};
+    if (!state_.samplers.births_are_told.load(std::memory_order_relaxed)) {
+      if (const int error = own_->start(own_->cpu_watcher, &watch, this, "whence-cpu")) {
+        return {error, std::generic_category()};
+      }
     }
     beginner_ = ::gettid();
     rate_ = {requests_.period_ns(), 1'000'000'000 / sys::ticks_per_second()};
@@ -178,9 +219,10 @@ class cpu_sampler {
 
   // Requires: control_ is held.
   void stop() noexcept {
-    own_->cpu_watcher.stop();
+    if (own_->cpu_watcher.runs()) own_->cpu_watcher.stop();
     const sys::guard hold(entries_);
     active_.store(false, std::memory_order_release);
+    paused_ = false;
     threads_.clear([this](cpu_thread& t) { end_thread(t); });
     interval_.stop();
   }
@@ -203,11 +245,24 @@ class cpu_sampler {
     for (std::int64_t next = sys::monotonic_ns(); me.own_->cpu_watcher.sleep_until(next);) {
       const sys::guard hold(me.entries_);
       const std::int64_t now = sys::monotonic_ns();
-      if (now >= me.watch_.next_ns()) me.watch_.look(now, [&me] { me.look(true); });
-      profiling_signal::restore(me.state_);
-      me.look_at_masks();
-      next = me.watch_.next_ns();
+      me.do_watch(now);
+      next = me.watch_.next_ns() > now ? me.watch_.next_ns() : now + shortest_watch_ns;
     }
+  }
+
+  // Requires: entries_ is held.
+  void do_watch(std::int64_t now) noexcept {
+    if (!active_.load(std::memory_order_relaxed)) return;
+    if (now >= watch_.next_ns()) watch_.look(now, [this] { look(true); });
+    profiling_signal::restore(state_);
+    look_at_masks();
+  }
+
+  // Does the work of the sampler's thread, if it does not run. Requires: entries_ is held.
+  void tend_here() noexcept {
+    if (own_ == nullptr || own_->cpu_watcher.runs()) return;
+    const std::int64_t now = sys::monotonic_ns();
+    if (now >= watch_.next_ns()) do_watch(now);
   }
 
   // Requires: entries_ is held. `are_new`: unknown threads have begun since the last look.
@@ -234,9 +289,14 @@ class cpu_sampler {
     const sys::cancel_guard uncancelled;
     const sys::guard hold(me->entries_);
     if (!me->active_.load(std::memory_order_relaxed)) return;
+    // Without a thread that looks every 10 ms, an entry with this number may be an ended thread's.
+    if (!me->own_->cpu_watcher.runs()) {
+      me->threads_.remove(::gettid(), [me](cpu_thread& t) { me->end_thread(t); });
+    }
     me->threads_.add(::gettid(), [me](cpu_thread& t, ::pid_t tid) {
       if (!me->begin_thread(t, tid, true)) me->use_interval_timer();
     });
+    me->tend_here();
   }
 
   // Looks for a thread that has begun or ceased to block SIGPROF, at a bounded number of clocks and
@@ -429,8 +489,9 @@ class cpu_sampler {
   perf_fds numbers_;
   thread_table<cpu_thread> threads_;
   std::size_t next_mask_ = 0;  // where look_at_masks() goes on
-  new_thread_poll watch_{10'000'000, 50};
+  new_thread_poll watch_{shortest_watch_ns, 50};
   std::atomic<bool> active_{false};
+  bool paused_ = false;  // guarded by entries_
   interval_timer interval_;
   std::atomic<std::int64_t> blocked_ns_{0};
 };

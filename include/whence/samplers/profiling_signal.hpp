@@ -84,6 +84,18 @@ class profiling_signal {
     }
   }
 
+  // Drops the signals that have come and not been handled, of all threads. Requires: no timer sends
+  // more. (POSIX: to ignore a signal discards the pending ones)
+  static void drop_pending(state::process_state& s) noexcept {
+    profiling_signal* const p = s.samplers.signal.load(std::memory_order_acquire);
+    if (p == nullptr || p->replaced()) return;
+    struct sigaction now {};
+    struct sigaction ignored {};
+    ignored.sa_handler = SIG_IGN;
+    if (::sigaction(profiling_signal_number, &ignored, &now) != 0) return;
+    ::sigaction(profiling_signal_number, &now, nullptr);
+  }
+
   // For the child of a fork: a thread that was installing does not exist there.
   void after_fork_in_child() noexcept { lock_.unlock(); }
 

@@ -105,6 +105,15 @@ class thread_table {
   // How many threads the last look found and had no memory for.
   int without_entry() const noexcept { return without_entry_; }
 
+  // Frees the entry of that number, if there is one.
+  template <class Ends>
+  void remove(::pid_t tid, Ends ends) noexcept {
+    Entry* const e = find(tid);
+    if (e == nullptr) return;
+    ends(*e);
+    e->tid.store(0, std::memory_order_release);
+  }
+
   // An entry for a new thread, which calls this itself.
   template <class Begins>
   void add(::pid_t tid, Begins begins) noexcept {

@@ -72,6 +72,12 @@ struct sampling_root {
   std::atomic<samplers::running_profile*> cpu_profile{nullptr};  // start_cpu_profile
   std::atomic<samplers::library_threads*> own{nullptr};
   std::atomic<::pid_t> process{0};  // the process that owns the samplers
+  // Called after a block is sampled, in the thread that allocates, without any lock of ours, in a
+  // module that is never unloaded.
+  std::atomic<void (*)(process_state&) noexcept> after_sample{nullptr};
+  // Every thread of the process calls guest::on_thread_start, since pthread_create is ours: then no
+  // thread of the library looks for others.
+  std::atomic<bool> births_are_told{false};
 };
 
 struct process_state {

@@ -4,12 +4,12 @@
 #ifndef WHENCE_STATE_SETTINGS_HPP
 #define WHENCE_STATE_SETTINGS_HPP
 
+#include <stdlib.h>
 #include <unistd.h>
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
-#include <cstdlib>
 
 #include <whence/instruments/setting.hpp>
 #include <whence/state/process_state.hpp>
@@ -24,10 +24,11 @@ inline void warn(const char* line) noexcept {
   [[maybe_unused]] const auto written = ::write(STDERR_FILENO, line, length);
 }
 
-// The variable's value, `otherwise` if it is unset or not a number from `least` to `most`.
+// The variable's value; `otherwise` if it is unset, not a number from `least` to `most`, or the
+// program runs with rights of others.
 inline std::int64_t environment_number(const char* name, std::int64_t least, std::int64_t most,
                                        std::int64_t otherwise) noexcept {
-  const char* const text = std::getenv(name);
+  const char* const text = ::secure_getenv(name);
   if (text == nullptr || *text == '\0') return otherwise;
   std::int64_t value = 0;
   for (const char* c = text; *c != '\0'; ++c) {
@@ -39,6 +40,9 @@ inline std::int64_t environment_number(const char* name, std::int64_t least, std
     value = 10 * value + (*c - '0');
   }
   if (value >= least) return value;
+  // The parent of this process has said so already (environment/begin.hpp).
+  const char* const followed = ::secure_getenv("WHENCE_FOLLOWED");
+  if (followed != nullptr && *followed == '1') return otherwise;
   warn("whence: ignored, not a number in range: ");
   warn(name);
   warn("\n");

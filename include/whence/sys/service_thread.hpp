@@ -1,7 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A thread of the library's own: it takes no signal of the program's, sleeps until a given time or
-// until it is asked to end, and is joined. It uses pthread, because <thread> is 30 000 lines.
+// until it is roused or asked to end, and is joined. It uses pthread, because <thread> is 30 000
+// lines.
 //
 // start and stop are called one at a time, never in the thread itself. A child of fork has no such
 // thread, and must not use an object that had one.
@@ -54,16 +55,24 @@ class service_thread {
     tid_.store(0, std::memory_order_relaxed);
   }
 
+  // Ends its sleep, or the next one if it does not sleep. Signal-safe.
+  void rouse() noexcept {
+    std::int32_t none = 0;
+    ending_.compare_exchange_strong(none, roused, std::memory_order_release);
+    wake(ending_);
+  }
+
   // Called in the thread: returns false at once when it is to end. Times are sys::monotonic_ns.
   bool sleep_until(std::int64_t time_ns) noexcept {
     timespec until{};
     until.tv_sec = static_cast<time_t>(time_ns / 1'000'000'000);
     until.tv_nsec = static_cast<long>(time_ns % 1'000'000'000);
-    while (ending_.load(std::memory_order_acquire) == 0) {
+    std::int32_t now = 0;
+    while ((now = ending_.load(std::memory_order_acquire)) == 0) {
       if (monotonic_ns() >= time_ns) return true;
       wait(ending_, 0, &until);
     }
-    return false;
+    return now == roused && ending_.compare_exchange_strong(now, 0, std::memory_order_acquire);
   }
 
   bool runs() const noexcept { return tid() != 0; }
@@ -80,6 +89,8 @@ class service_thread {
   }
 
  private:
+  static constexpr std::int32_t roused = 2;
+
   static void* run(void* self) noexcept {
     const inside_scope inside;
     auto& me = *static_cast<service_thread*>(self);
@@ -110,7 +121,7 @@ class service_thread {
   void (*body_)(void*) = nullptr;
   void* argument_ = nullptr;
   const char* name_ = "";
-  std::atomic<std::int32_t> ending_{0};
+  std::atomic<std::int32_t> ending_{0};  // 1: it is to end
   std::atomic<std::int32_t> has_begun_{0};
   std::atomic<::pid_t> tid_{0};
   std::atomic<std::int64_t> ended_ns_{0};
