@@ -111,7 +111,8 @@ void scrape(month::feeder* fed) {
   if (fed != nullptr) must(samples >= fed->fed(), "a scraper's windows have seen all that was fed");
 }
 
-// As a scraper reads the profiles that only grow: 10 s are a window, so 15 s are one and a half.
+// Reads the profiles that only grow at the pace of a scraper: a window stands for 10 s, so every 15
+// s is one and a half.
 void scrape_permanent() {
   while (!month::stop) {
     for (const char* name : {"heap", "mutex"}) {

@@ -171,7 +171,7 @@ class agent {
 
   // The sampler of CPU time has no thread of its own in some programs.
   void watch_samples() noexcept {
-    if (state::process_state* const s = state::state()) s->samplers.after_sample.store(&tend);
+    if (state::process_state* const s = state::attached()) s->samplers.after_sample.store(&tend);
   }
 
   // ---- signals and the schedule

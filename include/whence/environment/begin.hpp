@@ -88,7 +88,7 @@ inline void read_and_begin() {
     return;
   }
   // The rates have to be read before the program can clear its environment.
-  state::process_state* const s = state::state();
+  state::process_state* const s = state::attached();
   if (s == nullptr || !asked.asks_for_anything()) return;
   if (may_say && asked.writes(output::heap) && s->sized.has(instruments::layer::shadowed_malloc)) {
     say("whence: malloc is the program's own: its heap is not seen\n");

@@ -22,7 +22,7 @@
 #include <whence/sys/inside_library.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/unwind/capture.hpp>
-#include <whence/unwind/syscall_site.hpp>
+#include <whence/unwind/code.hpp>
 #include <whence/unwind/trace.hpp>
 #include <whence/unwind/walk/return_address_check.hpp>
 

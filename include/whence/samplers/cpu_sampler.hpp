@@ -130,7 +130,7 @@ class cpu_sampler {
     cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
     if (me == nullptr) return;
     const sys::cancel_guard uncancelled;
-    const sys::futex_guard hold(me->entries_);
+    const sys::guard hold(me->entries_);
     if (!me->active_.exchange(false)) return;
     me->paused_ = true;
     me->threads_.clear([me](cpu_thread& t) { me->end_thread(t); });
@@ -141,7 +141,7 @@ class cpu_sampler {
     cpu_sampler* const me = s.samplers.cpu_sampler.load(std::memory_order_acquire);
     if (me == nullptr) return;
     const sys::cancel_guard uncancelled;
-    const sys::futex_guard hold(me->entries_);
+    const sys::guard hold(me->entries_);
     if (!std::exchange(me->paused_, false)) return;
     me->active_.store(true, std::memory_order_release);
     me->watch_.start_over();

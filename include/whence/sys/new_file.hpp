@@ -22,7 +22,7 @@
 #include <string>
 #include <utility>
 
-#include <whence/sys/write_all.hpp>
+#include <whence/sys/atomic_file.hpp>
 
 namespace whence::inline v1::sys {
 
