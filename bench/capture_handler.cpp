@@ -127,7 +127,7 @@ void report_miss() {
   unwind::memory_in_place memory;
   std::mt19937 random{5};
   const auto inside = reinterpret_cast<std::uintptr_t>(&std::snprintf);
-  const unwind::module* const libc = unwinder.lasting().find(inside);
+  const unwind::module* const libc = unwinder.permanent().find(inside);
   while (pcs.size() < 200) {
     const std::uintptr_t pc = libc->code_start + random() % (libc->code_end - libc->code_start);
     if (make_rule(*libc, pc, memory).is_frame()) pcs.push_back(pc);
@@ -137,7 +137,7 @@ void report_miss() {
   for (int round = 0; round < 101; ++round) {
     const auto started = std::chrono::steady_clock::now();
     for (const std::uintptr_t pc : pcs) {
-      sum += make_rule(*unwinder.lasting().find(pc), pc, memory).word();
+      sum += make_rule(*unwinder.permanent().find(pc), pc, memory).word();
     }
     const std::chrono::duration<double, std::nano> took =
         std::chrono::steady_clock::now() - started;

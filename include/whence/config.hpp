@@ -130,7 +130,7 @@ inline constexpr unsigned layout_bits = disabled_bit;
 //
 // The conditions are for link-time optimization, which puts these lines of several units into one
 // assembly. The exception is Clang's ThinLTO with lld, which keeps every group:
-// state/build_settings.hpp then reports the difference at run time. Cost: 4 bytes a module.
+// state/build_flags_check.hpp then reports the difference at run time. Cost: 4 bytes a module.
 #ifdef WHENCE_DISABLE
 #define WHENCE_LABEL "whence_error_WHENCE_DISABLE_is_not_defined_in_other_translation_units"
 #define WHENCE_OTHER "whence_error_WHENCE_DISABLE_is_defined_in_other_translation_units"

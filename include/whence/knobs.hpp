@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/instruments/setting.hpp>
+#include <whence/instruments/settings.hpp>
 
 namespace whence::inline v1 {
 

@@ -50,7 +50,7 @@
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/thread_words.hpp>
 #include <whence/names.hpp>
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 
 namespace whence::inline v1 {
 

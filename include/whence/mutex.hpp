@@ -48,10 +48,10 @@
 #include <whence/instruments/this_line.hpp>
 #include <whence/knobs.hpp>
 #include <whence/registry.hpp>
+#include <whence/sys/atomic_word.hpp>
 #include <whence/sys/block_tail_call.hpp>
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/relax.hpp>
-#include <whence/sys/word.hpp>
 
 namespace whence::inline v1 {
 
@@ -338,7 +338,7 @@ class tracked_mutex {
   [[no_unique_address]] std::conditional_t<is_recursive<M> && R::enabled, unsigned, no_depth>
       depth_{};
   // Approximately whether the lock is taken, if it cannot be tried.
-  [[no_unique_address]] std::conditional_t<guesses, sys::word<bool>, not_held> held_{};
+  [[no_unique_address]] std::conditional_t<guesses, sys::atomic_word<bool>, not_held> held_{};
 };
 
 // M itself, with a name that is not used. (A final M takes the class above.)

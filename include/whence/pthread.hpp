@@ -25,8 +25,8 @@
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/thread_words.hpp>
 #include <whence/registry.hpp>
+#include <whence/sys/atomic_word.hpp>
 #include <whence/sys/block_tail_call.hpp>
-#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 

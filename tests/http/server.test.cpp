@@ -24,7 +24,7 @@
 #include "raw_client.hpp"
 #include "support/sanitizers.hpp"
 #include <whence/profile.hpp>
-#include <whence/serve/loop.hpp>
+#include <whence/serve/event_loop.hpp>
 #include <whence/server.hpp>
 #include <whence/sys/proc_task.hpp>
 

@@ -124,7 +124,7 @@ class comparison {
   std::string why(const sample& s) const {
     const stack& k = s.stacks[ours];
     if (s.crashed[ours]) return "crash | " + function_name(s.pc);
-    std::string text = whence::unwind::walk_end_texts[static_cast<int>(s.end)];
+    std::string text = whence::unwind::stop_reason_texts[static_cast<int>(s.end)];
     text += " | " + function_name(s.pc);
     if (k.depth > 1) text += " | " + function_name(k.pcs[k.depth - 1] - 1);
     return text;

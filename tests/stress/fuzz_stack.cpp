@@ -127,7 +127,7 @@ class patient {
     if (end != unwind::stop_reason::root || out_.depth != taken.frames.depth ||
         std::memcmp(out_.pcs, taken.frames.pcs, out_.depth * sizeof *out_.pcs) != 0) {
       std::fprintf(stderr, "%zu frames of %zu, %s\n", out_.depth, taken.frames.depth,
-                   unwind::walk_end_texts[static_cast<int>(end)]);
+                   unwind::stop_reason_texts[static_cast<int>(end)]);
       fail("the undamaged copy has other frames than the original");
     }
   }
@@ -157,7 +157,7 @@ class patient {
     restore();
   }
 
-  std::uint64_t ends[unwind::walk_end_count] = {};
+  std::uint64_t ends[unwind::stop_reason_count] = {};
   std::uint64_t frames = 0;
 
  private:
@@ -238,8 +238,8 @@ int main(int argc, char** argv) {
   p.check_undamaged();
   std::printf("%" PRIu64 " walks, %.1f frames each\n", runs,
               static_cast<double>(p.frames) / static_cast<double>(runs ? runs : 1));
-  for (int i = 0; i < unwind::walk_end_count; ++i) {
-    std::printf("%10" PRIu64 "  %s\n", p.ends[i], unwind::walk_end_texts[i]);
+  for (int i = 0; i < unwind::stop_reason_count; ++i) {
+    std::printf("%10" PRIu64 "  %s\n", p.ends[i], unwind::stop_reason_texts[i]);
   }
   std::printf("passed\n");
   return 0;

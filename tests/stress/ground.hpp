@@ -33,7 +33,7 @@ inline constinit whence::sys::arena arena{budget};
 inline constinit whence::unwind::unwinder unwinder{arena};
 
 inline std::atomic<std::uint64_t> by_call{0}, in_handlers{0}, on_ground{0};
-inline std::atomic<std::uint64_t> ends[whence::unwind::walk_end_count];
+inline std::atomic<std::uint64_t> ends[whence::unwind::stop_reason_count];
 
 // Stacks that claim to be complete and leave known ground; the first ones are kept.
 struct example {

@@ -154,7 +154,7 @@ amounts measure() {
   }
   whence::tables::open_window since_ever;
   since_ever.first = 1;
-  for (whence::tables::epochs* e : {&s.samplers.cpu, &s.samplers.wall}) {
+  for (whence::tables::sample_epochs* e : {&s.samplers.cpu, &s.samplers.wall}) {
     e->for_each(since_ever, [&now](const whence::tables::bucket&) { ++now.sample_rows; });
   }
   return now;

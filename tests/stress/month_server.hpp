@@ -25,7 +25,7 @@
 #include <whence/state/process_state.hpp>
 #include <whence/state/thread_labels.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/epochs.hpp>
+#include <whence/tables/sample_epochs.hpp>
 
 namespace month {
 
@@ -102,7 +102,7 @@ inline void load_plugins(const std::vector<std::string>& paths) {
 // processor's time, and a thousand by its counters: a month of them would take a month.
 class feeder {
  public:
-  explicit feeder(whence::tables::epochs& to) : to_(to) {}
+  explicit feeder(whence::tables::sample_epochs& to) : to_(to) {}
 
   void feed(long count) {
     whence::state::process_state& s = *whence::state::attached();
@@ -114,7 +114,7 @@ class feeder {
       for (std::uintptr_t& pc : pcs) pc = places()[path() % 64];
       const whence::tables::key k{
           {pcs, std::size(pcs), false, true}, 0, 0, whence::state::labels_of_this_thread(s)};
-      const whence::tables::epochs::entry epoch(to_);
+      const whence::tables::sample_epochs::entry epoch(to_);
       whence::tables::bucket* const b = epoch.record(k);
       if (b == nullptr) continue;
       b->add(whence::core::sample_counter, 1);
@@ -133,7 +133,7 @@ class feeder {
     return all.data();
   }
 
-  whence::tables::epochs& to_;
+  whence::tables::sample_epochs& to_;
   std::atomic<long> fed_{0};
 };
 

@@ -279,8 +279,8 @@ void report(std::FILE* out) {
   std::fprintf(out, "%10" PRIu64 "  of these complete on known ground\n", stress::on_ground.load());
   std::fprintf(out, "%10zu  of these said to be complete, but not on the ground\n",
                stress::astray.load());
-  for (int i = 0; i < unwind::walk_end_count; ++i) {
-    std::fprintf(out, "%10" PRIu64 "  %s\n", stress::ends[i].load(), unwind::walk_end_texts[i]);
+  for (int i = 0; i < unwind::stop_reason_count; ++i) {
+    std::fprintf(out, "%10" PRIu64 "  %s\n", stress::ends[i].load(), unwind::stop_reason_texts[i]);
   }
 }
 

@@ -7,7 +7,7 @@
 #define WHENCE_CORE_KINDS_HPP
 
 #include <whence/instruments/kind.hpp>
-#include <whence/instruments/setting.hpp>
+#include <whence/instruments/settings.hpp>
 
 namespace whence::inline v1::core {
 

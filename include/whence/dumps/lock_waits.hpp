@@ -18,10 +18,10 @@
 #include <whence/dumps/dumped_thread.hpp>
 #include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/state/process_state.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/nap.hpp>
 #include <whence/sys/safe_read.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/label_sets.hpp>

@@ -37,6 +37,7 @@
 #include <whence/state/guest.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/thread_labels.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
@@ -46,7 +47,6 @@
 #include <whence/sys/pages.hpp>
 #include <whence/sys/proc_task.hpp>
 #include <whence/sys/publish_once.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/signal_mask.hpp>
 #include <whence/sys/syscall_names.hpp>
 #include <whence/sys/vector.hpp>
@@ -122,7 +122,8 @@ class basic_thread_dumper {
   bool get_ready() noexcept {
     state_.guests.enter(state::guest_list::dumper, as_guest);
     if (room_ == nullptr) {
-      room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
+      room_ = static_cast<unwind::sleeping_stack_room*>(
+          sys::map_pages(sizeof(unwind::sleeping_stack_room)));
     }
     return room_ != nullptr && !samplers::profiling_signal::install(
                                    state_, samplers::profiling_signal::for_dumps, &answer);
@@ -373,7 +374,7 @@ class basic_thread_dumper {
   state::process_state& state_;
   sys::futex_mutex control_;
   bool ready_ = false;
-  unwind::sleeper_room* room_ = nullptr;
+  unwind::sleeping_stack_room* room_ = nullptr;
   std::shared_ptr<std::vector<std::uintptr_t>> frames_;  // the current dump's
   samplers::stack_request asked_[most_asked];
 };

@@ -21,7 +21,7 @@
 #include <whence/environment/file_name.hpp>
 #include <whence/environment/settings.hpp>
 #include <whence/instruments/pthread_marker.hpp>
-#include <whence/instruments/setting.hpp>
+#include <whence/instruments/settings.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/clock.hpp>

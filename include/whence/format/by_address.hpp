@@ -13,7 +13,7 @@
 #include <whence/format/address_index.hpp>
 #include <whence/format/lookup.hpp>
 #include <whence/snapshots/row_source.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 

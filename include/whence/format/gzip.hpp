@@ -16,8 +16,8 @@
 #include <type_traits>
 
 #include <whence/format/sink.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/owner.hpp>
-#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::format {
 

@@ -12,7 +12,7 @@
 
 #include <whence/format/address_index.hpp>
 #include <whence/snapshots/snapshot.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 

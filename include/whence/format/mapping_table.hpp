@@ -18,7 +18,7 @@
 #include <vector>
 
 #include <whence/symbols/mappings.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 

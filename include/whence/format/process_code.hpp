@@ -26,7 +26,7 @@ template <class = void>
 class basic_process_code {
  public:
   basic_process_code() {
-    for_each_record([this](const unwind::plugin_record& record) { names_.remember(record); });
+    for_each_record([this](const unwind::unloadable_record& record) { names_.remember(record); });
   }
 
   const symbols::location& resolve(std::uintptr_t lookup_pc) const {
@@ -42,7 +42,7 @@ class basic_process_code {
   // The executable mappings. The program's own come first, since readers take the first for it.
   sys::vector<symbols::mapping> mappings() const {
     sys::vector<symbols::mapping> all = names_.mappings();
-    for_each_record([&all](const unwind::plugin_record& record) {
+    for_each_record([&all](const unwind::unloadable_record& record) {
       all.push_back(symbols::mapping_of(record));
     });
     return all;

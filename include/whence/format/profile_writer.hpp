@@ -23,8 +23,8 @@
 #include <whence/format/address_index.hpp>
 #include <whence/format/drop_frames.hpp>
 #include <whence/format/gzip.hpp>
-#include <whence/format/known_parts.hpp>
 #include <whence/format/lookup.hpp>
+#include <whence/format/mapping_flags.hpp>
 #include <whence/format/mapping_table.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/profile_proto.hpp>
@@ -33,10 +33,10 @@
 #include <whence/format/string_table.hpp>
 #include <whence/names.hpp>
 #include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
@@ -108,7 +108,7 @@ class basic_profile_writer {
              std::vector<std::uintptr_t> places = addresses_.addresses();
              for (std::uintptr_t& place : places) place = place_of(code_, place);
              const mapping_table mappings(code_.mappings(), places);
-             const known_parts known = find_known(mappings, places);
+             const mapping_flags known = find_known(mappings, places);
              write_locations(mappings, known, places);
              write_mappings(mappings, known);
              write_header();
@@ -201,8 +201,8 @@ class basic_profile_writer {
            code_.resolve(address).is_stripped;
   }
 
-  known_parts find_known(const mapping_table& mappings, std::span<const std::uintptr_t> places) {
-    known_parts known(mappings.mappings(), options_.symbols);
+  mapping_flags find_known(const mapping_table& mappings, std::span<const std::uintptr_t> places) {
+    mapping_flags known(mappings.mappings(), options_.symbols);
     for (std::size_t n = 0; n < places.size(); ++n) {
       const std::uintptr_t address = addresses_.addresses()[n];
       known.add(mappings.id(places[n]), frames_of(address), is_stripped(address));
@@ -210,7 +210,7 @@ class basic_profile_writer {
     return known;
   }
 
-  void write_locations(const mapping_table& mappings, const known_parts& known,
+  void write_locations(const mapping_table& mappings, const mapping_flags& known,
                        std::span<const std::uintptr_t> places) {
     std::uint64_t id = 0;
     for (std::size_t n = 0; n < places.size(); ++n) {
@@ -282,7 +282,7 @@ class basic_profile_writer {
     return id;
   }
 
-  void write_mappings(const mapping_table& mappings, const known_parts& known) {
+  void write_mappings(const mapping_table& mappings, const mapping_flags& known) {
     std::uint64_t id = 0;
     for (const symbols::mapping& m : mappings.mappings()) {
       const std::int64_t file = strings_.id_of_copy(m.filename.empty() ? "[anon]" : m.filename);
@@ -294,7 +294,7 @@ class basic_profile_writer {
         encoder_.uint64(proto::mapping::file_offset, m.offset);
         encoder_.int64(proto::mapping::filename, file);
         encoder_.int64(proto::mapping::build_id, build_id);
-        const known_parts::parts has = known.of(id);
+        const mapping_flags::parts has = known.of(id);
         encoder_.boolean(proto::mapping::has_functions, has.functions);
         encoder_.boolean(proto::mapping::has_filenames, has.files);
         encoder_.boolean(proto::mapping::has_line_numbers, has.lines);

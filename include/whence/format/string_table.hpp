@@ -12,7 +12,7 @@
 
 #include <whence/format/utf8.hpp>
 #include <whence/sys/flat_index.hpp>
-#include <whence/sys/kept.hpp>
+#include <whence/sys/stable_list.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::format {
@@ -52,7 +52,7 @@ class basic_string_table {
     return number;
   }
 
-  sys::kept<std::string> copies_;  // texts_ points at them
+  sys::stable_list<std::string> copies_;  // texts_ points at them
   sys::vector<std::string_view> texts_;
   sys::flat_index by_hash_;
 };

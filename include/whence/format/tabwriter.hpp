@@ -16,8 +16,8 @@
 #include <utility>
 
 #include <whence/format/utf8.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/owner.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::format {

@@ -34,9 +34,9 @@
 #include <whence/names.hpp>
 #include <whence/snapshots/row_source.hpp>
 #include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/proc_task.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/pseudo_frame.hpp>

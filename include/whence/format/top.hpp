@@ -25,9 +25,9 @@
 #include <whence/core/kinds.hpp>
 #include <whence/format/frames.hpp>
 #include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::format {

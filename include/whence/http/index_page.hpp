@@ -19,15 +19,15 @@
 #include <whence/format/utf8.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/request.hpp>
-#include <whence/instruments/setting.hpp>
+#include <whence/instruments/settings.hpp>
 #include <whence/profile.hpp>
 #include <whence/snapshots/memory_comments.hpp>
 #include <whence/snapshots/profile_header.hpp>
 #include <whence/state/attach.hpp>
+#include <whence/state/current_settings.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/state/settings.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/arena.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/tables/bucket.hpp>
 
 namespace whence::inline v1::http {

@@ -25,7 +25,7 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 
 namespace whence::inline v1::http {
 

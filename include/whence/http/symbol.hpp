@@ -25,7 +25,7 @@
 #include <whence/format/text_parts.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/symbols/symbolizer.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::http {

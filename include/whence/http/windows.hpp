@@ -22,8 +22,8 @@
 #include <whence/snapshots/difference.hpp>
 #include <whence/snapshots/rows.hpp>
 #include <whence/snapshots/snapshot.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/catch_error.hpp>
-#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::http {
 

@@ -28,16 +28,16 @@
 #include <whence/kinds/from_buckets.hpp>
 #include <whence/profile.hpp>
 #include <whence/record/custom.hpp>
-#include <whence/record/record.hpp>
+#include <whence/record/event.hpp>
 #include <whence/record/recording.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/declared_profiles.hpp>
 #include <whence/state/process_state.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/block_tail_call.hpp>
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/catch_error.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1 {

@@ -18,8 +18,8 @@
 #include <whence/http/access.hpp>
 #include <whence/http/request.hpp>
 #include <whence/samplers/library_threads.hpp>
+#include <whence/serve/event_loop.hpp>
 #include <whence/serve/listening_socket.hpp>
-#include <whence/serve/loop.hpp>
 #include <whence/serve/worker_pool.hpp>
 #include <whence/server.hpp>
 #include <whence/sys/cancel_guard.hpp>
@@ -54,7 +54,7 @@ struct server::parts {
 
   const http::options options;
   serve::listening_socket socket;
-  serve::loop loop;
+  serve::event_loop loop;
   sys::service_thread thread;
   bool is_started = false;  // it may end by itself, and is joined nevertheless
 };

@@ -19,7 +19,7 @@
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/thread_words.hpp>
 #include <whence/names.hpp>
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -39,9 +39,9 @@ struct system_name {
 };
 
 struct birth_words {
-  void* created = nullptr;  // a bucket of threadcreate
+  void* created = nullptr;   // a bucket of threadcreate
   std::uint64_t labels = 0;  // label_word.hpp
-  std::uint32_t name = 0;  // a set of the label `thread` alone; 0: no name
+  std::uint32_t name = 0;    // a set of the label `thread` alone; 0: no name
 };
 
 class birth {

@@ -5,8 +5,8 @@
 // between samples, independent of all allocations before it. (Go: runtime/malloc.go, fastexprand;
 // tcmalloc: sampler.h.)
 //
-//   a thread draws             D = floor(-R ln(U)),  U uniform in (0, 1]       record/draw.hpp
-//   and samples an allocation  when the bytes since the draw exceed D;  then it draws again.
+//   a thread draws             D = floor(-R ln(U)),  U uniform in (0, 1] record/next_sample.hpp and
+//   samples an allocation  when the bytes since the draw exceed D;  then it draws again.
 //
 // The countdown is one thread-local word, constant-initialized and trivial, so that reaching it
 // costs nothing; it is one word, because a plugin has little static thread-local storage. It begins
@@ -21,8 +21,8 @@
 
 #include <whence/instruments/hot_words.hpp>
 #include <whence/instruments/recorder.hpp>
+#include <whence/sys/atomic_word.hpp>
 #include <whence/sys/thread_local.hpp>
-#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 

@@ -11,7 +11,7 @@
 
 #include <whence/instruments/recorder.hpp>
 #include <whence/names.hpp>
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -46,7 +46,7 @@ class entry {
   bool begun() const noexcept { return counted_ != nullptr; }
 
  private:
-  sys::word<std::int64_t>* counted_ = nullptr;
+  sys::atomic_word<std::int64_t>* counted_ = nullptr;
 };
 
 }  // namespace whence::inline v1::instruments

@@ -13,7 +13,7 @@
 
 #include <whence/instruments/recorder.hpp>
 #include <whence/names.hpp>
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 
 namespace whence::inline v1::instruments {
 

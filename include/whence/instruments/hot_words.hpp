@@ -19,7 +19,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -42,8 +42,8 @@ inline constexpr std::uintptr_t look_at_all = std::uintptr_t{1} << 63;
 struct hot_words {
   static constexpr std::int64_t first_floor = 1;  // until a recorder comes
 
-  sys::word<std::int64_t> floor{first_floor};
-  sys::word<std::uintptr_t> free_mask{not_looked};
+  sys::atomic_word<std::int64_t> floor{first_floor};
+  sys::atomic_word<std::uintptr_t> free_mask{not_looked};
 };
 
 }  // namespace whence::inline v1::instruments

@@ -19,10 +19,10 @@
 #include <initializer_list>
 
 #include <whence/instruments/page_pool.hpp>
+#include <whence/sys/atomic_word.hpp>
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/inside_library.hpp>
 #include <whence/sys/thread_local.hpp>
-#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -89,9 +89,9 @@ struct malloc_entries {
 [[gnu::visibility("hidden")]] inline constinit malloc_entries entries{&first_call::malloc,
                                                                       &first_call::free};
 
-[[gnu::visibility("hidden")]] inline constinit sys::word<bool> next_is_known{false};
+[[gnu::visibility("hidden")]] inline constinit sys::atomic_word<bool> next_is_known{false};
 // The allocator below is a sanitizer's, which is not to be disturbed.
-[[gnu::visibility("hidden")]] inline constinit sys::word<bool> only_passes{false};
+[[gnu::visibility("hidden")]] inline constinit sys::atomic_word<bool> only_passes{false};
 
 inline void* first_call::malloc(std::size_t bytes) noexcept {
   return ask_next(bytes, [&] { return next.malloc(bytes); });

@@ -141,7 +141,7 @@ struct [[gnu::visibility("hidden")]] counted {
 [[gnu::visibility("hidden")]] inline constinit operators operator_entries[2]{counted<0>::all,
                                                                              counted<1>::all};
 // The operators are a program's own: seen only by their calls of malloc.
-[[gnu::visibility("hidden")]] inline constinit sys::word<bool> passes_operators{false};
+[[gnu::visibility("hidden")]] inline constinit sys::atomic_word<bool> passes_operators{false};
 
 [[gnu::visibility("hidden")]] inline bool look_up_operators(operators (&found)[2]) noexcept {
   bool all = true;

@@ -9,7 +9,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -44,7 +44,7 @@ class [[gnu::visibility("hidden")]] page_pool {
 
   alignas(page) static inline constinit unsigned char pages_[page_count * page]{};
   static inline constinit std::size_t sizes_[page_count]{};
-  static inline constinit sys::word<std::size_t> used_{0};
+  static inline constinit sys::atomic_word<std::size_t> used_{0};
 };
 
 }  // namespace whence::inline v1::instruments

@@ -8,7 +8,7 @@
 #include <whence/instruments/kind.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/names.hpp>
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -39,7 +39,7 @@ class found_profile {
     return p;
   }
 
-  sys::word<profile*> known_{nullptr};
+  sys::atomic_word<profile*> known_{nullptr};
 };
 
 }  // namespace whence::inline v1::instruments

@@ -30,11 +30,11 @@
 #include <whence/instruments/recorder.hpp>
 #include <whence/instruments/sized_block.hpp>
 #include <whence/names.hpp>
+#include <whence/sys/atomic_word.hpp>
 #include <whence/sys/count_down.hpp>
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/inside_library.hpp>
 #include <whence/sys/thread_local.hpp>
-#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -76,8 +76,8 @@ WHENCE_THREAD_LOCAL program_draw own_draw{};
 template <layer L>
 struct layer_state {
   static inline constinit std::int64_t first_floor = 0;  // under the loader's lock
-  static inline constinit sys::word<bool> joined{false};
-  static inline constinit sys::word<const void*> below{nullptr};  // for reports
+  static inline constinit sys::atomic_word<bool> joined{false};
+  static inline constinit sys::atomic_word<const void*> below{nullptr};  // for reports
 };
 
 // True from a recorder's second floor on: threads then have draws that may be void. Requires:

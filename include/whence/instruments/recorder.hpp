@@ -24,12 +24,12 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <whence/instruments/build_flags.hpp>
 #include <whence/instruments/hot_words.hpp>
 #include <whence/instruments/kind.hpp>
-#include <whence/instruments/settings_word.hpp>
 #include <whence/names.hpp>
+#include <whence/sys/atomic_word.hpp>
 #include <whence/sys/elf_note.hpp>
-#include <whence/sys/word.hpp>
 
 // Raised whenever the layout of module_link, of recorder, or of anything that they hand over
 // changes, and with every change of process_state: modules with different numbers do not share.
@@ -86,7 +86,7 @@ struct recorder {
   void (*settle_sized)(const sized_block&, const void* put_back) noexcept;
 
   // Entries of custom profiles: the counter of the entry; nullptr if the event is lost.
-  sys::word<std::int64_t>* (*begin_entry)(profile&, const void* caller) noexcept;
+  sys::atomic_word<std::int64_t>* (*begin_entry)(profile&, const void* caller) noexcept;
 
   // Waits (record/wait.hpp). A wait that has begun is ended once, by end_wait or by abandon_wait. A
   // name is copied.
@@ -123,7 +123,7 @@ struct recorder {
   void (*resume)(tables::coroutine_record&, bool suspended) noexcept;
   void (*await)(tables::coroutine_record& callee, tables::coroutine_record& caller) noexcept;
 
-  // Settings (record/settings.hpp); returns the value before.
+  // Settings (record/change_setting.hpp); returns the value before.
   std::int64_t (*set)(setting, std::int64_t) noexcept;
 };
 
@@ -132,16 +132,17 @@ struct recorder {
 
 struct module_link {
   hot_words hot;
-  sys::word<const recorder*> used{nullptr};        // the table of the process
-  sys::word<void (*)() noexcept> attach{nullptr};  // if this module has the code: gets it ready
+  sys::atomic_word<const recorder*> used{nullptr};  // the table of the process
+  sys::atomic_word<void (*)() noexcept> attach{
+      nullptr};  // if this module has the code: gets it ready
   // The reference pulls the bodies out of their archive if they are compiled once, even for a
   // program or plugin that consists of recording files.
   const recorder* const pulled = config::compiled ? &recording : nullptr;
-  sys::word<const recorder*> own{nullptr};  // this module's table, whether or not it is used
-  sys::word<bool> looked{false};            // in other modules' links
+  sys::atomic_word<const recorder*> own{nullptr};  // this module's table, whether or not it is used
+  sys::atomic_word<bool> looked{false};            // in other modules' links
   // Called after the hot words were written, under the loader's lock, if there is a layer of the
   // whole program in this module (program_heap.hpp).
-  sys::word<void (*)() noexcept> hot_words_change{nullptr};
+  sys::atomic_word<void (*)() noexcept> hot_words_change{nullptr};
 };
 
 // Each module has its own. It is hidden, as is every function that works on it, because the dynamic

@@ -11,16 +11,16 @@
 #include <cstdint>
 
 #include <whence/instruments/recorder.hpp>
+#include <whence/sys/atomic_word.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/sys/thread_pointer.hpp>
-#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 
 struct thread_words {
-  sys::word<std::uintptr_t> owner{0};        // sys::thread_pointer; 0: it is free
-  sys::word<std::uint64_t> labels{0};        // those in force: label_word.hpp
-  sys::word<bool> starts_unrecorded{false};  // threads that it starts now need no birth
+  sys::atomic_word<std::uintptr_t> owner{0};        // sys::thread_pointer; 0: it is free
+  sys::atomic_word<std::uint64_t> labels{0};        // those in force: label_word.hpp
+  sys::atomic_word<bool> starts_unrecorded{false};  // threads that it starts now need no birth
 };
 
 WHENCE_THREAD_LOCAL thread_words* own_thread_words{nullptr};

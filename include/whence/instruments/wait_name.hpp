@@ -14,7 +14,7 @@
 
 #include <whence/instruments/fixed_string.hpp>
 #include <whence/instruments/recorder.hpp>
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -51,7 +51,7 @@ class wait_name {
 
   const char* name_ = nullptr;
   std::uint32_t size_ = 0;
-  mutable sys::word<std::uint32_t> labels_{0};
+  mutable sys::atomic_word<std::uint32_t> labels_{0};
 };
 
 }  // namespace whence::inline v1::instruments

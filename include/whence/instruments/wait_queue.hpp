@@ -31,8 +31,8 @@
 
 #include <cstdint>
 
+#include <whence/sys/atomic_word.hpp>
 #include <whence/sys/cycles.hpp>
-#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -115,7 +115,7 @@ class wait_queue {
   }
 
   // The threads that waited do not exist in the child of a fork.
-  void forget_waiters() noexcept { word_.fetch_and(holding, sys::relaxed); }
+  void after_fork_in_child() noexcept { word_.fetch_and(holding, sys::relaxed); }
 
  private:
   static constexpr int sum_shift = 16;
@@ -139,9 +139,9 @@ class wait_queue {
     return (word & low_bits) >> 2;
   }
 
-  sys::word<std::uint64_t> word_{0};
-  sys::word<std::int64_t> charged_{0};    // in ticks
-  sys::word<std::uint32_t> handover_{0};  // when the last charge was; cycles, the lower half
+  sys::atomic_word<std::uint64_t> word_{0};
+  sys::atomic_word<std::int64_t> charged_{0};    // in ticks
+  sys::atomic_word<std::uint32_t> handover_{0};  // when the last charge was; cycles, the lower half
 };
 
 }  // namespace whence::inline v1::instruments

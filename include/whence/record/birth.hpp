@@ -13,8 +13,8 @@
 #include <whence/core/profile.hpp>
 #include <whence/instruments/birth.hpp>
 #include <whence/instruments/thread_words.hpp>
+#include <whence/record/event.hpp>
 #include <whence/record/labels.hpp>
-#include <whence/record/record.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/thread_labels.hpp>

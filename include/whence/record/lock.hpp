@@ -12,8 +12,8 @@
 #include <whence/core/counters.hpp>
 #include <whence/core/profile.hpp>
 #include <whence/instruments/lock_words.hpp>
-#include <whence/record/draw.hpp>
-#include <whence/record/record.hpp>
+#include <whence/record/event.hpp>
+#include <whence/record/next_sample.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>

@@ -9,8 +9,8 @@
 #include <whence/core/profile.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/state/attach.hpp>
+#include <whence/state/current_settings.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/state/settings.hpp>
 
 namespace whence::inline v1::record {
 

@@ -11,19 +11,19 @@
 #include <whence/core/profile.hpp>
 #include <whence/instruments/recorder.hpp>
 #include <whence/record/birth.hpp>
+#include <whence/record/change_setting.hpp>
+#include <whence/record/event.hpp>
 #include <whence/record/heap.hpp>
 #include <whence/record/labels.hpp>
 #include <whence/record/lock.hpp>
 #include <whence/record/predefined.hpp>
-#include <whence/record/record.hpp>
-#include <whence/record/settings.hpp>
 #include <whence/record/sized_heap.hpp>
 #include <whence/record/suspension.hpp>
 #include <whence/record/wait.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/fork.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 #include <whence/tables/bucket.hpp>
 
 namespace whence::inline v1 {
@@ -31,7 +31,7 @@ namespace whence::inline v1 {
 namespace record {
 
 // Does the work of instruments::entry::begin.
-inline sys::word<std::int64_t>* begin_entry(profile& p, const void* caller) noexcept {
+inline sys::atomic_word<std::int64_t>* begin_entry(profile& p, const void* caller) noexcept {
   state::process_state* const s = state::attached();
   if (s == nullptr) return nullptr;
   tables::bucket* const b = record_stack_inlined(*s, p.rows(), {}, caller);

@@ -17,7 +17,7 @@
 #include <whence/core/counters.hpp>
 #include <whence/core/profile.hpp>
 #include <whence/instruments/recorder.hpp>
-#include <whence/record/record.hpp>
+#include <whence/record/event.hpp>
 #include <whence/record/wait.hpp>
 #include <whence/snapshots/coroutine_snapshot.hpp>
 #include <whence/state/attach.hpp>

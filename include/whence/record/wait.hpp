@@ -27,7 +27,7 @@
 #include <whence/instruments/lock_words.hpp>
 #include <whence/instruments/wait.hpp>
 #include <whence/instruments/wait_queue.hpp>
-#include <whence/record/record.hpp>
+#include <whence/record/event.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>

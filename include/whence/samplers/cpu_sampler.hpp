@@ -52,8 +52,8 @@
 #include <whence/sys/syscall_filter.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/epochs.hpp>
 #include <whence/tables/pseudo_frame.hpp>
+#include <whence/tables/sample_epochs.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/code.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
@@ -74,7 +74,7 @@ class cpu_sampler {
   }
 
   static constexpr instruments::kind kind = instruments::kind::cpu;
-  static tables::epochs& epochs(state::process_state& s) noexcept { return s.samplers.cpu; }
+  static tables::sample_epochs& epochs(state::process_state& s) noexcept { return s.samplers.cpu; }
   static bool is_current(const state::process_state& s, const cpu_sampler* it) noexcept {
     return s.samplers.cpu_sampler.load(std::memory_order_acquire) == it &&
            s.samplers.process.load(std::memory_order_relaxed) == ::getpid();
@@ -451,7 +451,7 @@ class cpu_sampler {
     unwind::capture_context(state_.unwinder, trace, at);
     unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
     const sample_labels labels(state_, state::label_word_of_this_thread(state_));
-    const tables::epochs::entry epoch(state_.samplers.cpu);
+    const tables::sample_epochs::entry epoch(state_.samplers.cpu);
     tables::bucket* const b = epoch.record(labels.over(trace));
     if (b == nullptr) return;
     b->add(core::sample_counter, 1);

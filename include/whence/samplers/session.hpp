@@ -4,7 +4,7 @@
 // of snapshot().
 //
 // Sampler:  static Sampler* get(process_state&)                 the one of the process
-//           static tables::epochs& epochs(process_state&)        where it counts
+//           static tables::sample_epochs& epochs(process_state&)        where it counts
 //           static bool is_current(process_state&, Sampler*)    false in a child of fork
 //           static constexpr instruments::kind kind
 //           begin(rate_request&), end(rate_request&)            a session

@@ -39,19 +39,19 @@
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/thread_labels.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/futex_mutex.hpp>
 #include <whence/sys/guard.hpp>
 #include <whence/sys/proc_task.hpp>
 #include <whence/sys/publish_once.hpp>
 #include <whence/sys/random.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/service_thread.hpp>
 #include <whence/sys/signal_mask.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/epochs.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/pseudo_frame.hpp>
+#include <whence/tables/sample_epochs.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
 #include <whence/unwind/walk/sleeping_walk.hpp>
 
@@ -68,7 +68,7 @@ class wall_sampler {
   }
 
   static constexpr instruments::kind kind = instruments::kind::wall;
-  static tables::epochs& epochs(state::process_state& s) noexcept { return s.samplers.wall; }
+  static tables::sample_epochs& epochs(state::process_state& s) noexcept { return s.samplers.wall; }
   static bool is_current(const state::process_state& s, const wall_sampler* it) noexcept {
     return s.samplers.wall_sampler.load(std::memory_order_acquire) == it &&
            s.samplers.process.load(std::memory_order_relaxed) == ::getpid();
@@ -111,7 +111,7 @@ class wall_sampler {
       // It has hardly run since its last answer, so its stack of that moment is used.
       const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
       const bool is_recent = sys::thread_cpu_ns(tid) - t.answered_cpu_ns <= patience_ns_;
-      const tables::epochs::entry epoch(state_.samplers.wall);
+      const tables::sample_epochs::entry epoch(state_.samplers.wall);
       tables::bucket* const answered = t.answered.in(epoch);
       if (t.pending_ns > 0 && answered != nullptr && is_recent) count_pending(t, answered);
     });
@@ -178,7 +178,8 @@ class wall_sampler {
     if (own_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     state_.guests.enter(state::guest_list::wall_sampler, as_guest);
     if (room_ == nullptr) {
-      room_ = static_cast<unwind::sleeper_room*>(sys::map_pages(sizeof(unwind::sleeper_room)));
+      room_ = static_cast<unwind::sleeping_stack_room*>(
+          sys::map_pages(sizeof(unwind::sleeping_stack_room)));
     }
     if (room_ == nullptr) return std::make_error_code(std::errc::not_enough_memory);
     if (const auto error =
@@ -313,7 +314,7 @@ class wall_sampler {
         trace.pcs[trace.depth++] = tables::pseudo::truncated;
       }
       if (t.pending_ns > most_pending_ns) count_unseen(t, 0);
-      const tables::epochs::entry epoch(state_.samplers.wall);
+      const tables::sample_epochs::entry epoch(state_.samplers.wall);
       t.asleep = {record(epoch, trace, labels), epoch.number()};
       t.cpu_ns = cpu;
       if (t.asleep.it != nullptr) count(*t.asleep.it, 1, ns);
@@ -351,7 +352,7 @@ class wall_sampler {
 
   // False if it was not asleep at the last look, or its stack is not in the current epoch.
   bool count_asleep(wall_thread& t, std::int64_t ns) noexcept {
-    const tables::epochs::entry epoch(state_.samplers.wall);
+    const tables::sample_epochs::entry epoch(state_.samplers.wall);
     tables::bucket* const b = t.asleep.in(epoch);
     if (b != nullptr) count(*b, 1, ns);
     return b != nullptr;
@@ -364,7 +365,8 @@ class wall_sampler {
     count_unseen(t, 0);
   }
 
-  // The labels of a thread, and its state. If there is no room for the set, the state is kept alone.
+  // The labels of a thread, and its state. If there is no room for the set, the state is kept
+  // alone.
   std::uint64_t with_state(std::uint64_t labels, activity now) noexcept {
     const std::uint32_t set = instruments::label_number_in(labels);
     if (set == tables::label_sets::overflow) return lost_states_[now];
@@ -403,7 +405,7 @@ class wall_sampler {
   // Returns where it was counted.
   place_in_epoch count_pending(wall_thread& t, const unwind::trace& trace,
                                std::uint64_t labels) noexcept {
-    const tables::epochs::entry epoch(state_.samplers.wall);
+    const tables::sample_epochs::entry epoch(state_.samplers.wall);
     const place_in_epoch place{record(epoch, trace, labels), epoch.number()};
     count_pending(t, place.it);
     return place;
@@ -418,7 +420,7 @@ class wall_sampler {
     return static_cast<std::size_t>(state_.stack_depth.load(std::memory_order_relaxed));
   }
 
-  tables::bucket* record(const tables::epochs::entry& epoch, const unwind::trace& t,
+  tables::bucket* record(const tables::sample_epochs::entry& epoch, const unwind::trace& t,
                          std::uint64_t labels) noexcept {
     return epoch.record(sample_labels(state_, labels).over(t));
   }
@@ -463,7 +465,7 @@ class wall_sampler {
   std::atomic<std::int64_t> begin_ns_{0};  // of the period
   thread_table<wall_thread> threads_;
   new_thread_poll watch_{50'000'000, 400};
-  unwind::sleeper_room* room_ = nullptr;
+  unwind::sleeping_stack_room* room_ = nullptr;
   int timers_ = 0;                              // the threads'
   double cost_ns_ = 2000;                       // a look at one thread
   std::atomic<std::int64_t> seen_share_{1000};  // share of the threads, in thousandths

@@ -20,7 +20,7 @@
 #include <whence/samplers/stack_request.hpp>
 #include <whence/sys/signal_mask.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/epochs.hpp>
+#include <whence/tables/sample_epochs.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -30,7 +30,7 @@ struct place_in_epoch {
   std::uint64_t epoch = 0;
 
   // nullptr if it is not in the current epoch: then it may have been freed.
-  tables::bucket* in(const tables::epochs::entry& current) const noexcept {
+  tables::bucket* in(const tables::sample_epochs::entry& current) const noexcept {
     return epoch == current.number() ? it : nullptr;
   }
 };

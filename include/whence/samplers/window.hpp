@@ -17,16 +17,16 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/pages.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/epochs.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/pseudo_frame.hpp>
+#include <whence/tables/sample_epochs.hpp>
 
 namespace whence::inline v1::samplers {
 
 template <class = void>
 class basic_window {
  public:
-  explicit basic_window(tables::epochs& epochs) noexcept
+  explicit basic_window(tables::sample_epochs& epochs) noexcept
       : epochs_(epochs), is_open_(epochs_.open(window_)) {}
   ~basic_window() {
     if (is_open_) epochs_.close(window_);
@@ -67,7 +67,7 @@ class basic_window {
   }
 
  private:
-  tables::epochs& epochs_;
+  tables::sample_epochs& epochs_;
   mutable tables::open_window window_;
   bool is_open_;
 };

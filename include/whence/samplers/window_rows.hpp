@@ -24,10 +24,10 @@
 #include <whence/sys/pages.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/hash.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/label_values.hpp>
 #include <whence/tables/pseudo_frame.hpp>
+#include <whence/tables/stack_hash.hpp>
 
 namespace whence::inline v1::samplers {
 

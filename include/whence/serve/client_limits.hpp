@@ -12,7 +12,7 @@
 //   no place is free      a new client gets the place of the one that has waited longest between
 //                         requests, or for the rest of its own
 //
-// loop.hpp applies the rules to requests and places, sender.hpp those to answers.
+// event_loop.hpp applies the rules to requests and places, sender.hpp those to answers.
 #ifndef WHENCE_SERVE_CLIENT_LIMITS_HPP
 #define WHENCE_SERVE_CLIENT_LIMITS_HPP
 

@@ -2,7 +2,7 @@
 //
 // Threads of our own server: they are in no profile, block all signals, and start when they are
 // needed. If all are busy, jobs wait; the submitter bounds their number: it withdraws those of
-// clients that have gone (serve/loop.hpp).
+// clients that have gone (serve/event_loop.hpp).
 #ifndef WHENCE_SERVE_WORKER_POOL_HPP
 #define WHENCE_SERVE_WORKER_POOL_HPP
 

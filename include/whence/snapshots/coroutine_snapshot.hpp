@@ -17,8 +17,8 @@
 #include <whence/snapshots/waits_in_progress.hpp>
 #include <whence/state/guest.hpp>
 #include <whence/state/process_state.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/clock.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/coroutine_records.hpp>
 #include <whence/tables/logical_stack.hpp>

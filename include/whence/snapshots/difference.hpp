@@ -11,7 +11,7 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/vector.hpp>
-#include <whence/tables/hash.hpp>
+#include <whence/tables/stack_hash.hpp>
 
 namespace whence::inline v1::snapshots {
 

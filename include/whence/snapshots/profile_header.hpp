@@ -15,8 +15,8 @@
 #include <whence/core/profile.hpp>
 #include <whence/snapshots/memory_comments.hpp>
 #include <whence/snapshots/snapshot.hpp>
+#include <whence/state/current_settings.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/state/settings.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/losses.hpp>
@@ -60,9 +60,9 @@ inline std::vector<std::string> comments(const state::process_state& s) {
   });
   if (s.losses.any()) lines.push_back(memory_in_use(s.budget));
   const unwind::walk_counts& walks = s.unwinder.counts();
-  for (int i = 0; i < unwind::walk_end_count; ++i) {
+  for (int i = 0; i < unwind::stop_reason_count; ++i) {
     const std::int64_t n = walks.of(static_cast<unwind::stop_reason>(i));
-    if (n != 0) lines.push_back(std::to_string(n) + " " + unwind::walk_end_texts[i]);
+    if (n != 0) lines.push_back(std::to_string(n) + " " + unwind::stop_reason_texts[i]);
   }
   if (walks.misses() != 0) {
     lines.push_back(std::to_string(walks.misses()) + " unwind rules were read from .eh_frame");

@@ -16,7 +16,7 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/snapshots/waits_in_progress.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/table.hpp>

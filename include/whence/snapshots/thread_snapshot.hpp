@@ -16,7 +16,7 @@
 #include <vector>
 
 #include <whence/snapshots/snapshot.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/label_sets.hpp>
 

@@ -16,9 +16,9 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/guest.hpp>
 #include <whence/state/process_state.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/nap.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/wait_slots.hpp>

@@ -16,10 +16,10 @@
 #include <whence/core/directory.hpp>
 #include <whence/core/kinds.hpp>
 #include <whence/instruments/recorder.hpp>
-#include <whence/state/build_settings.hpp>
+#include <whence/state/build_flags_check.hpp>
+#include <whence/state/current_settings.hpp>
 #include <whence/state/fork.hpp>
 #include <whence/state/process_state.hpp>
-#include <whence/state/settings.hpp>
 #include <whence/sys/cancel_guard.hpp>
 #include <whence/sys/early_call.hpp>
 #include <whence/sys/elf_note.hpp>

@@ -16,21 +16,21 @@
 
 #include <whence/core/directory.hpp>
 #include <whence/instruments/recorder.hpp>
-#include <whence/instruments/setting.hpp>
-#include <whence/state/build_settings.hpp>
+#include <whence/instruments/settings.hpp>
+#include <whence/state/build_flags_check.hpp>
 #include <whence/state/guest.hpp>
 #include <whence/state/malloc_use.hpp>
 #include <whence/state/sampling.hpp>
 #include <whence/state/sized_heap.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/spin_lock.hpp>
-#include <whence/tables/epochs.hpp>
 #include <whence/tables/label_merges.hpp>
 #include <whence/tables/label_sets.hpp>
 #include <whence/tables/live_map.hpp>
 #include <whence/tables/losses.hpp>
 #include <whence/tables/memory_shares.hpp>
 #include <whence/tables/passing_labels.hpp>
+#include <whence/tables/sample_epochs.hpp>
 #include <whence/tables/sampled_filter.hpp>
 #include <whence/tables/table.hpp>
 #include <whence/tables/thread_records.hpp>
@@ -64,7 +64,7 @@ struct sampling_root {
       : cpu(profile_directory::last_id + 1, memory.cpu_samples, lost),
         wall(profile_directory::last_id + 2, memory.wall_samples, lost) {}
 
-  tables::epochs cpu, wall;
+  tables::sample_epochs cpu, wall;
   std::atomic<samplers::profiling_signal*> signal{nullptr};
   std::atomic<samplers::cpu_sampler*> cpu_sampler{nullptr};
   std::atomic<samplers::wall_sampler*> wall_sampler{nullptr};

@@ -10,7 +10,7 @@
 #include <cstdint>
 
 #include <whence/symbols/byte_source.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {

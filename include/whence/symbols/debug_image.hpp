@@ -32,9 +32,9 @@
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/decompress.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/available_memory.hpp>
 #include <whence/sys/mapped_array.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::symbols {

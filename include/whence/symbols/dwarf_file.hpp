@@ -20,8 +20,8 @@
 #include <utility>
 
 #include <whence/symbols/debug_image.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/mapped_array.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {

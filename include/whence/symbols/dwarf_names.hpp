@@ -21,10 +21,10 @@
 
 #include <whence/symbols/dwarf_file.hpp>
 #include <whence/symbols/line_program.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/mix64.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {

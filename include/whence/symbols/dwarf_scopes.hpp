@@ -21,9 +21,9 @@
 #include <whence/symbols/dwarf_names.hpp>
 #include <whence/symbols/dwarf_ranges.hpp>
 #include <whence/symbols/line_tables.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/mix64.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {

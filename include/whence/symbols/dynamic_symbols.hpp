@@ -23,7 +23,7 @@
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/symbol_table.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 
 namespace whence::inline v1::symbols {
 

@@ -22,7 +22,7 @@
 
 #include <whence/symbols/build_id.hpp>
 #include <whence/symbols/byte_source.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {

@@ -30,11 +30,11 @@
 #include <whence/symbols/line_tables.hpp>
 #include <whence/symbols/lines.hpp>
 #include <whence/symbols/split_units.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/out_of_memory.hpp>
 #include <whence/sys/owner.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {

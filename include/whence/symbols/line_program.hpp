@@ -23,8 +23,8 @@
 
 #include <whence/symbols/debug_image.hpp>
 #include <whence/symbols/dwarf_file.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/mapped_array.hpp>
-#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
 

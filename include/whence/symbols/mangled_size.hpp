@@ -15,7 +15,7 @@
 #include <cstdint>
 #include <string_view>
 
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {

@@ -18,10 +18,10 @@
 
 #include <whence/symbols/descriptor.hpp>
 #include <whence/symbols/modules.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/safe_read.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
@@ -111,7 +111,7 @@ inline const mapping* find_mapping(const sys::vector<mapping>& code, std::uintpt
 // The mapping of a module that stacks have gone through: the kernel's present or former answer
 // about its code, at the place where stacks have it.
 template <class = void>
-inline mapping mapping_of(const unwind::plugin_record& record) {
+inline mapping mapping_of(const unwind::unloadable_record& record) {
   constexpr std::uintptr_t in_page = sys::page_bytes - 1;
   const loaded_module m = module_of(record);
   const std::uintptr_t start = m.code[0].start & ~in_page;

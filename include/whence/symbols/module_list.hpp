@@ -21,9 +21,9 @@
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/module_reader.hpp>
 #include <whence/symbols/modules.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
@@ -72,7 +72,7 @@ class basic_module_list {
   }
 
   // Registers a module that stacks have gone through.
-  void remember(const unwind::plugin_record& record) {
+  void remember(const unwind::unloadable_record& record) {
     const std::uint64_t hash = sys::mix64(record.it.keys);
     const auto same = [&](std::uint32_t i) {
       return recorded_[i]->it.start == static_cast<std::uintptr_t>(record.it.keys);

@@ -98,7 +98,7 @@ inline std::string started_as() {
 // A module that stacks have gone through, from the unwinder's record; it may be unloaded. Its place
 // is where the stacks have it: at its keys.
 template <class = void>
-inline loaded_module module_of(const unwind::plugin_record& record) {
+inline loaded_module module_of(const unwind::unloadable_record& record) {
   const unwind::plugin& p = record.it;
   loaded_module m;
   m.away = static_cast<std::uintptr_t>(p.keys) - p.where.start;

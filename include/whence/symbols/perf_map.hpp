@@ -21,9 +21,9 @@
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/mappings.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/sys/mapped_array.hpp>
-#include <whence/sys/sequence.hpp>
 
 namespace whence::inline v1::symbols {
 

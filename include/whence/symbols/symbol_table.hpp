@@ -19,8 +19,8 @@
 
 #include <whence/symbols/byte_source.hpp>
 #include <whence/symbols/elf.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/mapped_array.hpp>
-#include <whence/sys/sequence.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {

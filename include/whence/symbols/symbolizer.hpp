@@ -40,13 +40,13 @@
 #include <whence/symbols/module_reader.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/symbols/open_modules.hpp>
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/clock.hpp>
 #include <whence/sys/digits.hpp>
 #include <whence/sys/flat_index.hpp>
-#include <whence/sys/kept.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/publish_once.hpp>
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/stable_list.hpp>
 #include <whence/sys/syscall_filter.hpp>
 #include <whence/sys/vector.hpp>
 
@@ -153,7 +153,7 @@ class basic_symbolizer {
   }
 
   // Registers a module that may be unloaded already, so that its stacks have names.
-  void remember(const unwind::plugin_record& record) {
+  void remember(const unwind::unloadable_record& record) {
     const std::lock_guard hold(mutex_);
     modules_.remember(record);
   }
@@ -436,11 +436,11 @@ class basic_symbolizer {
   std::uint64_t reading_number_ = 0;
   sys::vector<known> known_;
   sys::flat_index by_pc_;
-  sys::kept<std::string> copies_;
+  sys::stable_list<std::string> copies_;
   sys::vector<std::string_view> texts_;  // texts of copies_
   sys::flat_index by_text_;
-  sys::kept<sys::vector<frame>> frames_;
-  sys::kept<location> locations_;
+  sys::stable_list<sys::vector<frame>> frames_;
+  sys::stable_list<location> locations_;
 };
 using symbolizer = basic_symbolizer<>;
 

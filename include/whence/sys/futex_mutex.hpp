@@ -17,9 +17,9 @@
 
 #include <cstdint>
 
+#include <whence/sys/atomic_word.hpp>
 #include <whence/sys/errno_guard.hpp>
 #include <whence/sys/relax.hpp>
-#include <whence/sys/word.hpp>
 
 namespace whence::inline v1::sys {
 
@@ -83,7 +83,7 @@ class futex_mutex {
     ::syscall(SYS_futex, &word_, FUTEX_WAKE_PRIVATE, 1, nullptr, nullptr, 0);
   }
 
-  word<std::uint32_t> word_{free};
+  atomic_word<std::uint32_t> word_{free};
 };
 
 }  // namespace whence::inline v1::sys

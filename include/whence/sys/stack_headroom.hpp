@@ -11,7 +11,7 @@
 
 #include <cstdint>
 
-#include <whence/sys/first_stack.hpp>
+#include <whence/sys/main_stack_end.hpp>
 #include <whence/sys/safe_read.hpp>
 
 namespace whence::inline v1::sys {

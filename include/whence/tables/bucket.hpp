@@ -17,9 +17,9 @@
 #include <cstdint>
 #include <new>
 
-#include <whence/sys/word.hpp>
-#include <whence/tables/hash.hpp>
+#include <whence/sys/atomic_word.hpp>
 #include <whence/tables/label_values.hpp>
+#include <whence/tables/stack_hash.hpp>
 
 namespace whence::inline v1::tables {
 
@@ -45,7 +45,7 @@ inline constexpr int counter_count = 4;
 
 struct alignas(64) bucket {
   hash128 identity;
-  sys::word<std::int64_t> counters[counter_count];
+  sys::atomic_word<std::int64_t> counters[counter_count];
   std::uint64_t number;
   std::uint32_t labels;
   std::uint16_t list;

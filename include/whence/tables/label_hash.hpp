@@ -9,7 +9,7 @@
 
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/short_text.hpp>
-#include <whence/tables/hash.hpp>
+#include <whence/tables/stack_hash.hpp>
 
 namespace whence::inline v1::tables {
 

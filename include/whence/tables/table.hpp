@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // A table of stacks: from a key to its bucket, insert-only. The process has one of permanent
-// stacks, and one for each epoch of a sampler (epochs.hpp).
+// stacks, and one for each epoch of a sampler (sample_epochs.hpp).
 //
 // The index is a chain of segments, each twice as large as the one before; a slot holds the upper
 // 16 bits of the identity and the bucket's address. A lookup reads one line of the newest segment
@@ -32,9 +32,9 @@
 #include <whence/sys/arena.hpp>
 #include <whence/sys/publish_once.hpp>
 #include <whence/tables/bucket.hpp>
-#include <whence/tables/hash.hpp>
 #include <whence/tables/losses.hpp>
 #include <whence/tables/pseudo_frame.hpp>
+#include <whence/tables/stack_hash.hpp>
 
 namespace whence::inline v1::tables {
 

@@ -27,8 +27,8 @@
 #include <whence/sys/guard.hpp>
 #include <whence/sys/short_text.hpp>
 #include <whence/sys/spin_lock.hpp>
-#include <whence/tables/hash.hpp>
 #include <whence/tables/losses.hpp>
+#include <whence/tables/stack_hash.hpp>
 #include <whence/tables/type_spelling.hpp>
 
 namespace whence::inline v1::tables {

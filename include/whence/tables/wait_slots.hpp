@@ -127,7 +127,7 @@ class wait_slots {
       if (wait_slot::state(s.sequence.load(std::memory_order_relaxed)) != wait_slot::none) {
         if (s.thread.load(std::memory_order_relaxed) == self) return;
         instruments::wait_queue* const q = s.queue.load(std::memory_order_relaxed);
-        if (q != nullptr) q->forget_waiters();
+        if (q != nullptr) q->after_fork_in_child();
         s.end();
       }
       s.taken.store(0, std::memory_order_relaxed);

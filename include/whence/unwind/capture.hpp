@@ -78,10 +78,10 @@ template <class Walk>
 }
 
 // Requires: `m` was entered; leaves it.
-[[gnu::noinline]] inline stop_reason capture_by_memo(rule_walk<trusted_memory>& by_rules,
-                                                     previous_stack& m, trace& t,
-                                                     std::uintptr_t caller,
-                                                     std::size_t skip) noexcept {
+[[gnu::noinline]] inline stop_reason capture_by_previous_stack(rule_walk<trusted_memory>& by_rules,
+                                                               previous_stack& m, trace& t,
+                                                               std::uintptr_t caller,
+                                                               std::size_t skip) noexcept {
   previous_stack_walk w(by_rules, m);
   const stop_reason end = fill_from(w, t, caller, skip);
   if (w.had_stack()) m.was_useful(w.useful());
@@ -101,10 +101,10 @@ template <class Walk>
   previous_stack& m = u.stacks().of_this_thread();
   stop_reason end;
   if (w.own_stack_end() != 0 && m.enter()) {
-    end = capture_by_memo(w, m, t, from, skip);
+    end = capture_by_previous_stack(w, m, t, from, skip);
   } else {
     end = fill_from(w, t, from, skip);
-    if (t.depth >= least_memo_depth) m.saw_deep_stack();
+    if (t.depth >= least_previous_depth) m.saw_deep_stack();
   }
   if (w.needs_exact()) [[unlikely]]
     end = capture_exactly(u, t, from, skip);

@@ -18,9 +18,9 @@ enum class stop_reason : unsigned char {
   not_code,       // the return address is not code
   damaged,        // call-frame information that contradicts itself or is not supported
 };
-inline constexpr int walk_end_count = 5;
+inline constexpr int stop_reason_count = 5;
 
-inline constexpr const char* walk_end_texts[walk_end_count] = {
+inline constexpr const char* stop_reason_texts[stop_reason_count] = {
     "stacks reach their root",
     "stacks cut at the depth limit",
     "stacks end early: the next frame is outside the stack",
@@ -44,7 +44,7 @@ class walk_counts {
   std::int64_t misses() const noexcept { return misses_.load(std::memory_order_relaxed); }
 
  private:
-  std::atomic<std::int64_t> ends_[walk_end_count]{};
+  std::atomic<std::int64_t> ends_[stop_reason_count]{};
   std::atomic<std::int64_t> misses_{0};
 };
 

@@ -30,20 +30,20 @@ namespace whence::inline v1::unwind {
 class unwinder {
  public:
   constexpr explicit unwinder(sys::arena& arena) noexcept
-      : rules_(arena), lasting_(arena), plugins_(arena), memos_(arena) {}
+      : rules_(arena), permanent_(arena), plugins_(arena), previous_stacks_(arena) {}
 
   // False if the kernel gives no memory. Called before every walk; opening twice does nothing.
   bool open() noexcept {
     sys::look_for_valgrind();
     sys::look_for_filter();
-    return rules_.open() && lasting_.open() && memos_.open();
+    return rules_.open() && permanent_.open() && previous_stacks_.open();
   }
 
   const rule_cache& rules() const noexcept { return rules_; }
-  const permanent_modules& lasting() const noexcept { return lasting_; }
+  const permanent_modules& permanent() const noexcept { return permanent_; }
   unloadable_modules& loaded() noexcept { return plugins_; }
   const unloadable_modules& loaded() const noexcept { return plugins_; }
-  memos& stacks() noexcept { return memos_; }
+  previous_stacks& stacks() noexcept { return previous_stacks_; }
   walk_counts& counts() noexcept { return counts_; }
   const walk_counts& counts() const noexcept { return counts_; }
 
@@ -55,7 +55,7 @@ class unwinder {
     rule r = cached(key);
     if (r && r.kind() != rule_kind::elsewhere) return r;
     if (!r) {
-      if (const module* const m = lasting_.find(lookup)) {
+      if (const module* const m = permanent_.find(lookup)) {
         memory_in_place in_place;
         r = make(*m, lookup, in_place);
         if (r && !unloadable_modules::is_plugin_key(lookup)) rules_.insert(key, r);
@@ -77,7 +77,7 @@ class unwinder {
   // True if that code is in a module that may be unloaded: then `current` is the module.
   template <class Memory>
   bool is_in_plugin(std::uintptr_t lookup, Memory& memory, plugin& current) noexcept {
-    if (rules_.read().find(rule_key(lookup + 1)).is_frame() || lasting_.find(lookup) != nullptr) {
+    if (rules_.read().find(rule_key(lookup + 1)).is_frame() || permanent_.find(lookup) != nullptr) {
       return false;
     }
     return current.holds(lookup) || plugins_.find(lookup, memory, current);
@@ -87,7 +87,7 @@ class unwinder {
   template <class Memory>
   lookup_result entry_for(std::uintptr_t lookup, Memory& memory, plugin& current,
                           fde& found) noexcept {
-    if (const module* const m = lasting_.find(lookup)) {
+    if (const module* const m = permanent_.find(lookup)) {
       memory_in_place in_place;
       return eh_frame(m->frames, in_place).find(lookup, found);
     }
@@ -110,9 +110,9 @@ class unwinder {
   }
 
   rule_cache rules_;
-  permanent_modules lasting_;
+  permanent_modules permanent_;
   unloadable_modules plugins_;
-  memos memos_;
+  previous_stacks previous_stacks_;
   walk_counts counts_;
 };
 

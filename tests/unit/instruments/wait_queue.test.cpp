@@ -141,7 +141,7 @@ TEST_CASE("in a child of fork no thread waits") {
   q.enter(ms);
   q.enter(ms);
   q.begin_hold();
-  q.forget_waiters();
+  q.after_fork_in_child();
   CHECK(charged(q, 100 * ms) == 0);
   CHECK(q.end_hold());
   CHECK(q.idle());

@@ -17,7 +17,7 @@
 #include <whence/labels.hpp>
 #include <whence/memory_resource.hpp>
 #include <whence/profile.hpp>
-#include <whence/record/record.hpp>
+#include <whence/record/event.hpp>
 #include <whence/snapshots/difference.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>

@@ -24,10 +24,10 @@ struct workplace {
   tables::label_sets labels{arena, lost};
   sys::memory_budget share;
   sys::memory_budget snapshots{std::size_t{64} << 20};
-  tables::epochs epochs{7, share, lost};
+  tables::sample_epochs epochs{7, share, lost};
 
   void count(std::uintptr_t pc, std::int64_t samples, std::int64_t ns) {
-    const tables::epochs::entry epoch(epochs);
+    const tables::sample_epochs::entry epoch(epochs);
     tables::bucket* const b = epoch.record({{&pc, 1, false, true}, 0, 0, 0});
     REQUIRE(b != nullptr);
     b->add(core::sample_counter, samples);
@@ -119,7 +119,7 @@ TEST_CASE("rows outlive their window, and no memory does") {
   CHECK(sum == 0x2000 * 0x1fff / 2);
   // Without a window nothing is counted.
   std::uintptr_t pc = 0x1000;
-  const tables::epochs::entry none(w.epochs);
+  const tables::sample_epochs::entry none(w.epochs);
   CHECK(none.number() == 0);
   CHECK(none.record({{&pc, 1, false, true}}) == nullptr);
 }

@@ -25,7 +25,7 @@ TEST_CASE("a library's frames are known by their names or by their files") {
 
 TEST_CASE("a recording header is ours in any folder") {
   for (const char* const file :
-       {"/opt/include/whence/instruments/lock_holder.hpp", "./include/whence/sys/word.hpp",
+       {"/opt/include/whence/instruments/lock_holder.hpp", "./include/whence/sys/atomic_word.hpp",
         "whence/mutex.hpp", "/usr/include/whence/allocator.hpp"}) {
     CAPTURE(file);
     CHECK(symbols::is_recording_header(file));

@@ -5,8 +5,8 @@
 #include <new>
 #include <utility>
 
+#include <whence/sys/algorithms.hpp>
 #include <whence/sys/mapped_array.hpp>
-#include <whence/sys/sequence.hpp>
 
 using namespace whence;
 

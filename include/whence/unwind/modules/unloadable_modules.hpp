@@ -53,12 +53,12 @@ struct plugin {
   }
 };
 
-struct plugin_record {
+struct unloadable_record {
   static constexpr std::size_t longest_path = 512;
 
   plugin it;
   char path[longest_path];  // as the loader knows it; empty if too long
-  const plugin_record* before = nullptr;
+  const unloadable_record* before = nullptr;
 };
 
 class unloadable_modules {
@@ -84,14 +84,15 @@ class unloadable_modules {
     const auto start = reinterpret_cast<std::uintptr_t>(object.dlfo_map_start);
     const auto end = reinterpret_cast<std::uintptr_t>(object.dlfo_map_end);
     const auto header = reinterpret_cast<std::uintptr_t>(object.dlfo_eh_frame);
-    const auto is_it = [&](const plugin_record* known) noexcept {
+    const auto is_it = [&](const unloadable_record* known) noexcept {
       const module& was = known->it.where;
       return was.start == start && was.end == end && was.frames.header == header &&
              has_id(known->it, memory);
     };
     // It is mostly the module that was last found near this address.
-    std::atomic<const plugin_record*>& recent = recent_[start / sys::page_bytes % recent_places];
-    const plugin_record* known = recent.load(std::memory_order_acquire);
+    std::atomic<const unloadable_record*>& recent =
+        recent_[start / sys::page_bytes % recent_places];
+    const unloadable_record* known = recent.load(std::memory_order_acquire);
     if (known == nullptr || !is_it(known)) {
       known = newest_.load(std::memory_order_acquire);
       while (known != nullptr && !is_it(known)) known = known->before;
@@ -110,11 +111,11 @@ class unloadable_modules {
     return true;
   }
 
-  // Calls visit(const plugin_record&) for every module that a stack has gone through, loaded or
+  // Calls visit(const unloadable_record&) for every module that a stack has gone through, loaded or
   // not; the newest first.
   template <class Visit>
   void for_each(Visit visit) const {
-    for (const plugin_record* r = newest_.load(std::memory_order_acquire); r != nullptr;
+    for (const unloadable_record* r = newest_.load(std::memory_order_acquire); r != nullptr;
          r = r->before) {
       visit(*r);
     }
@@ -207,9 +208,9 @@ class unloadable_modules {
         (p.where.end - p.where.start + sys::page_bytes) & ~std::uint64_t{sys::page_bytes - 1};
     const std::uint64_t keys = next_key_.fetch_add(size, std::memory_order_relaxed);
     if (keys + size > key_limit) return;
-    void* const room = arena_.allocate_always(sizeof(plugin_record));
+    void* const room = arena_.allocate_always(sizeof(unloadable_record));
     if (room == nullptr) return;
-    auto* const record = ::new (room) plugin_record{p, {}};
+    auto* const record = ::new (room) unloadable_record{p, {}};
     record->it.keys = keys;
     read_path(*record, map, memory);
     size_.fetch_add(1, std::memory_order_relaxed);
@@ -222,12 +223,12 @@ class unloadable_modules {
   }
 
   template <class Memory>
-  static void read_path(plugin_record& record, const link_map* map, Memory& memory) noexcept {
+  static void read_path(unloadable_record& record, const link_map* map, Memory& memory) noexcept {
     const char* name = nullptr;
     const auto field = reinterpret_cast<std::uintptr_t>(map) + offsetof(link_map, l_name);
     if (map == nullptr || !read(field, name, memory)) return;
     // Reads byte by byte, because what follows the name may be unreadable.
-    for (std::size_t i = 0; i + 1 < plugin_record::longest_path; ++i) {
+    for (std::size_t i = 0; i + 1 < unloadable_record::longest_path; ++i) {
       if (!read(reinterpret_cast<std::uintptr_t>(name) + i, record.path[i], memory)) break;
       if (record.path[i] == '\0') return;
     }
@@ -238,8 +239,8 @@ class unloadable_modules {
   static constexpr std::size_t recent_places = 64;
 
   std::atomic<std::uint64_t> next_key_{first_key};
-  std::atomic<const plugin_record*> newest_{nullptr};
-  std::atomic<const plugin_record*> recent_[recent_places]{};
+  std::atomic<const unloadable_record*> newest_{nullptr};
+  std::atomic<const unloadable_record*> recent_[recent_places]{};
   std::atomic<std::uint32_t> size_{0};
 };
 

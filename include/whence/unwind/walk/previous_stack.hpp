@@ -28,7 +28,7 @@
 
 namespace whence::inline v1::unwind {
 
-inline constexpr std::size_t least_memo_depth = 16;
+inline constexpr std::size_t least_previous_depth = 16;
 
 struct memo_frame {
   std::uintptr_t pc, fp;
@@ -83,11 +83,11 @@ class previous_stack {
   std::uint32_t next_rest_ = 1;
 };
 
-class memos {
+class previous_stacks {
  public:
   static constexpr std::size_t count = 4;
 
-  constexpr explicit memos(sys::arena& arena) noexcept : arena_(arena) {}
+  constexpr explicit previous_stacks(sys::arena& arena) noexcept : arena_(arena) {}
 
   // False if the kernel gives no memory. Thread-safe; opening twice does nothing.
   bool open() noexcept { return sys::publish_once(arena_, all_) != nullptr; }

@@ -89,7 +89,7 @@ class previous_stack_walk {
   // record.
   bool climb_one() noexcept {
     const registers from = walk_.in_hand();
-    const rule q = walk_.lasting_rule();
+    const rule q = walk_.permanent_rule();
     memo_frame f{from.pc, from.fp, below_end(from.sp), 0, 0};
     const bool climbed = walk_.step();
     const registers& to = walk_.in_hand();

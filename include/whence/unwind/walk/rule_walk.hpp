@@ -90,12 +90,12 @@ class rule_walk {
   const registers& in_hand() const noexcept { return r_; }
 
   // The rule of the frame in hand if it holds for that address as long as the process lives.
-  rule lasting_rule() const noexcept { return unwinder_.rules().read().find(rule_key(r_.pc)); }
+  rule permanent_rule() const noexcept { return unwinder_.rules().read().find(rule_key(r_.pc)); }
 
   // Takes a frame in hand that returns to r.pc. False as in climb_while.
   bool take(const registers& r) noexcept {
     r_ = r;
-    rule_ = lasting_rule();
+    rule_ = permanent_rule();
     return rule_.is_frame() || settle(pc::return_address(r_.pc));
   }
 

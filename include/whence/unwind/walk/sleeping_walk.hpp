@@ -32,7 +32,7 @@
 namespace whence::inline v1::unwind {
 
 // Memory for the copy of a stack, its frames, and where they end.
-struct sleeper_room {
+struct sleeping_stack_room {
   // The usual limit of a stack; pages that no copy reaches take no memory.
   static constexpr std::size_t stack_bytes = std::size_t{8} << 20;
   std::byte stack[stack_bytes];
@@ -42,7 +42,8 @@ struct sleeper_room {
 
 class sleeping_walk {
  public:
-  sleeping_walk(unwinder& u, std::uintptr_t pc, std::uintptr_t sp, sleeper_room& room) noexcept
+  sleeping_walk(unwinder& u, std::uintptr_t pc, std::uintptr_t sp,
+                sleeping_stack_room& room) noexcept
       : unwinder_(u),
         room_(room),
         walk_(u, without_fp(pc, sp), pc::instruction(pc),
@@ -123,7 +124,7 @@ class sleeping_walk {
   // True if a module has code there.
   bool is_code(std::uintptr_t ra) noexcept {
     return ra > sys::page_bytes &&
-           (unwinder_.lasting().find(ra - 1) != nullptr || plugin_.holds(ra - 1) ||
+           (unwinder_.permanent().find(ra - 1) != nullptr || plugin_.holds(ra - 1) ||
             unwinder_.loaded().find(ra - 1, memory_, plugin_));
   }
 
@@ -132,7 +133,7 @@ class sleeping_walk {
   static constexpr std::uintptr_t longest_record = return_address_is_pushed ? word : 16 * word;
 
   unwinder& unwinder_;
-  sleeper_room& room_;
+  sleeping_stack_room& room_;
   stack_walk walk_;
   copied_memory memory_;
   plugin plugin_;

@@ -17,7 +17,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include <whence/sys/first_stack.hpp>
+#include <whence/sys/main_stack_end.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/thread_local.hpp>
 #include <whence/unwind/arch.hpp>

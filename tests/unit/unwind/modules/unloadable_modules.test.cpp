@@ -122,7 +122,7 @@ TEST_CASE("a library that was walked through is remembered, with path and build-
     inside = l.through().pcs[0];
   }
   bool found = false;
-  whence_tests::own_unwinder().loaded().for_each([&](const unwind::plugin_record& record) {
+  whence_tests::own_unwinder().loaded().for_each([&](const unwind::unloadable_record& record) {
     if (record.path != paths[0]) return;
     found = true;
     CHECK(record.it.holds(inside));
@@ -132,11 +132,11 @@ TEST_CASE("a library that was walked through is remembered, with path and build-
     CHECK(record.it.id[7] == 0xef);
   });
   CHECK(found);
-  CHECK(whence_tests::own_unwinder().lasting().find(inside) == nullptr);
+  CHECK(whence_tests::own_unwinder().permanent().find(inside) == nullptr);
 }
 
 TEST_CASE("the executable and what it needs are permanent, to the last of their bytes") {
-  const unwind::permanent_modules& modules = whence_tests::own_unwinder().lasting();
+  const unwind::permanent_modules& modules = whence_tests::own_unwinder().permanent();
   int lasting = 0;
   sys::for_each_module([&](const dl_phdr_info& info) {
     const unwind::module m = unwind::describe(info);
@@ -155,6 +155,6 @@ TEST_CASE("the executable and what it needs are permanent, to the last of their 
     return false;
   });
   CHECK(lasting >= 4);
-  CHECK(whence_tests::own_unwinder().lasting().find(0) == nullptr);
-  CHECK(whence_tests::own_unwinder().lasting().find(~std::uintptr_t{0}) == nullptr);
+  CHECK(whence_tests::own_unwinder().permanent().find(0) == nullptr);
+  CHECK(whence_tests::own_unwinder().permanent().find(~std::uintptr_t{0}) == nullptr);
 }

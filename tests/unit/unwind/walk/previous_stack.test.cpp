@@ -40,7 +40,7 @@ struct stacks {
       std::equal(s.by_memo.begin(), s.by_memo.begin() + static_cast<std::ptrdiff_t>(memo.depth),
                  s.by_rules.begin());
   ++s.captures;
-  if (memo.depth >= unwind::least_memo_depth) ++s.deep;
+  if (memo.depth >= unwind::least_previous_depth) ++s.deep;
   if (!same) ++s.different;
 }
 
@@ -109,7 +109,7 @@ TEST_CASE("a stack deeper than a record, and one that is cut, are the same") {
 }
 
 TEST_CASE("four records take 16 KiB") {
-  constexpr std::size_t bytes = unwind::memos::count * sizeof(unwind::previous_stack);
+  constexpr std::size_t bytes = unwind::previous_stacks::count * sizeof(unwind::previous_stack);
   static_assert(bytes <= 17 * 1024);
   static_assert(unwind::rule_cache::bytes + bytes + sizeof(unwind::unwinder) < 300 * 1024);
 }

@@ -196,7 +196,7 @@ bool begins_in(const unwind::trace& some, const unwind::trace& outer) {
 }  // namespace
 
 TEST_CASE("the stack of a thread that sleeps is read without waking it") {
-  static unwind::sleeper_room room;
+  static unwind::sleeping_stack_room room;
   int complete = 0;
   int incomplete = 0;
   for (int shape = 0; shape < shapes; ++shape) {
@@ -271,7 +271,7 @@ TEST_CASE("what the kernel says of threads that run, are gone, or never were") {
 }
 
 TEST_CASE("a missing stack is an error, not a fault") {
-  static unwind::sleeper_room room;
+  static unwind::sleeping_stack_room room;
   std::uintptr_t pcs[64];
   for (const std::uintptr_t sp :
        {std::uintptr_t{0}, std::uintptr_t{8}, ~std::uintptr_t{7}, std::uintptr_t{0x10000}}) {
@@ -282,7 +282,7 @@ TEST_CASE("a missing stack is an error, not a fault") {
 }
 
 TEST_CASE("a leaf that no rule climbs is the only frame, with its own stack pointer") {
-  static unwind::sleeper_room room;
+  static unwind::sleeping_stack_room room;
   std::uintptr_t pcs[64];
   unwind::trace t{pcs, 64};
   // The frame of the thread that was read before.

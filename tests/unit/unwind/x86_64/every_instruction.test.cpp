@@ -49,7 +49,7 @@ extern "C" void on_step(int, siginfo_t*, void* context) {
     same = pcs[t.depth - i] == run.root[run.root_depth - i];
   }
   for (std::size_t i = 0; i < t.depth; ++i) {
-    if (u.lasting().find(pcs[i] - (i > 0 ? 1 : 0)) == nullptr) ++run.astray;
+    if (u.permanent().find(pcs[i] - (i > 0 ? 1 : 0)) == nullptr) ++run.astray;
   }
   if (same) {
     ++run.complete;

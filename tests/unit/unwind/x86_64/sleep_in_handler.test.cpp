@@ -68,7 +68,7 @@ sleeper* asleep = nullptr;
 }  // namespace
 
 TEST_CASE("a thread that sleeps in a signal handler, on a stack that is below its own") {
-  static unwind::sleeper_room room;
+  static unwind::sleeping_stack_room room;
   constexpr std::size_t bytes = 1024 * 1024;
   sleeper s;
   asleep = &s;

@@ -10,8 +10,8 @@
 //
 // where fold multiplies to 128 bits and xors the halves (W. Wang). A step is a bijection of its
 // word: stacks that differ in one address never share a lane. Signal-safe. Cost: 2.5 cycles a word.
-#ifndef WHENCE_TABLES_HASH_HPP
-#define WHENCE_TABLES_HASH_HPP
+#ifndef WHENCE_TABLES_STACK_HASH_HPP
+#define WHENCE_TABLES_STACK_HASH_HPP
 
 #include <bit>
 #include <cstdint>
@@ -53,4 +53,4 @@ class hasher {
 
 }  // namespace whence::inline v1::tables
 
-#endif  // WHENCE_TABLES_HASH_HPP
+#endif  // WHENCE_TABLES_STACK_HASH_HPP

@@ -26,8 +26,8 @@
 // waits for the next call. (Split reference counts: A. Williams, C++ Concurrency in Action, 7.2.4)
 //
 // Entering is lock-free and signal-safe. The rest is thread-safe, and not for signal handlers.
-#ifndef WHENCE_TABLES_EPOCHS_HPP
-#define WHENCE_TABLES_EPOCHS_HPP
+#ifndef WHENCE_TABLES_SAMPLE_EPOCHS_HPP
+#define WHENCE_TABLES_SAMPLE_EPOCHS_HPP
 
 #include <atomic>
 #include <cstddef>
@@ -51,7 +51,7 @@ struct open_window {
   open_window* next = nullptr;
 };
 
-class epochs {
+class sample_epochs {
   struct epoch {
     epoch(sys::memory_budget& share, losses& all_lost, std::uint16_t list_id,
           std::uint64_t n) noexcept
@@ -74,13 +74,13 @@ class epochs {
 
  public:
   // `id`: of the lists, unique in the process.
-  constexpr epochs(std::uint16_t id, sys::memory_budget& share, losses& lost) noexcept
+  constexpr sample_epochs(std::uint16_t id, sys::memory_budget& share, losses& lost) noexcept
       : id_(id), share_(share), losses_(lost) {}
 
   // Keeps the current epoch as long as it lives. Signal-safe.
   class entry {
    public:
-    explicit entry(epochs& all) noexcept
+    explicit entry(sample_epochs& all) noexcept
         : it_(epoch_in(all.current_.fetch_add(one_entry, std::memory_order_acquire))) {}
     ~entry() {
       // Release: the thread that frees the epoch does so after this use.
@@ -281,4 +281,4 @@ class epochs {
 
 }  // namespace whence::inline v1::tables
 
-#endif  // WHENCE_TABLES_EPOCHS_HPP
+#endif  // WHENCE_TABLES_SAMPLE_EPOCHS_HPP

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The settings' present values: where the root keeps each, and how one is changed.
-#ifndef WHENCE_STATE_SETTINGS_HPP
-#define WHENCE_STATE_SETTINGS_HPP
+#ifndef WHENCE_STATE_CURRENT_SETTINGS_HPP
+#define WHENCE_STATE_CURRENT_SETTINGS_HPP
 
 #include <stdlib.h>
 #include <unistd.h>
@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/instruments/setting.hpp>
+#include <whence/instruments/settings.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/sampling.hpp>
 
@@ -107,4 +107,4 @@ inline void take_environment(process_state& s) noexcept {
 
 }  // namespace whence::inline v1::state
 
-#endif  // WHENCE_STATE_SETTINGS_HPP
+#endif  // WHENCE_STATE_CURRENT_SETTINGS_HPP

@@ -2,8 +2,8 @@
 //
 // The distance to the next sample of a Poisson process, and the slow path of an allocation's
 // countdown (instruments/countdown.hpp).
-#ifndef WHENCE_RECORD_DRAW_HPP
-#define WHENCE_RECORD_DRAW_HPP
+#ifndef WHENCE_RECORD_NEXT_SAMPLE_HPP
+#define WHENCE_RECORD_NEXT_SAMPLE_HPP
 
 #include <atomic>
 #include <cstddef>
@@ -46,4 +46,4 @@ inline std::int64_t due(std::int64_t& countdown, const state::sampling& knob,
 
 }  // namespace whence::inline v1::record
 
-#endif  // WHENCE_RECORD_DRAW_HPP
+#endif  // WHENCE_RECORD_NEXT_SAMPLE_HPP

@@ -10,8 +10,8 @@
 // A program may close descriptors that it did not open, and its files may then get their numbers.
 // The loop ends if one of its own is gone, and closes only numbers that are certainly still its
 // own.
-#ifndef WHENCE_SERVE_LOOP_HPP
-#define WHENCE_SERVE_LOOP_HPP
+#ifndef WHENCE_SERVE_EVENT_LOOP_HPP
+#define WHENCE_SERVE_EVENT_LOOP_HPP
 
 #include <netinet/in.h>
 #include <sys/epoll.h>
@@ -44,11 +44,12 @@
 
 namespace whence::inline v1::serve {
 
-class loop {
+class event_loop {
  public:
-  loop(listening_socket& listening, const http::options& o) : listening_(listening), options_(o) {}
-  loop(const loop&) = delete;
-  loop& operator=(const loop&) = delete;
+  event_loop(listening_socket& listening, const http::options& o)
+      : listening_(listening), options_(o) {}
+  event_loop(const event_loop&) = delete;
+  event_loop& operator=(const event_loop&) = delete;
 
   std::error_code error() const noexcept { return events_.error(); }
 
@@ -80,10 +81,10 @@ class loop {
 
   void look() {
     listen(!is_ending_ && clock::now() >= accepts_from_);
-    bool has_guests = false;
+    bool has_clients = false;
     for (const ::epoll_event& event : events_.wait(milliseconds_to_wait())) {
       if (event.data.ptr == &listens_) {
-        has_guests = true;
+        has_clients = true;
       } else {
         auto& c = *static_cast<connection*>(event.data.ptr);
         c.is_ready = true;
@@ -94,7 +95,7 @@ class loop {
     if (events_.is_lost()) return close_all();
     for (const auto& c : connections_) advance(*c);
     end_slow_ones();
-    if (has_guests) accept_some();
+    if (has_clients) accept_some();
     std::erase_if(connections_, [](const auto& c) { return c->at == stage::closed; });
     listening_.keep_spare();
   }
@@ -379,4 +380,4 @@ class loop {
 
 }  // namespace whence::inline v1::serve
 
-#endif  // WHENCE_SERVE_LOOP_HPP
+#endif  // WHENCE_SERVE_EVENT_LOOP_HPP

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The settings of a translation unit, left in a section whose words the module that reads compares
-// (state/build_settings.hpp). Cost: 4 bytes.
-#ifndef WHENCE_INSTRUMENTS_SETTINGS_WORD_HPP
-#define WHENCE_INSTRUMENTS_SETTINGS_WORD_HPP
+// (state/build_flags_check.hpp). Cost: 4 bytes.
+#ifndef WHENCE_INSTRUMENTS_BUILD_FLAGS_HPP
+#define WHENCE_INSTRUMENTS_BUILD_FLAGS_HPP
 
 #include <whence/config.hpp>
 
@@ -19,4 +19,4 @@ inline constexpr unsigned of_recording_unit = 1U << 31;
 
 }  // namespace whence::inline v1::instruments
 
-#endif  // WHENCE_INSTRUMENTS_SETTINGS_WORD_HPP
+#endif  // WHENCE_INSTRUMENTS_BUILD_FLAGS_HPP

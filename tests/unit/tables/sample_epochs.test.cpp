@@ -10,18 +10,18 @@
 #include <vector>
 
 #include "support/sanitizers.hpp"
-#include <whence/tables/epochs.hpp>
+#include <whence/tables/sample_epochs.hpp>
 
 using namespace whence;
-using tables::epochs;
 using tables::open_window;
+using tables::sample_epochs;
 
 namespace {
 
 struct workplace {
   tables::losses lost;
   sys::memory_budget share{std::size_t{256} << 20};
-  epochs all{7, share, lost};
+  sample_epochs all{7, share, lost};
 
   std::int64_t counted(const open_window& w) {
     std::int64_t sum = 0;
@@ -30,7 +30,7 @@ struct workplace {
   }
 };
 
-void count(const epochs::entry& epoch, std::uintptr_t pc) {
+void count(const sample_epochs::entry& epoch, std::uintptr_t pc) {
   if (tables::bucket* const b = epoch.record({{&pc, 1, false, true}})) b->add(0, 1);
 }
 
@@ -41,16 +41,16 @@ TEST_CASE("an epoch that a handler still uses is neither freed nor merged") {
   open_window first, second;
   REQUIRE(w.all.open(first));
   REQUIRE(w.all.open(second));
-  std::optional<epochs::entry> late(w.all);
+  std::optional<sample_epochs::entry> late(w.all);
   count(*late, 0x1000);
   w.all.close(second);
   CHECK(w.all.count() == 2);
   count(*late, 0x2000);
   CHECK(w.counted(first) == 2);
   // New samples go to the window that is left.
-  const std::uint64_t now = epochs::entry(w.all).number();
+  const std::uint64_t now = sample_epochs::entry(w.all).number();
   CHECK(now != late->number());
-  count(epochs::entry(w.all), 0x3000);
+  count(sample_epochs::entry(w.all), 0x3000);
   CHECK(w.counted(first) == 3);
   late.reset();
   CHECK(w.all.count() == 1);
@@ -76,7 +76,7 @@ TEST_CASE("samples of many threads are all in a window that stays, whatever wind
   for (std::uintptr_t t = 0; t < threads; ++t) {
     recorders.emplace_back([&w, &left, t] {
       for (std::uintptr_t i = 0; i < samples; ++i) {
-        const epochs::entry epoch(w.all);
+        const sample_epochs::entry epoch(w.all);
         // Every tenth stack is met again.
         count(epoch, 0x100000 + (i % 10 == 0 ? i % 100 : t * samples + i));
       }
@@ -117,7 +117,7 @@ TEST_CASE("the address space is as large after ten thousand windows as after ten
     for (int i = 0; i < n; ++i) {
       open_window one;
       REQUIRE(w.all.open(one));
-      for (int k = 0; k < 20; ++k) count(epochs::entry(w.all), pc++);
+      for (int k = 0; k < 20; ++k) count(sample_epochs::entry(w.all), pc++);
       w.all.close(one);
     }
   };
@@ -130,7 +130,7 @@ TEST_CASE("the address space is as large after ten thousand windows as after ten
 TEST_CASE("label values leave a quarter of an epoch's room to stacks, and then are [other]") {
   sys::memory_budget share(std::size_t{4} << 20);
   tables::losses lost;
-  tables::epochs epochs(7, share, lost);
+  tables::sample_epochs epochs(7, share, lost);
   tables::open_window w;
   REQUIRE(epochs.open(w));
   const std::string_view request = "request";
@@ -140,7 +140,7 @@ TEST_CASE("label values leave a quarter of an epoch's room to stacks, and then a
     const tables::label_values values{words, 2, id};
     tables::key k{{&pc, 1, false, true}, id, 0, 3};
     k.values = &values;
-    const tables::epochs::entry e(epochs);
+    const tables::sample_epochs::entry e(epochs);
     tables::bucket* const b = e.record(k);
     REQUIRE(b != nullptr);
     b->add(0, 1);

@@ -10,7 +10,7 @@
 
 #include "encoded.hpp"
 #include "tools.hpp"
-#include <whence/format/known_parts.hpp>
+#include <whence/format/mapping_flags.hpp>
 #include <whence/names.hpp>
 
 using namespace whence;

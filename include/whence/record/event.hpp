@@ -4,8 +4,8 @@
 //
 // Thread-safe. Never allocates from the heap, never throws. Stack: 1 KiB, and 8 bytes for each
 // frame of the depth limit, 1 KiB more by default.
-#ifndef WHENCE_RECORD_RECORD_HPP
-#define WHENCE_RECORD_RECORD_HPP
+#ifndef WHENCE_RECORD_EVENT_HPP
+#define WHENCE_RECORD_EVENT_HPP
 
 #include <cstddef>
 #include <cstdint>
@@ -62,4 +62,4 @@ inline std::uint32_t labels_of_event(state::process_state& s, std::uint32_t own)
 
 }  // namespace whence::inline v1::record
 
-#endif  // WHENCE_RECORD_RECORD_HPP
+#endif  // WHENCE_RECORD_EVENT_HPP

@@ -2,12 +2,12 @@
 //
 // Detects translation units of one program that were compiled with different settings: each leaves
 // its settings word in one section, whose bounds the linker knows.
-#ifndef WHENCE_STATE_BUILD_SETTINGS_HPP
-#define WHENCE_STATE_BUILD_SETTINGS_HPP
+#ifndef WHENCE_STATE_BUILD_FLAGS_CHECK_HPP
+#define WHENCE_STATE_BUILD_FLAGS_CHECK_HPP
 
 #include <whence/config.hpp>
 
-#include <whence/instruments/settings_word.hpp>
+#include <whence/instruments/build_flags.hpp>
 
 // The bounds of this module's section (ld: "start-stop" symbols).
 extern "C" {
@@ -46,4 +46,4 @@ constexpr const char* settings_warning(unsigned difference) noexcept {
 
 }  // namespace whence::inline v1::state
 
-#endif  // WHENCE_STATE_BUILD_SETTINGS_HPP
+#endif  // WHENCE_STATE_BUILD_FLAGS_CHECK_HPP

@@ -7,7 +7,7 @@
 #include <set>
 #include <utility>
 
-#include <whence/tables/hash.hpp>
+#include <whence/tables/stack_hash.hpp>
 
 namespace {
 

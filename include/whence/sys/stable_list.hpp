@@ -3,20 +3,20 @@
 // Objects that stay where they are until the list is destroyed: a reference to one is valid as
 // long. A deque, or a vector of unique_ptr, would do as well, but each type in one costs every file
 // that includes it ten times as much to compile.
-#ifndef WHENCE_SYS_KEPT_HPP
-#define WHENCE_SYS_KEPT_HPP
+#ifndef WHENCE_SYS_STABLE_LIST_HPP
+#define WHENCE_SYS_STABLE_LIST_HPP
 
 #include <utility>
 
 namespace whence::inline v1::sys {
 
 template <class T>
-class kept {
+class stable_list {
  public:
-  kept() = default;
-  kept(const kept&) = delete;
-  kept& operator=(const kept&) = delete;
-  ~kept() { clear(); }
+  stable_list() = default;
+  stable_list(const stable_list&) = delete;
+  stable_list& operator=(const stable_list&) = delete;
+  ~stable_list() { clear(); }
 
   void clear() noexcept {
     while (newest_ != nullptr) delete std::exchange(newest_, newest_->before);
@@ -39,4 +39,4 @@ class kept {
 
 }  // namespace whence::inline v1::sys
 
-#endif  // WHENCE_SYS_KEPT_HPP
+#endif  // WHENCE_SYS_STABLE_LIST_HPP

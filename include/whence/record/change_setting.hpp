@@ -1,17 +1,17 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // Changes a setting of the running process (<whence/knobs.hpp>).
-#ifndef WHENCE_RECORD_SETTINGS_HPP
-#define WHENCE_RECORD_SETTINGS_HPP
+#ifndef WHENCE_RECORD_CHANGE_SETTING_HPP
+#define WHENCE_RECORD_CHANGE_SETTING_HPP
 
 #include <atomic>
 #include <cstdint>
 
-#include <whence/instruments/setting.hpp>
+#include <whence/instruments/settings.hpp>
 #include <whence/state/attach.hpp>
+#include <whence/state/current_settings.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/sampling.hpp>
-#include <whence/state/settings.hpp>
 #include <whence/sys/guard.hpp>
 #include <whence/sys/spin_lock.hpp>
 
@@ -45,4 +45,4 @@ inline std::int64_t set(instruments::setting which, std::int64_t value) noexcept
 
 }  // namespace whence::inline v1::record
 
-#endif  // WHENCE_RECORD_SETTINGS_HPP
+#endif  // WHENCE_RECORD_CHANGE_SETTING_HPP

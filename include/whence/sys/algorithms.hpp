@@ -2,8 +2,8 @@
 //
 // The few algorithms that readers of profiles need. <algorithm> has them all, but is 8000 lines in
 // every program that includes this library. Not for signal handlers: sorting allocates.
-#ifndef WHENCE_SYS_SEQUENCE_HPP
-#define WHENCE_SYS_SEQUENCE_HPP
+#ifndef WHENCE_SYS_ALGORITHMS_HPP
+#define WHENCE_SYS_ALGORITHMS_HPP
 
 #include <cstddef>
 #include <utility>
@@ -81,4 +81,4 @@ void sort(Items& items, Before before) {
 
 }  // namespace whence::inline v1::sys
 
-#endif  // WHENCE_SYS_SEQUENCE_HPP
+#endif  // WHENCE_SYS_ALGORITHMS_HPP

@@ -6,7 +6,7 @@
 #include <thread>
 #include <vector>
 
-#include <whence/sys/word.hpp>
+#include <whence/sys/atomic_word.hpp>
 
 using namespace whence;
 
@@ -19,7 +19,7 @@ TEST_CASE("our memory orders have std::memory_order's numbers") {
 }
 
 TEST_CASE("a word behaves like std::atomic") {
-  sys::word<std::uint32_t> ours{12};
+  sys::atomic_word<std::uint32_t> ours{12};
   std::atomic<std::uint32_t> stds{12};
   CHECK(ours.exchange(20) == stds.exchange(20));
   CHECK(ours.fetch_add(5, sys::relaxed) == stds.fetch_add(5));
@@ -33,7 +33,7 @@ TEST_CASE("a word behaves like std::atomic") {
   CHECK(ours.load() == stds.load());
   ours.store(3, sys::release);
   CHECK(ours.load(sys::acquire) == 3);
-  sys::word<int*> pointer{nullptr};
+  sys::atomic_word<int*> pointer{nullptr};
   int it = 0;
   CHECK(pointer.exchange(&it) == nullptr);
   CHECK(pointer.load() == &it);
@@ -41,7 +41,7 @@ TEST_CASE("a word behaves like std::atomic") {
 
 // Without atomic additions, four threads lose some of 400 000 in practically every run.
 TEST_CASE("no addition of several threads is lost") {
-  sys::word<std::int64_t> sum{0};
+  sys::atomic_word<std::int64_t> sum{0};
   std::vector<std::jthread> threads;
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&sum] {

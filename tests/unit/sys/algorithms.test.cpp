@@ -7,7 +7,7 @@
 #include <utility>
 #include <vector>
 
-#include <whence/sys/sequence.hpp>
+#include <whence/sys/algorithms.hpp>
 
 using namespace whence;
 

@@ -7,8 +7,8 @@
 // T: an integer, bool, enumeration or pointer of at most 8 bytes. An order is one of those below,
 // or a std::memory_order if <atomic> is included anyway: both have the builtins' numbers.
 // Signal-safe. Lock-free.
-#ifndef WHENCE_SYS_WORD_HPP
-#define WHENCE_SYS_WORD_HPP
+#ifndef WHENCE_SYS_ATOMIC_WORD_HPP
+#define WHENCE_SYS_ATOMIC_WORD_HPP
 
 namespace whence::inline v1::sys {
 
@@ -26,16 +26,16 @@ enum order : int {
 }
 
 template <class T>
-class word {
+class atomic_word {
   // The size of T itself is meant, even if T is a pointer.
   static constexpr auto bytes = sizeof(T);  // NOLINT(bugprone-sizeof-expression)
   static_assert(bytes <= 8 && __atomic_always_lock_free(bytes, nullptr));
 
  public:
-  constexpr word() noexcept = default;
-  constexpr word(T value) noexcept : value_(value) {}  // NOLINT(google-explicit-constructor)
-  word(const word&) = delete;
-  word& operator=(const word&) = delete;
+  constexpr atomic_word() noexcept = default;
+  constexpr atomic_word(T value) noexcept : value_(value) {}  // NOLINT(google-explicit-constructor)
+  atomic_word(const atomic_word&) = delete;
+  atomic_word& operator=(const atomic_word&) = delete;
 
   template <class Order = order>
   [[gnu::always_inline]] T load(Order o = seq_cst) const noexcept {
@@ -87,4 +87,4 @@ class word {
 
 }  // namespace whence::inline v1::sys
 
-#endif  // WHENCE_SYS_WORD_HPP
+#endif  // WHENCE_SYS_ATOMIC_WORD_HPP

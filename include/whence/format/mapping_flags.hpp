@@ -9,8 +9,8 @@
 // templates, and a reader that sees one of them must not take it for all. In a module with symbols,
 // an address without a name is final: no other tool has a name for it. A mapping that is not a file
 // keeps its flags, since no reader can add names to it.
-#ifndef WHENCE_FORMAT_KNOWN_PARTS_HPP
-#define WHENCE_FORMAT_KNOWN_PARTS_HPP
+#ifndef WHENCE_FORMAT_MAPPING_FLAGS_HPP
+#define WHENCE_FORMAT_MAPPING_FLAGS_HPP
 
 #include <cstdint>
 #include <span>
@@ -25,7 +25,7 @@
 namespace whence::inline v1::format {
 
 template <class = void>
-class basic_known_parts {
+class basic_mapping_flags {
  public:
   struct parts {
     bool functions = false, files = false, lines = false, inlined = false;
@@ -33,7 +33,7 @@ class basic_known_parts {
   };
 
   // Mapping ids begin with 1. Throws: std::bad_alloc.
-  basic_known_parts(std::span<const symbols::mapping> mappings, symbol_mode mode)
+  basic_mapping_flags(std::span<const symbols::mapping> mappings, symbol_mode mode)
       : mappings_(mappings), mode_(mode) {
     const bool all = mode == symbol_mode::all;
     known_.resize(mappings.size(), parts{all, all, all, all, false});
@@ -79,8 +79,8 @@ class basic_known_parts {
   symbol_mode mode_;
   sys::vector<parts> known_;
 };
-using known_parts = basic_known_parts<>;
+using mapping_flags = basic_mapping_flags<>;
 
 }  // namespace whence::inline v1::format
 
-#endif  // WHENCE_FORMAT_KNOWN_PARTS_HPP
+#endif  // WHENCE_FORMAT_MAPPING_FLAGS_HPP
