@@ -31,8 +31,8 @@
 #include <scoped_allocator>  // std::allocator and its traits, at a third of what <memory> costs
 #include <type_traits>
 
-#include <whence/instruments/countdown.hpp>
 #include <whence/instruments/heap.hpp>
+#include <whence/instruments/sample_countdown.hpp>
 #include <whence/instruments/tag.hpp>
 #include <whence/instruments/type_text.hpp>
 #include <whence/knobs.hpp>

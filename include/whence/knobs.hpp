@@ -12,7 +12,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/instruments/settings.hpp>
+#include <whence/instruments/settings_table.hpp>
 
 namespace whence::inline v1 {
 

@@ -17,8 +17,8 @@
 #include <cstdint>
 #include <memory_resource>
 
-#include <whence/instruments/countdown.hpp>
 #include <whence/instruments/heap.hpp>
+#include <whence/instruments/sample_countdown.hpp>
 #include <whence/instruments/tag.hpp>
 #include <whence/knobs.hpp>
 #include <whence/names.hpp>

@@ -27,8 +27,8 @@
 #include <cstdint>
 #include <new>
 
-#include <whence/instruments/countdown.hpp>
 #include <whence/instruments/heap.hpp>
+#include <whence/instruments/sample_countdown.hpp>
 #include <whence/instruments/sized_block.hpp>
 #include <whence/knobs.hpp>
 #include <whence/names.hpp>

@@ -8,7 +8,7 @@
 #include "support/sanitizers.hpp"
 #include "support/temp_dir.hpp"
 #include "support/text.hpp"
-#include <whence/instruments/settings.hpp>
+#include <whence/instruments/settings_table.hpp>
 #include <whence/knobs.hpp>
 #include <whence/profile.hpp>
 

@@ -7,7 +7,7 @@
 #define WHENCE_CORE_KINDS_HPP
 
 #include <whence/instruments/kind.hpp>
-#include <whence/instruments/settings.hpp>
+#include <whence/instruments/settings_table.hpp>
 
 namespace whence::inline v1::core {
 

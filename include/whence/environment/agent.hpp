@@ -32,7 +32,7 @@
 #include <whence/environment/files.hpp>
 #include <whence/environment/in_handler.hpp>
 #include <whence/environment/listener.hpp>
-#include <whence/environment/settings.hpp>
+#include <whence/environment/variables.hpp>
 #include <whence/samplers/cpu_sampler.hpp>
 #include <whence/samplers/library_threads.hpp>
 #include <whence/serve/worker_pool.hpp>

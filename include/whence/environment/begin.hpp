@@ -19,9 +19,9 @@
 
 #include <whence/environment/agent.hpp>
 #include <whence/environment/file_name.hpp>
-#include <whence/environment/settings.hpp>
+#include <whence/environment/variables.hpp>
 #include <whence/instruments/pthread_marker.hpp>
-#include <whence/instruments/settings.hpp>
+#include <whence/instruments/settings_table.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/clock.hpp>

@@ -22,7 +22,7 @@
 
 #include <whence/cpu.hpp>
 #include <whence/environment/file_name.hpp>
-#include <whence/environment/settings.hpp>
+#include <whence/environment/variables.hpp>
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/names.hpp>

@@ -17,7 +17,7 @@
 #include <utility>
 
 #include <whence/environment/file_name.hpp>
-#include <whence/environment/settings.hpp>
+#include <whence/environment/variables.hpp>
 #include <whence/http/access.hpp>
 #include <whence/http/request.hpp>
 #include <whence/server.hpp>

@@ -28,7 +28,7 @@
 #include <whence/names.hpp>
 #include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/symbols/function_name.hpp>
-#include <whence/symbols/library_frames.hpp>
+#include <whence/symbols/own_line.hpp>
 #include <whence/symbols/symbolizer.hpp>
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/vector.hpp>

@@ -19,7 +19,7 @@
 #include <whence/format/utf8.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/request.hpp>
-#include <whence/instruments/settings.hpp>
+#include <whence/instruments/settings_table.hpp>
 #include <whence/profile.hpp>
 #include <whence/snapshots/memory_comments.hpp>
 #include <whence/snapshots/profile_header.hpp>

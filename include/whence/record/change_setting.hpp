@@ -7,7 +7,7 @@
 #include <atomic>
 #include <cstdint>
 
-#include <whence/instruments/settings.hpp>
+#include <whence/instruments/settings_table.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/current_settings.hpp>
 #include <whence/state/process_state.hpp>

@@ -12,7 +12,7 @@
 #include <whence/core/profile.hpp>
 #include <whence/instruments/heap.hpp>
 #include <whence/record/event.hpp>
-#include <whence/record/next_sample.hpp>
+#include <whence/record/sample_distance.hpp>
 #include <whence/record/tell_of_sample.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>

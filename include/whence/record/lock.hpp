@@ -13,7 +13,7 @@
 #include <whence/core/profile.hpp>
 #include <whence/instruments/lock_words.hpp>
 #include <whence/record/event.hpp>
-#include <whence/record/next_sample.hpp>
+#include <whence/record/sample_distance.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/clock.hpp>

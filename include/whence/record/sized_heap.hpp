@@ -17,7 +17,7 @@
 #include <whence/core/profile.hpp>
 #include <whence/instruments/sized_block.hpp>
 #include <whence/record/event.hpp>
-#include <whence/record/next_sample.hpp>
+#include <whence/record/sample_distance.hpp>
 #include <whence/record/tell_of_sample.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
@@ -54,7 +54,7 @@ using instruments::sized_block;
 }
 
 // Returns the rate at which an allocation that a layer has counted down is sampled, or 0. As `due`
-// of next_sample.hpp, for a draw that says by itself when it was made.
+// of sample_distance.hpp, for a draw that says by itself when it was made.
 [[gnu::visibility("hidden")]] inline std::int64_t due_in_layer(layer l,
                                                                instruments::program_draw& own,
                                                                std::size_t bytes) noexcept {

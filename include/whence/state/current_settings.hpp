@@ -11,7 +11,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/instruments/settings.hpp>
+#include <whence/instruments/settings_table.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/sampling.hpp>
 

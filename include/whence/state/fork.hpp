@@ -15,7 +15,7 @@
 
 #include <atomic>
 
-#include <whence/instruments/countdown.hpp>
+#include <whence/instruments/sample_countdown.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/loader.hpp>
 #include <whence/sys/random.hpp>

@@ -16,7 +16,7 @@
 
 #include <whence/core/directory.hpp>
 #include <whence/instruments/recorder.hpp>
-#include <whence/instruments/settings.hpp>
+#include <whence/instruments/settings_table.hpp>
 #include <whence/state/build_flags_check.hpp>
 #include <whence/state/guest.hpp>
 #include <whence/state/malloc_use.hpp>

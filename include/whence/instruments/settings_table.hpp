@@ -2,8 +2,8 @@
 //
 // The settings of a process: one row each, which the functions of <whence/knobs.hpp>, the start
 // values from the environment, the index page and the table in docs/guarantees.md are all held to.
-#ifndef WHENCE_INSTRUMENTS_SETTINGS_HPP
-#define WHENCE_INSTRUMENTS_SETTINGS_HPP
+#ifndef WHENCE_INSTRUMENTS_SETTINGS_TABLE_HPP
+#define WHENCE_INSTRUMENTS_SETTINGS_TABLE_HPP
 
 #include <cstddef>
 #include <cstdint>
@@ -66,4 +66,4 @@ inline std::int64_t set(setting s, std::int64_t value) noexcept {
 
 }  // namespace whence::inline v1::instruments
 
-#endif  // WHENCE_INSTRUMENTS_SETTINGS_HPP
+#endif  // WHENCE_INSTRUMENTS_SETTINGS_TABLE_HPP

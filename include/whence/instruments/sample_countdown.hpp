@@ -5,16 +5,16 @@
 // between samples, independent of all allocations before it. (Go: runtime/malloc.go, fastexprand;
 // tcmalloc: sampler.h.)
 //
-//   a thread draws             D = floor(-R ln(U)),  U uniform in (0, 1] record/next_sample.hpp and
-//   samples an allocation  when the bytes since the draw exceed D;  then it draws again.
+//   a thread draws             D = floor(-R ln(U)),  U uniform in (0, 1] record/sample_distance.hpp
+//   and samples an allocation  when the bytes since the draw exceed D;  then it draws again.
 //
 // The countdown is one thread-local word, constant-initialized and trivial, so that reaching it
 // costs nothing; it is one word, because a plugin has little static thread-local storage. It begins
 // at zero, which is below every floor, so the first allocation of a thread makes its first draw.
 // Cost of an allocation that is not sampled: 4 instructions (x86-64). A lock counts its holds by
 // itself (lock_watch.hpp).
-#ifndef WHENCE_INSTRUMENTS_COUNTDOWN_HPP
-#define WHENCE_INSTRUMENTS_COUNTDOWN_HPP
+#ifndef WHENCE_INSTRUMENTS_SAMPLE_COUNTDOWN_HPP
+#define WHENCE_INSTRUMENTS_SAMPLE_COUNTDOWN_HPP
 
 #include <cstddef>
 #include <cstdint>
@@ -52,4 +52,4 @@ template <class R>
 
 }  // namespace whence::inline v1::instruments
 
-#endif  // WHENCE_INSTRUMENTS_COUNTDOWN_HPP
+#endif  // WHENCE_INSTRUMENTS_SAMPLE_COUNTDOWN_HPP

@@ -1,15 +1,15 @@
 // SPDX-License-Identifier: Apache-2.0
 //
 // The distance to the next sample of a Poisson process, and the slow path of an allocation's
-// countdown (instruments/countdown.hpp).
-#ifndef WHENCE_RECORD_NEXT_SAMPLE_HPP
-#define WHENCE_RECORD_NEXT_SAMPLE_HPP
+// countdown (instruments/sample_countdown.hpp).
+#ifndef WHENCE_RECORD_SAMPLE_DISTANCE_HPP
+#define WHENCE_RECORD_SAMPLE_DISTANCE_HPP
 
 #include <atomic>
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/instruments/countdown.hpp>
+#include <whence/instruments/sample_countdown.hpp>
 #include <whence/state/sampling.hpp>
 #include <whence/sys/random.hpp>
 
@@ -46,4 +46,4 @@ inline std::int64_t due(std::int64_t& countdown, const state::sampling& knob,
 
 }  // namespace whence::inline v1::record
 
-#endif  // WHENCE_RECORD_NEXT_SAMPLE_HPP
+#endif  // WHENCE_RECORD_SAMPLE_DISTANCE_HPP

@@ -6,8 +6,8 @@
 //
 // A value that cannot be meant is refused in one line, which names the variable, and counts as not
 // set.
-#ifndef WHENCE_ENVIRONMENT_SETTINGS_HPP
-#define WHENCE_ENVIRONMENT_SETTINGS_HPP
+#ifndef WHENCE_ENVIRONMENT_VARIABLES_HPP
+#define WHENCE_ENVIRONMENT_VARIABLES_HPP
 
 #include <fnmatch.h>
 #include <signal.h>
@@ -319,4 +319,4 @@ class settings_reader {
 
 }  // namespace whence::inline v1::environment
 
-#endif  // WHENCE_ENVIRONMENT_SETTINGS_HPP
+#endif  // WHENCE_ENVIRONMENT_VARIABLES_HPP

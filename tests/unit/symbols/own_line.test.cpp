@@ -4,7 +4,7 @@
 #include <string>
 #include <string_view>
 
-#include <whence/symbols/library_frames.hpp>
+#include <whence/symbols/own_line.hpp>
 
 using namespace whence;
 

@@ -3,8 +3,8 @@
 // Tells which frames belong to a library, in the search for a program's own line: by their names
 // or, since an inlined function's name lacks its namespace if there is little debug information
 // (-g1), by their files.
-#ifndef WHENCE_SYMBOLS_LIBRARY_FRAMES_HPP
-#define WHENCE_SYMBOLS_LIBRARY_FRAMES_HPP
+#ifndef WHENCE_SYMBOLS_OWN_LINE_HPP
+#define WHENCE_SYMBOLS_OWN_LINE_HPP
 
 #include <cstddef>
 #include <initializer_list>
@@ -17,7 +17,7 @@ namespace whence::inline v1::symbols {
 // The place of this library's headers: their folder, or the single header.
 constexpr std::string_view own_headers() noexcept {
   std::string_view path = __FILE__;
-  constexpr std::string_view here = "symbols/library_frames.hpp";
+  constexpr std::string_view here = "symbols/own_line.hpp";
   if (path.ends_with(here)) path.remove_suffix(here.size());
   return path;
 }
@@ -64,4 +64,4 @@ inline bool is_standard_library(const frame& f) noexcept {
 
 }  // namespace whence::inline v1::symbols
 
-#endif  // WHENCE_SYMBOLS_LIBRARY_FRAMES_HPP
+#endif  // WHENCE_SYMBOLS_OWN_LINE_HPP

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <initializer_list>
 
-#include <whence/instruments/countdown.hpp>
+#include <whence/instruments/sample_countdown.hpp>
 #include <whence/knobs.hpp>
 #include <whence/registry.hpp>
 
