@@ -71,7 +71,7 @@ class basic_tracking_resource : public std::pmr::memory_resource {
     return overallocates_ && alignment <= instruments::tag_alignment;
   }
 
-  // Hidden, because the countdown that led here is this module's (countdown.hpp).
+  // Hidden, because the countdown that led here is this module's (sample_countdown.hpp).
   [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] void* allocate_sampled(
       std::size_t bytes, std::size_t alignment) {
     const std::int64_t rate = instruments::due<R>(bytes);

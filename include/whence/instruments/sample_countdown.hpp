@@ -5,8 +5,8 @@
 // between samples, independent of all allocations before it. (Go: runtime/malloc.go, fastexprand;
 // tcmalloc: sampler.h.)
 //
-//   a thread draws             D = floor(-R ln(U)),  U uniform in (0, 1] record/sample_distance.hpp
-//   and samples an allocation  when the bytes since the draw exceed D;  then it draws again.
+//   a thread draws  D = floor(-R ln(U)),  U uniform in (0, 1]  (record/sample_distance.hpp), and
+//   samples an allocation when the bytes since the draw exceed D; then it draws again.
 //
 // The countdown is one thread-local word, constant-initialized and trivial, so that reaching it
 // costs nothing; it is one word, because a plugin has little static thread-local storage. It begins
