@@ -17,7 +17,7 @@ enum class loss : unsigned char {
   truncated,       // new stacks deeper than the limit: their root end is cut off
   labels,          // label sets without room: their events carry the labels [overflow]
   types,           // names of types without room: their blocks have the type [overflow]
-  unseen_ends,     // blocks whose memory came again before their end was seen
+  unseen_ends,     // blocks that a plugin which binds deeply freed, or the allocator itself
 };
 inline constexpr int loss_count = 8;
 
@@ -29,8 +29,7 @@ inline constexpr const char* loss_texts[loss_count] = {
     "stacks cut at the depth limit",
     "label sets were not kept, because they had filled their share of the memory limit",
     "blocks have the type [overflow]: too many types, or stacks had filled their share",
-    "blocks were freed unseen (by a plugin that binds deeply, or inside of the allocator), and "
-    "counted as in use until their memory came again",
+    "blocks were freed unseen, and counted as in use until their memory came again",
 };
 
 class losses {
