@@ -31,6 +31,7 @@
 #include <whence/tables/bucket.hpp>
 
 // Weak, since a program that is linked statically with an allocator of its own has none.
+// NOLINTNEXTLINE(readability-redundant-declaration)
 extern "C" [[gnu::weak]] struct mallinfo2 mallinfo2() noexcept;
 
 namespace whence::inline v1::snapshots {
@@ -70,9 +71,11 @@ inline module_of_code find_module_of(std::uintptr_t address) {
   return result;
 }
 
+// -1 if it does not know.
 inline std::int64_t in_use_by_mallinfo() noexcept {
   const struct mallinfo2 now = allocator_functions::info();
-  return static_cast<std::int64_t>(now.uordblks + now.hblkhd);
+  const auto sum = static_cast<std::int64_t>(now.uordblks + now.hblkhd);
+  return sum > 0 ? sum : -1;  // under valgrind, which replaces malloc, it is always zero
 }
 
 // Bytes in use that the profile shows.

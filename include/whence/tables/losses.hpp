@@ -18,7 +18,7 @@ enum class loss : unsigned char {
   labels,          // label sets without room: their events carry the labels [overflow]
   passing_labels,  // label values beyond the limits that samples do not show either
   types,           // names of types without room: their blocks have the type [overflow]
-  unseen_ends,     // blocks whose memory came again before their end was seen
+  unseen_ends,     // blocks that a plugin which binds deeply freed, or the allocator itself
 };
 inline constexpr int loss_count = 9;
 
@@ -31,7 +31,7 @@ inline constexpr const char* loss_texts[loss_count] = {
     "label sets were not kept, because they had filled their share of the memory limit",
     "label values are [other] in samples, too, because there was no room for more of them",
     "blocks have the type [overflow]: too many types, or stacks had filled their share",
-    "blocks were freed unseen (deep binding), and counted as in use until their memory came again",
+    "blocks were freed unseen, and counted as in use until their memory came again",
 };
 
 class losses {
