@@ -11,7 +11,6 @@
 
 #include <cstddef>
 #include <cstdint>
-#include <span>
 #include <utility>
 #include <vector>
 
@@ -26,8 +25,9 @@ template <class = void>
 class basic_stack_groups {
  public:
   struct group {
-    std::uint64_t word;  // that is sorted by; in the end, the sum
-    std::uint32_t row;   // one of them
+    std::uint64_t word;   // that is sorted by; in the end, the sum
+    std::uint32_t row;    // one of them
+    std::uint32_t place;  // in the order of stacks
     std::int64_t sum() const noexcept { return static_cast<std::int64_t>(word); }
   };
 
@@ -35,26 +35,34 @@ class basic_stack_groups {
   basic_stack_groups(const snapshots::row_source& rows, std::size_t which, sys::work_check check)
       : rows_(rows), which_(which), check_(check), groups_(rows.size()) {
     for (std::uint32_t i = 0; i < groups_.size(); ++i) groups_[i].row = i;
-    if (!groups_.empty()) to_sort_.push_back({0, groups_.size(), 0});
-    while (!to_sort_.empty()) {
-      const range next = to_sort_.back();
-      to_sort_.pop_back();
-      sort(next);
-    }
+    sort_all([this](range r) { sort_stacks(r); });
     groups_.resize(made_);
   }
 
+  // The largest sum first; equal ones keep the order of their stacks. Throws: as the constructor.
+  void sort_by_sum() {
+    for (std::uint32_t i = 0; i < groups_.size(); ++i) groups_[i].place = i;
+    sort_all([this](range r) {
+      const range same = divide(r, [](const group& a, const group& b) {
+        return a.sum() != b.sum() ? a.sum() > b.sum() : a.place < b.place;
+      });
+      if (r.end - same.end > 1) to_sort_.push_back({same.end, r.end});
+      if (same.begin - r.begin > 1) to_sort_.push_back({r.begin, same.begin});
+    });
+  }
+
   std::size_t size() const noexcept { return groups_.size(); }
-  const group& operator[](std::size_t i) const noexcept { return groups_[i]; }
+  auto begin() const noexcept { return groups_.begin(); }
+  auto end() const noexcept { return groups_.end(); }
 
  private:
   struct range {
     std::size_t begin, end;
-    std::size_t at;  // its rows have the same words before
+    std::size_t at = 0;  // its rows have the same words before
     bool has_words = false;
   };
 
-  // A row's words: its return addresses, 0, which is none, and what else distinguishes it. Equal
+  // The words of a row: its return addresses, 0 after them, and what else distinguishes it. Equal
   // sets of labels are one.
   std::uint64_t word(std::uint32_t row, std::size_t at) const {
     const tables::frames s = rows_.stack(row);
@@ -67,8 +75,18 @@ class basic_stack_groups {
     return at == rows_.stack(row).depth + 3;
   }
 
-  // Parts that are left to sort are kept so that the first comes next.
-  void sort(range r) {
+  // Ranges that are left to sort are kept so that the first comes next.
+  template <class Sort>
+  void sort_all(Sort sort) {
+    if (!groups_.empty()) to_sort_.push_back({0, groups_.size()});
+    while (!to_sort_.empty()) {
+      const range next = to_sort_.back();
+      to_sort_.pop_back();
+      sort(next);
+    }
+  }
+
+  void sort_stacks(range r) {
     if (r.end - r.begin == 1 || is_past_end(groups_[r.begin].row, r.at)) return add(r);
     if (!r.has_words) {
       for (std::size_t i = r.begin; i < r.end; ++i) {
@@ -76,31 +94,38 @@ class basic_stack_groups {
         groups_[i].word = word(groups_[i].row, r.at);
       }
     }
-    // At a place that no order of the rows makes a bad one.
+    const range same = divide(r, [](const group& a, const group& b) { return a.word < b.word; });
+    if (same.end < r.end) to_sort_.push_back({same.end, r.end, r.at, true});
+    to_sort_.push_back({same.begin, same.end, r.at + 1, false});
+    if (r.begin < same.begin) to_sort_.push_back({r.begin, same.begin, r.at, true});
+  }
+
+  // Puts what is before one of the range before it, and what is after it behind. Returns the range
+  // of those between. It chooses by a hash, for which no order of the rows is a bad one.
+  template <class Before>
+  range divide(range r, Before before) {
     const std::size_t size = r.end - r.begin;
-    const std::uint64_t pivot =
-        groups_[r.begin + static_cast<std::size_t>(sys::mix64(r.begin ^ size) % size)].word;
-    std::size_t less = r.begin, greater = r.end;
-    for (std::size_t i = r.begin; i < greater;) {
+    const group pivot =
+        groups_[r.begin + static_cast<std::size_t>(sys::mix64(r.begin ^ size) % size)];
+    range same = r;
+    for (std::size_t i = r.begin; i < same.end;) {
       check_.step();
-      if (groups_[i].word < pivot) {
-        std::swap(groups_[i++], groups_[less++]);
-      } else if (groups_[i].word > pivot) {
-        std::swap(groups_[i], groups_[--greater]);
+      if (before(groups_[i], pivot)) {
+        std::swap(groups_[i++], groups_[same.begin++]);
+      } else if (before(pivot, groups_[i])) {
+        std::swap(groups_[i], groups_[--same.end]);
       } else {
         ++i;
       }
     }
-    if (greater < r.end) to_sort_.push_back({greater, r.end, r.at, true});
-    to_sort_.push_back({less, greater, r.at + 1, false});
-    if (r.begin < less) to_sort_.push_back({r.begin, less, r.at, true});
+    return same;
   }
 
   // Its place is not behind that of its rows.
   void add(range r) {
     std::int64_t sum = 0;
     for (std::size_t i = r.begin; i < r.end; ++i) sum += rows_.value(groups_[i].row, which_);
-    groups_[made_++] = {static_cast<std::uint64_t>(sum), groups_[r.begin].row};
+    groups_[made_++] = {static_cast<std::uint64_t>(sum), groups_[r.begin].row, 0};
   }
 
   const snapshots::row_source& rows_;

@@ -103,8 +103,7 @@ class text_writer {
     if (total[1] == total[3]) ++total[1];
     put("heap profile: ", total[2], ": ", total[3], " [", total[0], ": ", total[1], "] @ heap/",
         2 * rows.header().period, "\n");
-    for (const std::uint32_t row :
-         largest_first(rows.size(), [&](std::uint32_t i) { return rows.value(i, 3); })) {
+    for (const std::uint32_t row : largest_first(rows, 3)) {
       put(rows.value(row, 2), ": ", rows.value(row, 3), " [", rows.value(row, 0), ": ",
           rows.value(row, 1), "] ");
       put_stack(rows, row);
@@ -120,8 +119,7 @@ class text_writer {
     put("--- ", title, ":\ncycles/second=1000000000\n");
     // The values are already scaled, and pprof multiplies by this period.
     if (kind_->text == core::text_form::mutex) put("sampling period=1\n");
-    for (const std::uint32_t row :
-         largest_first(rows.size(), [&](std::uint32_t i) { return rows.value(i, 1); })) {
+    for (const std::uint32_t row : largest_first(rows, 1)) {
       put(rows.value(row, 1), " ", rows.value(row, 0), " ");
       put_stack(rows, row);
       if (!spill(spill_size)) return;
@@ -131,28 +129,27 @@ class text_writer {
   void write_counts(const snapshots::row_source& rows) {
     // pprof takes only one value here: the time.
     const auto shown = static_cast<std::size_t>(kind_->value_count) - 1;
-    const stack_groups groups(rows, shown, check_);
+    stack_groups groups(rows, shown, check_);
+    groups.sort_by_sum();
     std::int64_t total = 0;
-    for (std::size_t i = 0; i < groups.size(); ++i) total += groups[i].sum();
+    for (const auto& g : groups) total += g.sum();
     put(clean(rows.header().name), " profile: total ", total, "\n");
-    for (const std::uint32_t i :
-         largest_first(groups.size(), [&](std::uint32_t g) { return groups[g].sum(); })) {
-      put(groups[i].sum(), " ");
-      put_stack(rows, groups[i].row);
+    for (const auto& g : groups) {
+      put(g.sum(), " ");
+      put_stack(rows, g.row);
       if (!spill(spill_size)) return;
     }
     for (const std::string& w : rows.header().warnings) put("# ", clean(w), "\n");
     put_notes();
   }
 
-  // The numbers below `size`, by falling value; equal ones keep their order.
-  template <class Value>
-  row_order largest_first(std::size_t size, Value value) {
-    row_order all(size);
+  // Equal ones keep their order.
+  row_order largest_first(const snapshots::row_source& rows, std::size_t value) {
+    row_order all(rows.size());
     for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
     sys::sort(all, [&](std::uint32_t a, std::uint32_t b) {
       check_.step();
-      return value(a) > value(b);
+      return rows.value(a, value) > rows.value(b, value);
     });
     return all;
   }

@@ -9,6 +9,7 @@
 #include <map>
 #include <random>
 #include <tuple>
+#include <utility>
 #include <vector>
 
 #include <whence/format/stack_groups.hpp>
@@ -37,12 +38,26 @@ void check(const profile_snapshot& s) {
                       reinterpret_cast<std::uintptr_t>(row.labels.begin()));
   };
   for (const profile_row& row : s.rows) expected[key_of(row)] += row.values[0];
-  const format::stack_groups groups(snapshots::snapshot_rows(s), 0, {});
+  const snapshots::snapshot_rows rows(s);
+  format::stack_groups groups(rows, 0, {});
   REQUIRE(groups.size() == expected.size());
-  std::size_t i = 0;
+  std::vector<std::pair<std::uint32_t, std::int64_t>> by_sum;
+  auto at = groups.begin();
   for (const auto& [key, sum] : expected) {
-    CHECK(key_of(s.rows[groups[i].row]) == key);
-    CHECK(groups[i++].sum() == sum);
+    CHECK(key_of(s.rows[at->row]) == key);
+    CHECK(at->sum() == sum);
+    by_sum.emplace_back(at->row, sum);
+    ++at;
+  }
+  std::stable_sort(by_sum.begin(), by_sum.end(),
+                   [](const auto& a, const auto& b) { return a.second > b.second; });
+  groups.sort_by_sum();
+  REQUIRE(groups.size() == by_sum.size());
+  at = groups.begin();
+  for (const auto& [row, sum] : by_sum) {
+    CHECK(at->row == row);
+    CHECK(at->sum() == sum);
+    ++at;
   }
 }
 
