@@ -57,9 +57,11 @@ class server {
   // The port it listens on; -1 if it could not be bound, or is a Unix-domain socket.
   int port() const noexcept { return port_; }
 
-  // Closes the port, ends all windows, and answers the requests that have begun. A client that does
-  // not take its response is disconnected after 2 seconds, an idle client at once. A second call
-  // does nothing; in a child of fork it only closes what the child inherited.
+  // Closes the port, ends all windows, and answers the requests that have begun, within 5 seconds:
+  // what is not answered then is given up, and a profile of more than 65536 stacks at once; its
+  // client sees an error. A client that does not take its response is disconnected after 2 seconds,
+  // an idle client at once. A second call does nothing; in a child of fork it only closes what the
+  // child inherited.
   void stop();
 
  private:

@@ -586,6 +586,30 @@ TEST_CASE("a client that goes away ends its window") {
   CHECK(std::chrono::steady_clock::now() - begin < std::chrono::seconds(50));
 }
 
+TEST_CASE("a client that goes away ends the work on its answer before the first byte") {
+  whence::profile& p = whence::new_profile("http.abandoned");
+  for (int i = 0; i < 20'000; ++i) {
+    whence_tests::add_below<15, int>(p, i, static_cast<unsigned>(i));
+  }
+  for (const char* parameters :
+       {"debug=1", "format=folded", "format=json", "label=a:b", "debug=1&label=a:b"}) {
+    CAPTURE(parameters);
+    const std::string target = "/debug/pprof/http.abandoned?" + std::string(parameters);
+    int asked = 0;
+    const auto is_gone = [&asked] { return ++asked > 3; };
+    std::size_t bytes = 0;
+    whence::http::response_head head;
+    const auto refuse = [&](std::span<const std::byte> part) {
+      bytes += asked > 3 ? 0 : part.size();
+      return std::make_error_code(std::errc::operation_canceled);
+    };
+    CHECK(handle({.target = target, .cancelled = is_gone}, head, refuse) ==
+          std::errc::operation_canceled);
+    CHECK(asked == 4);
+    CHECK(bytes == 0);
+  }
+}
+
 TEST_CASE("a CPU window") {
   const response r = handle({.target = "/debug/pprof/profile?seconds=1&hz=200"});
   CHECK(is_profile(r, "profile"));

@@ -60,6 +60,9 @@ class raw_client {
     socket_ = -1;
   }
 
+  // Sends no more, as a client that has gone, but still receives.
+  void end_side() const { ::shutdown(socket_, SHUT_WR); }
+
   // Closes it so that the server learns of it even while it makes the answer.
   void reset() {
     const ::linger at_once{1, 0};

@@ -46,6 +46,17 @@ const std::string& long_text() {
   return target;
 }
 
+// More stacks than those of which a server makes several profiles at once.
+const std::string& longest_text() {
+  static const std::string target = [] {
+    whence::profile& p = whence::new_profile("slow.longest");
+    for (int i = 0; i < 70'000; ++i)
+      whence_tests::add_below<17, int>(p, i, static_cast<unsigned>(i));
+    return std::string("/debug/pprof/slow.longest?debug=1");
+  }();
+  return target;
+}
+
 std::string get(const std::string& target) {
   return "GET " + target + " HTTP/1.1\r\nHost: localhost\r\n\r\n";
 }
@@ -157,6 +168,42 @@ TEST_CASE("requests that wait for a worker are dropped with their clients") {
   may_go_on = true;
   may_go_on.notify_all();
   for (raw_client& c : in_work) CHECK(c.receive().status == 200);
+}
+
+TEST_CASE("a long answer is not made for a client that has ended its side; a short one is") {
+  const std::string target = longest_text();
+  const whence::server profiles("127.0.0.1", 0);
+  std::vector<raw_client> gone;
+  for (int i = 0; i < 20; ++i) {
+    gone.emplace_back(profiles.port());
+    REQUIRE(gone.back().send(get(target)));
+    gone.back().end_side();
+  }
+  for (raw_client& c : gone) CHECK(c.receive().status == 0);
+  raw_client brief(profiles.port());
+  REQUIRE(brief.send(get("/debug/pprof/cmdline")));
+  brief.end_side();
+  CHECK(brief.receive().status == 200);
+  CHECK(raw_client(profiles.port()).get(target).is_whole);
+}
+
+TEST_CASE("stop makes no long answers, neither those that wait nor the one that is being made") {
+  const std::string target = longest_text();
+  whence::server profiles("127.0.0.1", 0);
+  std::vector<raw_client> all;
+  for (int i = 0; i < 20; ++i) {
+    all.emplace_back(profiles.port(), AF_INET, 4096);
+    REQUIRE(all.back().send(get(target)));
+  }
+  while (all.front().bytes_waiting() == 0) std::this_thread::sleep_for(1ms);
+  profiles.stop();
+  int begun = 0;
+  for (raw_client& c : all) {
+    const raw_answer a = c.receive();
+    CHECK_FALSE(a.is_whole);
+    begun += a.status == 200 ? 1 : 0;
+  }
+  CHECK(begun < 5);
 }
 
 TEST_CASE("a client that reads slowly gets all of a long answer") {

@@ -31,6 +31,7 @@
 #include <whence/format/process_code.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text_parts.hpp>
+#include <whence/format/wanted.hpp>
 #include <whence/names.hpp>
 #include <whence/snapshots/row_source.hpp>
 #include <whence/snapshots/snapshot.hpp>
@@ -38,6 +39,7 @@
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/vector.hpp>
+#include <whence/sys/work_check.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
@@ -47,11 +49,12 @@ namespace whence::inline v1::format {
 template <class = void>
 class basic_folded_names {
  public:
-  // Throws: std::bad_alloc.
-  basic_folded_names(const snapshots::row_source& rows, name_style style)
+  // Throws: std::bad_alloc, and as the check.
+  basic_folded_names(const snapshots::row_source& rows, name_style style, sys::work_check check)
       : style_(style),
         kind_(rows.header().kind),
-        at_(rows, [this](std::uintptr_t a) { return make(a); }) {
+        at_(
+            rows, [this](std::uintptr_t a) { return make(a); }, check) {
     code_.close();
     rank();
   }
@@ -140,11 +143,13 @@ using folded_names = basic_folded_names<>;
 template <class = void>
 class basic_folded_writer {
  public:
-  // `value` is the index of the sample type. Throws: std::bad_alloc.
-  basic_folded_writer(const snapshots::row_source& rows, std::size_t value, name_style style)
-      : rows_(rows), names_(rows, style) {
+  // `value` is the index of the sample type. Throws: std::bad_alloc, and as the check.
+  basic_folded_writer(const snapshots::row_source& rows, std::size_t value, name_style style,
+                      sys::work_check check = {})
+      : rows_(rows), check_(check), names_(rows, style, check) {
     lines_.reserve(rows.size());
     for (std::uint32_t row = 0; row < rows.size(); ++row) {
+      check_.step();
       if (rows.value(row, value) != 0) lines_.push_back(begin(row, rows.value(row, value)));
     }
     sort();
@@ -230,12 +235,16 @@ class basic_folded_writer {
   }
 
   void sort() {
-    const auto by_rank = [](const line& a, const line& b) { return a.rank < b.rank; };
+    const auto by_rank = [this](const line& a, const line& b) {
+      check_.step();
+      return a.rank < b.rank;
+    };
     sys::vector<std::span<line>> to_sort{lines_};
     while (!to_sort.empty()) {
       const std::span<line> group = to_sort.back();
       to_sort.pop_back();
       for (line& l : group) {
+        check_.step();
         const bool is_last = l.next == l.last;
         l.rank = names_.rank(take(l), is_last) << 1 | (is_last ? 1U : 0U);
       }
@@ -264,17 +273,19 @@ class basic_folded_writer {
   }
 
   const snapshots::row_source& rows_;
+  sys::work_check check_;
   folded_names names_;
   sys::vector<line> lines_;
 };
 using folded_writer = basic_folded_writer<>;
 
-// Does not finish the sink. Throws: std::bad_alloc.
+// Does not finish the sink. Throws: std::bad_alloc, and operation_canceled if the sink is not
+// wanted any more.
 template <class = void>
 [[nodiscard]] inline std::error_code write_folded(sink& out, const snapshots::row_source& rows,
                                                   std::size_t value,
                                                   name_style style = name_style::brief) {
-  return folded_writer(rows, value, style).write(out);
+  return folded_writer(rows, value, style, check_of(out)).write(out);
 }
 
 // A text of more than `most` bytes is file_too_large; the part of it that fits is written.

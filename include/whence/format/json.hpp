@@ -38,6 +38,7 @@
 #include <whence/format/text_parts.hpp>
 #include <whence/format/top.hpp>
 #include <whence/format/utf8.hpp>
+#include <whence/format/wanted.hpp>
 #include <whence/names.hpp>
 #include <whence/snapshots/row_source.hpp>
 #include <whence/snapshots/snapshot.hpp>
@@ -77,7 +78,8 @@ class basic_json_writer {
   [[nodiscard]] std::error_code write(sink& out, const snapshots::row_source& rows) {
     constexpr std::size_t spill_size = 64 * 1024;
     const core::kind_info& kind = core::info(rows.header().kind);
-    by_address<std::string> addresses(rows, [this](std::uintptr_t a) { return make(a); });
+    by_address<std::string> addresses(
+        rows, [this](std::uintptr_t a) { return make(a); }, check_of(out));
     code_.close();
     std::string text;
     const auto spill = [&]() -> std::error_code {

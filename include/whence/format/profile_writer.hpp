@@ -31,6 +31,7 @@
 #include <whence/format/protobuf.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/string_table.hpp>
+#include <whence/format/wanted.hpp>
 #include <whence/names.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/algorithms.hpp>
@@ -38,6 +39,7 @@
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
 #include <whence/sys/vector.hpp>
+#include <whence/sys/work_check.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
 namespace whence::inline v1::format {
@@ -81,6 +83,7 @@ class basic_profile_writer {
         inlined_(inlined),
         kind_(core::info(header_.kind)),
         code_(std::move(code)),
+        check_(check_of(out)),
         output_(out) {
     // Names are looked up after the samples are written, unless each frame has a location of its
     // own.
@@ -93,6 +96,7 @@ class basic_profile_writer {
   void add(const profile_row& row) {
     if (error_) return;
     error_ = sys::catch_error([&] {
+      check_.step();
       write_sample(row);
       spill(spill_size);
       return error_;
@@ -185,7 +189,10 @@ class basic_profile_writer {
     if (options_.symbols == symbol_mode::none) return;
     std::vector<std::uintptr_t> sorted = addresses_.addresses();
     sys::sort(sorted, [](std::uintptr_t a, std::uintptr_t b) { return a < b; });
-    for (const std::uintptr_t a : sorted) (void)frames_of(a);
+    for (const std::uintptr_t a : sorted) {
+      check_.ask();
+      (void)frames_of(a);
+    }
   }
 
   // Valid until the next call.
@@ -344,6 +351,7 @@ class basic_profile_writer {
   const inlined_frames inlined_;
   const core::kind_info& kind_;
   Code code_;
+  sys::work_check check_;
   Gzip output_;
   protobuf encoder_;
   address_index addresses_;

@@ -9,6 +9,9 @@
 //   std::filesystem::path, const char*  a file, replaced only on success (sys/atomic_file.hpp)
 //   std::error_code(std::span<const std::byte>)   any callable, called once or many times
 //
+// If that callable has a member `bool is_wanted() const`, long work that comes before the first
+// byte ends soon after it returns false: std::errc::operation_canceled.
+//
 // A literal is a path, `write_to("heap.pb.gz")`, but a std::string is text to append to. A string
 // that could be meant as a path (a temporary, a const one) therefore does not compile: write
 // std::filesystem::path(name).
@@ -51,6 +54,7 @@ struct target {
   virtual ~target() = default;
   virtual std::error_code write(std::span<const std::byte> bytes) = 0;
   virtual std::error_code finish() { return {}; }
+  virtual bool is_wanted() const { return true; }
 };
 
 template <class F>
@@ -58,6 +62,13 @@ class callable_target final : public target {
  public:
   explicit callable_target(F f) : f_(std::move(f)) {}
   std::error_code write(std::span<const std::byte> bytes) override { return f_(bytes); }
+  bool is_wanted() const override {
+    if constexpr (requires { static_cast<bool>(f_.is_wanted()); }) {
+      return static_cast<bool>(f_.is_wanted());
+    } else {
+      return true;
+    }
+  }
 
  private:
   F f_;
@@ -96,6 +107,9 @@ class sink {
   // Ends the output: flushes, or moves the file into place. Nothing can be written afterwards. A
   // sink destroyed without finish() leaves no file.
   std::error_code finish();
+
+  // False after a failure, and if nothing more that is written would be used.
+  bool is_wanted() const { return !error_ && target_ != nullptr && target_->is_wanted(); }
 
  private:
   template <class F>

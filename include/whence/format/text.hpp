@@ -28,9 +28,11 @@
 #include <whence/format/lookup.hpp>
 #include <whence/format/process_code.hpp>
 #include <whence/format/sink.hpp>
+#include <whence/format/stack_groups.hpp>
 #include <whence/format/tabwriter.hpp>
 #include <whence/format/template_names.hpp>
 #include <whence/format/text_parts.hpp>
+#include <whence/format/wanted.hpp>
 #include <whence/names.hpp>
 #include <whence/snapshots/row_source.hpp>
 #include <whence/snapshots/snapshot.hpp>
@@ -38,6 +40,7 @@
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/proc_task.hpp>
 #include <whence/sys/vector.hpp>
+#include <whence/sys/work_check.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 
@@ -47,7 +50,7 @@ template <class Code = process_code>
 class text_writer {
  public:
   explicit text_writer(sink& out, Code code = {}, write_options options = {})
-      : out_(out), code_(std::move(code)), options_(options) {}
+      : out_(out), code_(std::move(code)), options_(options), check_(check_of(out)) {}
 
   [[nodiscard]] std::error_code write(const profile_snapshot& snapshot) {
     return write(
@@ -58,7 +61,8 @@ class text_writer {
   [[nodiscard]] std::error_code write(const snapshots::row_source& rows) {
     kind_ = &core::info(rows.header().kind);
     return error_ = sys::catch_error([&] {
-             by_address<known> addresses(rows, [this](std::uintptr_t a) { return make(a); });
+             by_address<known> addresses(
+                 rows, [this](std::uintptr_t a) { return make(a); }, check_);
              addresses_ = &addresses;
              take_notes();
              switch (kind_->text) {
@@ -93,6 +97,7 @@ class text_writer {
     // Recorded values are {objects, bytes}, first allocated, then in use.
     std::array<std::int64_t, core::max_values> total{};
     for (std::size_t row = 0; row < rows.size(); ++row) {
+      check_.step();
       for (std::size_t i = 0; i < total.size(); ++i) total[i] += rows.value(row, i);
     }
     // If both byte counts are equal, pprof takes the profile for one of memory in use alone.
@@ -123,29 +128,15 @@ class text_writer {
   }
 
   void write_counts(const snapshots::row_source& rows) {
-    struct group {
-      std::uint32_t row;
-      std::int64_t count;
-    };
     // pprof takes only one value here: the time.
     const auto shown = static_cast<std::size_t>(kind_->value_count) - 1;
-    sys::vector<group> groups;
+    stack_groups groups(rows, shown, check_);
+    groups.sort_by_sum();
     std::int64_t total = 0;
-    std::uint32_t last = 0;
-    for (const std::uint32_t row : by_stack(rows)) {
-      const std::int64_t count = rows.value(row, shown);
-      total += count;
-      if (!groups.empty() && compare(rows, last, row) == 0) {
-        groups.back().count += count;
-      } else {
-        groups.push_back({row, count});
-      }
-      last = row;
-    }
-    sys::sort(groups, [](const group& a, const group& b) { return a.count > b.count; });
+    for (const auto& g : groups) total += g.sum();
     put(clean(rows.header().name), " profile: total ", total, "\n");
-    for (const group& g : groups) {
-      put(g.count, " ");
+    for (const auto& g : groups) {
+      put(g.sum(), " ");
       put_stack(rows, g.row);
       if (!spill(spill_size)) return;
     }
@@ -153,38 +144,15 @@ class text_writer {
     put_notes();
   }
 
-  static row_order all_of(const snapshots::row_source& rows) {
+  // Equal ones keep their order.
+  row_order largest_first(const snapshots::row_source& rows, std::size_t value) {
     row_order all(rows.size());
     for (std::uint32_t i = 0; i < all.size(); ++i) all[i] = i;
-    return all;
-  }
-
-  static row_order largest_first(const snapshots::row_source& rows, std::size_t value) {
-    row_order all = all_of(rows);
     sys::sort(all, [&](std::uint32_t a, std::uint32_t b) {
+      check_.step();
       return rows.value(a, value) > rows.value(b, value);
     });
     return all;
-  }
-
-  // Rows that are written alike are neighbours.
-  static row_order by_stack(const snapshots::row_source& rows) {
-    row_order all = all_of(rows);
-    sys::sort(all, [&](std::uint32_t a, std::uint32_t b) { return compare(rows, a, b) < 0; });
-    return all;
-  }
-
-  // Below, at or above zero. Equal sets of labels are one.
-  static int compare(const snapshots::row_source& rows, std::uint32_t a, std::uint32_t b) {
-    const auto order = [](auto x, auto y) { return x < y ? -1 : x > y ? 1 : 0; };
-    const tables::frames s = rows.stack(a), t = rows.stack(b);
-    for (std::size_t i = 0; i < s.depth && i < t.depth; ++i) {
-      if (s.pcs[i] != t.pcs[i]) return order(s.pcs[i], t.pcs[i]);
-    }
-    if (s.depth != t.depth) return order(s.depth, t.depth);
-    if (s.truncated != t.truncated) return order(s.truncated, t.truncated);
-    return order(reinterpret_cast<std::uintptr_t>(rows.row(a).labels.begin()),
-                 reinterpret_cast<std::uintptr_t>(rows.row(b).labels.begin()));
   }
 
   // Return addresses, labels and frames.
@@ -286,6 +254,7 @@ class text_writer {
   sink& out_;
   Code code_;
   const write_options options_;
+  sys::work_check check_;
   const core::kind_info* kind_ = nullptr;
   by_address<known>* addresses_ = nullptr;
   std::string text_;

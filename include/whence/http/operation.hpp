@@ -6,6 +6,7 @@
 
 #include <atomic>
 #include <cstddef>
+#include <functional>
 #include <memory>
 #include <mutex>  // has durations without <chrono>'s calendar
 #include <system_error>
@@ -83,7 +84,8 @@ class operation {
   // `head` is complete before the first. Holds no lock of the profiles while it writes, so `body`
   // may wait for its client. Returns the failure of `body`, or one that came after the first part:
   // then the client must not take the body for a whole one. A window that is finished early covers
-  // the time until now. Requires: finish is called once. If the client has gone, destroy the
+  // the time until now. If the body is not wanted any more (format/sink.hpp), it ends soon: with
+  // operation_canceled. Requires: finish is called once. If the client has gone, destroy the
   // operation instead.
   std::error_code finish(response_head& head, sink body);
 
@@ -94,12 +96,16 @@ class operation {
   void set_most(std::size_t bytes) noexcept { most_ = bytes; }
   void drop_body() noexcept { is_for_head_ = true; }
 
+  // Called by handle: finish() ends soon after this is true. It may be empty.
+  void set_cancelled(std::function<bool()> f) { cancelled_ = std::move(f); }
+
  private:
   response ready_;
   std::unique_ptr<pending> later_;
   window_slot slot_;
   std::chrono::nanoseconds delay_{0};
   std::size_t most_ = static_cast<std::size_t>(-1);
+  std::function<bool()> cancelled_;
   bool is_for_head_ = false;
   bool is_length_known_ = true;
 };

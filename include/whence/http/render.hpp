@@ -17,15 +17,18 @@
 #include <whence/format/sink.hpp>
 #include <whence/format/text.hpp>
 #include <whence/format/top.hpp>
+#include <whence/format/wanted.hpp>
 #include <whence/http/render_options.hpp>
 #include <whence/http/request.hpp>
 #include <whence/http/responses.hpp>
 #include <whence/profile.hpp>
+#include <whence/snapshots/copy.hpp>
 #include <whence/snapshots/row_source.hpp>
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/algorithms.hpp>
+#include <whence/sys/work_check.hpp>
 
 namespace whence::inline v1::http {
 
@@ -59,10 +62,22 @@ inline std::error_code render_rows(sink& out, const snapshots::row_source& rows,
                               how.written.names);
 }
 
+// The rows of now, without names. Throws: std::bad_alloc, and as the check.
+inline profile_snapshot snapshot_of(const profile& p, sys::work_check check) {
+  const state::process_state* const s = state::attached();
+  // A dump is not long: it has a row for each thread.
+  if (core::info(p.kind()).is_dump || s == nullptr) return p.snapshot();
+  return snapshots::copy_of(*s, p, check);
+}
+
 // Throws: std::bad_alloc.
 inline std::error_code render(sink& out, profile_snapshot snapshot, const render_options& how) {
   if (!how.labels.empty()) {
-    sys::erase_if(snapshot.rows, [&](const profile_row& row) { return !how.keeps(row); });
+    sys::work_check check = format::check_of(out);
+    sys::erase_if(snapshot.rows, [&](const profile_row& row) {
+      check.step();
+      return !how.keeps(row);
+    });
   }
   if (how.as == form::pprof) return format::write_proto(out, snapshot, how.written, how.inlined);
   const snapshots::shown_values which = shown_by(how.as, snapshot.header.kind);
@@ -78,9 +93,13 @@ inline std::error_code render(sink& out, const profile& p, const render_options&
     return p.write_to(std::move(out), 2, how.written);
   }
   const state::process_state* const s = state::attached();
-  if (how.as == form::pprof || is_dump || s == nullptr) return render(out, p.snapshot(), how);
+  const sys::work_check check = format::check_of(out);
+  if (how.as == form::pprof || is_dump || s == nullptr) {
+    return render(out, snapshot_of(p, check), how);
+  }
   const auto keep = [&how](const profile_row& row) { return how.keeps(row); };
-  return render_rows(out, snapshots::live_rows(*s, p, shown_by(how.as, p.kind()), keep), how);
+  return render_rows(out, snapshots::live_rows(*s, p, shown_by(how.as, p.kind()), keep, check),
+                     how);
 }
 
 }  // namespace whence::inline v1::http

@@ -24,7 +24,8 @@ struct request {
   std::string_view host = {};            // the header of that name; not checked if empty
   std::string_view peer = {};            // the client's address, "127.0.0.1"; not checked if empty
   std::string_view fetch_site = {};      // the header Sec-Fetch-Site
-  std::function<bool()> cancelled = {};  // true if the client has gone; may be empty
+  std::function<bool()> cancelled = {};  // true if the client has gone; may be empty, and
+                                         // is called often, by the thread that makes the answer
 };
 
 // An answer without its body, which is streamed.

@@ -34,6 +34,7 @@
 #include <whence/samplers/session.hpp>
 #include <whence/samplers/wall_sampler.hpp>
 #include <whence/sys/digits.hpp>
+#include <whence/sys/work_check.hpp>
 #include <whence/wall.hpp>
 
 namespace whence::inline v1::http::routes {
@@ -86,6 +87,15 @@ operation session(const asked& a, int default_hz, const char* name) {
   });
 }
 
+// Requires: the request outlives it.
+inline sys::work_check check_of(const request& asked) noexcept {
+  return {[](const void* it) {
+            const request& r = *static_cast<const request*>(it);
+            return !r.cancelled || !r.cancelled();
+          },
+          &asked};
+}
+
 inline operation difference(const asked& a, const profile& p, const render_options& how) {
   const long seconds = to_number(a.target.parameters["seconds"]).value_or(0);
   if (seconds <= 0) {
@@ -94,7 +104,7 @@ inline operation difference(const asked& a, const profile& p, const render_optio
   if (how.debug != 0) return failure(400, "seconds and debug params are incompatible");
   const std::string file = std::string(p.name()) + "-delta";
   return open_window(a, seconds, how, file, [&](window_slot slot) -> operation {
-    return {std::make_unique<difference_window>(p, how), std::move(slot),
+    return {std::make_unique<difference_window>(p, how, check_of(a.it)), std::move(slot),
             std::chrono::seconds(seconds), head_of(how, file)};
   });
 }

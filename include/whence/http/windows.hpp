@@ -14,6 +14,7 @@
 
 #include <whence/core/profile.hpp>
 #include <whence/format/sink.hpp>
+#include <whence/format/wanted.hpp>
 #include <whence/http/operation.hpp>
 #include <whence/http/per_process.hpp>
 #include <whence/http/render.hpp>
@@ -24,6 +25,7 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/algorithms.hpp>
 #include <whence/sys/catch_error.hpp>
+#include <whence/sys/work_check.hpp>
 
 namespace whence::inline v1::http {
 
@@ -57,10 +59,17 @@ class whole_profile final : public pending {
   const render_options how_;
 };
 
-// What a profile says now, less what it said before.
-inline profile_snapshot since(snapshots::baseline& before, profile_snapshot now) {
-  for (profile_row& row : now.rows) before.subtract_from(row);
-  before.for_each_gone([&now](const profile_row& row) { now.rows.push_back(row); });
+// What a profile says now, less what it said before. Throws: std::bad_alloc, and as the check.
+inline profile_snapshot since(snapshots::baseline& before, profile_snapshot now,
+                              sys::work_check check) {
+  for (profile_row& row : now.rows) {
+    check.step();
+    before.subtract_from(row);
+  }
+  before.for_each_gone([&](const profile_row& row) {
+    check.step();
+    now.rows.push_back(row);
+  });
   // A row of zeros would be a sample, or a group, of nothing.
   sys::erase_if(now.rows, snapshots::is_zero);
   now.header.duration_ns = now.header.time_ns - before.time_ns();
@@ -70,13 +79,15 @@ inline profile_snapshot since(snapshots::baseline& before, profile_snapshot now)
 // (Go: net/http/pprof's delta profiles, which hold two profiles and keep negative values)
 class difference_window final : public pending {
  public:
-  difference_window(const profile& shown, render_options how)
+  // Throws: std::bad_alloc, and as the check.
+  difference_window(const profile& shown, render_options how, sys::work_check check)
       : profile_(shown),
         how_(std::move(how)),
-        before_(shown.snapshot(), {.is_signed = how_.is_signed}) {}
+        before_(snapshot_of(shown, check), {.is_signed = how_.is_signed}, check) {}
 
   std::error_code write(sink& body) override {
-    return render(body, since(before_, profile_.snapshot()), how_);
+    const sys::work_check check = format::check_of(body);
+    return render(body, since(before_, snapshot_of(profile_, check), check), how_);
   }
 
  private:
@@ -91,20 +102,21 @@ class last_rows {
  public:
   using rows = std::shared_ptr<snapshots::baseline>;
 
-  // What was added since the last call. Throws: std::bad_alloc.
+  // What was added since the last call. Throws: std::bad_alloc, and as the check; then the next
+  // call tells it.
   struct growth {
     profile_snapshot added;
     rows before, now;
   };
-  growth take(const profile& p) {
+  growth take(const profile& p, sys::work_check check) {
     const std::lock_guard hold(mutex_);
     rows& last = of(p);
-    growth g{p.snapshot(), last, nullptr};
-    g.now =
-        std::make_shared<snapshots::baseline>(g.added, snapshots::delta_rules{.only_sums = true});
+    growth g{snapshot_of(p, check), last, nullptr};
+    g.now = std::make_shared<snapshots::baseline>(g.added,
+                                                  snapshots::delta_rules{.only_sums = true}, check);
     if (last != nullptr) {
       g.now->keep_highest_sums(*last);
-      g.added = since(*last, std::move(g.added));
+      g.added = since(*last, std::move(g.added), check);
     }
     last = g.now;
     return g;
@@ -136,7 +148,7 @@ class delta final : public pending {
 
   std::error_code write(sink& body) override {
     last_rows& all = per_process<last_rows>();
-    last_rows::growth g = all.take(profile_);
+    last_rows::growth g = all.take(profile_, format::check_of(body));
     const std::error_code error =
         sys::catch_error([&] { return render(body, std::move(g.added), how_); });
     if (error || is_head_) all.put_back(profile_, g);

@@ -64,6 +64,15 @@ WHENCE_FUNCTION operation::operation(operation&&) noexcept = default;
 
 WHENCE_FUNCTION operation::~operation() = default;
 
+// Passes a body on, and the question whether it is wanted.
+template <class Write, class IsWanted>
+struct body_passage {
+  Write write;
+  IsWanted wanted;
+  std::error_code operator()(std::span<const std::byte> bytes) const { return write(bytes); }
+  bool is_wanted() const { return wanted(); }
+};
+
 WHENCE_FUNCTION std::error_code operation::finish(response_head& head, sink body) {
   std::size_t length = 0;
   const auto pass_on = [&](std::span<const std::byte> bytes) {
@@ -77,7 +86,8 @@ WHENCE_FUNCTION std::error_code operation::finish(response_head& head, sink body
   head = ready_;
   std::error_code error;
   if (later_ != nullptr) {
-    sink out(pass_on);
+    const auto is_wanted = [&] { return (!cancelled_ || !cancelled_()) && body.is_wanted(); };
+    sink out(body_passage<decltype(pass_on), decltype(is_wanted)>{pass_on, is_wanted});
     error = sys::catch_error([&] { return later_->write(out); });
     later_.reset();
   }
@@ -133,12 +143,14 @@ inline bool wait_for(const operation& it, const request& asked) {
 
 WHENCE_FUNCTION response handle(const request& asked, const options& o) {
   operation it = begin(asked, o);
+  it.set_cancelled(asked.cancelled);
   return wait_for(it, asked) ? it.finish() : failure(500, "context canceled");
 }
 
 WHENCE_FUNCTION std::error_code handle(const request& asked, response_head& head, sink body,
                                        const options& o) {
   operation it = begin(asked, o);
+  it.set_cancelled(asked.cancelled);
   if (wait_for(it, asked)) return it.finish(head, std::move(body));
   return operation(failure(500, "context canceled")).finish(head, std::move(body));
 }

@@ -12,7 +12,9 @@
 #include <whence/format/profile_writer.hpp>
 #include <whence/format/sink.hpp>
 #include <whence/format/text.hpp>
+#include <whence/format/wanted.hpp>
 #include <whence/names.hpp>
+#include <whence/snapshots/copy.hpp>
 #include <whence/snapshots/profile_header.hpp>
 #include <whence/snapshots/row_source.hpp>
 #include <whence/snapshots/rows.hpp>
@@ -31,10 +33,7 @@ struct basic_from_buckets {
   }
 
   static profile_snapshot snapshot(state::process_state& s, const profile& p, const void*) {
-    profile_snapshot result;
-    result.header = snapshots::header_of(p, s);
-    snapshots::for_each_row(s, p, [&](const profile_row& row) { result.rows.push_back(row); });
-    return result;
+    return snapshots::copy_of(s, p);
   }
 
   static std::error_code write(state::process_state& s, const profile& p, sink& out, int debug,
@@ -42,7 +41,8 @@ struct basic_from_buckets {
     if (debug <= 0) return write_proto(s, p, out, options);
     return sys::catch_error([&] {
       const auto all = [](const profile_row&) { return true; };
-      const snapshots::live_rows rows(s, p, snapshots::values_in_text(p.kind()), all);
+      const snapshots::live_rows rows(s, p, snapshots::values_in_text(p.kind()), all,
+                                      format::check_of(out));
       return format::write_text(out, rows, options);
     });
   }
@@ -50,6 +50,7 @@ struct basic_from_buckets {
   static std::error_code write_proto(state::process_state& s, const profile& p, sink& out,
                                      write_options options = {}) {
     format::profile_writer writer(out, snapshots::header_of(p, s), {}, options);
+    // The writer itself checks whether its sink wants more.
     snapshots::for_each_row(s, p, [&](const profile_row& row) { writer.add(row); });
     return writer.finish();
   }

@@ -36,6 +36,8 @@ constexpr std::chrono::seconds for_answer(std::size_t taken) noexcept {
 }
 // How long it may wait at a time when the server is to end.
 inline constexpr std::chrono::seconds for_part_at_end{2};
+// How long the server waits in all for answers to be made and taken when it is to end.
+inline constexpr std::chrono::seconds for_answers_at_end{5};
 
 // The time in which a client must take outbox::capacity bytes if other requests wait for its
 // worker.

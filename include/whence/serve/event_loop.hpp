@@ -53,8 +53,8 @@ class event_loop {
 
   std::error_code error() const noexcept { return events_.error(); }
 
-  // Runs in a thread of its own until end() is called, all requests that have begun are answered,
-  // and no worker runs; or until the program has closed its descriptors.
+  // Runs in a thread of its own until end() is called, all requests that have begun are answered or
+  // given up (is_given_up), and no worker runs; or until the program has closed its descriptors.
   void run() {
     while (!events_.is_lost() && (!is_ending_ || !connections_.empty())) {
       const std::error_code error = sys::catch_error([this] {
@@ -93,6 +93,9 @@ class event_loop {
       }
     }
     if (events_.is_lost()) return close_all();
+    if (is_ending_ && ends_at_ == clock::time_point::max()) {
+      ends_at_ = clock::now() + client_limits::for_answers_at_end;
+    }
     for (const auto& c : connections_) advance(*c);
     end_slow_ones();
     if (has_clients) accept_some();
@@ -163,8 +166,8 @@ class event_loop {
     return oldest != nullptr;
   }
 
-  // Closes the connection. If a worker has its request, that ends at its next write; if the request
-  // waits for a worker, it is dropped.
+  // Closes the connection. If a worker has its request, that ends soon (sys/work_check.hpp); if the
+  // request waits for a worker, it is dropped.
   void leave(connection& c) noexcept {
     if (c.at == stage::closed) return;
     if (!events_.remove(c.socket)) c.socket = -1;  // the program has closed it
@@ -201,14 +204,28 @@ class event_loop {
     const bool is_late = c.is_waiting()
                              ? is_ending_ || now >= c.since + patience(c.at)
                              : c.at == stage::sending && c.answer.is_too_slow(now, is_ending_);
-    if (is_late) return leave(c);
-    const std::uint32_t events = c.is_waiting()          ? EPOLLIN
-                                 : c.at == stage::window ? EPOLLRDHUP
-                                 : c.answer.is_blocked() ? EPOLLOUT
-                                                         : 0U;
+    if (is_late || is_given_up(c, now)) return leave(c);
+    const std::uint32_t events = c.is_waiting()                         ? EPOLLIN
+                                 : c.at == stage::window                ? EPOLLRDHUP
+                                 : c.answer.is_blocked()                ? EPOLLOUT
+                                 : awaits_first_byte(c) && !c.has_ended ? EPOLLRDHUP
+                                                                        : 0U;
     if (events == c.watched) return;
     if (!events_.modify(c.socket, events, &c)) return leave(c);
     c.watched = events;
+  }
+
+  static bool awaits_first_byte(const connection& c) noexcept {
+    return c.at == stage::working || (c.at == stage::sending && !c.answer.has_begun());
+  }
+
+  // True if the request need not be answered. A client that has ended its side may still read, or
+  // may have gone; which of both, the first byte sent to it will tell. Short answers are sent to
+  // it; for long ones it is taken to have gone, as by Go (net/http: Request.Context).
+  bool is_given_up(const connection& c, clock::time_point now) const noexcept {
+    if (c.is_waiting()) return false;
+    if (c.has_ended && awaits_first_byte(c) && c.lane >= http::effort::much) return true;
+    return is_ending_ && (now >= ends_at_ || c.lane == http::effort::very_much);
   }
 
   void proceed(connection& c) {
@@ -371,6 +388,7 @@ class event_loop {
   std::atomic<bool> is_ending_{false};
   bool listens_ = false;
   clock::time_point accepts_from_{};  // after a failure
+  clock::time_point ends_at_ = clock::time_point::max();
   std::vector<std::unique_ptr<connection>> connections_;
   // The workers for each effort: one alone for answers that take tens of megabytes while they are
   // made.

@@ -100,7 +100,11 @@ class exchange {
 
   void answer() {
     at_.store(stage::answers, std::memory_order_release);
-    const auto send = [this](std::span<const std::byte> bytes) { return body_.write(bytes); };
+    const struct {
+      outbox& to;
+      std::error_code operator()(std::span<const std::byte> bytes) const { return to.write(bytes); }
+      bool is_wanted() const { return !to.is_abandoned(); }
+    } send{body_};
     std::error_code error = operation_->finish(response_, send);
     if (error && body_.restart()) {
       hold(http::failure(error));
@@ -154,7 +158,8 @@ class exchange {
             .authorization = (*head_)["authorization"],
             .host = (*head_)["host"],
             .peer = peer_,
-            .fetch_site = (*head_)["sec-fetch-site"]};
+            .fetch_site = (*head_)["sec-fetch-site"],
+            .cancelled = [this] { return body_.is_abandoned(); }};
   }
 
   std::optional<http::response> mistake_of_body() {

@@ -63,6 +63,9 @@ class sender {
   // Valid at the end of the answer.
   bool keeps() const noexcept { return keeps_; }
 
+  // True once a byte of the answer may have been sent.
+  bool has_begun() const noexcept { return has_begun_; }
+
   bool is_blocked() const noexcept { return blocked_from_ != clock::time_point{}; }
 
   // True if the client must be dropped; `is_ending`: the server is to end.

@@ -11,6 +11,8 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/vector.hpp>
+#include <whence/sys/work_check.hpp>
+#include <whence/tables/hash.hpp>
 #include <whence/tables/stack_hash.hpp>
 
 namespace whence::inline v1::snapshots {
@@ -42,13 +44,14 @@ struct delta_rules {
 // if they are kept below zero, the rows as well.
 class baseline {
  public:
-  // Throws: std::bad_alloc.
-  baseline(const profile_snapshot& earlier, delta_rules rules)
+  // Throws: std::bad_alloc, and as the check.
+  baseline(const profile_snapshot& earlier, delta_rules rules, sys::work_check check = {})
       : rules_(rules),
         sum_count_(static_cast<std::size_t>(core::info(earlier.header.kind).sum_count)),
         time_ns_(earlier.header.time_ns) {
     rows_.reserve(earlier.rows.size());
     for (const profile_row& row : earlier.rows) {
+      check.step();
       const tables::hash128 identity = identity_of(row);
       index_.insert(identity.low, static_cast<std::uint32_t>(rows_.size()));
       rows_.push_back({identity, row.values});

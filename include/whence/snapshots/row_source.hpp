@@ -18,6 +18,7 @@
 #include <whence/snapshots/snapshot.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/vector.hpp>
+#include <whence/sys/work_check.hpp>
 #include <whence/tables/bucket.hpp>
 
 namespace whence::inline v1::snapshots {
@@ -75,16 +76,19 @@ class snapshot_rows final : public row_source {
 // The rows of a live profile that has buckets, with the values of one moment.
 class live_rows final : public row_source {
  public:
-  // Keeps the rows for which keep(const profile_row&) holds. Throws: std::bad_alloc.
+  // Keeps the rows for which keep(const profile_row&) holds. Throws: std::bad_alloc, and as the
+  // check.
   template <class Keep>
-  live_rows(const state::process_state& s, const profile& p, shown_values which, Keep keep)
+  live_rows(const state::process_state& s, const profile& p, shown_values which, Keep keep,
+            sys::work_check check = {})
       : state_(s), header_(header_of(p, s)) {
     rows_.reserve(p.rows().size.load(std::memory_order_relaxed));
-    for_each_row(s, p, [&](const profile_row& r) {
+    const auto add = [&](const profile_row& r) {
       if (!keep(r)) return;
       rows_.push_back({&tables::bucket::of_pcs(r.stack.data()),
                        which == shown_values::scaled ? r.values : r.raw});
-    });
+    };
+    for_each_row(s, p, add, check);
   }
 
   const profile_header& header() const noexcept override { return header_; }

@@ -18,6 +18,7 @@
 #include <whence/state/process_state.hpp>
 #include <whence/sys/algorithms.hpp>
 #include <whence/sys/vector.hpp>
+#include <whence/sys/work_check.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/table.hpp>
 
@@ -68,20 +69,23 @@ inline tables::hash128 identity_without_rate(const tables::bucket_list& list,
 
 template <class F>
 void for_each_merged_row(instruments::kind k, const tables::bucket_list& list,
-                         const tables::label_sets& labels, F&& visit) {
+                         const tables::label_sets& labels, F&& visit, sys::work_check check) {
   struct item {
     tables::hash128 identity;
     const tables::bucket* bucket;
   };
   sys::vector<item> items;
   list.for_each([&](const tables::bucket& b) {
+    check.step();
     items.push_back({identity_without_rate(list, b), &b});
   });
-  sys::sort(items, [](const item& a, const item& b) {
+  sys::sort(items, [&check](const item& a, const item& b) {
+    check.step();
     return a.identity.high != b.identity.high ? a.identity.high < b.identity.high
                                               : a.identity.low < b.identity.low;
   });
   for (std::size_t i = 0; i < items.size();) {
+    check.step();
     profile_row row = row_of(k, *items[i].bucket, labels);
     for (const std::size_t first = i++;
          i < items.size() && items[i].identity == items[first].identity; ++i) {
@@ -96,12 +100,16 @@ void for_each_merged_row(instruments::kind k, const tables::bucket_list& list,
 }
 
 // Calls visit(const profile_row&) for every row that has a value; no two have the same stack,
-// labels, type and number.
+// labels, type and number. Throws: as the check and visit.
 template <class F>
-void for_each_row(const state::process_state& s, const profile& p, F&& visit) {
-  if (rates_differ(p.rows())) return for_each_merged_row(p.kind(), p.rows(), s.labels, visit);
+void for_each_row(const state::process_state& s, const profile& p, F&& visit,
+                  sys::work_check check = {}) {
+  if (rates_differ(p.rows())) {
+    return for_each_merged_row(p.kind(), p.rows(), s.labels, visit, check);
+  }
   const auto visit_all = [&](auto&& row_at) {
     p.rows().for_each([&](const tables::bucket& b) {
+      check.step();
       const profile_row row = row_at(b);
       if (!is_zero(row)) visit(row);
     });
