@@ -12,7 +12,6 @@
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/vector.hpp>
 #include <whence/sys/work_check.hpp>
-#include <whence/tables/hash.hpp>
 #include <whence/tables/stack_hash.hpp>
 
 namespace whence::inline v1::snapshots {
