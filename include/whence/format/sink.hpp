@@ -108,8 +108,8 @@ class sink {
   // sink destroyed without finish() leaves no file.
   std::error_code finish();
 
-  // False after a failure, and if nothing more that is written would be used.
-  bool is_wanted() const { return !error_ && target_ != nullptr && target_->is_wanted(); }
+  // False if nothing more that is written would be used. A failure shows in the next write.
+  bool is_wanted() const { return target_ == nullptr || target_->is_wanted(); }
 
  private:
   template <class F>
