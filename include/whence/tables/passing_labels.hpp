@@ -30,6 +30,7 @@
 #include <new>
 #include <string_view>
 
+#include <whence/instruments/label.hpp>
 #include <whence/instruments/label_word.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/guard.hpp>
@@ -72,12 +73,13 @@ class passing_labels {
     leave(mine);
     return p.ticket;
   }
+  // `over`: the set above; a key that it has, with whatever value, has none of `below`.
   std::uint64_t keep(thread_record& mine, const replaced_labels& replaced, std::uint64_t above,
-                     std::uint64_t below) noexcept {
+                     std::uint64_t below, instruments::label_list over = {}) noexcept {
     words w;
     for (const replaced_label& l : replaced) w.add(l);
-    w.add(find(above));
-    w.add(find(below));
+    w.add(find(above), {});
+    w.add(find(below), over);
     if (w.is_cut) losses_.count(loss::passing_labels);
     if (w.size == 0) return 0;
     const place p = take(mine, w.size, w.hash(), below);
@@ -161,6 +163,15 @@ class passing_labels {
       }
       return false;
     }
+    // The key's address is one only as long as the values are valid.
+    static bool is_in(instruments::label_list over, const label_values& values,
+                      std::uint64_t head) noexcept {
+      if (!values.still_valid()) return true;
+      for (const instruments::label& l : over) {
+        if (l.key.data() == label_values::key(head).data()) return true;
+      }
+      return false;
+    }
     std::uint64_t* place(std::uint64_t head) noexcept {
       const std::size_t n = label_values::words_of(label_values::text_size(head));
       if (size + n > most_words) {
@@ -179,10 +190,11 @@ class passing_labels {
       label_values::for_each_word(l.value, [&to](std::uint64_t word) { *to++ = word; });
     }
     // Nothing of them is added if they turn void meanwhile.
-    void add(const label_values& values) noexcept {
+    void add(const label_values& values, instruments::label_list over) noexcept {
       const std::size_t before = size;
-      values.for_each([this](std::uint64_t head, const std::atomic<std::uint64_t>* text) {
+      values.for_each([&](std::uint64_t head, const std::atomic<std::uint64_t>* text) {
         if (label_values::text_size(head) > most_words * 8 || has(head)) return;
+        if (!over.empty() && is_in(over, values, head)) return;
         std::uint64_t* const to = place(head);
         if (to != nullptr) label_values::copy_text(head, text, reinterpret_cast<char*>(to));
       });
