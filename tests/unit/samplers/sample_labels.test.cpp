@@ -189,6 +189,35 @@ TEST_CASE("wall-clock samples show it, asleep and running") {
   CHECK(seen["computes running"] > 50'000'000);
 }
 
+TEST_CASE("a value whose set has no room with the state is in wall-clock samples as it is") {
+  // User and handler together use up the part of `user`.
+  const auto set = [](int handler, int user) {
+    return labels{{"handler", "h" + std::to_string(handler)}, {"user", "u" + std::to_string(user)}};
+  };
+  labels last;
+  for (int i = 0; i < 9000; ++i) {
+    const labels l = set(i / 1000, i % 1000);
+    if (l["user"] != "[other]") last = l;
+  }
+  REQUIRE(set(8, 999)["user"] == "[other]");
+  const std::string user(last["user"]);
+  wall_session session({.hz = 200});
+  {
+    const scoped_labels_only scope{last};
+    whence_tests::sleep_ms(200);
+    compute_ms(200);
+  }
+  session.stop();
+  std::map<std::string, std::int64_t> seen;
+  for (const profile_row& row : session.snapshot().rows) {
+    seen[label_of(row, "user") + " " + label_of(row, "state")] += row.values[1];
+  }
+  CHECK(seen[user + " waiting"] > 100'000'000);
+  CHECK(seen[user + " running"] > 50'000'000);
+  CHECK(seen.count("[other] waiting") == 0);
+  CHECK(seen.count("[other] running") == 0);
+}
+
 TEST_CASE("what stays has [other], and memory is flat when windows have closed") {
   const std::string key = full_key("id");
   const std::int64_t rate = set_heap_profile_rate(1);
