@@ -85,8 +85,9 @@ inline bool shows_other(instruments::label_list labels) noexcept {
                                                     std::uint64_t above) noexcept {
   state::process_state* const s = state::attached();
   if (s == nullptr) return below;
-  tables::replaced_label room[tables::most_labels];
-  tables::replaced_labels replaced{room};
+  // (An array would be initialized each time.)
+  tables::replaced_labels replaced{static_cast<tables::replaced_label*>(
+      __builtin_alloca(tables::most_labels * sizeof(tables::replaced_label)))};
   const std::uint32_t number = s->label_merges.over(instruments::label_number_in(below),
                                                     instruments::label_number_in(above), replaced);
   const std::uint64_t lower = instruments::label_ticket_in(below);

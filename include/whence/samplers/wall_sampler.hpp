@@ -371,8 +371,8 @@ class wall_sampler {
   std::uint64_t with_state(std::uint64_t labels, activity now) noexcept {
     const std::uint32_t set = instruments::label_number_in(labels);
     if (set == tables::label_sets::overflow) return lost_states_[now];
-    tables::replaced_label room[tables::most_with_state];
-    tables::replaced_labels replaced{room};
+    tables::replaced_labels replaced{static_cast<tables::replaced_label*>(
+        __builtin_alloca(tables::most_with_state * sizeof(tables::replaced_label)))};
     const std::uint32_t both =
         state_.label_merges.over(set, states_[now], replaced, tables::most_with_state);
     if (both == tables::label_sets::overflow) return lost_states_[now];
