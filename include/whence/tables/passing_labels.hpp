@@ -141,7 +141,7 @@ class passing_labels {
 
   struct alignas(sys::cache_line) ring {
     std::size_t count = 0;  // chunks
-    // By block: the last lap in which a thread has begun, and has ended, to look what is carried.
+    // The last lap in which a thread has begun, and has ended, to look what is carried; by block.
     std::atomic<std::uint64_t> looks[most_chunks / chunks_in_block]{};
     std::atomic<std::uint64_t> looked[most_chunks / chunks_in_block]{};
     alignas(sys::cache_line) std::atomic<std::uint64_t> hand{0};

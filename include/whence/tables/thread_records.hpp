@@ -49,7 +49,7 @@ struct alignas(sys::cache_line) thread_record : instruments::thread_words {
   std::atomic<std::uint64_t> chunk_state{0};
   thread_record* next = nullptr;
 
-  // In a child of fork: the thread, which is not there, may have been writing.
+  // The thread, which a child of fork does not have, may have been writing.
   void leave_chunk() noexcept {
     passing_chunk* const c = chunk.load(std::memory_order_relaxed);
     const std::uint64_t state = chunk_state.load(std::memory_order_relaxed);
