@@ -71,23 +71,37 @@ inline std::uint64_t intern_labels(const void* pairs, std::size_t count) {
   return intern_list(*s, {&one, 1});
 }
 
-// Needs a new ticket only if both have one, or their union is too much for the sets.
+// True if one of the labels has a value that the set does not show.
+inline bool shows_other(instruments::label_list labels) noexcept {
+  for (const instruments::label& l : labels) {
+    if (l.value == tables::label_sets::other) return true;
+  }
+  return false;
+}
+
+// Needs a new ticket only if both have one, if their union is too much for the sets, or if the
+// upper one has lost a value: that key must not show the lower one's.
 [[gnu::noinline]] inline std::uint64_t merge_labels(std::uint64_t below,
                                                     std::uint64_t above) noexcept {
   state::process_state* const s = state::attached();
   if (s == nullptr) return below;
-  tables::replaced_label room[tables::most_labels];
-  tables::replaced_labels replaced{room};
+  // (An array would be initialized each time.)
+  tables::replaced_labels replaced{static_cast<tables::replaced_label*>(
+      __builtin_alloca(tables::most_labels * sizeof(tables::replaced_label)))};
   const std::uint32_t number = s->label_merges.over(instruments::label_number_in(below),
                                                     instruments::label_number_in(above), replaced);
   const std::uint64_t lower = instruments::label_ticket_in(below);
   const std::uint64_t upper = instruments::label_ticket_in(above);
-  if (replaced.empty() && (lower == 0 || upper == 0 || lower == upper)) [[likely]] {
-    return instruments::label_word(number, lower | upper);
+  if (replaced.empty() && (lower == 0 || lower == upper)) [[likely]] {
+    return instruments::label_word(number, upper);
+  }
+  const instruments::label_list over = s->labels.of(instruments::label_number_in(above));
+  if (replaced.empty() && upper == 0 && !shows_other(over)) {
+    return instruments::label_word(number, lower);
   }
   tables::thread_record* const mine = state::record_of_this_thread(*s);
   return instruments::label_word(
-      number, mine == nullptr ? 0 : s->passing_labels.keep(*mine, replaced, upper, lower));
+      number, mine == nullptr ? 0 : s->passing_labels.keep(*mine, replaced, upper, lower, over));
 }
 
 inline instruments::label_list labels_of(std::uint32_t id) noexcept {

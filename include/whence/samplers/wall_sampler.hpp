@@ -50,6 +50,7 @@
 #include <whence/sys/signal_mask.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/label_sets.hpp>
+#include <whence/tables/label_values.hpp>
 #include <whence/tables/pseudo_frame.hpp>
 #include <whence/tables/sample_epochs.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
@@ -366,13 +367,20 @@ class wall_sampler {
   }
 
   // The labels of a thread, and its state. If there is no room for the set, the state is kept
-  // alone.
+  // alone; a value for which a set with the state has no room passes.
   std::uint64_t with_state(std::uint64_t labels, activity now) noexcept {
     const std::uint32_t set = instruments::label_number_in(labels);
     if (set == tables::label_sets::overflow) return lost_states_[now];
-    const std::uint32_t both = state_.label_merges.over(set, states_[now], tables::most_with_state);
+    tables::replaced_labels replaced{static_cast<tables::replaced_label*>(
+        __builtin_alloca(tables::most_with_state * sizeof(tables::replaced_label)))};
+    const std::uint32_t both =
+        state_.label_merges.over(set, states_[now], replaced, tables::most_with_state);
     if (both == tables::label_sets::overflow) return lost_states_[now];
-    return instruments::label_word(both, instruments::label_ticket_in(labels));
+    const std::uint64_t ticket = instruments::label_ticket_in(labels);
+    if (replaced.empty()) return instruments::label_word(both, ticket);
+    tables::thread_record* const mine = state::record_of_this_thread(state_);
+    return instruments::label_word(
+        both, mine == nullptr ? 0 : state_.passing_labels.keep(*mine, replaced, 0, ticket));
   }
 
   // For a hidden sleeping thread only the state is known.

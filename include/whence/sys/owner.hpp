@@ -51,10 +51,10 @@ class owner<T[]> {
   explicit owner(T* it) noexcept : it_(it) {}
   owner(const owner&) = delete;
   owner& operator=(owner&& other) noexcept {
-    T* const before = it_;
-    it_ = other.it_;
+    T* const moved = other.it_;
     other.it_ = nullptr;
-    if (before != it_) delete[] before;
+    delete[] it_;
+    it_ = moved;
     return *this;
   }
   ~owner() { delete[] it_; }

@@ -15,8 +15,8 @@
 
 namespace whence::inline v1::sys {
 
-// The interface is that of std::vector, and so are its guarantees. Requires of T: a move
-// constructor that does not throw.
+// The interface is that of std::vector, and so are its guarantees; but if a resize throws, the
+// items that it has made stay. Requires of T: a move constructor that does not throw.
 template <class T>
 class vector {
  public:
@@ -108,14 +108,15 @@ class vector {
   }
 
   void resize(std::size_t size) {
-    while (this->size() > size) pop_back();
+    resize_to_less(size);
     reserve(size);
     while (this->size() < size) emplace_back();
   }
   void resize(std::size_t size, const T& value) {
-    while (this->size() > size) pop_back();
+    if (size <= this->size()) return resize_to_less(size);
+    const T copy(value);  // it may be an item, which moves
     reserve(size);
-    while (this->size() < size) emplace_back(value);
+    while (this->size() < size) emplace_back(copy);
   }
   void reserve(std::size_t wanted) {
     if (wanted > capacity()) reallocate(wanted);
@@ -134,6 +135,10 @@ class vector {
 
  private:
   static constexpr std::size_t least_capacity = 4;
+
+  void resize_to_less(std::size_t size) noexcept {
+    while (this->size() > size) pop_back();
+  }
 
   static void exchange(T*& a, T*& b) noexcept {
     T* const before = a;

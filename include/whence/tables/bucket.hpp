@@ -90,16 +90,19 @@ struct alignas(64) bucket {
     const auto* const words = reinterpret_cast<const std::atomic<std::uint64_t>*>(pcs() + depth());
     return {words + 1, words->load(std::memory_order_relaxed), number};
   }
-  // Copies them. Requires: there is room. If they are not valid any more, there are none.
-  void set_values(const label_values& from) noexcept {
-    if (from.empty()) return;
+  // Copies them. Requires: there is room. False if they are not valid any more: then there are
+  // none.
+  bool set_values(const label_values& from) noexcept {
+    if (from.empty()) return true;
     depth_and_flags |= has_values_flag;
     auto* const words = reinterpret_cast<std::atomic<std::uint64_t>*>(pcs() + depth());
     for (std::size_t i = 0; i < from.size; ++i) {
       ::new (words + 1 + i)
           std::atomic<std::uint64_t>(from.words[i].load(std::memory_order_acquire));
     }
-    ::new (words) std::atomic<std::uint64_t>(from.still_valid() ? from.size : 0);
+    const bool valid = from.still_valid();
+    ::new (words) std::atomic<std::uint64_t>(valid ? from.size : 0);
+    return valid;
   }
 
   frames stack() const noexcept { return {pcs(), depth(), truncated(), leaf_is_ip()}; }

@@ -135,6 +135,7 @@ class label_sets {
     mutable std::atomic<std::size_t> sets{0};   // charged to it
     mutable std::atomic<std::size_t> bytes{0};  // of those, and of its values
     mutable std::atomic<bool> is_replaced{false};
+    mutable std::atomic<const set*> alone_as_other{nullptr};  // the set of [other] and no more
   };
   struct value {
     const value* next;
@@ -280,6 +281,15 @@ class label_sets {
     return any;
   }
 
+  // The known set after values were replaced. Most sets with an endless key have no other.
+  const set* find_replaced(const hashed_set& asked) const noexcept {
+    if (asked.size == 1) {
+      const key& k = *asked.items[0].replaced_of;
+      if (const set* const known = k.alone_as_other.load(std::memory_order_acquire)) return known;
+    }
+    return find(asked);
+  }
+
   // The label of the key with the most values, to which a set is charged; nullptr if all are
   // [other]. A key that is not known yet has none.
   item* most_diverse(const hashed_set& asked, const key*& its) const noexcept {
@@ -301,7 +311,7 @@ class label_sets {
   // may be made: then nullptr.
   const set* settle(hashed_set& asked, std::uint32_t limit) const noexcept {
     if (replace_values(asked, limit)) {
-      if (const set* const known = find(asked)) return known;
+      if (const set* const known = find_replaced(asked)) return known;
     }
     if (limit == most) return nullptr;
     for (;;) {
@@ -332,7 +342,10 @@ class label_sets {
 
   template <class Replaced>
   [[gnu::noinline]] std::uint64_t add_and_tell(hashed_set& asked, Replaced& replaced) noexcept {
-    const std::uint32_t number = add(asked, most_of_program);
+    // Done here first, because it is all that a refused value costs.
+    const set* const known =
+        replace_values(asked, most_of_program) ? find_replaced(asked) : nullptr;
+    const std::uint32_t number = known != nullptr ? known->number : add(asked, most_of_program);
     replaced_labels all{
         static_cast<replaced_label*>(__builtin_alloca(asked.size * sizeof(replaced_label)))};
     for (const item& i : asked) {
@@ -370,6 +383,9 @@ class label_sets {
       ::new (labels++) instruments::label{i.known->of->text, i.known->text};
     p->sets[number % page_size].store(s, std::memory_order_release);
     head.store(s, std::memory_order_release);
+    if (const item& first = asked.items[0]; asked.size == 1 && first.it.value == other) {
+      first.known->of->alone_as_other.store(s, std::memory_order_release);
+    }
     last_number_.store(number, std::memory_order_relaxed);
     return s;
   }

@@ -7,16 +7,17 @@
 //
 //   chunks, in a ring:   | state, next, pinned | unit 1 | unit 2 | ... | unit 15 |      1 KiB each
 //   values:              | outer ticket | hash | size in words | words ... |   in one unit or more
-//   state:               | lap of the ring | is owned |
+//   state:               | lap of the ring | is being written |
 //   ticket:              | lap, 29 bits | number of the first unit, 15 bits |
 //
-// A thread owns one chunk, fills it alone, and takes the next in the ring, so threads meet once in
-// fifteen sets. With the chunk's new lap all its tickets of the lap before are void: a reader
-// compares the lap after it has read, and shows `[other]` if it is another.
+// A thread fills one chunk, then takes the next in the ring, so threads meet once in fifteen sets.
+// With the chunk's new lap all its tickets of the lap before are void: a reader compares the lap
+// after it has read, and shows `[other]` if it is another. A thread that has not filled its chunk
+// within a lap has to take another, so idle threads hold none back.
 //
 // A request may last for longer than a lap. So a chunk is left out of a lap if a thread carries one
 // of its tickets, or one that was put over it (`outer`): the first thread that comes to a block of
-// 256 chunks looks at what all threads carry.
+// 256 chunks looks at what all threads carry. If there is room in it, it is filled further.
 //
 // Reading is lock-free and signal-safe. Keeping is lock-free; not for signal handlers. Never
 // allocates from the heap, never throws.
@@ -29,6 +30,7 @@
 #include <new>
 #include <string_view>
 
+#include <whence/instruments/label.hpp>
 #include <whence/instruments/label_word.hpp>
 #include <whence/sys/arena.hpp>
 #include <whence/sys/guard.hpp>
@@ -68,20 +70,23 @@ class passing_labels {
       put(to, label_values::head(l));
       label_values::for_each_word(l.value, [&to](std::uint64_t word) { put(to, word); });
     }
+    leave(mine);
     return p.ticket;
   }
+  // `over`: the set above; a key that it has, with whatever value, has none of `below`.
   std::uint64_t keep(thread_record& mine, const replaced_labels& replaced, std::uint64_t above,
-                     std::uint64_t below) noexcept {
+                     std::uint64_t below, instruments::label_list over = {}) noexcept {
     words w;
     for (const replaced_label& l : replaced) w.add(l);
-    w.add(find(above));
-    w.add(find(below));
+    w.add(find(above), {});
+    w.add(find(below), over);
     if (w.is_cut) losses_.count(loss::passing_labels);
     if (w.size == 0) return 0;
     const place p = take(mine, w.size, w.hash(), below);
     if (p.ticket == 0) return lose();
     std::atomic<std::uint64_t>* to = p.words;
     for (std::size_t i = 0; i < w.size; ++i) put(to, w.at[i]);
+    leave(mine);
     return p.ticket;
   }
 
@@ -115,11 +120,11 @@ class passing_labels {
   static constexpr std::uint64_t lap_mask = (std::uint64_t{1} << 29) - 1;
   static constexpr int most_tries = 64;
   static constexpr int most_outer = 64;
-  static constexpr std::uint64_t owned = passing_chunk::owned;
+  static constexpr std::uint64_t is_written = passing_chunk::is_written;
 
   struct alignas(sys::cache_line) chunk : passing_chunk {
     std::atomic<std::uint64_t> pinned{0};  // the lap in which it is left out
-    std::size_t next = 0;                  // the owner's: the next unit
+    std::size_t next = 0;                  // the writer's: the next unit
     std::size_t number = 0;                // in the ring
     alignas(sys::cache_line) std::atomic<std::uint64_t> words[unit_words * (units_in_chunk - 1)];
 
@@ -135,8 +140,10 @@ class passing_labels {
                 most_chunks * sizeof(chunk) == most_bytes);
 
   struct alignas(sys::cache_line) ring {
-    std::size_t count = 0;                                               // chunks
-    std::atomic<std::uint64_t> looked[most_chunks / chunks_in_block]{};  // the last lap, by block
+    std::size_t count = 0;  // chunks
+    // The last lap in which a thread has begun, and has ended, to look what is carried; by block.
+    std::atomic<std::uint64_t> looks[most_chunks / chunks_in_block]{};
+    std::atomic<std::uint64_t> looked[most_chunks / chunks_in_block]{};
     alignas(sys::cache_line) std::atomic<std::uint64_t> hand{0};
 
     chunk* chunks() noexcept { return reinterpret_cast<chunk*>(this + 1); }
@@ -153,6 +160,15 @@ class passing_labels {
       for (std::size_t i = 0; i < size;
            i += label_values::words_of(label_values::text_size(at[i]))) {
         if (&label_values::key(at[i]) == &label_values::key(head)) return true;
+      }
+      return false;
+    }
+    // The key's address is one only as long as the values are valid.
+    static bool is_in(instruments::label_list over, const label_values& values,
+                      std::uint64_t head) noexcept {
+      if (!values.still_valid()) return true;
+      for (const instruments::label& l : over) {
+        if (l.key.data() == label_values::key(head).data()) return true;
       }
       return false;
     }
@@ -174,10 +190,11 @@ class passing_labels {
       label_values::for_each_word(l.value, [&to](std::uint64_t word) { *to++ = word; });
     }
     // Nothing of them is added if they turn void meanwhile.
-    void add(const label_values& values) noexcept {
+    void add(const label_values& values, instruments::label_list over) noexcept {
       const std::size_t before = size;
-      values.for_each([this](std::uint64_t head, const std::atomic<std::uint64_t>* text) {
+      values.for_each([&](std::uint64_t head, const std::atomic<std::uint64_t>* text) {
         if (label_values::text_size(head) > most_words * 8 || has(head)) return;
+        if (!over.empty() && is_in(over, values, head)) return;
         std::uint64_t* const to = place(head);
         if (to != nullptr) label_values::copy_text(head, text, reinterpret_cast<char*>(to));
       });
@@ -210,13 +227,17 @@ class passing_labels {
     return 0;
   }
 
+  // Then the chunk is being written by the thread, until it leaves it.
   place take(thread_record& mine, std::size_t size, std::uint64_t hash,
              std::uint64_t outer) noexcept {
     const std::size_t units = (head_words + size + unit_words - 1) / unit_words;
     auto* c = static_cast<chunk*>(mine.chunk.load(std::memory_order_relaxed));
-    if (c == nullptr || c->next + units > units_in_chunk) [[unlikely]] {
-      c = exchange(mine);
+    std::uint64_t state = mine.chunk_state.load(std::memory_order_relaxed);
+    if (c == nullptr || !fits(*ring_.load(std::memory_order_relaxed), *c, state, units))
+        [[unlikely]] {
+      c = exchange(mine, units);
       if (c == nullptr) return {};
+      state = mine.chunk_state.load(std::memory_order_relaxed);
     }
     const std::size_t first = c->next;
     c->next += units;
@@ -224,33 +245,72 @@ class passing_labels {
     put(to, outer);
     put(to, hash);
     put(to, size);
-    const std::uint64_t lap = c->state.load(std::memory_order_relaxed) >> 1;
-    return {lap << unit_bits | (c->number * units_in_chunk + first), to};
+    return {state >> 1 << unit_bits | (c->number * units_in_chunk + first), to};
+  }
+  static void leave(const thread_record& mine) noexcept {
+    mine.chunk.load(std::memory_order_relaxed)
+        ->state.store(mine.chunk_state.load(std::memory_order_relaxed), std::memory_order_release);
   }
 
-  // Gives the thread another chunk; nullptr if all are in use.
-  [[gnu::noinline]] chunk* exchange(thread_record& mine) noexcept {
-    mine.give_chunk_back();
+  // True if the chunk has still that state, and room: then it is being written.
+  static bool fits(const ring& r, chunk& c, std::uint64_t state, std::size_t units) noexcept {
+    if (!c.state.compare_exchange_strong(state, state | is_written, std::memory_order_acquire,
+                                         std::memory_order_relaxed)) {
+      return false;
+    }
+    // Once the chunk's turn is near, what it holds is looked at: a ticket made after that would be
+    // void soon.
+    const std::uint64_t lap = r.looks[c.number / chunks_in_block].load(std::memory_order_relaxed);
+    const bool stays = lap == state >> 1 || c.pinned.load(std::memory_order_relaxed) == lap;
+    if (stays && c.next + units <= units_in_chunk) [[likely]]
+      return true;
+    c.state.store(state, std::memory_order_release);
+    return false;
+  }
+
+  // Laps begin anew after the last. 0 is before all.
+  static bool is_earlier(std::uint64_t lap, std::uint64_t than) noexcept {
+    return than != 0 && ((lap - than) & lap_mask) > lap_mask / 2;
+  }
+  // Writes the lap, unless another thread has written a later one.
+  static void pass(std::atomic<std::uint64_t>& last, std::uint64_t lap) noexcept {
+    std::uint64_t before = last.load(std::memory_order_relaxed);
+    while (before != lap && !is_earlier(lap, before) && !last.compare_exchange_weak(before, lap)) {
+    }
+  }
+
+  // Gives the thread another chunk, which is being written; nullptr if all are in use.
+  [[gnu::noinline]] chunk* exchange(thread_record& mine, std::size_t units) noexcept {
     ring* r = ring_.load(std::memory_order_acquire);
     if (r == nullptr) r = make_ring();
     if (r == nullptr) return nullptr;
     for (int i = 0; i < most_tries; ++i) {
       const std::uint64_t turn = r->hand.fetch_add(1, std::memory_order_relaxed);
-      const std::uint64_t lap = ((turn / r->count) & lap_mask) + 1;
+      const std::uint64_t lap = turn / r->count % lap_mask + 1;
       const std::size_t at = turn % r->count;
       std::atomic<std::uint64_t>& looked = r->looked[at / chunks_in_block];
-      if (looked.load(std::memory_order_acquire) != lap) {
+      const std::uint64_t last_look = looked.load(std::memory_order_acquire);
+      if (last_look != lap) {
+        if (is_earlier(lap, last_look)) continue;  // this thread has slept
+        pass(r->looks[at / chunks_in_block], lap);
         pin_what_is_carried(*r, lap);
-        looked.store(lap, std::memory_order_release);
+        pass(looked, lap);
       }
       chunk& c = r->chunks()[at];
       std::uint64_t state = c.state.load(std::memory_order_relaxed);
-      if ((state & owned) != 0 || c.pinned.load(std::memory_order_relaxed) == lap) continue;
-      if (!c.state.compare_exchange_strong(state, lap << 1 | owned, std::memory_order_acq_rel)) {
-        continue;
+      if ((state & is_written) != 0 || is_earlier(lap, state >> 1)) continue;
+      if (c.pinned.load(std::memory_order_relaxed) == lap) {
+        if (!fits(*r, c, state, units)) continue;
+      } else {
+        if (!c.state.compare_exchange_strong(state, lap << 1 | is_written,
+                                             std::memory_order_acq_rel)) {
+          continue;
+        }
+        state = lap << 1;
+        c.next = 1;
+        c.number = at;
       }
-      c.next = 1;
-      c.number = at;
+      mine.chunk_state.store(state, std::memory_order_relaxed);
       mine.chunk.store(&c, std::memory_order_relaxed);
       return &c;
     }
@@ -267,7 +327,7 @@ class passing_labels {
         const std::uint64_t outer =
             c.unit(unit % units_in_chunk)[outer_word].load(std::memory_order_acquire);
         if (c.state.load(std::memory_order_acquire) >> 1 != ticket >> unit_bits) return;
-        c.pinned.store(lap, std::memory_order_relaxed);
+        pass(c.pinned, lap);
         ticket = outer;
       }
     });

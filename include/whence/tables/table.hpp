@@ -260,8 +260,8 @@ class table {
     return bucket::bytes(k.stack.depth, k.values == nullptr ? 0 : k.values->size);
   }
 
-  static bucket* fill(void* memory, const bucket_list& list, const key& k,
-                      const hash128& identity) noexcept {
+  bucket* fill(void* memory, const bucket_list& list, const key& k,
+               const hash128& identity) noexcept {
     if (memory == nullptr) return nullptr;
     auto* const b = ::new (memory) bucket;
     b->identity = identity;
@@ -276,7 +276,7 @@ class table {
     b->rate = k.rate;
     b->type = k.type;
     for (std::size_t i = 0; i < k.stack.depth; ++i) b->pcs()[i] = k.stack.pcs[i];
-    if (k.values != nullptr) b->set_values(*k.values);
+    if (k.values != nullptr && !b->set_values(*k.values)) losses_.count(loss::passing_labels);
     return b;
   }
 

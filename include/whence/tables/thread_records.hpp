@@ -35,20 +35,26 @@ namespace whence::inline v1::tables {
 
 // The head of a piece of passing_labels.hpp.
 struct passing_chunk {
-  static constexpr std::uint64_t owned = 1;
-  std::atomic<std::uint64_t> state{0};  // its lap, and whether a thread owns it
+  static constexpr std::uint64_t is_written = 1;
+  std::atomic<std::uint64_t> state{0};  // its lap, and whether a thread writes into it
 };
 
 struct alignas(sys::cache_line) thread_record : instruments::thread_words {
-  std::atomic<::pid_t> tid{0};                 // 0: free
-  std::atomic<std::uint32_t> name{0};          // a set of the label `thread` alone; 0: unnamed
-  std::atomic<bucket*> created{nullptr};       // in threadcreate, which counts living threads
-  std::atomic<passing_chunk*> chunk{nullptr};  // into which it writes labels
+  std::atomic<::pid_t> tid{0};            // 0: free
+  std::atomic<std::uint32_t> name{0};     // a set of the label `thread` alone; 0: unnamed
+  std::atomic<bucket*> created{nullptr};  // in threadcreate, which counts living threads
+  // Into which it writes labels, and the state of that when it does not. The record's next thread
+  // goes on there.
+  std::atomic<passing_chunk*> chunk{nullptr};
+  std::atomic<std::uint64_t> chunk_state{0};
   thread_record* next = nullptr;
 
-  void give_chunk_back() noexcept {
-    passing_chunk* const c = chunk.exchange(nullptr, std::memory_order_relaxed);
-    if (c != nullptr) c->state.fetch_and(~passing_chunk::owned, std::memory_order_release);
+  // The thread, which a child of fork does not have, may have been writing.
+  void leave_chunk() noexcept {
+    passing_chunk* const c = chunk.load(std::memory_order_relaxed);
+    const std::uint64_t state = chunk_state.load(std::memory_order_relaxed);
+    std::uint64_t written = state | passing_chunk::is_written;
+    if (c != nullptr) c->state.compare_exchange_strong(written, state, std::memory_order_release);
   }
 
   // The thread has ended.
@@ -60,7 +66,6 @@ struct alignas(sys::cache_line) thread_record : instruments::thread_words {
     owner.store(0, std::memory_order_relaxed);
     bucket* const b = created.exchange(nullptr, std::memory_order_relaxed);
     if (b != nullptr) b->add(0, -1);
-    give_chunk_back();
     labels.store(0, std::memory_order_relaxed);
     name.store(0, std::memory_order_relaxed);
     starts_unrecorded.store(false, std::memory_order_relaxed);
@@ -143,6 +148,7 @@ class thread_records {
       if (r == mine) {
         r->tid.store(::gettid(), std::memory_order_relaxed);
       } else {
+        r->leave_chunk();
         r->forget();
       }
     }

@@ -117,6 +117,35 @@ TEST_CASE("a value that was there before the window began, or is below another s
   CHECK(seen["bounded 7||"] > 2);
 }
 
+TEST_CASE("a value that is lost is [other], not the one below it") {
+  const std::string key = full_key("nested span");
+  const labels too_old{key, "inner"};
+  for (int i = 0; i < 100'000; ++i) (void)labels{key, std::to_string(i)};
+  cpu_session session({.hz = 200});
+  {
+    const scoped_labels outer{key, "outer"};
+    compute_ms(50);
+    {
+      const scoped_labels inner{too_old};
+      const scoped_labels phase{"phase", "too old"};
+      compute_ms(100);
+    }
+    const scoped_labels inner{labels(std::uint64_t{too_old.id()})};  // there was no room
+    const scoped_labels phase{"phase", "no room"};
+    compute_ms(100);
+  }
+  session.stop();
+  std::map<std::string, std::int64_t> seen;
+  for (const profile_row& row : session.snapshot().rows) {
+    seen[label_of(row, key) + "|" + label_of(row, "phase")] += row.values[0];
+  }
+  CHECK(seen["outer|"] > 1);
+  CHECK(seen["[other]|too old"] > 2);
+  CHECK(seen["[other]|no room"] > 2);
+  CHECK(seen.count("outer|too old") == 0);
+  CHECK(seen.count("outer|no room") == 0);
+}
+
 TEST_CASE("another thread, and a thread that is made, carry it on") {
   const std::string key = full_key("task");
   cpu_session session({.hz = 200});
@@ -158,6 +187,35 @@ TEST_CASE("wall-clock samples show it, asleep and running") {
   }
   CHECK(seen["sleeps waiting"] > 100'000'000);
   CHECK(seen["computes running"] > 50'000'000);
+}
+
+TEST_CASE("a value whose set has no room with the state is in wall-clock samples as it is") {
+  // User and handler together use up the part of `user`.
+  const auto set = [](int handler, int user) {
+    return labels{{"handler", "h" + std::to_string(handler)}, {"user", "u" + std::to_string(user)}};
+  };
+  labels last;
+  for (int i = 0; i < 9000; ++i) {
+    const labels l = set(i / 1000, i % 1000);
+    if (l["user"] != "[other]") last = l;
+  }
+  REQUIRE(set(8, 999)["user"] == "[other]");
+  const std::string user(last["user"]);
+  wall_session session({.hz = 200});
+  {
+    const scoped_labels_only scope{last};
+    whence_tests::sleep_ms(200);
+    compute_ms(200);
+  }
+  session.stop();
+  std::map<std::string, std::int64_t> seen;
+  for (const profile_row& row : session.snapshot().rows) {
+    seen[label_of(row, "user") + " " + label_of(row, "state")] += row.values[1];
+  }
+  CHECK(seen[user + " waiting"] > 100'000'000);
+  CHECK(seen[user + " running"] > 50'000'000);
+  CHECK(seen.count("[other] waiting") == 0);
+  CHECK(seen.count("[other] running") == 0);
 }
 
 TEST_CASE("what stays has [other], and memory is flat when windows have closed") {

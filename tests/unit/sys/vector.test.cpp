@@ -110,6 +110,11 @@ TEST_CASE("an item of the vector can be appended to it") {
   for (int i = 0; i < 100; ++i) items.push_back(items.front());
   CHECK(items.size() == 101);
   CHECK(items.back() == items.front());
+  items.shrink_to_fit();
+  items.resize(500, items.back());
+  CHECK(items.back() == items.front());
+  items.resize(2, items.back());
+  CHECK(items == sys::vector<std::string>{items[0], items[0]});
 }
 
 TEST_CASE("a constructor that throws leaves the items as they were, and leaks none") {
@@ -154,6 +159,10 @@ TEST_CASE("an owner deletes what it owns once") {
     sys::owner<fragile[]> several(new fragile[3]);
     CHECK(several[2].text.size() == 30);
     several = sys::owner<fragile[]>(new fragile[2]);
+    CHECK(fragile::live == 3);
+    sys::owner<fragile[]>& same = several;
+    several = std::move(same);
+    CHECK(several.get() != nullptr);
     CHECK(fragile::live == 3);
   }
   CHECK(fragile::live == 0);

@@ -61,14 +61,19 @@ struct workplace {
   std::string text(std::uint64_t ticket) const {
     const tables::label_values v = labels.find(ticket);
     if (v.empty()) return "void";
+    // A key's address is one only if the word is valid.
+    std::atomic<std::uint64_t> words[passing_labels::most_words];
+    for (std::size_t i = 0; i < v.size; ++i) words[i] = v.words[i].load();
+    if (!v.still_valid()) return "void";
     std::string all;
-    v.for_each([&](std::uint64_t head, const std::atomic<std::uint64_t>* words) {
+    const tables::label_values copy{words, v.size, v.hash};
+    copy.for_each([&](std::uint64_t head, const std::atomic<std::uint64_t>* text) {
       char value[512];
-      tables::label_values::copy_text(head, words, value);
+      tables::label_values::copy_text(head, text, value);
       all += std::string(tables::label_values::key(head)) + "=" +
              std::string(value, tables::label_values::text_size(head)) + " ";
     });
-    return v.still_valid() ? all : "void";
+    return all;
   }
 };
 
@@ -157,7 +162,57 @@ TEST_CASE("too many values for one set are cut, too little memory keeps none, an
   CHECK(poor.share.used() <= poor.share.limit() / 8);
 }
 
-TEST_CASE("a thread that ends gives its chunk back") {
+TEST_CASE("idle threads, and those that carry a value, leave room to others") {
+  constexpr std::size_t threads = 60;
+  workplace w(std::size_t{160} << 10);  // 19 chunks
+  std::vector<tables::thread_record> all(threads + 1);
+  for (std::size_t i = 0; i < threads; ++i) {
+    const std::uint64_t ticket = w.keep(all[i], w.request, "carried by " + std::to_string(i));
+    CHECK(ticket != 0);
+  }
+  for (int i = 0; i < 10'000; ++i) {
+    CHECK(w.keep(all[threads], w.request, std::to_string(i)) != 0);
+  }
+  CHECK_FALSE(w.lost.any());
+}
+
+TEST_CASE("more threads carry a value than there are chunks") {
+  workplace w(std::size_t{160} << 10);
+  std::vector<std::uint64_t> tickets;
+  for (int i = 0; i < 60; ++i) {
+    w.threads.own().store(nullptr);
+    tables::thread_record& r = *w.threads.take();
+    r.tid.store(tables::thread_records::claimed);  // no other thread takes it
+    tickets.push_back(w.keep(r, w.request, std::to_string(i)));
+    r.labels.store(instruments::label_word(17, tickets.back()));
+  }
+  CHECK_FALSE(w.lost.any());
+  // Now all chunks are left out, so there is room only until they are full.
+  tables::thread_record& busy = w.me();
+  for (int i = 0; i < 1000; ++i) (void)w.keep(busy, w.span, "s");
+  for (std::size_t i = 0; i < tickets.size(); ++i) {
+    CHECK(w.text(tickets[i]) == "request=" + std::to_string(i) + " ");
+  }
+}
+
+TEST_CASE("a slow thread keeps what it carries, wherever the others are in the ring") {
+  workplace w;
+  w.threads.own().store(nullptr);
+  tables::thread_record& slow = *w.threads.take();
+  slow.tid.store(tables::thread_records::claimed);
+  tables::thread_record& busy = w.me();
+  for (int i = 0; i < 1000; ++i) {
+    const std::string value = std::to_string(i);
+    const std::uint64_t ticket = w.keep(slow, w.request, value);
+    slow.labels.store(instruments::label_word(17, ticket));
+    for (int k = 0; k < 3500; ++k) REQUIRE(w.keep(busy, w.span, "s") != 0);
+    REQUIRE(w.text(ticket) == "request=" + value + " ");
+    slow.labels.store(0);  // between two requests
+    for (int k = 0; k < 1300; ++k) REQUIRE(w.keep(busy, w.span, "s") != 0);
+  }
+}
+
+TEST_CASE("a thread that ends leaves its chunk to others") {
   workplace w(std::size_t{160} << 10);  // 16 chunks
   for (int i = 0; i < 100; ++i) {
     std::thread t([&] {
@@ -200,5 +255,25 @@ TEST_CASE("readers see whole values while writers go round and round") {
   while (whole == 0) std::this_thread::yield();
   done = true;
   reader.join();
+  CHECK(bad == 0);
+}
+
+TEST_CASE("threads that take chunks from one another write whole values") {
+  workplace w(std::size_t{160} << 10);
+  constexpr std::size_t writers = 40;
+  std::vector<tables::thread_record> records(writers);
+  std::atomic<int> bad{0};
+  std::vector<std::thread> all;
+  for (std::size_t n = 0; n < 4; ++n) {
+    all.emplace_back([&, n] {
+      for (std::size_t i = 0; i < 40'000; ++i) {
+        tables::thread_record& r = records[n + 4 * (i % 10)];
+        const std::string value(20 + i % 40, static_cast<char>('0' + n));
+        const std::string text = w.text(w.keep(r, w.request, value));
+        bad += text != "void" && text != "request=" + value + " " ? 1 : 0;
+      }
+    });
+  }
+  for (std::thread& t : all) t.join();
   CHECK(bad == 0);
 }

@@ -170,3 +170,17 @@ TEST_CASE("with no memory at all every event is charged to [overflow]") {
   CHECK(b->overflow());
   CHECK(t.record(made_up_stack(2)) == b);
 }
+
+TEST_CASE("labels that turn void while a bucket is made are counted as lost") {
+  own_table t;
+  std::atomic<std::uint64_t> words[2]{}, lap{5 << 1};
+  tables::key k;
+  const tables::label_values values{words, 2, 4711, &lap, 5},
+      of_an_earlier_lap{words, 2, 1, &lap, 4};
+  k.values = &values;
+  CHECK(t.record(made_up_stack(1), k)->values().size == 2);
+  CHECK(t.losses.of(tables::loss::passing_labels) == 0);
+  k.values = &of_an_earlier_lap;
+  CHECK(t.record(made_up_stack(2), k)->values().empty());
+  CHECK(t.losses.of(tables::loss::passing_labels) == 1);
+}
