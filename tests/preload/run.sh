@@ -133,7 +133,17 @@ case_linked() {
   ${EMULATOR:-} "$folder/linked" || die "a program that includes malloc.hpp"
 }
 
-[ $# -gt 0 ] || set -- exports torture usable peaks deepbind statistics once linked
+# The rate of the environment, in programs that include a page.
+case_rate() {
+  local page
+  for page in malloc new_delete; do
+    ! newer "rate_$page" || "$compiler" "${strict[@]}" -O1 -DPAGE="<whence/$page.hpp>" "$here/rate.cpp" -o "rate_$page"
+    WHENCE_HEAP_RATE=4096 ${EMULATOR:-} "./rate_$page" 4096 || die "the environment is not read by $page.hpp"
+    ${EMULATOR:-} "./rate_$page" 524288 || die "another rate than the default one with $page.hpp"
+  done
+}
+
+[ $# -gt 0 ] || set -- exports torture usable peaks deepbind statistics once linked rate
 for name in "$@"; do
   "case_$name"
 done
