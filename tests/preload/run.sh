@@ -109,6 +109,17 @@ case_deepbind() {
   done < <(allocators)
 }
 
+# The plugin's functions are the C library's, which must not get blocks of another allocator.
+case_stale() {
+  build_library
+  newer deep.so && "$compiler" "${strict[@]}" -O1 -fPIC -shared "$here/deep.cpp" -o deep.so
+  program stale
+  local rate
+  for rate in 65536 4096; do
+    WHENCE_HEAP_RATE=$rate over "" "$folder/stale" "$folder/deep.so" || die "a stale size at rate $rate"
+  done
+}
+
 case_statistics() {
   build_library
   program mean
@@ -143,7 +154,7 @@ case_rate() {
   done
 }
 
-[ $# -gt 0 ] || set -- exports torture usable peaks deepbind statistics once linked rate
+[ $# -gt 0 ] || set -- exports torture usable peaks deepbind stale statistics once linked rate
 for name in "$@"; do
   "case_$name"
 done
