@@ -120,6 +120,16 @@ case_stale() {
   done
 }
 
+case_failed_new() {
+  build_library
+  program failed_new
+  local below
+  while read -r below; do
+    WHENCE_HEAP_RATE=65536 over "$below" "$folder/failed_new" ||
+      die "no samples after a failed new over ${below:-glibc}"
+  done < <(allocators)
+}
+
 case_statistics() {
   build_library
   program mean
@@ -154,7 +164,7 @@ case_rate() {
   done
 }
 
-[ $# -gt 0 ] || set -- exports torture usable peaks deepbind stale statistics once linked rate
+[ $# -gt 0 ] || set -- exports torture usable peaks deepbind stale failed_new statistics once linked rate
 for name in "$@"; do
   "case_$name"
 done
