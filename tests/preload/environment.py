@@ -478,6 +478,20 @@ def whence_run_passes_signals_on():
 
 
 @test
+def whence_run_ignores_no_signal():
+    # A shell starts what runs in the background with SIGINT and SIGQUIT ignored.
+    with Folder() as folder:
+        show = ['grep', 'SigIgn', '/proc/self/status']
+        for before in ('', 'trap "" INT; ', 'trap "" QUIT; '):
+            environment = variables()
+            del environment['LD_PRELOAD']
+            said = [subprocess.run(['bash', '-c', before + '"$@"', 'bash', *command], cwd=folder.path, env=environment,
+                                   stdin=subprocess.DEVNULL, capture_output=True, text=True, timeout=LONG).stdout
+                    for command in (show, [RUN, '--heap', *show])]
+            check(said[0] == said[1] != '', before, said)
+
+
+@test
 def whence_run_refuses():
     with Folder() as folder:
         source = os.path.join(folder.path, 'small.c')
