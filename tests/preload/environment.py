@@ -295,6 +295,12 @@ def children():
         shell = folder.run('/bin/sh', '-c', script, PROGRAM, AT_EXIT='heap', CHILDREN='none')
         # The shell has read its environment by the time that it prints.
         check(len(folder.files('*ways_out*')) == 0, folder.files(), shell.stdout)
+    with Folder() as folder:  # a library that the dynamic linker has looked for
+        environment = variables(AT_EXIT='heap', CHILDREN='none')
+        environment.update(LD_PRELOAD=os.path.basename(LIBRARY), LD_LIBRARY_PATH=BUILD)
+        shell = subprocess.run(['/bin/sh', '-c', 'echo "[$LD_PRELOAD]"'], cwd=folder.path, env=environment,
+                               capture_output=True, text=True, timeout=LONG)
+        check(shell.stdout == '[]\n', shell.stdout)
     with Folder() as folder:
         folder.run('/bin/sh', '-c', '"$0" return; exit 0', PROGRAM, AT_EXIT='heap', CHILDREN='exec', expect=0)
         check(len(folder.files('*ways_out*')) == 1, folder.files())
