@@ -408,6 +408,25 @@ def served():
 
 
 @test
+def standard_numbers_stay_free():
+    with Folder() as folder:
+        process = folder.start('/bin/sh', '-c', 'exec "$0" works <&- >&- 2>&-', PROGRAM, HTTP='0', AT_EXIT='cpu')
+        try:
+            # The shell has a server, too, before exec.
+            for _ in range(LONG * 10):
+                names = folder.files('*.port')
+                if names and os.readlink('/proc/%d/exe' % process.pid) == PROGRAM:
+                    break
+                time.sleep(0.1)
+            port = open(os.path.join(folder.path, names[0])).read().strip()
+            check('heap' in get('http://127.0.0.1:%s/debug/pprof/' % port))
+            taken = {number: os.readlink('/proc/%d/fd/%s' % (process.pid, number)) for number in os.listdir('/proc/%d/fd' % process.pid)}
+            check(not {'0', '1', '2'} & set(taken), taken)
+        finally:
+            leave_it(process)
+
+
+@test
 def unix_socket():
     with Folder() as folder:
         path = os.path.join(folder.path, 'at')
