@@ -366,6 +366,22 @@ def by_schedule():
         check(len(found) == 2 and found[0].endswith('.heap.3.pb.gz'), found)
 
 
+@test
+def a_stopped_process_makes_up_for_no_turn():
+    with Folder() as folder:
+        process = folder.start(PROGRAM, 'works', AT_EXIT='heap', EVERY=1, KEEP=1000)
+        folder.wait_for('*.heap.2.pb.gz')
+        process.send_signal(signal.SIGSTOP)
+        time.sleep(4)
+        process.send_signal(signal.SIGCONT)
+        folder.wait_for('*.pb.gz', len(folder.files()) + 3)
+        leave_it(process)
+        # Each turn begins after the last one has ended, and not before its second.
+        times = sorted(os.stat(os.path.join(folder.path, name)).st_mtime for name in folder.files('*.pb.gz'))
+        gaps = [later - sooner for sooner, later in zip(times, times[2:])]
+        check(min(gaps) > 0.95, 'three files in', min(gaps), 's')  # mtime is that of a tick
+
+
 def get(*command):
     done = subprocess.run(['curl', '-sS', '--max-time', str(LONG), *command], capture_output=True, text=True, timeout=LONG + 5)
     check(done.returncode == 0, command, done.stderr)
