@@ -382,6 +382,29 @@ def a_stopped_process_makes_up_for_no_turn():
         check(min(gaps) > 0.95, 'three files in', min(gaps), 's')  # mtime is that of a tick
 
 
+@test
+def a_child_leaves_its_parents_files():
+    with Folder() as folder:
+        def touch(name):
+            open(os.path.join(folder.path, name), 'w').close()
+        process = folder.start(PROGRAM, 'forks_late', AT_EXIT='heap', EVERY=1, KEEP=2)
+        folder.wait_for('*.heap.2.pb.gz')
+        touch('fork')
+        process.wait(timeout=LONG)
+        mine = '*.%d.*' % process.pid
+        left = folder.files(mine)
+        check(len(left) == 3, left)
+        children = []
+        for _ in range(LONG * 10):
+            children = [name for name in folder.files('*.gz') if name not in left]
+            if any(re.search(r'heap\.([4-9]|\d\d)\.', name) for name in children):
+                break
+            time.sleep(0.1)
+        touch('end')
+        check(folder.files(mine) == left, 'a child has removed', set(left) - set(folder.files(mine)), children)
+        process.communicate(timeout=LONG)
+
+
 def get(*command):
     done = subprocess.run(['curl', '-sS', '--max-time', str(LONG), *command], capture_output=True, text=True, timeout=LONG + 5)
     check(done.returncode == 0, command, done.stderr)

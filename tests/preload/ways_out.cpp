@@ -233,6 +233,18 @@ int main(int argc, char** argv) {
     }
     return 0;
   }
+  if (way == "forks_late") {  // if there is a file named fork; the child goes on alone
+    const auto work_until = [](const char* file) {
+      while (access(file, F_OK) != 0) {
+        free(malloc(1 << 20));
+        usleep(2000);
+      }
+    };
+    work_until("fork");
+    if (fork() != 0) _exit(3);
+    work_until("end");
+    _exit(3);
+  }
   if (way == "works") {  // for as long as its parent wishes
     for (const pid_t parent = getppid(); parent == getppid();) {
       void* const block = malloc(1 << 20);

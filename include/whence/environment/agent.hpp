@@ -290,7 +290,7 @@ class agent {
     new (&writing_) sys::futex_mutex;
     writer_.store(0, std::memory_order_relaxed);
     came_.store(0, std::memory_order_relaxed);
-    files_.forget_windows();
+    files_.forget_parent();
     thread_ = nullptr;
     listener_.after_fork_in_child();
     const bool arms =
