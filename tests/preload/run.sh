@@ -109,6 +109,27 @@ case_deepbind() {
   done < <(allocators)
 }
 
+# The plugin's functions are the C library's, which must not get blocks of another allocator.
+case_stale() {
+  build_library
+  newer deep.so && "$compiler" "${strict[@]}" -O1 -fPIC -shared "$here/deep.cpp" -o deep.so
+  program stale
+  local rate
+  for rate in 65536 4096; do
+    WHENCE_HEAP_RATE=$rate over "" "$folder/stale" "$folder/deep.so" || die "a stale size at rate $rate"
+  done
+}
+
+case_failed_new() {
+  build_library
+  program failed_new
+  local below
+  while read -r below; do
+    WHENCE_HEAP_RATE=65536 over "$below" "$folder/failed_new" ||
+      die "no samples after a failed new over ${below:-glibc}"
+  done < <(allocators)
+}
+
 case_statistics() {
   build_library
   program mean
@@ -133,7 +154,17 @@ case_linked() {
   ${EMULATOR:-} "$folder/linked" || die "a program that includes malloc.hpp"
 }
 
-[ $# -gt 0 ] || set -- exports torture usable peaks deepbind statistics once linked
+# The rate of the environment, in programs that include a page.
+case_rate() {
+  local page
+  for page in malloc new_delete; do
+    ! newer "rate_$page" || "$compiler" "${strict[@]}" -O1 -DPAGE="<whence/$page.hpp>" "$here/rate.cpp" -o "rate_$page"
+    WHENCE_HEAP_RATE=4096 ${EMULATOR:-} "./rate_$page" 4096 || die "the environment is not read by $page.hpp"
+    ${EMULATOR:-} "./rate_$page" 524288 || die "another rate than the default one with $page.hpp"
+  done
+}
+
+[ $# -gt 0 ] || set -- exports torture usable peaks deepbind stale failed_new statistics once linked rate
 for name in "$@"; do
   "case_$name"
 done

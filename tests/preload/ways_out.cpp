@@ -11,6 +11,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -136,6 +137,20 @@ int main(int argc, char** argv) {
     alarm(1);
     pause();
   }
+  if (way == "handler_on_small_stack") {  // as handlers of faults have; below it is no memory
+    char* const pages = static_cast<char*>(
+        mmap(nullptr, 24576, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0));
+    mprotect(pages, 16384, PROT_NONE);
+    stack_t small{};
+    small.ss_sp = pages + 16384;
+    small.ss_size = 8192;
+    sigaltstack(&small, nullptr);
+    struct sigaction ends {};
+    ends.sa_handler = [](int) { _exit(3); };
+    ends.sa_flags = SA_ONSTACK;
+    sigaction(SIGSEGV, &ends, nullptr);
+    *static_cast<volatile int*>(static_cast<void*>(pages)) = 1;
+  }
   if (way == "handler_in_malloc") {  // must end, with or without a file
     signal(SIGALRM, [](int) { _exit(3); });
     alarm(1);
@@ -217,6 +232,18 @@ int main(int argc, char** argv) {
       usleep(20'000);
     }
     return 0;
+  }
+  if (way == "forks_late") {  // if there is a file named fork; the child goes on alone
+    const auto work_until = [](const char* file) {
+      while (access(file, F_OK) != 0) {
+        free(malloc(1 << 20));
+        usleep(2000);
+      }
+    };
+    work_until("fork");
+    if (fork() != 0) _exit(3);
+    work_until("end");
+    _exit(3);
   }
   if (way == "works") {  // for as long as its parent wishes
     for (const pid_t parent = getppid(); parent == getppid();) {

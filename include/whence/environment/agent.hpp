@@ -212,7 +212,11 @@ class agent {
       }
       const std::uint64_t ends = came & ends_process_;
       if (ends != 0) end_by(__builtin_ctzll(ends));
-      if (sys::monotonic_ns() >= next) next += period;
+      // Turns that were missed, in a process that was stopped, say, are not made up for: their
+      // files would be alike, and rotate away those that are not.
+      if (const std::int64_t late = sys::monotonic_ns() - next; late >= 0) {
+        next += (late / period + 1) * period;
+      }
     }
   }
 
@@ -286,7 +290,7 @@ class agent {
     new (&writing_) sys::futex_mutex;
     writer_.store(0, std::memory_order_relaxed);
     came_.store(0, std::memory_order_relaxed);
-    files_.forget_windows();
+    files_.forget_parent();
     thread_ = nullptr;
     listener_.after_fork_in_child();
     const bool arms =

@@ -37,6 +37,13 @@ inline bool mentions_library() noexcept {
   return false;
 }
 
+// True if an entry of LD_PRELOAD names the module: by the path with which it was loaded, or by a
+// file name alone, which the dynamic linker has looked for.
+inline bool names_module(std::string_view entry, std::string_view path) noexcept {
+  return entry == path || (entry.find('/') == std::string_view::npos &&
+                           entry == path.substr(path.rfind('/') + 1));  // npos + 1 is 0
+}
+
 // Takes what makes a child follow us out of the environment: our variables, and this module's entry
 // of LD_PRELOAD.
 inline void leave_environment() {
@@ -50,7 +57,7 @@ inline void leave_environment() {
     const std::size_t end = left.find_first_of(": ");
     const std::string_view entry = left.substr(0, end);
     left.remove_prefix(end == std::string_view::npos ? left.size() : end + 1);
-    if (entry.empty() || entry == own.dli_fname) continue;
+    if (entry.empty() || names_module(entry, own.dli_fname)) continue;
     if (!rest.empty()) rest += ':';
     rest += entry;
   }

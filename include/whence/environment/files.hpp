@@ -11,8 +11,8 @@
 
 #include <cerrno>
 #include <cstddef>
-#include <deque>
 #include <memory>
+#include <new>
 #include <span>
 #include <string>
 #include <string_view>
@@ -45,10 +45,13 @@ class files {
     if (asked_.writes(output::wall)) begin(wall_);
   }
 
-  // For a child of fork: the windows are the parent's.
-  void forget_windows() noexcept {
+  // For a child of fork: the windows, the names and the files are the parent's. Another thread may
+  // have been changing them.
+  void forget_parent() noexcept {
     (void)cpu_.release();
     (void)wall_.release();
+    for (unsigned& sequence : sequences_) sequence = 0;
+    ::new (&turns_) std::vector<std::vector<std::string>>;
   }
 
   bool has_windows() const noexcept { return cpu_ != nullptr || wall_ != nullptr; }
@@ -90,7 +93,7 @@ class files {
     turns_.push_back(std::move(written));
     if (turns_.size() <= asked_.keep) return;
     for (const std::string& name : turns_.front()) ::unlink(name.c_str());
-    turns_.pop_front();
+    turns_.erase(turns_.begin());
   }
 
  private:
@@ -172,7 +175,7 @@ class files {
   std::unique_ptr<cpu_session> cpu_;
   std::unique_ptr<wall_session> wall_;
   unsigned sequences_[output_count]{};
-  std::deque<std::vector<std::string>> turns_;
+  std::vector<std::vector<std::string>> turns_;  // the oldest first
 };
 
 }  // namespace whence::inline v1::environment

@@ -5,12 +5,14 @@
 // held for good: a process that would have ended must not hang.
 //
 // What was interrupted is found on the stack. It is harmless if it is the program's own code, or a
-// system call that sleeps, as in a server that waits for clients.
+// system call that sleeps, as in a server that waits for clients. A handler may also have a stack
+// of its own with no room for a writer.
 #ifndef WHENCE_ENVIRONMENT_IN_HANDLER_HPP
 #define WHENCE_ENVIRONMENT_IN_HANDLER_HPP
 
 #include <dlfcn.h>
 #include <link.h>
+#include <signal.h>
 #include <stdlib.h>
 #include <sys/syscall.h>
 
@@ -112,8 +114,18 @@ inline bool may_hold_lock(std::uintptr_t pc) noexcept {
          std::strncmp(file, "libpthread", 10) == 0 || std::strstr(file, "malloc") != nullptr;
 }
 
+// True on an alternate signal stack that a writer would overflow: most have 8 KiB. Signal-safe.
+inline bool is_on_small_stack() noexcept {
+  constexpr std::uintptr_t needed = std::uintptr_t{64} << 10;
+  ::stack_t now{};
+  return ::sigaltstack(nullptr, &now) == 0 && (now.ss_flags & SS_ONSTACK) != 0 &&
+         reinterpret_cast<std::uintptr_t>(&now) - reinterpret_cast<std::uintptr_t>(now.ss_sp) <
+             needed;
+}
+
 // Signal-safe. Some 10 us, if the stack has 50 frames.
 [[gnu::noinline]] inline bool is_unsafe_here() noexcept {
+  if (is_on_small_stack()) return true;
   state::process_state* const s = state::root.load(std::memory_order_acquire);
   if (s == nullptr) return false;
   std::uintptr_t pcs[128];

@@ -150,7 +150,9 @@ template <class Ask>
     void* block) noexcept {
   if (page_pool::has(block)) return page_pool::size_of(block);
   const std::size_t recorded = usable_in_program(block);
-  return recorded != 0 ? recorded : next.usable_size(block);
+  const std::size_t usable = next.usable_size(block);
+  // The entry may be that of an earlier block at this address, whose end was not seen.
+  return recorded != 0 && recorded < usable ? recorded : usable;
 }
 
 }  // namespace whence::inline v1::instruments

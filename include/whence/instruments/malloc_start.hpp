@@ -18,6 +18,7 @@
 #include <whence/instruments/next_malloc.hpp>
 #include <whence/instruments/next_operators.hpp>
 #include <whence/instruments/program_heap.hpp>
+#include <whence/sys/early_environment.hpp>
 
 namespace whence::inline v1::instruments {
 
@@ -60,8 +61,13 @@ template <layer L>
   start_malloc();
 }
 #if !defined(__PIC__) || defined(__PIE__)
+[[gnu::visibility("hidden")]] inline void start_program_malloc(int, char**,
+                                                               char** variables) noexcept {
+  sys::use_early_environment(variables);
+  start_malloc();
+}
 [[gnu::section(".preinit_array"),
-  gnu::used]] static void (*const start_malloc_first)() = &start_malloc;
+  gnu::used]] static void (*const start_malloc_first)(int, char**, char**) = &start_program_malloc;
 #endif
 
 }  // namespace whence::inline v1::instruments

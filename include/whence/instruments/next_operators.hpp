@@ -39,12 +39,14 @@ struct operators {
 
 // 0: those of single objects, 1: those of arrays.
 [[gnu::visibility("hidden")]] inline constinit operators next_operators[2]{};
+// They are the standard library's, which call malloc: what they allocate is counted there.
+[[gnu::visibility("hidden")]] inline constinit sys::atomic_word<bool> next_operators_count{false};
 
 // They do the work of the operators if they count as malloc does.
 template <int Array>
 struct [[gnu::visibility("hidden")]] counted {
   [[gnu::noinline, gnu::cold]] static void* failed(std::size_t bytes, std::size_t alignment) {
-    own_draw.left += bytes;  // what is called now counts down again
+    if (next_operators_count.load(sys::relaxed)) own_draw.left += bytes;  // counted down again
     const operators& below = next_operators[Array];
     const auto align = static_cast<std::align_val_t>(alignment);
     // The handler and the exception are the program's.
@@ -180,7 +182,10 @@ struct [[gnu::visibility("hidden")]] counted {
   const bool all = look_up_operators(next_operators);
   const void* const below = reinterpret_cast<const void*>(next_operators[0].new_one);
   if (!all || below == nullptr) return;
-  if (is_in_module(below, {"libstdc++.", "libc++."})) return;
+  if (is_in_module(below, {"libstdc++.", "libc++."})) {
+    next_operators_count.store(true, sys::relaxed);
+    return;
+  }
   if (module_of(below) == module_of(reinterpret_cast<const void*>(next.malloc))) {
     if (!may_draws_be_void<layer::malloc>()) {
       operator_entries[0].new_one = &counted<0>::new_one_below;

@@ -14,6 +14,7 @@
 #include <whence/instruments/hot_words.hpp>
 #include <whence/instruments/operator_new.hpp>
 #include <whence/instruments/program_heap.hpp>
+#include <whence/sys/early_environment.hpp>
 #include <whence/sys/errno_guard.hpp>
 
 namespace whence::inline v1::instruments {
@@ -139,8 +140,14 @@ struct operator_ends {
   start_operators();
 }
 #if !defined(__PIC__) || defined(__PIE__)
+[[gnu::visibility("hidden")]] inline void start_program_operators(int, char**,
+                                                                  char** variables) noexcept {
+  sys::use_early_environment(variables);
+  start_operators();
+}
 [[gnu::section(".preinit_array"),
-  gnu::used]] static void (*const start_operators_first)() = &start_operators;
+  gnu::used]] static void (*const start_operators_first)(int, char**,
+                                                         char**) = &start_program_operators;
 #endif
 
 }  // namespace whence::inline v1::instruments

@@ -29,6 +29,7 @@
 #include <whence/instruments/kind.hpp>
 #include <whence/names.hpp>
 #include <whence/sys/atomic_word.hpp>
+#include <whence/sys/early_environment.hpp>
 #include <whence/sys/elf_note.hpp>
 
 // Raised whenever the layout of module_link, of recorder, or of anything that they hand over
@@ -208,8 +209,12 @@ WHENCE_ELF_NOTE("whence1", WHENCE_LAYOUT, "whence_link");
   begin_module();
 }
 #else
+[[gnu::visibility("hidden")]] inline void begin_program(int, char**, char** variables) noexcept {
+  sys::use_early_environment(variables);
+  begin_module();
+}
 [[gnu::section(".preinit_array"),
-  gnu::used]] static void (*const begin_module_early)() = &begin_module;
+  gnu::used]] static void (*const begin_module_early)(int, char**, char**) = &begin_program;
 #endif
 
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline const recorder*

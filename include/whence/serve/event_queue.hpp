@@ -19,6 +19,7 @@
 #include <span>
 #include <system_error>
 
+#include <whence/sys/above_standard.hpp>
 #include <whence/sys/catch_error.hpp>
 
 namespace whence::inline v1::serve {
@@ -90,8 +91,8 @@ class event_queue {
 
   bool is_intact() const noexcept { return change(EPOLL_CTL_MOD, wake_, EPOLLIN, &wake_); }
 
-  const int epoll_ = ::epoll_create1(EPOLL_CLOEXEC);
-  const int wake_ = ::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+  const int epoll_ = sys::above_standard(::epoll_create1(EPOLL_CLOEXEC));
+  const int wake_ = sys::above_standard(::eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK));
   std::error_code error_;
   bool is_lost_ = false;
   std::array<::epoll_event, 64> events_{};

@@ -22,6 +22,7 @@
 #include <string_view>
 #include <system_error>
 
+#include <whence/sys/above_standard.hpp>
 #include <whence/sys/catch_error.hpp>
 #include <whence/sys/known_file.hpp>
 #include <whence/sys/spare_descriptor.hpp>
@@ -83,8 +84,8 @@ class listening_socket {
   int accept(sockaddr_storage& from) const noexcept {
     for (;;) {
       ::socklen_t size = sizeof from;
-      const int s = ::accept4(socket_, reinterpret_cast<sockaddr*>(&from), &size,
-                              SOCK_NONBLOCK | SOCK_CLOEXEC);
+      const int s = sys::above_standard(::accept4(socket_, reinterpret_cast<sockaddr*>(&from),
+                                                  &size, SOCK_NONBLOCK | SOCK_CLOEXEC));
       if (s < 0 && (errno == EINTR || errno == ECONNABORTED)) continue;
       const int yes = 1;
       if (s >= 0) ::setsockopt(s, IPPROTO_TCP, TCP_NODELAY, &yes, sizeof yes);
@@ -118,7 +119,8 @@ class listening_socket {
  private:
   // Returns 0, or the system's error.
   int listen_at(const ::addrinfo& where) noexcept {
-    const int s = ::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int s = sys::above_standard(
+        ::socket(where.ai_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (s < 0) return errno;
     const int yes = 1;
     ::setsockopt(s, SOL_SOCKET, SO_REUSEADDR, &yes, sizeof yes);
@@ -138,7 +140,8 @@ class listening_socket {
     where.sun_family = AF_UNIX;
     if (path.empty() || path.size() >= sizeof where.sun_path) return ENAMETOOLONG;
     path.copy(where.sun_path, path.size());
-    const int s = ::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
+    const int s =
+        sys::above_standard(::socket(AF_UNIX, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0));
     if (s < 0) return errno;
     const auto* const address = reinterpret_cast<const sockaddr*>(&where);
     int error = ::bind(s, address, sizeof where) == 0 ? 0 : errno;

@@ -26,6 +26,7 @@
 #include <string>
 #include <utility>
 
+#include <whence/sys/above_standard.hpp>
 #include <whence/sys/cancel_guard.hpp>
 
 namespace whence::inline v1::sys {
@@ -105,7 +106,7 @@ class atomic_file {
     if (exists && S_ISDIR(there.st_mode)) return EISDIR;
     if (exists && !S_ISREG(there.st_mode)) {
       do {
-        fd_ = ::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY);
+        fd_ = above_standard(::open(path_.c_str(), O_WRONLY | O_CLOEXEC | O_NOCTTY));
       } while (fd_ < 0 && errno == EINTR);
       return fd_ < 0 ? errno : 0;
     }
@@ -130,7 +131,8 @@ class atomic_file {
       std::string candidate = path_.substr(0, name) + ".whence-" + std::to_string(::getpid()) +
                               '-' + std::to_string(temporary_number.fetch_add(1)) + ".tmp";
       do {
-        fd_ = ::open(candidate.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode);
+        fd_ = above_standard(
+            ::open(candidate.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_CLOEXEC, mode));
       } while (fd_ < 0 && errno == EINTR);
       if (fd_ >= 0) {
         temporary_ = std::move(candidate);

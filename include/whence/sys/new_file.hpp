@@ -22,6 +22,7 @@
 #include <string>
 #include <utility>
 
+#include <whence/sys/above_standard.hpp>
 #include <whence/sys/atomic_file.hpp>
 
 namespace whence::inline v1::sys {
@@ -63,8 +64,9 @@ class new_file {
       temporary_ = folder_ + ".whence-" + std::to_string(::getpid()) + "-new" +
                    std::to_string(number.fetch_add(1)) + ".tmp";
       do {
-        fd_ = ::open(temporary_.c_str(), O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
-                     S_IRUSR | S_IWUSR);
+        fd_ = above_standard(::open(temporary_.c_str(),
+                                    O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC,
+                                    S_IRUSR | S_IWUSR));
       } while (fd_ < 0 && errno == EINTR);
       if (fd_ >= 0) return 0;
       if (errno != EEXIST) break;
