@@ -28,9 +28,9 @@
 // one that begins to block it during a session may meet one more. If a program sets SIG_DFL, the
 // library's handler is put back within 10 ms; a sample before that kills, for the kernel sends it
 // without a question: so stop sessions first. Handlers run on a thread's alternate stack if it has
-// one. It needs room for what the kernel puts there (sysconf(_SC_MINSIGSTKSZ); with less, any signal
-// kills) and 5 KiB; with less, the sample is lost, and counted in a comment. A child of fork has no
-// session; those it inherited count nothing.
+// one. It needs room for what the kernel puts there (sysconf(_SC_MINSIGSTKSZ); with less, any
+// signal kills) and 5 KiB; with less, the sample is lost, and counted in a comment. A child of fork
+// has no session; those it inherited count nothing.
 //
 // If a thread cannot have a timer (RLIMIT_SIGPENDING), the process's ITIMER_PROF serves it, and the
 // profile says so. The kernel delivers that signal to any thread that does not block it, so a sleep

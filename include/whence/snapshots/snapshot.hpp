@@ -66,7 +66,7 @@ struct profile_header {
 
 struct profile_snapshot {
   profile_header header;
-  std::vector<profile_row> rows;  // no two with the same stack, labels, type and number
+  std::vector<profile_row> rows;       // no two with the same stack, labels, type and number
   std::shared_ptr<const void> memory;  // holds stacks and labels that are in no table
 };
 

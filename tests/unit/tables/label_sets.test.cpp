@@ -6,8 +6,8 @@
 #include <thread>
 #include <vector>
 
-#include <whence/sys/mix64.hpp>
 #include <whence/sys/guard.hpp>
+#include <whence/sys/mix64.hpp>
 #include <whence/tables/label_sets.hpp>
 
 using namespace whence;
