@@ -140,11 +140,11 @@ class passing_labels {
                 most_chunks * sizeof(chunk) == most_bytes);
 
   struct alignas(sys::cache_line) ring {
-    std::size_t count = 0;  // chunks
     // The last lap in which a thread has begun, and has ended, to look what is carried; by block.
     std::atomic<std::uint64_t> looks[most_chunks / chunks_in_block]{};
     std::atomic<std::uint64_t> looked[most_chunks / chunks_in_block]{};
     alignas(sys::cache_line) std::atomic<std::uint64_t> hand{0};
+    std::size_t count = 0;  // chunks
 
     chunk* chunks() noexcept { return reinterpret_cast<chunk*>(this + 1); }
     const chunk* chunks() const noexcept { return reinterpret_cast<const chunk*>(this + 1); }
