@@ -6,7 +6,7 @@
 #ifndef WHENCE_SYS_EARLY_ENVIRONMENT_HPP
 #define WHENCE_SYS_EARLY_ENVIRONMENT_HPP
 
-extern "C" char** environ;
+#include <unistd.h>
 
 namespace whence::inline v1::sys {
 
