@@ -42,9 +42,9 @@
 //                        schedule, CPU and wall-clock time begin again after 64 samples of memory
 //                        or 50 ms of CPU time, from an allocation
 //   a child of vfork     none
-//   abort, a fault, a signal that kills    none: see WHENCE_EVERY and WHENCE_SIGNAL. Also if exit
-//   is
-//                        called in a handler that interrupted malloc, whose lock is then held
+//   abort, a fault, a signal that kills    none: see WHENCE_EVERY and WHENCE_SIGNAL. Also if a
+//                        handler calls exit or _exit, and is one of a fault, has a small stack, or
+//                        interrupted malloc, whose lock is then held
 //   nothing was recorded    no file
 //
 // If no variable is set, it does nothing. There is a thread only if WHENCE_SIGNAL, WHENCE_EVERY or

@@ -106,7 +106,7 @@ WAYS = {
     'term': (-signal.SIGTERM, 0), 'handler_waits': (3, 1), 'vfork_exit': (3, 1), 'vfork_exec': (0, 1), 'fork_exec': (0, 1),
     'spawn': (0, 1), 'execv': (0, 1), 'execve': (0, 1), 'execvp': (0, 1), 'execl': (0, 1), 'execle': (0, 1),
     'execlp': (0, 1), 'fexecve': (0, 1), 'exec_fails': (3, 1), 'clearenv': (3, 1), 'title': (3, 1), 'nothing': (0, 0),
-    'exitrace': (3, 1), 'handler_on_small_stack': (3, 0),
+    'exitrace': (3, 1), 'handler_on_small_stack': (3, 0), 'handler_of_fault': (3, 0),
 }
 
 

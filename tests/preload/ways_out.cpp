@@ -151,6 +151,11 @@ int main(int argc, char** argv) {
     sigaction(SIGSEGV, &ends, nullptr);
     *static_cast<volatile int*>(static_cast<void*>(pages)) = 1;
   }
+  if (way == "handler_of_fault") {  // the heap is broken
+    signal(SIGSEGV, [](int) { _exit(3); });
+    memset(malloc(1000), 0xff, 1100);
+    raise(SIGSEGV);
+  }
   if (way == "handler_in_malloc") {  // must end, with or without a file
     signal(SIGALRM, [](int) { _exit(3); });
     alarm(1);

@@ -6,7 +6,7 @@
 //
 // What was interrupted is found on the stack. It is harmless if it is the program's own code, or a
 // system call that sleeps, as in a server that waits for clients. A handler may also have a stack
-// of its own with no room for a writer.
+// of its own with no room for a writer, or end a process whose memory is broken.
 #ifndef WHENCE_ENVIRONMENT_IN_HANDLER_HPP
 #define WHENCE_ENVIRONMENT_IN_HANDLER_HPP
 
@@ -123,6 +123,19 @@ inline bool is_on_small_stack() noexcept {
              needed;
 }
 
+// True in a handler of a fault or of abort, by the signal that the kernel blocks for its handler:
+// the memory that a writer needs may be broken. Not if the handler blocks all signals, as those of
+// other signals do, too. Signal-safe. Requires: called in a handler.
+inline bool may_be_broken() noexcept {
+  ::sigset_t blocked;
+  if (::pthread_sigmask(SIG_SETMASK, nullptr, &blocked) != 0) return false;
+  if (::sigismember(&blocked, SIGTERM) == 1 && ::sigismember(&blocked, SIGINT) == 1) return false;
+  for (const int fault : {SIGSEGV, SIGBUS, SIGILL, SIGFPE, SIGABRT}) {
+    if (::sigismember(&blocked, fault) == 1) return true;
+  }
+  return false;
+}
+
 // Signal-safe. Some 10 us, if the stack has 50 frames.
 [[gnu::noinline]] inline bool is_unsafe_here() noexcept {
   if (is_on_small_stack()) return true;
@@ -134,7 +147,7 @@ inline bool is_on_small_stack() noexcept {
   for (std::size_t i = 0; i + 1 < t.depth; ++i) {
     if (!unwind::ends_signal(pcs[i])) continue;
     const std::uintptr_t interrupted = pcs[i + 1] - 1;  // unwind/pc.hpp, as_return_address
-    if (sys::inside_library > 0) return true;
+    if (sys::inside_library > 0 || may_be_broken()) return true;
     if (may_hold_lock(interrupted) && !is_in_sleeping_call(interrupted)) return true;
   }
   return false;
