@@ -34,10 +34,10 @@ bytes="
 vector_mutex        4096 4608
 memory_resource     2560 3328
 condition_variable  1792 2048
-semaphore           1792 1792
-thread              2304 2304
-labels              1792 1792
-tracked             1792 1792
+semaphore           1792 2048
+thread              2304 2560
+labels              1792 2048
+tracked             1792 2048
 coroutine           2560 2560
 "
 
