@@ -37,7 +37,7 @@ static_link_flags() { PKG_CONFIG_PATH="$(pc_dir)" pkg-config --static --libs "${
 
 # An object's part of the library: its own body of a function that is never inlined, or no body.
 expect_mode() {  # whence::whence or whence::compiled, objects...
-  bash "$here/../mode.sh" "$@"
+  bash "$here/../checks/mode.sh" "$@"
 }
 
 configure() {  # source folder, build folder, cmake arguments...
