@@ -30,6 +30,10 @@
 
 #if WHENCE_REPLACES_ALLOCATOR
 
+#if defined(WHENCE_NEW_DELETE_HPP)
+#error "<whence/new_delete.hpp> replaces operators that this page replaces: include one of the two"
+#endif
+
 #include <malloc.h>
 #include <stdlib.h>
 

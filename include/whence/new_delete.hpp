@@ -28,6 +28,10 @@
 
 #if WHENCE_REPLACES_ALLOCATOR
 
+#if defined(WHENCE_MALLOC_HPP)
+#error "<whence/malloc.hpp> replaces these operators, too: include one of the two pages"
+#endif
+
 #include <stdlib.h>
 
 #include <cstddef>

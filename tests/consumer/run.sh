@@ -579,6 +579,7 @@ case_forward() {
     # Pages for other servers need those servers.
     case "$page" in
       httplib.hpp) "$CXX" -E -include httplib.h -xc++ /dev/null >/dev/null 2>&1 || continue ;;
+      new_delete.hpp) continue ;; # malloc.hpp defines the same operators.
       src.hpp) continue ;; # It is for programs whose every file is compiled with WHENCE_COMPILED.
       beast.hpp) "$CXX" -E -include boost/beast/http/message.hpp -xc++ /dev/null >/dev/null 2>&1 || continue ;;
     esac

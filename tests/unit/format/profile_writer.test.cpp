@@ -322,7 +322,7 @@ TEST_CASE("this program's own code has names, and its file is the first mapping"
   sink out(here / "p.pb.gz");
   CHECK_FALSE(format::write_proto(out, snapshot));
   const std::string text = tools::output_of("go tool pprof -raw " + (here / "p.pb.gz").string());
-  CHECK(tools::contains(text, " tools::output_of "));
+  CHECK(tools::contains(text, " whence_tests::output_of "));
   const std::string program = std::filesystem::read_symlink("/proc/self/exe").string();
   CHECK(tools::contains(text.substr(text.find("Mappings\n")), program));
   CHECK(text.find(program, text.find("Mappings\n")) < text.find("\n2: 0x"));
