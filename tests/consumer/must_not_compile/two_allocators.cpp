@@ -2,8 +2,7 @@
 //
 // Both pages define operator new.
 // expected: include one of the two
-#include <whence/new_delete.hpp>
-
 #include <whence/malloc.hpp>
+#include <whence/new_delete.hpp>
 
 int main() {}
