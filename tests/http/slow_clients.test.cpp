@@ -203,7 +203,8 @@ TEST_CASE("stop makes no long answers, neither those that wait nor the one that 
     CHECK_FALSE(a.is_whole);
     begun += a.status == 200 ? 1 : 0;
   }
-  CHECK(begun < 5);
+  // Those that had begun before are cut.
+  CHECK(begun < static_cast<int>(all.size()));
 }
 
 TEST_CASE("a client that reads slowly gets all of a long answer") {

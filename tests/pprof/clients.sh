@@ -102,7 +102,7 @@ for client in go standalone; do
   for type in inuse_space alloc_space inuse_objects; do
     run $client -top "-$type" "$dir/heap.pb.gz"
     shows 'indexer::' "$client -top -$type"
-    lacks '::allocate( |$)|operator new|_M_allocate( |$)' "$client -top -$type"
+    lacks '::allocate( |$)|  operator new|_M_allocate( |$)' "$client -top -$type"
   done
   run $client -top -alloc_space -base "$dir/heap.1.pb.gz" "$dir/heap.pb.gz"
   shows 'Showing nodes accounting for' "$client -base"
