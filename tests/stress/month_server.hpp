@@ -109,7 +109,8 @@ class feeder {
     for (long i = 0; i < count; ++i, ++fed_) {
       const whence::scoped_labels scope("request", ++requests);
       const bool is_new = fed_ % 10 != 0;
-      std::mt19937_64 path(is_new ? static_cast<std::uint64_t>(fed_) + 1000 : fed_ / 10 % 100);
+      std::mt19937_64 path(is_new ? static_cast<std::uint64_t>(fed_) + 1000
+                                  : static_cast<std::uint64_t>(fed_) / 10 % 100);
       std::uintptr_t pcs[30];
       for (std::uintptr_t& pc : pcs) pc = places()[path() % 64];
       const whence::tables::key k{

@@ -30,7 +30,7 @@
 namespace whence::inline v1::unwind {
 
 // How many frames of this library may lie above the instrument that asked for its return address.
-inline constexpr int most_own_frames = 8;
+inline constexpr int most_own_frames = 16;
 
 // Fills the trace from the frame in hand. Requires: capacity > 0.
 template <class Walk>

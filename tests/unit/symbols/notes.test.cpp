@@ -37,6 +37,7 @@ bool says_why(symbolizer& names) {
 }  // namespace
 
 TEST_CASE("a name that could not be read a moment ago is said to be missing in each reading") {
+  if (sanitized) return;  // UBSan needs a descriptor to look whether memory may be read
   symbolizer names;
   ::rlimit before{};
   ::getrlimit(RLIMIT_NOFILE, &before);
