@@ -88,11 +88,14 @@ class basic_symbolizer {
   // locked.
   static basic_symbolizer& instance() {
     static constinit std::atomic<basic_symbolizer*> shared{nullptr};
+    static constinit std::atomic<basic_symbolizer*> of_parent{nullptr};  // or it were leaked
     static constinit std::atomic<bool> forgotten_at_fork{false};
     if (basic_symbolizer* const known = shared.load(std::memory_order_acquire)) return *known;
     if (!forgotten_at_fork.exchange(true, std::memory_order_relaxed)) {
       ::pthread_atfork(nullptr, nullptr, [] {
-        shared.store(nullptr, std::memory_order_relaxed);
+        if (basic_symbolizer* const old = shared.exchange(nullptr, std::memory_order_relaxed)) {
+          of_parent.store(old, std::memory_order_relaxed);
+        }
         all_open.close_all();
       });
     }
