@@ -94,15 +94,17 @@ using instruments::sized_block;
   return rate;
 }
 
+inline bool may_have_entry(const state::process_state* s, std::uintptr_t address) noexcept {
+  return s != nullptr && s->sized.open.load(std::memory_order_acquire) &&
+         s->sized.filter.may_contain(address);
+}
+
 // Takes the block's entry out. Its bucket still counts it as in use.
 [[gnu::visibility("hidden")]] inline sized_block take_sized(profile& heap,
                                                             const void* block) noexcept {
   state::process_state* const s = state::attached();
   const auto address = reinterpret_cast<std::uintptr_t>(block);
-  if (s == nullptr || !s->sized.open.load(std::memory_order_acquire) ||
-      !s->sized.filter.may_contain(address)) {
-    return {};
-  }
+  if (!may_have_entry(s, address)) return {};
   const auto found = s->sized.blocks.erase(address, heap.rows().id);
   if (found.bucket == nullptr) return {};
   s->sized.filter.remove(address);
@@ -113,10 +115,7 @@ using instruments::sized_block;
                                                             const void* block) noexcept {
   state::process_state* const s = state::attached();
   const auto address = reinterpret_cast<std::uintptr_t>(block);
-  if (s == nullptr || !s->sized.open.load(std::memory_order_acquire) ||
-      !s->sized.filter.may_contain(address)) {
-    return {};
-  }
+  if (!may_have_entry(s, address)) return {};
   const auto found = s->sized.blocks.find(address, heap.rows().id);
   return {found.bucket, found.bytes, found.usable};
 }
