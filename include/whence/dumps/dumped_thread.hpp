@@ -9,6 +9,7 @@
 #include <cstdint>
 #include <vector>
 
+#include <whence/instruments/lock_holder.hpp>
 #include <whence/samplers/stack_request.hpp>
 #include <whence/snapshots/thread_snapshot.hpp>
 #include <whence/sys/safe_read.hpp>
@@ -41,6 +42,8 @@ struct dumped_thread : snapshots::placed_thread {
   std::int64_t cpu_ns = -1;               // when it was asked, or in its sleep
   samplers::stack_request* asked = nullptr;
   seen_wait wait;  // for a lock, in its sleep
+  // If it was running: the lock in whose wait it was, about to sleep or just woken.
+  const instruments::lock_holder* awaited = nullptr;
 };
 
 }  // namespace whence::inline v1::dumps

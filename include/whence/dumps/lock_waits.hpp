@@ -169,11 +169,12 @@ class basic_lock_waits {
   }
 
   // True if the thread that took the lock last still has it, for all that can be seen: nothing has
-  // changed since the waiter's stack was read, and that thread does not wait for the same lock.
+  // changed since the waiter's stack was read, and that thread's own stack is not in a wait for it.
   bool is_held(std::size_t w) const noexcept {
     const snapshots::lock_wait& wait = waits_[w];
     if (wait.holder == no_thread || !stays(w)) return false;
     if (wait.holder == wait.waiter) return true;
+    if (threads_[wait.holder].awaited == seen_[w].wait.lock) return false;
     const std::size_t its = wait_of(wait.holder);
     return its == no_thread || seen_[its].wait.lock != seen_[w].wait.lock;
   }

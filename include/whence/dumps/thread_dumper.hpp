@@ -302,6 +302,7 @@ class basic_thread_dumper {
     if (p.asked->has_stack.load(std::memory_order_acquire)) {
       p.it.label_set = instruments::label_number_in(p.asked->labels);
       p.sp = p.asked->sp;
+      p.awaited = p.asked->awaited;
       keep(p, p.asked->stack);
     } else if (passed < patience_ns || !had_its_chance(p, passed)) {
       if (!look_again || !has(p)) return false;

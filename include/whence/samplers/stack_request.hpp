@@ -10,6 +10,7 @@
 #ifndef WHENCE_SAMPLERS_STACK_REQUEST_HPP
 #define WHENCE_SAMPLERS_STACK_REQUEST_HPP
 
+#include <pthread.h>
 #include <sys/types.h>
 #include <ucontext.h>
 
@@ -17,11 +18,13 @@
 #include <cstddef>
 #include <cstdint>
 
+#include <whence/instruments/lock_holder.hpp>
 #include <whence/samplers/profiling_signal.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/state/thread_labels.hpp>
 #include <whence/sys/stack_headroom.hpp>
 #include <whence/sys/thread_timer.hpp>
+#include <whence/tables/wait_slots.hpp>
 #include <whence/unwind/capture.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
 #include <whence/unwind/trace.hpp>
@@ -36,6 +39,7 @@ struct stack_request {
   unwind::trace stack{nullptr, 0};
   std::uint64_t labels = 0;  // instruments::label_word
   std::uintptr_t sp = 0;
+  const instruments::lock_holder* awaited = nullptr;  // the lock that it is in a wait for
 
   std::uintptr_t* pcs = nullptr;  // room for the stack
   std::size_t capacity = 0;
@@ -73,7 +77,22 @@ struct stack_request {
     unwind::use_keys<unwind::copied_memory>(s.unwinder, stack);
     labels = state::label_word_of_this_thread(s);
     sp = unwind::interrupted(at).sp;
+    awaited = awaited_by_this_thread(s);
     has_stack.store(true, std::memory_order_release);
+  }
+
+ private:
+  // nullptr if none. Not by a variable of the thread, of which each module may have its own.
+  static const instruments::lock_holder* awaited_by_this_thread(
+      const state::process_state& s) noexcept {
+    const instruments::lock_holder* lock = nullptr;
+    const tables::wait_slots* const slots = s.waits.load(std::memory_order_acquire);
+    if (slots == nullptr) return lock;
+    slots->for_each([&lock, self = ::pthread_self()](const tables::wait_slot& slot, std::uint32_t,
+                                                     const tables::wait_in_progress& w) {
+      if (slot.thread.load(std::memory_order_relaxed) == self) lock = w.lock;
+    });
+    return lock;
   }
 };
 
