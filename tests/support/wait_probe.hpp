@@ -106,12 +106,14 @@ inline void wait_until_waiting(const whence::profile& block, std::int64_t conten
     std::this_thread::sleep_for(std::chrono::microseconds(200));
 }
 
-// Repeats an attempt that waits for a point in time until it was counted as a wait: on a loaded
-// machine that point may pass before the wait begins.
+// Calls attempt(time), which waits until that much later, until this was counted as a wait: on a
+// loaded machine that point may pass before the wait begins, so each is twice as far as the last.
 template <class Attempt>
 void until_counted(const whence::profile& block, Attempt attempt) {
   const std::int64_t before = waits_of(block).count;
-  for (int i = 0; i < 1000 && waits_of(block).count == before; ++i) attempt();
+  for (std::chrono::milliseconds time{3}; waits_of(block).count == before; time *= 2) {
+    attempt(time);
+  }
 }
 
 }  // namespace whence_tests

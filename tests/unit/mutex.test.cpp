@@ -284,9 +284,8 @@ TEST_CASE("timed locks: acquired in time, timed out, and without a wait") {
   CHECK(waits_of(r::block()).count == 0);
   elsewhere([&] {
     CHECK_FALSE(m.try_lock_for(std::chrono::milliseconds(5)));
-    whence_tests::until_counted(r::block(), [&m] {
-      CHECK_FALSE(
-          m.try_lock_until(std::chrono::system_clock::now() + std::chrono::milliseconds(5)));
+    whence_tests::until_counted(r::block(), [&m](auto time) {
+      CHECK_FALSE(m.try_lock_until(std::chrono::system_clock::now() + time));
     });
   });
   const auto block = waits_of(r::block());

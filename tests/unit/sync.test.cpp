@@ -69,8 +69,9 @@ TEST_CASE("semaphores: an available permit is no wait") {
   CHECK_FALSE(s.try_acquire_for(3ms));
   CHECK(waits_of(r::block()).count == 1);
   CHECK(waited(r::block(), "slots") >= 3 * ms);
-  until_counted(r::block(),
-                [&s] { CHECK_FALSE(s.try_acquire_until(std::chrono::steady_clock::now() + 3ms)); });
+  until_counted(r::block(), [&s](auto time) {
+    CHECK_FALSE(s.try_acquire_until(std::chrono::steady_clock::now() + time));
+  });
   CHECK(waits_of(r::block()).count == 2);
   std::thread waiter([&s] { s.acquire(); });
   whence_tests::wait_until_waiting(r::block(), 3);
