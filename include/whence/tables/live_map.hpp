@@ -28,6 +28,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <new>
+#include <utility>
 
 #include <whence/sys/arena.hpp>
 #include <whence/sys/mix64.hpp>
@@ -48,9 +49,10 @@ inline std::uint64_t spread(const wide_key& key) noexcept {
 
 enum class insertion : unsigned char { done, present, full };
 
-// What a test is told of the time in which a lock is held.
+// What a test is told: of the time in which a lock is held, and of that in which none is.
 struct unseen_steps {
   static void moved(std::size_t /*slots*/) noexcept {}
+  static void made(std::size_t /*slots*/) noexcept {}
 };
 
 template <class Key, class Stored = packed_entry, class Steps = unseen_steps>
@@ -75,32 +77,34 @@ class live_map {
     const std::uint64_t hash = spread(key);
     shard& s = shard_of(hash);
     array larger;
-    array dropped[2];  // by the two turns
-    insertion result = insertion::full;
-    for (int turn = 0; turn < 2; ++turn) {
+    for (std::size_t asked = 0;;) {  // the size that was asked of make()
+      array dropped;
+      insertion result = insertion::full;
+      bool makes_larger = false;
       {
         const shard_hold hold(*this, s);
-        if (turn != 0) s.is_growing = false;
-        if (larger.slots != nullptr && s.older.slots == nullptr && larger.size > s.now.size) {
-          s.older = s.now;
+        if (s.in_the_making == asked) s.in_the_making = 0;
+        if (larger.size > s.now.size && s.older.slots == nullptr) {
+          s.older = std::exchange(s.now, std::exchange(larger, array{}));
           s.moved = 0;
-          s.now = larger;
-          larger = {};
         }
-        dropped[turn] = move_some(s);
-        if (has_room(s) || (turn == 0 && s.is_growing && is_below_last(s))) {
+        dropped = move_some(s);
+        if (has_room(s) || (s.in_the_making != 0 && is_below_last(s))) {
           result = insert_into(s, hash, key, value);
-          break;
+        } else if (asked <= s.now.size) {
+          // This is the first round; or others have put in as large an array, and filled it, while
+          // this thread waited for a processor.
+          makes_larger = true;
+          asked = s.now.size == 0 ? first_capacity : 2 * s.now.size;
+          s.in_the_making = asked;
         }
-        if (turn != 0) break;
-        s.is_growing = true;
-        larger.size = s.now.size == 0 ? first_capacity : 2 * s.now.size;
       }
-      larger = make(larger.size);
+      give_back(dropped);
+      give_back(std::exchange(larger, array{}));
+      if (!makes_larger) return result;
+      larger = make(asked);
+      Steps::made(asked);
     }
-    give_back(larger);
-    for (const array& a : dropped) give_back(a);
-    return result;
   }
 
   // Takes the entry that `key` has in list `list` out of the map.
@@ -160,8 +164,8 @@ class live_map {
   };
   struct alignas(sys::cache_line) shard {
     sys::spin_lock lock;
-    bool is_growing = false;  // a thread makes a larger array
-    std::size_t count = 0;    // entries in both
+    std::size_t in_the_making = 0;  // the size of an array that a thread makes, 0 if none does
+    std::size_t count = 0;          // entries in both
     array now, older;
     std::size_t moved = 0;  // slots of `older` that are empty or marked
   };

@@ -4,9 +4,11 @@
 #include <atomic>
 #include <cstdint>
 #include <cstdlib>
+#include <functional>
 #include <random>
 #include <thread>
 #include <unordered_map>
+#include <utility>
 #include <vector>
 
 #include <whence/tables/live_map.hpp>
@@ -101,7 +103,9 @@ TEST_CASE("threads insert and erase each other's entries") {
   std::vector<std::thread> pool;
   for (std::uint64_t t = 0; t < 4; ++t) {
     pool.emplace_back([&m, t] {
-      for (std::uint64_t i = 0; i < each; ++i) m.it.insert(t * each + i + 1, {m.bucket, 1});
+      for (std::uint64_t i = 0; i < each; ++i) {
+        if (m.it.insert(t * each + i + 1, {m.bucket, 1}) != tables::insertion::done) std::abort();
+      }
     });
   }
   for (auto& thread : pool) thread.join();
@@ -128,6 +132,18 @@ struct seen_steps {
     std::size_t before = most;
     while (slots > before && !most.compare_exchange_weak(before, slots)) {
     }
+  }
+  static void made(std::size_t) noexcept {}
+};
+
+// Runs once, when an array of this size was made and not yet put in: what other threads do while
+// the one that made it waits for a processor.
+struct while_it_waits {
+  static inline std::size_t size = 0;
+  static inline std::function<void()> others;
+  static void moved(std::size_t) noexcept {}
+  static void made(std::size_t slots) {
+    if (slots == size) std::exchange(others, [] {})();
   }
 };
 
@@ -160,6 +176,28 @@ TEST_CASE("while a lock is held, the entries of sixteen slots are moved at most,
   }
   // 2/3 of the entries in arrays that are at least 3/8 full, which are moved or are to be.
   CHECK(budget.used() < entries * 2 / 3 * 16 * 8 / 3 * 3 / 2);
+}
+
+TEST_CASE("a thread whose larger array is late makes one that is large enough") {
+  sys::memory_budget budget(std::size_t{1} << 30);
+  tables::live_map<std::uint64_t, tables::packed_entry, while_it_waits> it(budget);
+  REQUIRE(it.open());
+  tables::bucket* const bucket = bucket_of_list(1);
+  std::uint64_t next = 0;
+  const auto insert_into_first_shard = [&] {
+    while (tables::spread(++next) >> 58 != 0) {
+    }
+    return it.insert(next, {bucket, 0});
+  };
+  // The others put in such an array themselves, and fill it to three quarters.
+  while_it_waits::size = 512;
+  while_it_waits::others = [&] {
+    for (int i = 192; i < 384; ++i) {
+      REQUIRE(insert_into_first_shard() == tables::insertion::done);
+    }
+  };
+  for (int i = 0; i < 193; ++i) REQUIRE(insert_into_first_shard() == tables::insertion::done);
+  CHECK(budget.used() <= (512 + 1024) * 16);
 }
 
 TEST_CASE("entries are found in both arrays, in each state of a move") {
