@@ -90,9 +90,9 @@ pprof -top -seconds 1 "${old}profile"
 shows 'indexer::work' '/pprof/profile'
 
 # A delta that a client makes of two files shows the same functions as the server's.
-get "${url}allocs?seconds=1" -o "$work/delta.pb.gz"
+get "${url}allocs?seconds=5" -o "$work/delta.pb.gz"
 pprof -top -alloc_space "$work/delta.pb.gz"
-shows 'indexer::add' 'allocs?seconds=1'
+shows 'indexer::add' 'allocs?seconds=5'
 get "${url}heap?format=folded&sample_type=alloc_space" >"$work/out"
 shows '^[^ ].*;indexer::work;.* [0-9]+$' 'folded stacks'
 echo "session: $checks checks passed"

@@ -45,8 +45,9 @@ TEST_CASE("a wait lasts from the lock's release to the notification, and shows a
     std::lock_guard hold(m);
     done = true;
     ready.notify_all();
-    // The waiter is awake and wants the lock: now the lock waits, not the variable.
-    sleep_ms(30);
+    // The waiter is awake and wants the lock: now that is its wait, not the variable.
+    whence_tests::wait_until_waiting(r::block(), 2);
+    sleep_ms(1);
   }
   waiter.join();
   std::int64_t waited = 0, relocked = 0;
