@@ -24,8 +24,10 @@
 
 namespace whence::inline v1::unwind {
 
-// The section of the executable's file. False if the section or the file is missing.
-inline bool find_section(const char* name, ElfW(Shdr) & found) noexcept {
+// The section of the executable's file. False if the section or the file is missing, or if the file
+// is another program: under an emulator it is the emulator.
+inline bool find_section(const dl_phdr_info& executable, const char* name,
+                         ElfW(Shdr) & found) noexcept {
   std::FILE* const file = std::fopen("/proc/thread-self/exe", "re");
   if (file == nullptr) return false;
   const auto read = [file](std::uint64_t offset, auto& value) {
@@ -34,7 +36,13 @@ inline bool find_section(const char* name, ElfW(Shdr) & found) noexcept {
   };
   ElfW(Ehdr) elf;
   ElfW(Shdr) names;
-  const bool has_names = read(0, elf) && elf.e_shentsize == sizeof found &&
+  bool is_it = read(0, elf) && elf.e_phnum == executable.dlpi_phnum;
+  for (unsigned i = 0; is_it && i < elf.e_phnum; ++i) {
+    ElfW(Phdr) segment;
+    is_it = read(elf.e_phoff + i * sizeof segment, segment) &&
+            std::memcmp(&segment, &executable.dlpi_phdr[i], sizeof segment) == 0;
+  }
+  const bool has_names = is_it && elf.e_shentsize == sizeof found &&
                          read(elf.e_shoff + elf.e_shstrndx * sizeof names, names);
   bool is_found = false;
   for (unsigned i = 0; has_names && i < elf.e_shnum && !is_found; ++i) {
@@ -49,11 +57,11 @@ inline bool find_section(const char* name, ElfW(Shdr) & found) noexcept {
 
 class search_table {
  public:
-  // Empty if the executable has no .eh_frame or memory is exhausted.
-  static frame_section make(std::uintptr_t load_bias, sys::arena& arena) noexcept {
+  // Empty if the executable has no .eh_frame, its file cannot be read, or memory is exhausted.
+  static frame_section make(const dl_phdr_info& executable, sys::arena& arena) noexcept {
     ElfW(Shdr) section;
-    if (!find_section(".eh_frame", section) || section.sh_addr == 0) return {};
-    const std::uintptr_t begin = load_bias + section.sh_addr;
+    if (!find_section(executable, ".eh_frame", section) || section.sh_addr == 0) return {};
+    const std::uintptr_t begin = executable.dlpi_addr + section.sh_addr;
     frame_section s{begin, begin, begin + section.sh_size};
     std::uint64_t count = 0;
     for_each_function(s, [&](std::uintptr_t, std::uintptr_t) { ++count; });

@@ -104,7 +104,7 @@ class permanent_modules {
         const dynamic_names names(info);
         if (!found->starts(m.start) &&
             (first || is_vdso(m) || names.is_in(needed, info.dlpi_name))) {
-          if (first && m.frames.header == 0) m.frames = search_table::make(info.dlpi_addr, arena_);
+          if (first && m.frames.header == 0) m.frames = search_table::make(info, arena_);
           found->insert(m);
           names.add_needed(needed);
         }
