@@ -22,7 +22,7 @@ scratch="$(mktemp -d)"
 trap 'rm -rf "$scratch"' EXIT
 flags=(-std=c++20 "-I$include" -DWHENCE_WITH_ZLIB=1 -DWHENCE_WITH_LIBDW=1)
 failures=0
-if "$compiler" --version | grep -q clang; then column=2; else column=1; fi
+if "$compiler" --version | grep clang >/dev/null; then column=2; else column=1; fi
 
 too_much() {  # what
   echo "recording_size: $1" >&2

@@ -606,7 +606,7 @@ case_must_not_compile() {
     if "$CXX" "${strict[@]}" -fsyntax-only $(compile_flags) "$source" 2>"$source.err"; then
       die "$source compiles"
     fi
-    grep 'error:\|note:' "$source.err" | grep -Eq "$expected" ||
+    grep 'error:\|note:' "$source.err" | grep -E "$expected" >/dev/null ||
       { head -n 20 "$source.err"; die "$source fails, but not with: $expected"; }
     echo "must_not_compile: $source: $(grep -E "error:.*($expected)|note:.*($expected)" "$source.err" | head -n 1 | sed -E 's/^[^ ]+ //')"
     count=$((count + 1))
