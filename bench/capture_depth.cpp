@@ -48,7 +48,8 @@ using addresses = std::array<void*, most>;
 
 constinit whence::sys::memory_budget budget{std::size_t{64} << 20};
 constinit whence::sys::arena arena{budget};
-constinit whence::unwind::unwinder unwinder{arena};
+constinit whence::unwind::unwinder::storage storage{};
+constinit whence::unwind::unwinder unwinder{storage, arena};
 
 [[gnu::noinline]] int by_whence(addresses& to) {
   whence::unwind::trace t{reinterpret_cast<std::uintptr_t*>(to.data()), to.size()};
@@ -269,7 +270,7 @@ struct cell {
 
 int main(int argc, char** argv) {
   const int rounds = argc > 1 ? std::atoi(argv[1]) : 9;
-  if (!unwinder.open()) return 1;
+  if (!unwinder.find_modules()) return 1;
   const std::vector<method> all = methods();
   const double scale = ticks_per_ns();
   const std::uint64_t overhead = timer_cost();

@@ -32,7 +32,8 @@ using namespace whence;
 
 constinit sys::memory_budget budget{std::size_t{64} << 20};
 constinit sys::arena arena{budget};
-constinit unwind::unwinder unwinder{arena};
+constinit unwind::unwinder::storage storage{};
+constinit unwind::unwinder unwinder{storage, arena};
 
 struct sample {
   std::uint32_t ticks, frames;
@@ -152,7 +153,7 @@ void report_miss() {
 
 int main(int argc, char** argv) {
   const int seconds = argc > 1 ? std::atoi(argv[1]) : 8;
-  if (!unwinder.open()) return 1;
+  if (!unwinder.find_modules()) return 1;
   const double scale = ticks_per_ns();
   struct sigaction action {};
   action.sa_sigaction = &handler;

@@ -26,7 +26,7 @@ allowed="
 cat >"$folder/handler.cpp" <<'CODE'
 #include <whence/unwind/capture.hpp>
 
-// What a handler has: an unwinder that is open, and the context.
+// What a handler has: an unwinder, and the context.
 extern "C" int walk_from_handler(whence::unwind::unwinder& u, const ucontext_t& c,
                                  std::uintptr_t* pcs, std::size_t capacity) {
   whence::unwind::trace t{pcs, capacity};

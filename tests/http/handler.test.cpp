@@ -764,7 +764,7 @@ TEST_CASE("the index says how much memory each profile uses, and what it has los
   const std::size_t each = (80 + 8 * depth + 63) / 64 * 64;
   CHECK(has(line_of(get("/debug/pprof/?format=json").body, "\"http.measured\""),
             "\"stacks\":3,\"bytes\":" + std::to_string(3 * each) + ",\"overflow\":0"));
-  const std::size_t limit = whence::state::attached()->budget.limit();
+  const std::size_t limit = whence::state::attached().budget.limit();
   whence::set_memory_limit(0);
   for (int i = 10; i < 14; ++i) whence_tests::add_below<8, long>(p, i, static_cast<unsigned>(i));
   whence::set_memory_limit(limit);

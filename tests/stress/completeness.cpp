@@ -47,7 +47,8 @@ constexpr long mean_us = 250;
 
 constinit whence::sys::memory_budget budget{std::size_t{64} << 20};
 constinit whence::sys::arena arena{budget};
-constinit unwind::unwinder unwinder{arena};
+constinit unwind::unwinder::storage storage{};
+constinit unwind::unwinder unwinder{storage, arena};
 stress::libunwind libunwind;
 bool has_libunwind = false;
 std::uintptr_t restorer = 0;  // what a handler returns to
@@ -228,7 +229,7 @@ int main(int argc, char** argv) {
       return 2;
     }
   }
-  if (!unwinder.open()) {
+  if (!unwinder.find_modules()) {
     std::fprintf(stderr, "no memory for the unwinder\n");
     return 2;
   }

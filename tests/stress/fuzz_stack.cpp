@@ -31,7 +31,8 @@ using stress::stack;
 
 constinit whence::sys::memory_budget budget{std::size_t{64} << 20};
 constinit whence::sys::arena arena{budget};
-constinit unwind::unwinder unwinder{arena};
+constinit unwind::unwinder::storage storage{};
+constinit unwind::unwinder unwinder{storage, arena};
 
 [[noreturn]] void fail(const char* what) {
   std::fprintf(stderr, "FAILED: %s\n", what);
@@ -220,7 +221,7 @@ class patient {
 
 int main(int argc, char** argv) {
   const stress::fuzz_options options(argc, argv);
-  if (!unwinder.open()) fail("no memory for the unwinder");
+  if (!unwinder.find_modules()) fail("no memory for the unwinder");
   top = stress::own_stack().end;
   taken.words.reserve(std::size_t{1} << 17);  // a handler must not allocate
   struct sigaction action {};

@@ -30,7 +30,8 @@ namespace stress {
 
 inline constinit whence::sys::memory_budget budget{std::size_t{64} << 20};
 inline constinit whence::sys::arena arena{budget};
-inline constinit whence::unwind::unwinder unwinder{arena};
+inline constinit whence::unwind::unwinder::storage storage{};
+inline constinit whence::unwind::unwinder unwinder{storage, arena};
 
 inline std::atomic<std::uint64_t> by_call{0}, in_handlers{0}, on_ground{0};
 inline std::atomic<std::uint64_t> ends[whence::unwind::stop_reason_count];

@@ -147,7 +147,7 @@ amounts measure() {
   now.resident_kib = resident * 4;
   now.descriptors = entries_of("/proc/self/fd");
   now.threads = entries_of("/proc/self/task");
-  whence::state::process_state& s = *whence::state::attached();
+  whence::state::process_state& s = whence::state::attached();
   now.tables_kib = static_cast<long>(s.budget.used() / 1024);
   for (const char* name : {"heap", "mutex", "block"}) {
     now.permanent_rows += static_cast<long>(whence::lookup(name)->snapshot().rows.size());
@@ -245,7 +245,7 @@ int main(int argc, char** argv) {
   whence::cpu_session cpu({.hz = 1000});
   whence::wall_session wall({.hz = 1000});
   must(!cpu.error() && !wall.error(), "the long sessions begin");
-  whence::state::process_state& s = *whence::state::attached();
+  whence::state::process_state& s = whence::state::attached();
   month::feeder fed_cpu(s.samplers.cpu), fed_wall(s.samplers.wall);
 
   std::vector<std::thread> scrapers, others;

@@ -105,7 +105,7 @@ class feeder {
   explicit feeder(whence::tables::sample_epochs& to) : to_(to) {}
 
   void feed(long count) {
-    whence::state::process_state& s = *whence::state::attached();
+    whence::state::process_state& s = whence::state::attached();
     for (long i = 0; i < count; ++i, ++fed_) {
       const whence::scoped_labels scope("request", ++requests);
       const bool is_new = fed_ % 10 != 0;

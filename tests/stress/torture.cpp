@@ -306,7 +306,7 @@ int main(int argc, char** argv) {
     std::fprintf(stderr, "usage: torture [--seconds N] LIBRARY LIBRARY LIBRARY LIBRARY...\n");
     return 2;
   }
-  if (!stress::unwinder.open()) {
+  if (!stress::unwinder.find_modules()) {
     std::fprintf(stderr, "no memory for the unwinder\n");
     return 2;
   }

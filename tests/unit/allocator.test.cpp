@@ -341,7 +341,7 @@ TEST_CASE("containers of every kind free all they allocated") {
 TEST_CASE("past the memory limit [overflow] keeps true amounts, in use included") {
   using own = registry<"allocator.overflow">;
   const heap_rate every(1);
-  state::process_state& s = *state::attached();
+  state::process_state& s = state::attached();
   const std::size_t limit = s.budget.limit();
   tracking_allocator<char, own> a;
   // The live map has some room, and then gets no more memory.

@@ -294,7 +294,7 @@ TEST_CASE("the wait of a coroutine stays recorded if the coroutine is destroyed 
 }
 
 TEST_CASE("a child of fork does not wait for its parent's threads that resume coroutines") {
-  tables::coroutine_records& all = *record::coroutines_of(*state::attached());
+  tables::coroutine_records& all = *record::coroutines_of(state::attached());
   tables::coroutine_record* const r = all.take();
   REQUIRE(r != nullptr);
   r->suspension.begin({});

@@ -215,7 +215,7 @@ TEST_CASE("overlapping sessions see their own windows") {
 
 TEST_CASE("samples leave no memory behind when no session is open") {
   profile_snapshot kept;
-  const tables::memory_shares& memory = state::attached()->budget;
+  const tables::memory_shares& memory = state::attached().budget;
   const std::size_t permanent = memory.stacks.used();
   {
     cpu_session session({.hz = 1000});

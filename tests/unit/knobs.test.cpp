@@ -64,7 +64,7 @@ TEST_CASE("start values come from the environment, and invalid ones are reported
 #include <cstdio>
 #include <whence/profile.hpp>
 int main() {
-  const auto& s = *whence::state::attached();
+  const auto& s = whence::state::attached();
   std::printf("%lld %d %zu\n", static_cast<long long>(whence::set_heap_profile_rate(1)),
               s.stack_depth.load(), s.budget.limit());
   std::printf("%lld %d %lld\n", static_cast<long long>(whence::set_block_profile_rate(1)),

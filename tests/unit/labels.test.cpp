@@ -121,7 +121,7 @@ TEST_CASE("more than 64 labels are refused, and more than 64 together are [overf
   CHECK(made(0, 64).size() == 64);
   CHECK(text(made(0, 65)) == "labels=[overflow] ");
   // A sampler's own labels have reserved room.
-  state::process_state& all = *state::attached();
+  state::process_state& all = state::attached();
   const std::uint32_t with_state =
       all.label_merges.over(made(0, 64).id(), labels{{"state", "x"}}.id(), tables::most_with_state);
   CHECK(all.labels.of(with_state).size() == 65);
@@ -198,7 +198,7 @@ TEST_CASE("a scope that ends on another thread changes nothing there") {
   }).join();
   CHECK(there == "task=own ");
   CHECK(now() == "task=moved ");
-  const_cast<tables::thread_record*>(state::this_thread(*state::attached()))->labels.store(0);
+  const_cast<tables::thread_record*>(state::this_thread(state::attached()))->labels.store(0);
 }
 
 TEST_CASE("records of ended threads serve the next ones") {
@@ -207,7 +207,7 @@ TEST_CASE("records of ended threads serve the next ones") {
     for (int i = 0; i < 200; ++i) {
       std::thread([&all] {
         const scoped_labels scope{{"i", "j"}};
-        all.insert(state::this_thread(*state::attached()));
+        all.insert(state::this_thread(state::attached()));
       }).join();
     }
     return all.size();

@@ -66,6 +66,12 @@ class profile_directory {
     return p;
   }
 
+  // How much of the arena a profile takes.
+  static constexpr std::size_t bytes_of(std::string_view name,
+                                        std::string_view description) noexcept {
+    return sys::arena::round_up(sizeof(profile) + name.size() + description.size() + 2);
+  }
+
   // Makes a profile that find never returns, in the caller's memory. No other profile has its id,
   // 0.
   static profile* make_unlisted(void* memory) noexcept {
@@ -80,8 +86,7 @@ class profile_directory {
   profile* make(std::string_view name, std::string_view description, instruments::kind kind,
                 const profile* shown) noexcept {
     if (last_id_ == last_id) return nullptr;
-    void* const memory =
-        arena_.allocate_always(sizeof(profile) + name.size() + description.size() + 2);
+    void* const memory = arena_.allocate_always(bytes_of(name, description));
     if (memory == nullptr) return nullptr;
     char* const texts = static_cast<char*>(memory) + sizeof(profile);
     const std::string_view own_name(copy(texts, name), name.size());

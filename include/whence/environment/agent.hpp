@@ -95,13 +95,13 @@ class agent {
       if (mine && !is_finished_) write("before exec", false);
     }
     listener_.before_exec();
-    if (state::process_state* const s = root()) samplers::cpu_sampler::pause(*s);
+    samplers::cpu_sampler::pause(state::attached());
   }
   void after_failed_exec() noexcept {
     if (!is_own_process()) return;
     const sys::errno_guard keep;
     const sys::inside_scope inside;
-    if (state::process_state* const s = root()) samplers::cpu_sampler::resume(*s);
+    samplers::cpu_sampler::resume(state::attached());
     (void)sys::catch_error([&] {
       listener_.after_failed_exec();
       return std::error_code{};
@@ -138,10 +138,6 @@ class agent {
     bool has_ = false;
   };
 
-  static state::process_state* root() noexcept {
-    return state::root.load(std::memory_order_acquire);
-  }
-
   bool is_own_process() const noexcept { return process_.load() == ::getpid(); }
   bool follows_this() const noexcept { return !is_child_ || asked_.follows_forks; }
   bool needs_thread() const noexcept { return asked_.every_s > 0 || !asked_.signals.empty(); }
@@ -170,9 +166,7 @@ class agent {
   }
 
   // The sampler of CPU time has no thread of its own in some programs.
-  void watch_samples() noexcept {
-    if (state::process_state* const s = state::attached()) s->samplers.after_sample.store(&tend);
-  }
+  void watch_samples() noexcept { state::attached().samplers.after_sample.store(&tend); }
 
   // ---- signals and the schedule
 
@@ -296,8 +290,7 @@ class agent {
     const bool arms =
         asked_.follows_forks && (needs_thread() || asked_.serves || asked_.writes(output::cpu) ||
                                  asked_.writes(output::wall));
-    if (state::process_state* const s = root())
-      s->samplers.after_sample.store(arms ? &tend : nullptr);
+    state::attached().samplers.after_sample.store(arms ? &tend : nullptr);
   }
 
   bool is_due() const noexcept {

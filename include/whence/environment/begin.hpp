@@ -95,12 +95,12 @@ inline void read_and_begin() {
     return;
   }
   // The rates have to be read before the program can clear its environment.
-  state::process_state* const s = state::attached();
-  if (s == nullptr || !asked.asks_for_anything()) return;
-  if (may_say && asked.writes(output::heap) && s->sized.has(instruments::layer::shadowed_malloc)) {
+  state::process_state& s = state::attached();
+  if (!asked.asks_for_anything()) return;
+  if (may_say && asked.writes(output::heap) && s.sized.has(instruments::layer::shadowed_malloc)) {
     say("whence: malloc is the program's own: its heap is not seen\n");
   }
-  if (instruments::wraps_pthread_create()) s->samplers.births_are_told.store(true);
+  if (instruments::wraps_pthread_create()) s.samplers.births_are_told.store(true);
   const std::chrono::nanoseconds now(sys::wall_time_ns());
   const std::chrono::sys_seconds started(std::chrono::floor<std::chrono::seconds>(now));
   agent::begin(new agent(std::move(asked), time_text(started)));

@@ -59,9 +59,7 @@ class files {
   // False if there is surely nothing to write: that is told in a few microseconds.
   bool has_anything() const noexcept {
     if (has_windows() || asked_.writes(output::thread)) return true;
-    const state::process_state* const s = state::root.load(std::memory_order_acquire);
-    if (s == nullptr) return false;
-    for (const profile* p : s->predefined) {
+    for (const profile* p : state::attached().predefined) {
       if (p != nullptr && p->rows().size.load(std::memory_order_relaxed) != 0) return true;
     }
     return false;
@@ -112,10 +110,7 @@ class files {
   std::error_code write_one(output what, std::string_view kind, std::string& name, bool is_last) {
     if (what == output::cpu) return write_window(cpu_, kind, name, is_last);
     if (what == output::wall) return write_window(wall_, kind, name, is_last);
-    const profile* const p =
-        state::root.load(std::memory_order_acquire) == nullptr && what != output::thread
-            ? nullptr
-            : lookup(kind);
+    const profile* const p = lookup(kind);
     if (p == nullptr || (what != output::thread && p->count() == 0)) return {};
     return put(kind, name, [&](sink out) { return p->write_to(std::move(out), 0, options()); });
   }

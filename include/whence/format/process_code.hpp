@@ -59,17 +59,12 @@ class basic_process_code {
  private:
   template <class Visit>
   static void for_each_record(Visit visit) {
-    if (const state::process_state* const s = state::attached())
-      s->unwinder.loaded().for_each(visit);
-  }
-
-  static std::size_t most_bytes() noexcept {
-    const state::process_state* const s = state::attached();
-    return s == nullptr ? 0 : s->budget.names_limit();
+    const state::process_state& s = state::attached();
+    s.unwinder.loaded().for_each(visit);
   }
 
   symbols::symbolizer& names_ = symbols::symbolizer::instance();
-  const symbols::symbolizer::use valid_{names_, most_bytes()};
+  const symbols::symbolizer::use valid_{names_, state::attached().budget.names_limit()};
   std::optional<symbols::symbolizer::reading> open_{names_};
 };
 using process_code = basic_process_code<>;

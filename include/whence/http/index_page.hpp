@@ -66,11 +66,10 @@ inline std::string rate_of(const profile& p, const state::process_state& s) {
 // Sorted by name.
 inline std::vector<listed> list_profiles(bool with_cmdline) {
   std::vector<listed> all;
-  const state::process_state* const s = state::attached();
-  if (s == nullptr) return all;
+  const state::process_state& s = state::attached();
   for (const profile* p : profiles()) {
     all.push_back({std::string(p->name()), std::string(p->description()),
-                   static_cast<std::int64_t>(p->count()), rate_of(*p, *s)});
+                   static_cast<std::int64_t>(p->count()), rate_of(*p, s)});
     measure(*p, all.back());
   }
   if (with_cmdline) {
@@ -168,20 +167,19 @@ inline std::string index_html(const options& o) {
   }
   format::append(text, "</ul>\n</p>\n<p>\nState:\n<ul>\n<li>", window_slot::open(), " of ",
                  o.max_windows, " windows are open</li>\n");
-  if (const state::process_state* const s = state::attached()) {
-    format::append(text, "<li>", snapshots::memory_in_use(s->budget), "</li>\n");
-    for (int i = 0; i < instruments::setting_count; ++i) {
-      const instruments::setting_info& row = instruments::settings[i];
-      format::append(text, "<li>", row.environment, "=",
-                     state::value_of(*s, static_cast<instruments::setting>(i)), ": ", row.meaning,
-                     "</li>\n");
-    }
-    std::vector<std::string> lines = snapshots::comments(*s);
-    snapshots::add_memory_comments(lines, *s);
-    for (const std::string& line : lines) {
-      if (line.starts_with("tables use ")) continue;
-      format::append(text, "<li>", html_escaped(line), "</li>\n");
-    }
+  const state::process_state& s = state::attached();
+  format::append(text, "<li>", snapshots::memory_in_use(s.budget), "</li>\n");
+  for (int i = 0; i < instruments::setting_count; ++i) {
+    const instruments::setting_info& row = instruments::settings[i];
+    format::append(text, "<li>", row.environment, "=",
+                   state::value_of(s, static_cast<instruments::setting>(i)), ": ", row.meaning,
+                   "</li>\n");
+  }
+  std::vector<std::string> lines = snapshots::comments(s);
+  snapshots::add_memory_comments(lines, s);
+  for (const std::string& line : lines) {
+    if (line.starts_with("tables use ")) continue;
+    format::append(text, "<li>", html_escaped(line), "</li>\n");
   }
   return text + "</ul>\n</p>\n</body>\n</html>\n";
 }
@@ -200,13 +198,12 @@ inline std::string index_json(const options& o) {
   }
   format::append(text, "],\n\"windows\":{\"open\":", window_slot::open(),
                  ",\"most\":", o.max_windows, "},\n\"settings\":{");
-  if (const state::process_state* const s = state::attached()) {
-    comma = "";
-    for (int i = 0; i < instruments::setting_count; ++i) {
-      format::append(text, comma, "\n\"", instruments::settings[i].environment,
-                     "\":", state::value_of(*s, static_cast<instruments::setting>(i)));
-      comma = ",";
-    }
+  const state::process_state& s = state::attached();
+  comma = "";
+  for (int i = 0; i < instruments::setting_count; ++i) {
+    format::append(text, comma, "\n\"", instruments::settings[i].environment,
+                   "\":", state::value_of(s, static_cast<instruments::setting>(i)));
+    comma = ",";
   }
   return text + "}}\n";
 }

@@ -64,10 +64,9 @@ inline std::error_code render_rows(sink& out, const snapshots::row_source& rows,
 
 // The rows of now, without names. Throws: std::bad_alloc, and as the check.
 inline profile_snapshot snapshot_of(const profile& p, sys::work_check check) {
-  const state::process_state* const s = state::attached();
   // A dump is not long: it has a row for each thread.
-  if (core::info(p.kind()).is_dump || s == nullptr) return p.snapshot();
-  return snapshots::copy_of(*s, p, check);
+  if (core::info(p.kind()).is_dump) return p.snapshot();
+  return snapshots::copy_of(state::attached(), p, check);
 }
 
 // Throws: std::bad_alloc.
@@ -92,14 +91,12 @@ inline std::error_code render(sink& out, const profile& p, const render_options&
   if (how.as == form::text && how.debug > 1 && is_dump) {
     return p.write_to(std::move(out), 2, how.written);
   }
-  const state::process_state* const s = state::attached();
   const sys::work_check check = format::check_of(out);
-  if (how.as == form::pprof || is_dump || s == nullptr) {
-    return render(out, snapshot_of(p, check), how);
-  }
+  if (how.as == form::pprof || is_dump) return render(out, snapshot_of(p, check), how);
   const auto keep = [&how](const profile_row& row) { return how.keeps(row); };
-  return render_rows(out, snapshots::live_rows(*s, p, shown_by(how.as, p.kind()), keep, check),
-                     how);
+  return render_rows(
+      out, snapshots::live_rows(state::attached(), p, shown_by(how.as, p.kind()), keep, check),
+      how);
 }
 
 }  // namespace whence::inline v1::http

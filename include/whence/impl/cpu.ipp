@@ -76,26 +76,19 @@ struct own_running_profile : running_profile {
 
 WHENCE_LAZY_FUNCTION std::error_code start_cpu_profile(sink out, cpu_options options) {
   const sys::cancel_guard uncancelled;
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
-  if (s->samplers.cpu_profile.load(std::memory_order_acquire) != nullptr) {
-    return errc::already_profiling;
-  }
+  std::atomic<samplers::running_profile*>& current = state::attached().samplers.cpu_profile;
+  if (current.load(std::memory_order_acquire) != nullptr) return errc::already_profiling;
   auto* const mine = new samplers::own_running_profile<>(std::move(out), options);
   std::error_code error = mine->session.error();
   samplers::running_profile* none = nullptr;
-  if (!error && !s->samplers.cpu_profile.compare_exchange_strong(none, mine)) {
-    error = errc::already_profiling;
-  }
+  if (!error && !current.compare_exchange_strong(none, mine)) error = errc::already_profiling;
   if (error) delete mine;
   return error;
 }
 
 WHENCE_LAZY_FUNCTION std::error_code stop_cpu_profile() {
   const sys::cancel_guard uncancelled;
-  state::process_state* const s = state::attached();
-  samplers::running_profile* const it =
-      s == nullptr ? nullptr : s->samplers.cpu_profile.exchange(nullptr);
+  samplers::running_profile* const it = state::attached().samplers.cpu_profile.exchange(nullptr);
   return it == nullptr ? std::error_code{} : it->finish(it);
 }
 

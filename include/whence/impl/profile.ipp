@@ -43,21 +43,19 @@
 namespace whence::inline v1 {
 
 WHENCE_FUNCTION profile* lookup(std::string_view name) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return nullptr;
+  state::process_state& s = state::attached();
   if (name == "thread") name = "goroutine";
-  if (profile* const known = s->profiles.find(name)) return known;
-  state::take_declarations(*s);
-  return s->profiles.find(name);
+  if (profile* const known = s.profiles.find(name)) return known;
+  state::take_declarations(s);
+  return s.profiles.find(name);
 }
 
 WHENCE_FUNCTION std::vector<profile*> profiles() {
   std::vector<profile*> all;
-  if (state::process_state* const s = state::attached()) {
-    state::take_declarations(*s);
-    for (profile* p = s->profiles.first(); p != nullptr; p = profile_directory::next(*p)) {
-      all.push_back(p);
-    }
+  state::process_state& s = state::attached();
+  state::take_declarations(s);
+  for (profile* p = s.profiles.first(); p != nullptr; p = profile_directory::next(*p)) {
+    all.push_back(p);
   }
   sys::sort(all, [](const profile* a, const profile* b) { return a->name() < b->name(); });
   return all;
@@ -65,11 +63,10 @@ WHENCE_FUNCTION std::vector<profile*> profiles() {
 
 WHENCE_FUNCTION profile& new_profile(std::string name, std::string description) {
   if (name.empty()) sys::throw_or_abort<std::invalid_argument>("new_profile: the name is empty");
-  state::process_state* const s = state::attached();
-  if (s == nullptr) sys::throw_or_abort<std::bad_alloc>();
+  state::process_state& s = state::attached();
   const bool alias = name == "thread";
   const auto made = alias ? profile_directory::made{nullptr, false}
-                          : s->profiles.find_or_make(name, description, instruments::kind::custom);
+                          : s.profiles.find_or_make(name, description, instruments::kind::custom);
   if (alias || (made.it != nullptr && !made.fresh)) {
     sys::throw_or_abort<std::invalid_argument>("new_profile: name \"" + name +
                                                "\" is already in use");
@@ -85,18 +82,17 @@ WHENCE_LAZY_FUNCTION std::size_t profile::count() const noexcept {
 [[gnu::noinline]] WHENCE_FUNCTION void profile::add(profile_key value, int skip) {
   record::require_custom(*this, "profile::add");
   if (skip < 0) sys::throw_or_abort<std::logic_error>("profile::add: skip is negative");
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return;
-  tables::bucket* const b = record::record_stack(*s, rows(), {}, __builtin_return_address(0),
+  state::process_state& s = state::attached();
+  tables::bucket* const b = record::record_stack(s, rows(), {}, __builtin_return_address(0),
                                                  static_cast<std::size_t>(skip));
   if (b == nullptr) return;
   b->add(core::live_counter, 1);
-  switch (record::insert_value(*s, value, b)) {
+  switch (record::insert_value(s, value, b)) {
     case tables::insertion::done:
       return;
     case tables::insertion::full:  // remove could never find it, so it is taken back
       b->add(core::live_counter, -1);
-      s->losses.count(tables::loss::untracked_live);
+      s.losses.count(tables::loss::untracked_live);
       return;
     case tables::insertion::present:
       b->add(core::live_counter, -1);
@@ -107,9 +103,7 @@ WHENCE_LAZY_FUNCTION std::size_t profile::count() const noexcept {
 
 WHENCE_FUNCTION bool profile::remove(profile_key value) {
   record::require_custom(*this, "profile::remove");
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return false;
-  tables::bucket* const b = record::erase_value(*s, value, rows().id);
+  tables::bucket* const b = record::erase_value(state::attached(), value, rows().id);
   if (b == nullptr) return false;
   b->add(core::live_counter, -1);
   return true;
@@ -117,33 +111,29 @@ WHENCE_FUNCTION bool profile::remove(profile_key value) {
 
 // Not inlined, because the calling thread's own stack in `goroutine` begins at the caller.
 WHENCE_LAZY_FUNCTION [[gnu::noinline]] profile_snapshot profile::snapshot() const {
-  profile_snapshot result;
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return result;
+  state::process_state& s = state::attached();
   const void* const caller = __builtin_return_address(0);
-  result =
-      kinds::with_reader(kind_, [&](auto reader) { return reader.snapshot(*s, *this, caller); });
+  profile_snapshot result =
+      kinds::with_reader(kind_, [&](auto reader) { return reader.snapshot(s, *this, caller); });
   sys::block_tail_call();
   return result;
 }
 
 WHENCE_LAZY_FUNCTION [[gnu::noinline]] std::error_code profile::write_to(
     sink out, int debug, write_options options) const {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+  state::process_state& s = state::attached();
   const sys::cancel_guard uncancelled;
   const void* const caller = __builtin_return_address(0);
   return kinds::with_reader(
-      kind_, [&](auto reader) { return reader.write(*s, *this, out, debug, options, caller); });
+      kind_, [&](auto reader) { return reader.write(s, *this, out, debug, options, caller); });
 }
 
 // It does not call write_to, so that a program that writes nothing else contains neither the dumper
 // of threads nor the writers of text.
 WHENCE_LAZY_FUNCTION std::error_code write_heap_profile(sink out) {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return std::make_error_code(std::errc::not_enough_memory);
+  state::process_state& s = state::attached();
   const sys::cancel_guard uncancelled;
-  return kinds::from_buckets::write_proto(*s, s->of(instruments::kind::heap), out);
+  return kinds::from_buckets::write_proto(s, s.of(instruments::kind::heap), out);
 }
 
 WHENCE_LAZY_FUNCTION std::error_code write_top(sink out, const profile_snapshot& snapshot,

@@ -15,7 +15,7 @@ namespace whence::inline v1::instruments {
 // Hidden, because it asks this module's link. Not inlined, because only slow paths call it.
 [[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline profile& predefined(
     kind k) noexcept {
-  const recorder* const r = recorder_of_profiles();
+  const recorder* const r = recorder_here();
   return r != nullptr ? r->predefined(k) : no_profile();
 }
 
@@ -30,12 +30,11 @@ class found_profile {
 
  private:
   [[gnu::noinline, gnu::cold]] profile& find(const char* name, kind k, const char* other) noexcept {
-    const recorder* const r = recorder_of_profiles();
+    const recorder* const r = recorder_here();
     if (r == nullptr) return no_profile();
     profile& p = r->find_or_make(name, k, nullptr);
     if (other != nullptr) r->find_or_make(other, also_shown_as(k), &p);
-    // Without the process's table the profile is a substitute, and is not remembered.
-    if (recorder_here() != nullptr) known_.store(&p, sys::release);
+    known_.store(&p, sys::release);
     return p;
   }
 

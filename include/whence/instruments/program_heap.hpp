@@ -98,7 +98,7 @@ template <layer L>
   const sys::inside_scope inside;
   const recorder* const r = recorder_here();
   if (r == nullptr || layer_state<L>::joined.load(sys::relaxed)) return r;
-  if (!r->join_layer(L, layer_state<L>::below.load(sys::relaxed))) return nullptr;
+  r->join_layer(L, layer_state<L>::below.load(sys::relaxed));
   layer_state<L>::joined.store(true, sys::relaxed);
   own_draw = {};
   return r;

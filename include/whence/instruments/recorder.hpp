@@ -34,7 +34,7 @@
 
 // Raised whenever the layout of module_link, of recorder, or of anything that they hand over
 // changes, and with every change of process_state: modules with different numbers do not share.
-#define WHENCE_LAYOUT 16
+#define WHENCE_LAYOUT 17
 
 namespace whence::inline v1::tables {
 struct coroutine_record;
@@ -78,7 +78,7 @@ struct recorder {
 
   // Memory whose end is seen without its size: that of the whole program, and of tracking_new
   // (record/sized_heap.hpp). A block that was taken is settled once: put back, or counted as ended.
-  bool (*join_layer)(layer, const void* below) noexcept;
+  void (*join_layer)(layer, const void* below) noexcept;
   std::int64_t (*due_in_layer)(layer, program_draw&, std::size_t bytes) noexcept;
   bool (*record_sized)(profile& heap, const void* block, std::size_t bytes, std::size_t usable,
                        std::int64_t rate, const void* caller, const char* type) noexcept;
@@ -139,8 +139,7 @@ struct module_link {
   // The reference pulls the bodies out of their archive if they are compiled once, even for a
   // program or plugin that consists of recording files.
   const recorder* const pulled = config::compiled ? &recording : nullptr;
-  sys::atomic_word<const recorder*> own{nullptr};  // this module's table, whether or not it is used
-  sys::atomic_word<bool> looked{false};            // in other modules' links
+  sys::atomic_word<bool> looked{false};  // in other modules' links
   // Called after the hot words were written, under the loader's lock, if there is a layer of the
   // whole program in this module (program_heap.hpp).
   sys::atomic_word<void (*)() noexcept> hot_words_change{nullptr};
@@ -233,18 +232,11 @@ find_recorder() noexcept {
   return used;
 }
 
-// The table of the process; nullptr if no module reads, or there is no memory.
+// The table of the process; nullptr if no module reads.
 [[gnu::visibility("hidden")]] inline const recorder* recorder_here() noexcept {
   // Acquire pairs with publish_root: the data of the table's functions is ready.
   const recorder* const used = here.used.load(sys::acquire);
   return used != nullptr ? used : find_recorder();
-}
-
-// The table for callers that only need a profile to name. If there is no memory for the process's
-// profiles, the module's own table has a profile that is never listed.
-[[gnu::visibility("hidden")]] inline const recorder* recorder_of_profiles() noexcept {
-  const recorder* const used = recorder_here();
-  return used != nullptr ? used : here.own.load(sys::acquire);
 }
 
 // The profile of a registry if nothing records: zeros, which the functions of a table that comes

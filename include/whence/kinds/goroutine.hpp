@@ -34,13 +34,11 @@ struct basic_goroutine {
   // If there is no memory, coroutines count as 0.
   static std::size_t count(const profile&) noexcept {
     std::size_t coroutines = 0;
-    const state::process_state* const s = state::root.load(std::memory_order_acquire);
-    if (s != nullptr) {
-      (void)sys::catch_error([&] {
-        coroutines = s->guests.count(*s);
-        return std::error_code{};
-      });
-    }
+    const state::process_state& s = state::attached();
+    (void)sys::catch_error([&] {
+      coroutines = s.guests.count(s);
+      return std::error_code{};
+    });
     return count_threads(s) + coroutines;
   }
 
@@ -64,9 +62,8 @@ struct basic_goroutine {
 
  private:
   // Counts the program's threads; 1 if they cannot be listed.
-  static std::size_t count_threads(const state::process_state* s) noexcept {
-    const samplers::library_threads* const own =
-        s == nullptr ? nullptr : s->samplers.own.load(std::memory_order_acquire);
+  static std::size_t count_threads(const state::process_state& s) noexcept {
+    const samplers::library_threads* const own = s.samplers.own.load(std::memory_order_acquire);
     std::size_t count = 0;
     sys::for_each_task([&](::pid_t tid) { count += own == nullptr || !own->has(tid) ? 1 : 0; });
     return count > 0 ? count : 1;

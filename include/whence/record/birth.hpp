@@ -42,17 +42,16 @@ inline std::uint32_t name_set(state::process_state& s, std::string_view name) no
 }
 
 inline void name_thread(const char* name, std::size_t length) noexcept {
-  state::process_state* const s = state::attached();
-  if (s != nullptr) name_this_thread(*s, name_set(*s, {name, length}));
+  state::process_state& s = state::attached();
+  name_this_thread(s, name_set(s, {name, length}));
 }
 
 inline void begin_birth(instruments::birth_words& b, profile& threadcreate, const char* name,
                         std::size_t length, const void* caller) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return;
-  b.labels = state::label_word_of_this_thread(*s);
-  b.name = name_set(*s, {name, length});
-  tables::bucket* const created = record_stack(*s, threadcreate.rows(), {}, caller);
+  state::process_state& s = state::attached();
+  b.labels = state::label_word_of_this_thread(s);
+  b.name = name_set(s, {name, length});
+  tables::bucket* const created = record_stack(s, threadcreate.rows(), {}, caller);
   if (created != nullptr) created->add(0, 1);
   b.created = created;
 }
@@ -64,20 +63,19 @@ inline void cancel_birth(instruments::birth_words& b) noexcept {
 
 // The new thread calls this.
 inline void adopt_birth(instruments::birth_words& b) noexcept {
-  state::process_state* const s = state::attached();
-  tables::thread_record* const r = s == nullptr ? nullptr : state::record_of_this_thread(*s);
+  state::process_state& s = state::attached();
+  tables::thread_record* const r = state::record_of_this_thread(s);
   if (r == nullptr) return cancel_birth(b);
   r->labels.store(b.labels, std::memory_order_release);
   r->created.store(static_cast<tables::bucket*>(b.created), std::memory_order_relaxed);
-  name_this_thread(*s, b.name);
+  name_this_thread(s, b.name);
   // Announces the thread to the samplers, which then need not find it.
-  s->guests.call(&state::guest::on_thread_start, *s);
+  s.guests.call(&state::guest::on_thread_start, s);
 }
 
 inline instruments::thread_words* this_thread(bool make) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return nullptr;
-  return make ? state::record_of_this_thread(*s) : state::this_thread(*s);
+  state::process_state& s = state::attached();
+  return make ? state::record_of_this_thread(s) : state::this_thread(s);
 }
 
 }  // namespace whence::inline v1::record

@@ -35,12 +35,11 @@ inline std::int64_t set_heap_rate(state::process_state& s, std::int64_t rate) no
 // Does the work of instruments::set.
 inline std::int64_t set(instruments::setting which, std::int64_t value) noexcept {
   using instruments::setting;
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return instruments::info(which).at_start;
+  state::process_state& s = state::attached();
   // A negative fraction asks for the present one, as in Go.
-  if (which == setting::mutex_fraction && value < 0) return state::value_of(*s, which);
+  if (which == setting::mutex_fraction && value < 0) return state::value_of(s, which);
   value = instruments::in_range(which, value);
-  return which == setting::heap_rate ? set_heap_rate(*s, value) : state::exchange(*s, which, value);
+  return which == setting::heap_rate ? set_heap_rate(s, value) : state::exchange(s, which, value);
 }
 
 }  // namespace whence::inline v1::record

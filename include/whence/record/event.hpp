@@ -43,6 +43,7 @@ inline std::uint32_t labels_of_event(state::process_state& s, std::uint32_t own)
   const auto limit = static_cast<std::size_t>(s.stack_depth.load(std::memory_order_relaxed));
   unwind::trace t{static_cast<std::uintptr_t*>(__builtin_alloca(limit * sizeof(std::uintptr_t))),
                   limit};
+  s.unwinder.find_modules();
   unwind::capture(s.unwinder, t, caller, skip);
   unwind::use_keys<unwind::trusted_memory>(s.unwinder, t);
   const tables::key k{{t.pcs, t.depth, t.truncated, t.leaf_is_ip},

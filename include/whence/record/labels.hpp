@@ -62,13 +62,12 @@ inline std::uint64_t intern_list(state::process_state& s, instruments::label_lis
 
 // `pairs`: label_pairs. Throws: std::length_error for more than 64.
 inline std::uint64_t intern_labels(const void* pairs, std::size_t count) {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return tables::label_sets::none;
+  state::process_state& s = state::attached();
   const auto* const first = static_cast<const label_pair*>(pairs);
-  if (count != 1) return intern_sorted(*s, first, count);
+  if (count != 1) return intern_sorted(s, first, count);
   label_value::digits room;
   const instruments::label one{first->first, first->second.text(room)};
-  return intern_list(*s, {&one, 1});
+  return intern_list(s, {&one, 1});
 }
 
 // True if one of the labels has a value that the set does not show.
@@ -83,30 +82,28 @@ inline bool shows_other(instruments::label_list labels) noexcept {
 // upper one has lost a value: that key must not show the lower one's.
 [[gnu::noinline]] inline std::uint64_t merge_labels(std::uint64_t below,
                                                     std::uint64_t above) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return below;
+  state::process_state& s = state::attached();
   // (An array would be initialized each time.)
   tables::replaced_labels replaced{static_cast<tables::replaced_label*>(
       __builtin_alloca(tables::most_labels * sizeof(tables::replaced_label)))};
-  const std::uint32_t number = s->label_merges.over(instruments::label_number_in(below),
-                                                    instruments::label_number_in(above), replaced);
+  const std::uint32_t number = s.label_merges.over(instruments::label_number_in(below),
+                                                   instruments::label_number_in(above), replaced);
   const std::uint64_t lower = instruments::label_ticket_in(below);
   const std::uint64_t upper = instruments::label_ticket_in(above);
   if (replaced.empty() && (lower == 0 || lower == upper)) [[likely]] {
     return instruments::label_word(number, upper);
   }
-  const instruments::label_list over = s->labels.of(instruments::label_number_in(above));
+  const instruments::label_list over = s.labels.of(instruments::label_number_in(above));
   if (replaced.empty() && upper == 0 && !shows_other(over)) {
     return instruments::label_word(number, lower);
   }
-  tables::thread_record* const mine = state::record_of_this_thread(*s);
+  tables::thread_record* const mine = state::record_of_this_thread(s);
   return instruments::label_word(
-      number, mine == nullptr ? 0 : s->passing_labels.keep(*mine, replaced, upper, lower, over));
+      number, mine == nullptr ? 0 : s.passing_labels.keep(*mine, replaced, upper, lower, over));
 }
 
 inline instruments::label_list labels_of(std::uint32_t id) noexcept {
-  const state::process_state* const s = state::attached();
-  return s == nullptr ? instruments::label_list{} : s->labels.of(id);
+  return state::attached().labels.of(id);
 }
 
 }  // namespace whence::inline v1::record

@@ -27,8 +27,7 @@ using instruments::lock_words;
 
 // Does the work of lock_watch::begin_hold. Requires: the caller holds the lock.
 inline bool begin_hold(lock_words& l) noexcept {
-  const state::process_state* const s = state::attached();
-  const std::int64_t rate = s == nullptr ? 0 : s->hold_rate.load(std::memory_order_relaxed);
+  const std::int64_t rate = state::attached().hold_rate.load(std::memory_order_relaxed);
   const std::uint32_t drawn_at = l.hold_rate;
   l.hold_rate = static_cast<std::uint32_t>(rate);
   const auto next = [rate] {
@@ -63,9 +62,7 @@ inline ended_hold charge(lock_words& l) noexcept {
 // Counts `count` events of `length_ns` each; together a hundred days at most, so that no sum wraps.
 inline void record_lock(profile& p, event_key key, std::int64_t count, std::int64_t length_ns,
                         const void* caller) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return;
-  tables::bucket* const b = record_stack(*s, p.rows(), key, caller);
+  tables::bucket* const b = record_stack(state::attached(), p.rows(), key, caller);
   if (b == nullptr) return;
   constexpr std::int64_t most_ns = std::int64_t{1} << 53;
   b->add(core::contention_counter, count);
@@ -74,8 +71,7 @@ inline void record_lock(profile& p, event_key key, std::int64_t count, std::int6
 
 // One event in `mutex_fraction` is recorded, and counts for all of them. (Go: runtime.mutexevent)
 inline void record_delay(profile& mutex, const ended_hold& ended, const void* caller) noexcept {
-  const state::process_state* const s = state::attached();
-  const std::int64_t n = s == nullptr ? 0 : s->mutex_fraction.load(std::memory_order_relaxed);
+  const std::int64_t n = state::attached().mutex_fraction.load(std::memory_order_relaxed);
   if (n <= 0 || (n > 1 && sys::random_bits() % static_cast<std::uint64_t>(n) != 0)) return;
   const auto power = std::bit_floor(static_cast<std::uint64_t>(ended.delay_ns));
   record_lock(mutex, {power, 0, ended.labels}, n, ended.delay_ns, caller);

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// Finds profiles for code that records. It always returns one: if there is no memory, or a profile
-// of another kind has the name, events go to a profile that is never listed.
+// Finds profiles for code that records. It always returns one: if there is no memory for a new one,
+// or a profile of another kind has the name, events go to a profile that is never listed.
 #ifndef WHENCE_RECORD_PREDEFINED_HPP
 #define WHENCE_RECORD_PREDEFINED_HPP
 
@@ -24,15 +24,13 @@ inline profile& discard_profile() noexcept {
 }
 
 inline profile& predefined(instruments::kind k) noexcept {
-  state::process_state* const s = state::attached();
-  return s != nullptr ? s->of(k) : discard_profile();
+  return state::attached().of(k);
 }
 
 // A new profile shows the rows of `shown`, if that is given, instead of its own.
 inline profile& find_or_make(const char* name, instruments::kind k, profile* shown) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return discard_profile();
-  profile* const p = s->profiles.find_or_make(name, core::info(k).description, k, shown).it;
+  profile* const p =
+      state::attached().profiles.find_or_make(name, core::info(k).description, k, shown).it;
   if (p != nullptr && p->kind() == k) return *p;
   if (p != nullptr) {
     state::warn("whence: a profile of another kind has the name, its events are not shown: ");

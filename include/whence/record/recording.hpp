@@ -32,9 +32,7 @@ namespace record {
 
 // Does the work of instruments::entry::begin.
 inline sys::atomic_word<std::int64_t>* begin_entry(profile& p, const void* caller) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return nullptr;
-  tables::bucket* const b = record_stack_inlined(*s, p.rows(), {}, caller);
+  tables::bucket* const b = record_stack_inlined(state::attached(), p.rows(), {}, caller);
   if (b == nullptr) return nullptr;
   b->add(core::live_counter, 1);
   return &b->counters[core::live_counter];

@@ -22,7 +22,6 @@
 #include <whence/state/attach.hpp>
 #include <whence/state/process_state.hpp>
 #include <whence/sys/errno_guard.hpp>
-#include <whence/sys/guard.hpp>
 #include <whence/sys/inside_library.hpp>
 #include <whence/tables/bucket.hpp>
 #include <whence/tables/losses.hpp>
@@ -32,25 +31,14 @@ namespace whence::inline v1::record {
 using instruments::layer;
 using instruments::sized_block;
 
-// False if the kernel gives no memory; the next caller tries again.
-[[gnu::visibility("hidden")]] inline bool open_sized(state::process_state& s) noexcept {
-  if (s.sized.open.load(std::memory_order_acquire)) return true;
-  const sys::guard hold(s.opening);
-  if (!s.sized.blocks.open() || !s.sized.filter.open()) return false;
-  s.sized.open.store(true, std::memory_order_release);
-  return true;
-}
-
-// Makes a layer known: from now on the default registry's instruments only forward. False if
-// nothing can be recorded. `below`: an address in the allocator that the layer calls.
-[[gnu::visibility("hidden")]] inline bool join_layer(layer l, const void* below) noexcept {
+// Makes a layer known: from now on the default registry's instruments only forward. `below`: an
+// address in the allocator that the layer calls.
+[[gnu::visibility("hidden")]] inline void join_layer(layer l, const void* below) noexcept {
   const sys::errno_guard keep;
-  state::process_state* const s = state::attached();
-  if (s == nullptr || !open_sized(*s)) return false;
+  state::sized_heap& sized = state::attached().sized;
   const auto bit = static_cast<unsigned>(l);
-  const unsigned before = s->sized.layers.fetch_or(bit, std::memory_order_relaxed);
-  if (bit > before) s->sized.below.store(below, std::memory_order_relaxed);
-  return true;
+  const unsigned before = sized.layers.fetch_or(bit, std::memory_order_relaxed);
+  if (bit > before) sized.below.store(below, std::memory_order_relaxed);
 }
 
 // Returns the rate at which an allocation that a layer has counted down is sampled, or 0. As `due`
@@ -58,8 +46,8 @@ using instruments::sized_block;
 [[gnu::visibility("hidden")]] inline std::int64_t due_in_layer(layer l,
                                                                instruments::program_draw& own,
                                                                std::size_t bytes) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr || !s->links_published.load(std::memory_order_acquire)) {
+  state::process_state& s = state::attached();
+  if (!s.links_published.load(std::memory_order_acquire)) {
     own.left = instruments::look_again;
     return 0;
   }
@@ -67,18 +55,18 @@ using instruments::sized_block;
     own.left += bytes;
     return 0;
   }
-  const auto [floor, rate] = s->heap.now();
+  const auto [floor, rate] = s.heap.now();
   const bool is_in_force = own.epoch == floor;
   own.epoch = rate == 0 ? state::never : floor;
   // Layers above that of malloc only forward.
-  if (rate == 0 || (l == layer::operators && s->sized.has(layer::malloc))) {
+  if (rate == 0 || (l == layer::operators && s.sized.has(layer::malloc))) {
     own.left = instruments::far_away;
     return 0;
   }
   if (rate == 1) {
     own.left = 0;
     if (bytes == 0) return 0;
-    tell_of_sample(*s);
+    tell_of_sample(s);
     return rate;
   }
   if (!is_in_force) {
@@ -90,33 +78,28 @@ using instruments::sized_block;
     }
   }
   own.left = static_cast<std::uint64_t>(draw(rate));
-  tell_of_sample(*s);
+  tell_of_sample(s);
   return rate;
-}
-
-inline bool may_have_entry(const state::process_state* s, std::uintptr_t address) noexcept {
-  return s != nullptr && s->sized.open.load(std::memory_order_acquire) &&
-         s->sized.filter.may_contain(address);
 }
 
 // Takes the block's entry out. Its bucket still counts it as in use.
 [[gnu::visibility("hidden")]] inline sized_block take_sized(profile& heap,
                                                             const void* block) noexcept {
-  state::process_state* const s = state::attached();
+  state::sized_heap& sized = state::attached().sized;
   const auto address = reinterpret_cast<std::uintptr_t>(block);
-  if (!may_have_entry(s, address)) return {};
-  const auto found = s->sized.blocks.erase(address, heap.rows().id);
+  if (!sized.filter.may_contain(address)) return {};
+  const auto found = sized.blocks.erase(address, heap.rows().id);
   if (found.bucket == nullptr) return {};
-  s->sized.filter.remove(address);
+  sized.filter.remove(address);
   return {found.bucket, found.bytes, found.usable};
 }
 
 [[gnu::visibility("hidden")]] inline sized_block find_sized(profile& heap,
                                                             const void* block) noexcept {
-  state::process_state* const s = state::attached();
+  state::sized_heap& sized = state::attached().sized;
   const auto address = reinterpret_cast<std::uintptr_t>(block);
-  if (!may_have_entry(s, address)) return {};
-  const auto found = s->sized.blocks.find(address, heap.rows().id);
+  if (!sized.filter.may_contain(address)) return {};
+  const auto found = sized.blocks.find(address, heap.rows().id);
   return {found.bucket, found.bytes, found.usable};
 }
 
@@ -152,8 +135,8 @@ inline bool may_have_entry(const state::process_state* s, std::uintptr_t address
                                                        const void* put_back) noexcept {
   if (put_back == nullptr) {
     core::count_block(*taken.counted_in, taken.bytes, core::freed_counter);
-  } else if (state::process_state* const s = state::attached()) {
-    remember_sized(*s, put_back, taken);
+  } else {
+    remember_sized(state::attached(), put_back, taken);
   }
 }
 
@@ -163,13 +146,12 @@ inline bool may_have_entry(const state::process_state* s, std::uintptr_t address
                                                        std::size_t bytes, std::size_t usable,
                                                        std::int64_t rate, const void* caller,
                                                        const char* type) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr || !open_sized(*s)) return false;
+  state::process_state& s = state::attached();
   tables::bucket* const b = record_stack(
-      *s, heap.rows(), {.number = bytes, .rate = rate, .type = s->types.intern(type)}, caller);
+      s, heap.rows(), {.number = bytes, .rate = rate, .type = s.types.intern(type)}, caller);
   if (b == nullptr) return false;
   core::count_block(*b, bytes, core::allocated_counter);
-  return remember_sized(*s, block, {b, bytes, usable});
+  return remember_sized(s, block, {b, bytes, usable});
 }
 
 }  // namespace whence::inline v1::record

@@ -47,13 +47,13 @@ inline tables::coroutine_records* coroutines_of(state::process_state& s) noexcep
 
 // These do the work of instruments::coroutine_life.
 inline tables::coroutine_record* begin_coroutine(profile* counted, const void* caller) noexcept {
-  state::process_state* const s = state::attached();
-  tables::coroutine_records* const all = s == nullptr ? nullptr : coroutines_of(*s);
+  state::process_state& s = state::attached();
+  tables::coroutine_records* const all = coroutines_of(s);
   if (all == nullptr) return nullptr;
   tables::coroutine_record* const r = all->take();
-  if (r == nullptr) s->losses.count(tables::loss::untracked_live);
+  if (r == nullptr) s.losses.count(tables::loss::untracked_live);
   if (r == nullptr || counted == nullptr) return r;
-  tables::bucket* const b = record_stack(*s, counted->rows(), {}, caller);
+  tables::bucket* const b = record_stack(s, counted->rows(), {}, caller);
   if (b == nullptr) return r;
   b->add(core::live_counter, 1);
   r->created.store(b, std::memory_order_release);
@@ -63,7 +63,7 @@ inline tables::coroutine_record* begin_coroutine(profile* counted, const void* c
 inline void end_coroutine(tables::coroutine_record& r) noexcept {
   tables::bucket* const b = r.created.load(std::memory_order_relaxed);
   if (b != nullptr) b->add(core::live_counter, -1);
-  state::attached()->coroutines.load(std::memory_order_relaxed)->give_back(r);
+  state::attached().coroutines.load(std::memory_order_relaxed)->give_back(r);
 }
 
 [[gnu::noinline]] inline tables::bucket* bucket_of(state::process_state& s,
@@ -83,7 +83,7 @@ inline void end_coroutine(tables::coroutine_record& r) noexcept {
 // These do the work of instruments::suspension.
 inline void suspend(tables::coroutine_record& r, std::uintptr_t pc, instruments::suspended how,
                     profile* block, std::uint32_t labels) noexcept {
-  state::process_state& s = *state::attached();
+  state::process_state& s = state::attached();
   tables::wait_in_progress w;
   w.since_ns = sys::monotonic_ns();
   w.rate_ns = s.block_rate.load(std::memory_order_relaxed);

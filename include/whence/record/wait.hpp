@@ -78,23 +78,22 @@ class wait {
   // `lock` if it is for one. Requires: `caller` as unwind::capture.
   wait(profile& block, std::uint32_t labels, const void* caller,
        instruments::lock_words* lock = nullptr, bool may_give_up = false) noexcept {
-    state::process_state* const s = state::attached();
-    if (s == nullptr) return;
+    state::process_state& s = state::attached();
     tables::wait_in_progress w;
-    w.rate_ns = s->block_rate.load(std::memory_order_relaxed);
+    w.rate_ns = s.block_rate.load(std::memory_order_relaxed);
     instruments::wait_queue* const queue = lock == nullptr ? nullptr : &lock->queue;
-    const bool charges = queue != nullptr && s->mutex_fraction.load(std::memory_order_relaxed) > 0;
+    const bool charges = queue != nullptr && s.mutex_fraction.load(std::memory_order_relaxed) > 0;
     const bool counts = w.rate_ns > 0 && !last_counted_wait.goes_on();
     if (!counts && !charges) return;
     w.since_ns = sys::monotonic_ns();
-    if (counts) w.bucket = record_stack(*s, block.rows(), {0, 0, labels}, caller);
+    if (counts) w.bucket = record_stack(s, block.rows(), {0, 0, labels}, caller);
     if (charges) w.queue = queue;
     w.lock = lock == nullptr ? nullptr : &lock->holder;
     w.may_give_up = may_give_up;
     w.sp = reinterpret_cast<std::uintptr_t>(this);
     // The order matters: a thread that is in the queue has a slot, by which a child of fork finds
     // the queue.
-    tables::wait_slots* const slots = slots_of(*s);
+    tables::wait_slots* const slots = slots_of(s);
     if (slots != nullptr) slot_ = slots->take();
     if (slot_ != nullptr) {
       const std::uint32_t sequence = slot_->begin(w);
@@ -166,10 +165,9 @@ inline void abandon_wait(instruments::wait_room& room) noexcept {
 // Does the work of instruments::wait_name. A name that is refused is not known as refused: a lock
 // that keeps its text asks again at its next event.
 inline std::uint32_t name_wait(const char* key, const char* name, std::size_t size) noexcept {
-  state::process_state* const s = state::attached();
-  if (s == nullptr) return tables::label_sets::none;
+  state::process_state& s = state::attached();
   const instruments::label l{key, {name, size}};
-  const std::uint32_t id = s->labels.intern({&l, 1}, tables::label_sets::most);
+  const std::uint32_t id = s.labels.intern({&l, 1}, tables::label_sets::most);
   return id == tables::label_sets::overflow ? tables::label_sets::none : id;
 }
 

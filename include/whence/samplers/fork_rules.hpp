@@ -70,6 +70,7 @@ class fork_rules {
 // module yet. Takes the loader's lock the first time.
 inline void enter(state::process_state& s) noexcept {
   sys::look_for_filter();  // first: what follows makes calls that a filter may forbid
+  s.unwinder.find_modules();
   profiling_signal::prepare_module();
   s.guests.enter(state::guest_list::profiling_signal, fork_rules::as_guest);
   fork_rules::on_new_process(s);

@@ -53,12 +53,12 @@ class session {
   // thread or handler, there are no samples, and error() says why.
   explicit session(int hz) : request_{checked(hz)} {
     const sys::cancel_guard uncancelled;
-    state::process_state* const s = state::attached();
-    sampler_ = s == nullptr ? nullptr : Sampler::get(*s);
+    state::process_state& s = state::attached();
+    sampler_ = Sampler::get(s);
     if (sampler_ == nullptr) sys::throw_or_abort<std::bad_alloc>();
     sampler_->settle();  // what other sessions wait for began before this one
-    begin_ = moment::now(*s);
-    window_ = new window(Sampler::epochs(*s));
+    begin_ = moment::now(s);
+    window_ = new window(Sampler::epochs(s));
     error_ = window_->is_open() ? sampler_->begin(request_)
                                 : std::make_error_code(std::errc::not_enough_memory);
   }
@@ -98,7 +98,7 @@ class session {
     return hz;
   }
 
-  bool is_mine() const noexcept { return Sampler::is_current(*state::attached(), sampler_); }
+  bool is_mine() const noexcept { return Sampler::is_current(state::attached(), sampler_); }
 
   // A child of fork has neither the sampler nor its epochs.
   void leave() noexcept {
@@ -112,7 +112,7 @@ class session {
   }
 
   profile_snapshot take() const {
-    state::process_state& s = *state::attached();
+    state::process_state& s = state::attached();
     if (!error_ && is_mine()) sampler_->settle();
     const moment end = moment::now(s);
     profile_snapshot result;

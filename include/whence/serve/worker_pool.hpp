@@ -26,8 +26,8 @@ namespace whence::inline v1::serve {
 class own_thread_scope {
  public:
   own_thread_scope() noexcept {
-    state::process_state* const s = state::attached();
-    own_ = s == nullptr ? nullptr : sys::publish_once(s->arena, s->samplers.own);
+    state::process_state& s = state::attached();
+    own_ = sys::publish_once(s.arena, s.samplers.own);
     if (own_ != nullptr && !own_->join()) own_ = nullptr;
   }
   ~own_thread_scope() {

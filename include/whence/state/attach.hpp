@@ -67,41 +67,45 @@ inline void publish_root(process_state& s) noexcept {
   publish_hot_words(s);
 }
 
-// A profile that shows the rows of another is made after it. False if there is no memory for all.
-inline bool make_predefined(process_state& s) noexcept {
+constexpr bool is_predefined(const core::kind_info& row) noexcept {
+  return row.name[0] != '\0' && !row.is_for_sessions;
+}
+
+// Requires: nothing else has taken of the arena's first chunk, which has room for all of them.
+inline void make_predefined(process_state& s) noexcept {
+  constexpr std::size_t bytes = [] {
+    std::size_t sum = 0;
+    for (const core::kind_info& row : core::kinds) {
+      if (is_predefined(row)) sum += profile_directory::bytes_of(row.name, row.description);
+    }
+    return sum;
+  }();
+  static_assert(bytes <= sys::arena::first_bytes);
+  // A profile that shows the rows of another is made after it.
   for (const bool shows_another : {false, true}) {
     for (int i = 0; i < instruments::kind_count; ++i) {
       const auto k = static_cast<instruments::kind>(i);
       const instruments::kind rows = instruments::rows_of(k);
       const core::kind_info& row = core::info(k);
-      const bool is_predefined = row.name[0] != '\0' && !row.is_for_sessions;
-      if (!is_predefined || (rows != k) != shows_another) continue;
+      if (!is_predefined(row) || (rows != k) != shows_another) continue;
       const profile* const shown = shows_another ? &s.of(rows) : nullptr;
-      profile* const made = s.profiles.find_or_make(row.name, row.description, k, shown).it;
-      if (made == nullptr) return false;
-      s.predefined[i] = made;
+      s.predefined[i] = s.profiles.find_or_make(row.name, row.description, k, shown).it;
     }
   }
-  return true;
 }
 
-inline bool open_root(process_state& s) noexcept {
+inline void open_root(process_state& s) noexcept {
   const sys::guard hold(s.opening);
-  if (s.open) return true;
-  if (!s.blocks.open() || !s.values.open() || !s.wide_values.open() || !s.filter.open()) {
-    return false;
-  }
-  if (!make_predefined(s)) return false;
+  if (s.open) return;
+  make_predefined(s);
   take_environment(s);
   s.open = true;
-  return true;
 }
 
 // Runs in a module with the reading code before its constructors, and before they register handlers
 // of fork. Hidden, because it uses this module's link.
 [[gnu::visibility("hidden")]] inline void prepare_module() noexcept {
   fork_handlers::install();
-  instruments::here.own.store(&instruments::recording, std::memory_order_release);
   instruments::here.attach.store([]() noexcept { attached(); }, std::memory_order_release);
 }
 
@@ -125,7 +129,7 @@ inline bool open_root(process_state& s) noexcept {
   WHENCE_CALL_EARLY_WITH_FUNCTION("whence_prepare", &prepare_early);
 }
 
-[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline process_state* attach() noexcept {
+[[gnu::noinline, gnu::cold, gnu::visibility("hidden")]] inline process_state& attach() noexcept {
   declare_module();
   const sys::errno_guard keep;
   const sys::cancel_guard uncancelled;
@@ -138,9 +142,8 @@ inline bool open_root(process_state& s) noexcept {
   });
   // Called before taking a lock that a child of fork could find held.
   fork_handlers::install();
-  if (!first->unwinder.open() || !open_root(*first)) return nullptr;
-  // Called only now, because a program without memory comes here at each event, and the loader
-  // allocates.
+  open_root(*first);
+  first->unwinder.find_modules();
   sys::keep_loaded(first);
   if (const char* const warning = settings_warning(settings_difference());
       warning != nullptr && !first->mixed_settings.exchange(true)) {
@@ -150,7 +153,7 @@ inline bool open_root(process_state& s) noexcept {
   if (first == &own_state) sys::spare.refill();  // one per process
   // Release pairs with attached(): a thread that sees the root finds it open.
   root.store(first, std::memory_order_release);
-  return first;
+  return *first;
 }
 
 }  // namespace whence::inline v1::state

@@ -80,13 +80,31 @@ struct sampling_root {
   std::atomic<bool> births_are_told{false};
 };
 
+using address_map = tables::live_map<std::uint64_t>;
+using wide_value_map = tables::live_map<tables::wide_key>;
+
+// The memory without which the root could not be opened, 900 KiB of zeros. It is apart from
+// process_state, most of which is not zero: so it lies in .bss, of which a page takes memory once
+// it is touched.
+struct root_memory {
+  sys::arena::first_chunk chunk;
+  unwind::unwinder::storage unwinder;
+  address_map::storage blocks, values;
+  wide_value_map::storage wide_values;
+  tables::sampled_filter::storage filter;
+  sized_heap::storage sized;
+};
+
+// Hidden, so that each module has its own.
+[[gnu::visibility("hidden")]] inline constinit root_memory own_memory{};
+
 struct process_state {
   // Only the first copy uses these.
   const instruments::recorder* const table = &instruments::recording;
 
   tables::memory_shares budget{
       static_cast<std::size_t>(instruments::info(instruments::setting::memory_limit).at_start)};
-  sys::arena arena{budget.stacks};
+  sys::arena arena{budget.stacks, own_memory.chunk};
   sys::arena label_arena{budget.labels};
   sys::arena live_arena{budget.live};
   tables::losses losses;
@@ -94,13 +112,13 @@ struct process_state {
   tables::label_sets labels{label_arena, losses};
   tables::label_merges label_merges{label_arena, labels, losses};
   tables::type_names types{arena, losses};
-  unwind::unwinder unwinder{arena};
+  unwind::unwinder unwinder{own_memory.unwinder, arena};
   profile_directory profiles{arena};
-  tables::live_map<std::uint64_t> blocks{budget.live};          // heap: sampled blocks by address
-  tables::live_map<std::uint64_t> values{budget.live};          // custom: values of up to 8 bytes
-  tables::live_map<tables::wide_key> wide_values{budget.live};  // custom: wider ones
-  tables::sampled_filter filter;
-  sized_heap sized{budget.live};  // blocks whose end is seen without their size
+  address_map blocks{own_memory.blocks, budget.live};  // heap: sampled blocks by address
+  address_map values{own_memory.values, budget.live};  // custom: values of up to 8 bytes
+  wide_value_map wide_values{own_memory.wide_values, budget.live};  // custom: wider ones
+  tables::sampled_filter filter{own_memory.filter};
+  sized_heap sized{own_memory.sized, budget.live};  // blocks whose end is seen without their size
   mutable malloc_use in_malloc;
   // Each is made when its first event comes, and never freed.
   std::atomic<tables::wait_slots*> waits{nullptr};
@@ -131,20 +149,20 @@ struct process_state {
   profile& of(instruments::kind k) const noexcept { return *predefined[static_cast<int>(k)]; }
 };
 
-// Hidden, so that each module has its own.
+// Hidden, as is its memory.
 [[gnu::visibility("hidden")]] inline constinit process_state own_state{};
 
 [[gnu::visibility("hidden")]] inline constinit std::atomic<process_state*> root{nullptr};
 
 // Hidden, as is `attached`: both use this module's pointer.
-[[gnu::visibility("hidden")]] process_state* attach() noexcept;
+[[gnu::visibility("hidden")]] process_state& attach() noexcept;
 
-// The root. nullptr only if the kernel gave no memory to open it: then nothing is recorded.
-[[gnu::visibility("hidden")]] inline process_state* attached() noexcept {
+// The root. Attaching to it needs no memory of the kernel's, so it cannot fail.
+[[gnu::visibility("hidden")]] inline process_state& attached() noexcept {
   // Acquire pairs with attach: the root is open.
   process_state* const s = root.load(std::memory_order_acquire);
   if (s != nullptr) [[likely]]
-    return s;
+    return *s;
   return attach();
 }
 

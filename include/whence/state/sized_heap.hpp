@@ -2,7 +2,7 @@
 //
 // What the root keeps of sampled blocks whose end is seen without their size: a map and a filter
 // apart from those of the instruments that know it. A block of tracking_allocator may lie in one of
-// the whole program, at the same address. They are opened with the first user.
+// the whole program, at the same address.
 #ifndef WHENCE_STATE_SIZED_HEAP_HPP
 #define WHENCE_STATE_SIZED_HEAP_HPP
 
@@ -17,11 +17,18 @@
 namespace whence::inline v1::state {
 
 struct sized_heap {
-  constexpr explicit sized_heap(sys::memory_budget& live) noexcept : blocks(live) {}
+  using block_map = tables::live_map<std::uint64_t, tables::sized_entry>;
 
-  tables::live_map<std::uint64_t, tables::sized_entry> blocks;  // by address
+  struct storage {
+    block_map::storage blocks;
+    tables::sampled_filter::storage filter;
+  };
+
+  constexpr sized_heap(storage& own, sys::memory_budget& live) noexcept
+      : blocks(own.blocks, live), filter(own.filter) {}
+
+  block_map blocks;  // by address
   tables::sampled_filter filter;
-  std::atomic<bool> open{false};
 
   // The layers that are in force, as bits, and an address of the function that the topmost calls.
   std::atomic<unsigned> layers{0};

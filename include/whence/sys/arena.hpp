@@ -10,6 +10,9 @@
 // race on one counter; a thread that runs over the end maps the next chunk, and a loser of that
 // race unmaps its own. A block above a quarter of a chunk has a mapping of its own.
 //
+// An arena may begin with a chunk of its owner's, from which blocks come even if the kernel gives
+// no memory.
+//
 // Signal-safe. Lock-free. Never allocates from the heap.
 #ifndef WHENCE_SYS_ARENA_HPP
 #define WHENCE_SYS_ARENA_HPP
@@ -27,8 +30,31 @@ namespace whence::inline v1::sys {
 inline constexpr std::size_t cache_line = 64;
 
 class arena {
+  struct alignas(cache_line) chunk {
+    std::atomic<std::size_t> used{0};  // bytes behind the header; more if they did not suffice
+    std::size_t bytes = 0;             // of the mapping; 0 if it is the owner's
+    chunk* older = nullptr;
+
+    std::size_t room() const noexcept { return bytes != 0 ? bytes - sizeof(chunk) : first_bytes; }
+    std::byte* blocks() noexcept { return reinterpret_cast<std::byte*>(this + 1); }
+  };
+
  public:
+  static constexpr std::size_t first_bytes = std::size_t{64} * 1024 - sizeof(chunk);
+
+  // A chunk of the owner's: zeros, of which only the touched pages take memory if it is static.
+  struct first_chunk {
+    chunk header;
+    unsigned char blocks[first_bytes]{};
+  };
+
   constexpr explicit arena(memory_budget& budget) noexcept : budget_(budget) {}
+  constexpr arena(memory_budget& budget, first_chunk& first) noexcept
+      : budget_(budget), current_(&first.header) {}
+
+  static constexpr std::size_t round_up(std::size_t bytes) noexcept {
+    return (bytes + cache_line - 1) / cache_line * cache_line;
+  }
 
   // nullptr past the budget's limit, or if the kernel refuses.
   void* allocate(std::size_t bytes) noexcept {
@@ -59,25 +85,16 @@ class arena {
 
   memory_budget& budget() const noexcept { return budget_; }
 
-  // Gives all memory back to the kernel; the budget is its owner's to give back. Requires: no other
-  // thread uses the arena or a block of it.
+  // Gives all memory back to the kernel; the budget, and a first chunk, are their owner's.
+  // Requires: no other thread uses the arena or a block of it.
   void release() noexcept {
     unmap_all(current_);
     unmap_all(large_);
   }
 
  private:
-  struct alignas(cache_line) chunk {
-    std::atomic<std::size_t> used{sizeof(chunk)};
-    std::size_t bytes = 0;
-    chunk* older = nullptr;
-  };
   static constexpr std::size_t chunk_bytes = std::size_t{1} << 20;
   static constexpr std::size_t largest_shared = chunk_bytes / 4;
-
-  static constexpr std::size_t round_up(std::size_t bytes) noexcept {
-    return (bytes + cache_line - 1) / cache_line * cache_line;
-  }
 
   void* take(std::size_t bytes) noexcept {
     if (bytes > largest_shared) return take_large(bytes);
@@ -87,7 +104,7 @@ class arena {
       if (c != nullptr) {
         // Pairs with the release of drop_last: a block that was taken back is zero.
         const std::size_t at = c->used.fetch_add(bytes, std::memory_order_acquire);
-        if (at + bytes <= chunk_bytes) return reinterpret_cast<std::byte*>(c) + at;
+        if (at + bytes <= c->room()) return c->blocks() + at;
       }
       if (!replace(c)) return nullptr;
     }
@@ -135,8 +152,9 @@ class arena {
 
   bool drop_last(void* block, std::size_t bytes) noexcept {
     chunk* const c = current_.load(std::memory_order_acquire);
-    const auto at = reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(c);
-    if (at >= chunk_bytes) return false;
+    const auto at =
+        reinterpret_cast<std::uintptr_t>(block) - reinterpret_cast<std::uintptr_t>(c->blocks());
+    if (at >= c->room()) return false;
     std::memset(block, 0, bytes);
     std::size_t end = at + bytes;
     return c->used.compare_exchange_strong(end, at, std::memory_order_release,
@@ -147,7 +165,7 @@ class arena {
     chunk* c = newest.exchange(nullptr, std::memory_order_acquire);
     while (c != nullptr) {
       chunk* const older = c->older;
-      unmap_pages(c, c->bytes);
+      if (c->bytes != 0) unmap_pages(c, c->bytes);
       c = older;
     }
   }

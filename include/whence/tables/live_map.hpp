@@ -27,7 +27,6 @@
 #include <bit>
 #include <cstddef>
 #include <cstdint>
-#include <new>
 #include <utility>
 
 #include <whence/sys/arena.hpp>
@@ -57,21 +56,18 @@ struct unseen_steps {
 
 template <class Key, class Stored = packed_entry, class Steps = unseen_steps>
 class live_map {
+  struct slot;
+  struct array;
+  struct shard;
+  static constexpr std::size_t shard_count = 64;
+
  public:
   using entry = typename Stored::entry;
+  // The shards of a map, 4 KiB of zeros.
+  struct storage;
 
-  constexpr explicit live_map(sys::memory_budget& budget) noexcept : budget_(budget) {}
-
-  // Maps the shards. Requires: one caller at a time, before anything else. False if the kernel
-  // refuses; a later call tries again.
-  bool open() noexcept {
-    if (shards_ != nullptr) return true;
-    void* const pages = sys::map_pages(sizeof(shard) * shard_count);
-    if (pages == nullptr) return false;
-    shards_ = static_cast<shard*>(pages);
-    for (std::size_t i = 0; i < shard_count; ++i) ::new (&shards_[i]) shard;
-    return true;
-  }
+  constexpr live_map(storage& own, sys::memory_budget& budget) noexcept
+      : budget_(budget), shards_(own.shards) {}
 
   insertion insert(const Key& key, entry value) noexcept {
     const std::uint64_t hash = spread(key);
@@ -137,12 +133,10 @@ class live_map {
   // fork holds every shard, so that the child's copy is whole. Hidden, because locks are counted in
   // the module that takes them.
   [[gnu::visibility("hidden")]] void lock_all() noexcept {
-    if (shards_ == nullptr) return;
     for (std::size_t i = 0; i < shard_count; ++i) shards_[i].lock.lock();
     holder_.store(sys::thread_pointer(), std::memory_order_relaxed);
   }
   [[gnu::visibility("hidden")]] void unlock_all() noexcept {
-    if (shards_ == nullptr) return;
     holder_.store(0, std::memory_order_relaxed);
     for (std::size_t i = 0; i < shard_count; ++i) shards_[i].lock.unlock();
   }
@@ -170,7 +164,6 @@ class live_map {
     std::size_t moved = 0;  // slots of `older` that are empty or marked
   };
   static_assert(sizeof(shard) == sys::cache_line);
-  static constexpr std::size_t shard_count = 64;
   static constexpr std::size_t first_capacity = std::bit_floor(std::size_t{4096} / sizeof(slot));
   static constexpr std::size_t slots_in_step = 16;
 
@@ -298,8 +291,13 @@ class live_map {
   }
 
   sys::memory_budget& budget_;
-  shard* shards_ = nullptr;
+  shard* const shards_;
   std::atomic<std::uintptr_t> holder_{0};  // of all shards, by its thread pointer
+};
+
+template <class Key, class Stored, class Steps>
+struct live_map<Key, Stored, Steps>::storage {
+  shard shards[shard_count]{};
 };
 
 }  // namespace whence::inline v1::tables

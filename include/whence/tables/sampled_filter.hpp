@@ -12,32 +12,30 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/sys/pages.hpp>
+#include <whence/sys/zeros.hpp>
 
 namespace whence::inline v1::tables {
 
 class sampled_filter {
+  using counter = std::atomic<std::uint8_t>;
+  static constexpr int size_bits = 18;
+  static constexpr std::size_t size = std::size_t{1} << size_bits;
+
  public:
-  // Requires: one caller at a time, before anything else. False if the kernel refuses; a later call
-  // tries again.
-  bool open() noexcept {
-    if (counters_ != nullptr) return true;
-    counters_ = static_cast<counter*>(sys::map_pages(size * sizeof(counter)));
-    return counters_ != nullptr;
-  }
+  // The counters of a filter, 256 KiB of zeros.
+  using storage = sys::zeros<counter, size>;
+
+  constexpr explicit sampled_filter(storage& own) noexcept : storage_(own) {}
 
   void add(std::uintptr_t address) noexcept { change(address, 1); }
   void remove(std::uintptr_t address) noexcept { change(address, -1); }
 
   // An address added in this thread, or handed over from the thread that added it, is seen.
   bool may_contain(std::uintptr_t address) const noexcept {
-    return counters_[index(address)].load(std::memory_order_relaxed) != 0;
+    return storage_.data()[index(address)].load(std::memory_order_relaxed) != 0;
   }
 
  private:
-  using counter = std::atomic<std::uint8_t>;
-  static constexpr int size_bits = 18;
-  static constexpr std::size_t size = std::size_t{1} << size_bits;
   static constexpr std::uint8_t stuck = 255;
 
   static std::size_t index(std::uintptr_t address) noexcept {
@@ -45,14 +43,14 @@ class sampled_filter {
   }
 
   void change(std::uintptr_t address, int by) noexcept {
-    counter& c = counters_[index(address)];
+    counter& c = storage_.data()[index(address)];
     std::uint8_t value = c.load(std::memory_order_relaxed);
     while (value != stuck && !c.compare_exchange_weak(value, static_cast<std::uint8_t>(value + by),
                                                       std::memory_order_relaxed)) {
     }
   }
 
-  counter* counters_ = nullptr;
+  storage& storage_;
 };
 
 }  // namespace whence::inline v1::tables

@@ -91,7 +91,7 @@ template <class Walk>
 
 // Fills `t` with the stack of the calling thread, from the frame that returns to `caller`, less
 // `skip` frames. Requires: `caller` is __builtin_return_address(0) of a function that is still
-// active and never inlined; `t` is empty, its capacity not 0; `u` is open.
+// active and never inlined; `t` is empty, its capacity not 0.
 [[gnu::always_inline]] inline stop_reason capture(unwinder& u, trace& t, const void* caller,
                                                   std::size_t skip = 0) noexcept {
   const auto from = plain_code_address(reinterpret_cast<std::uintptr_t>(caller));
@@ -123,7 +123,7 @@ template <class Walk>
 }
 
 // Fills `t` with the stack that a signal interrupted, from the interrupted instruction on. `c` is
-// what the handler was given. Requires: `t` is empty, its capacity not 0; `u` is open.
+// what the handler was given. Requires: `t` is empty, its capacity not 0.
 inline stop_reason capture_context(unwinder& u, trace& t, const ucontext_t& c) noexcept {
   t.leaf_is_ip = true;
   const registers r = interrupted(c);

@@ -10,7 +10,7 @@
 //
 //   victim:  | key ^ mix64(rule), 64 |  rule, 64 |
 //
-// Signal-safe. Lock-free. 272 KiB, mapped when opened, whatever the size of the program.
+// Signal-safe. Lock-free. 272 KiB, touched page by page, whatever the size of the program.
 #ifndef WHENCE_UNWIND_RULE_CACHE_HPP
 #define WHENCE_UNWIND_RULE_CACHE_HPP
 
@@ -18,9 +18,8 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/sys/arena.hpp>
 #include <whence/sys/mix64.hpp>
-#include <whence/sys/publish_once.hpp>
+#include <whence/sys/zeros.hpp>
 #include <whence/unwind/arch.hpp>
 
 namespace whence::inline v1::unwind {
@@ -29,19 +28,20 @@ class rule_cache {
  public:
   static constexpr std::size_t slot_count = std::size_t{1} << 15;
   static constexpr std::size_t victim_count = 1024;
-  static constexpr std::size_t bytes = slot_count * 8 + victim_count * 16;
-
-  constexpr explicit rule_cache(sys::arena& arena) noexcept : arena_(arena) {}
-
-  // False if the kernel gives no memory. Thread-safe; opening twice does nothing.
-  bool open() noexcept {
-    // The kernel's zeros are a cache without rules.
-    return sys::publish_once(
-               slots_, [this] { return static_cast<slot*>(arena_.allocate_always(bytes)); },
-               [this](slot* late) { arena_.take_back(late, bytes); }) != nullptr;
-  }
 
   using slot = std::atomic<std::uint64_t>;
+  struct victim {
+    std::atomic<std::uint64_t> proof;
+    std::atomic<std::uint64_t> rule_bits;
+  };
+
+  // Zeros are a cache without rules.
+  struct storage {
+    sys::zeros<slot, slot_count> slots;
+    sys::zeros<victim, victim_count> victims;
+  };
+
+  constexpr explicit rule_cache(storage& own) noexcept : storage_(own) {}
 
   // Looks slots up; a walk keeps one in a register.
   class reader {
@@ -61,8 +61,7 @@ class rule_cache {
     const slot* slots_;
   };
 
-  // Requires: open.
-  reader read() const noexcept { return reader(slots()); }
+  reader read() const noexcept { return reader(storage_.slots.data()); }
 
   // The rule of an address that lost its slot; it gets it back.
   rule find_victim(std::uint64_t key) noexcept {
@@ -78,8 +77,8 @@ class rule_cache {
   void insert(std::uint64_t key, rule r) noexcept {
     if (key >> index_bits >> 32 != 0) return;  // not an address of user space
     const std::size_t i = index(key);
-    const std::uint64_t lost =
-        slots()[i].exchange((r.word() & rule::bits) | key >> index_bits, std::memory_order_relaxed);
+    const std::uint64_t lost = storage_.slots.data()[i].exchange(
+        (r.word() & rule::bits) | key >> index_bits, std::memory_order_relaxed);
     if (lost == 0) return;
     const std::uint64_t lost_key = key_of(lost, i);
     if (lost_key == key) return;
@@ -93,14 +92,6 @@ class rule_cache {
   static constexpr unsigned index_bits = 15;
   static constexpr std::uint64_t index_mask = slot_count - 1;
 
-  struct victim {
-    std::atomic<std::uint64_t> proof;
-    std::atomic<std::uint64_t> rule_bits;
-  };
-
-  // Relaxed: open() came before every walk.
-  slot* slots() const noexcept { return slots_.load(std::memory_order_relaxed); }
-
   static constexpr std::size_t index(std::uint64_t key) noexcept {
     return static_cast<std::size_t>(key & index_mask);
   }
@@ -108,12 +99,10 @@ class rule_cache {
     return (entry & 0xffffffff) << index_bits | i;
   }
   victim* victim_of(std::uint64_t key) const noexcept {
-    auto* const victims = reinterpret_cast<victim*>(slots() + slot_count);
-    return victims + (sys::mix64(key) & (victim_count - 1));
+    return storage_.victims.data() + (sys::mix64(key) & (victim_count - 1));
   }
 
-  sys::arena& arena_;
-  std::atomic<slot*> slots_{nullptr};
+  storage& storage_;
 };
 
 }  // namespace whence::inline v1::unwind

@@ -5,7 +5,8 @@
 // A rule that is not in the cache is made from the call-frame information of its one function, at
 // the moment it is needed: nothing is prepared, and nothing grows with the size of the program.
 //
-// open(): not for signal handlers. All else: signal-safe, lock-free, never allocates from the heap.
+// find_modules(): not for signal handlers. All else: signal-safe, lock-free, never allocates from
+// the heap.
 #ifndef WHENCE_UNWIND_UNWINDER_HPP
 #define WHENCE_UNWIND_UNWINDER_HPP
 
@@ -29,14 +30,21 @@ namespace whence::inline v1::unwind {
 
 class unwinder {
  public:
-  constexpr explicit unwinder(sys::arena& arena) noexcept
-      : rules_(arena), permanent_(arena), plugins_(arena), previous_stacks_(arena) {}
+  // 288 KiB of zeros.
+  struct storage {
+    rule_cache::storage rules;
+    previous_stacks::storage stacks;
+  };
 
-  // False if the kernel gives no memory. Called before every walk; opening twice does nothing.
-  bool open() noexcept {
-    sys::look_for_valgrind();
-    sys::look_for_filter();
-    return rules_.open() && permanent_.open() && previous_stacks_.open();
+  constexpr unwinder(storage& own, sys::arena& arena) noexcept
+      : rules_(own.rules), permanent_(arena), plugins_(arena), previous_stacks_(own.stacks) {}
+
+  // Called before walks. If the kernel gives no memory for the list of modules, walks go by frame
+  // pointers, and a later call tries again. Once the modules are known, it does nothing.
+  bool find_modules() noexcept {
+    if (permanent_.is_open()) [[likely]]
+      return true;
+    return find_modules_now();
   }
 
   const rule_cache& rules() const noexcept { return rules_; }
@@ -55,6 +63,8 @@ class unwinder {
     rule r = cached(key);
     if (r && r.kind() != rule_kind::elsewhere) return r;
     if (!r) {
+      // No rule is kept before it is known which modules stay.
+      if (!permanent_.is_open()) return {};
       if (const module* const m = permanent_.find(lookup)) {
         memory_in_place in_place;
         r = make(*m, lookup, in_place);
@@ -91,6 +101,7 @@ class unwinder {
       memory_in_place in_place;
       return eh_frame(m->frames, in_place).find(lookup, found);
     }
+    if (!permanent_.is_open()) return lookup_result::no_entry;
     if (!current.holds(lookup) && !plugins_.find(lookup, memory, current)) {
       return lookup_result::no_entry;
     }
@@ -98,6 +109,12 @@ class unwinder {
   }
 
  private:
+  [[gnu::noinline, gnu::cold]] bool find_modules_now() noexcept {
+    sys::look_for_valgrind();
+    sys::look_for_filter();
+    return permanent_.open();
+  }
+
   rule cached(std::uint64_t key) noexcept {
     const rule r = rules_.read().find(key);
     return r ? r : rules_.find_victim(key);

@@ -67,7 +67,7 @@ TEST_CASE("a row has the allocated type: elements, nodes, but not for a resource
 TEST_CASE("two types at one stack are two rows at all rates, also in windows") {
   using own = prefixed_registry<"record.two">;
   const heap_rate every(1);
-  state::process_state& s = *state::attached();
+  state::process_state& s = state::attached();
   profile_snapshot earlier;
   // One call site. A second rate doubles the buckets, but adds no rows.
   for (const std::int64_t rate : {1, 2}) {

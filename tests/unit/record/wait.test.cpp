@@ -26,7 +26,7 @@ namespace {
 tables::bucket& bucket_of(profile& p) {
   const std::uintptr_t pc = 0x1000;
   const tables::key k{{&pc, 1, false, false}, 0, 0, 0};
-  return *state::attached()->stacks.record(p.rows(), k);
+  return *state::attached().stacks.record(p.rows(), k);
 }
 
 }  // namespace

@@ -19,7 +19,7 @@ TEST_CASE("threads are sampled even if the share of the stacks is full") {
   if (thread_sanitized) return;  // it allows no new thread in the child
   const pid_t child = ::fork();
   if (child == 0) {
-    state::attached()->budget.stacks.set_limit(0);
+    state::attached().budget.stacks.set_limit(0);
     cpu_session cpu;
     wall_session wall;
     compute_until(this_thread_ns() + 500 * ms);

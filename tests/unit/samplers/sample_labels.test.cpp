@@ -46,11 +46,11 @@ void compute_ms(std::int64_t ms) {
 }
 
 std::int64_t samples_memory() {
-  const tables::memory_shares& m = state::attached()->budget;
+  const tables::memory_shares& m = state::attached().budget;
   return static_cast<std::int64_t>(m.cpu_samples.used() + m.wall_samples.used());
 }
 std::int64_t label_memory() {
-  return static_cast<std::int64_t>(state::attached()->budget.labels.used());
+  return static_cast<std::int64_t>(state::attached().budget.labels.used());
 }
 
 }  // namespace

@@ -60,6 +60,6 @@ TEST_CASE("a row of zeros is left out") {
   p.remove(1);
   CHECK(p.rows().size.load() == 1);
   int rows = 0;
-  snapshots::for_each_row(*state::attached(), p, [&rows](const profile_row&) { ++rows; });
+  snapshots::for_each_row(state::attached(), p, [&rows](const profile_row&) { ++rows; });
   CHECK(rows == 0);
 }

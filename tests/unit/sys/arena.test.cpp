@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
+#include <memory>
 #include <set>
 #include <thread>
 #include <vector>
@@ -143,4 +144,28 @@ TEST_CASE("a block that another one follows stays where it is") {
     CHECK(budget.used() == before);
     CHECK(std::all_of(next, next + bytes, [](char c) { return c == 0x5a; }));
   }
+}
+
+TEST_CASE("an arena with a chunk of its owner's takes the first blocks from it") {
+  sys::memory_budget budget(std::size_t{1} << 30);
+  const auto first = std::make_unique<sys::arena::first_chunk>();
+  sys::arena arena(budget, *first);
+  const auto is_in_first = [&first](const void* block) {
+    const auto* const at = static_cast<const unsigned char*>(block);
+    return at >= first->blocks && at < first->blocks + sys::arena::first_bytes;
+  };
+  void* const last = arena.allocate(64);
+  CHECK(is_in_first(last));
+  arena.take_back(last, 64);
+  constexpr std::size_t half = sys::arena::first_bytes / 2;
+  std::memset(arena.allocate(half), 0x5a, half);
+  CHECK(is_in_first(arena.allocate(sys::arena::first_bytes - sys::arena::round_up(half))));
+  auto* const next = static_cast<char*>(arena.allocate(half));
+  REQUIRE(next != nullptr);
+  CHECK_FALSE(is_in_first(next));
+  CHECK(*next == 0);
+  arena.release();
+  budget.give_all_back();
+  CHECK_FALSE(is_in_first(arena.allocate(64)));
+  arena.release();
 }

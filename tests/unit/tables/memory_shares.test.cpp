@@ -68,7 +68,7 @@ TEST_CASE("what readers keep has a limit of its own, which follows the setting")
 }
 
 TEST_CASE("a lock that is named while there is no room for labels has its name") {
-  const std::size_t limit = state::attached()->budget.limit();
+  const std::size_t limit = state::attached().budget.limit();
   { const scoped_labels scope("memory_shares", "before"); }
   set_memory_limit(0);
   tracked_mutex<> late{"memory_shares.late"};

@@ -40,9 +40,9 @@ TEST_CASE("records taken in a thread's last destructor are found when others are
     for (int i = 0; i < n; ++i) std::thread(live_and_end).join();
   };
   threads(100);
-  const std::size_t before = state::attached()->budget.stacks.used();
+  const std::size_t before = state::attached().budget.stacks.used();
   threads(2000);
-  CHECK(state::attached()->budget.stacks.used() - before <= 16 * sizeof(tables::thread_record));
+  CHECK(state::attached().budget.stacks.used() - before <= 16 * sizeof(tables::thread_record));
   ::pthread_key_delete(key_of_other);
 }
 
@@ -57,7 +57,7 @@ TEST_CASE("threads that live at once have a record each, with their own labels")
         const scoped_labels scope("thread", i);
         ++ready;
         while (ready < count) std::this_thread::yield();
-        const state::process_state& s = *state::attached();
+        const state::process_state& s = state::attached();
         if (s.threads.labels_of(::gettid()) != current_labels().word()) ++wrong;
         if (current_labels() != labels("thread", i)) ++wrong;
       });
@@ -69,7 +69,7 @@ TEST_CASE("threads that live at once have a record each, with their own labels")
 
 TEST_CASE("a record that a thread is about to take is not visited") {
   const scoped_labels scope("thread_records", "here");
-  state::process_state& s = *state::attached();
+  state::process_state& s = state::attached();
   // Other tests have tables of their own, which take this thread's word.
   tables::thread_record* const mine = state::record_of_this_thread(s);
   REQUIRE(mine != nullptr);

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 //
-// An unwinder of the tests' own, open, apart from the process's.
+// An unwinder of the tests' own that knows the modules, apart from the process's.
 #ifndef WHENCE_TESTS_UNWIND_OWN_UNWINDER_HPP
 #define WHENCE_TESTS_UNWIND_OWN_UNWINDER_HPP
 
@@ -16,8 +16,9 @@ inline constinit whence::sys::memory_budget own_budget{std::size_t{64} << 20};
 inline constinit whence::sys::arena own_arena{own_budget};
 
 inline whence::unwind::unwinder& own_unwinder() {
-  static constinit whence::unwind::unwinder u{own_arena};
-  if (!u.open()) throw std::runtime_error("no memory for an unwinder");
+  static constinit whence::unwind::unwinder::storage storage{};
+  static constinit whence::unwind::unwinder u{storage, own_arena};
+  if (!u.find_modules()) throw std::runtime_error("no memory for an unwinder");
   return u;
 }
 

@@ -30,7 +30,8 @@ class permanent_modules {
  public:
   constexpr explicit permanent_modules(sys::arena& arena) noexcept : arena_(arena) {}
 
-  // False if the kernel gives no memory. Opening twice does nothing.
+  // Finds them. False if the kernel gives no memory for the list: a later call tries again. Once
+  // they are found, it does nothing.
   bool open() noexcept {
     return sys::publish_once(
                list_, [this] { return find_all(); },
@@ -39,9 +40,12 @@ class permanent_modules {
                }) != nullptr;
   }
 
-  // nullptr if the address is in no such module. Requires: open.
+  bool is_open() const noexcept { return list_.load(std::memory_order_relaxed) != nullptr; }
+
+  // nullptr if the address is in no such module, or if they are not found.
   const module* find(std::uintptr_t address) const noexcept {
-    return list_.load(std::memory_order_acquire)->find(address);
+    const list* const found = list_.load(std::memory_order_acquire);
+    return found == nullptr ? nullptr : found->find(address);
   }
 
  private:

@@ -22,8 +22,6 @@
 #include <cstddef>
 #include <cstdint>
 
-#include <whence/sys/arena.hpp>
-#include <whence/sys/publish_once.hpp>
 #include <whence/unwind/arch.hpp>
 
 namespace whence::inline v1::unwind {
@@ -61,49 +59,45 @@ class previous_stack {
   // Requires: entered.
   void was_useful(bool useful) noexcept {
     if (useful) {
-      if (next_rest_ > 1) next_rest_ /= 2;
+      if (doublings_ > 0) --doublings_;
       return;
     }
     active_.store(false, std::memory_order_relaxed);
-    rest_ = next_rest_;
-    if (next_rest_ < longest_rest) next_rest_ *= 2;
+    rest_ = std::uint32_t{1} << doublings_;
+    if (doublings_ < most_doublings) ++doublings_;
   }
 
   // Requires: entered. The frames, leaf first, of the stack that ends at `end`.
   std::uintptr_t end = 0;
   std::size_t size = 0;
-  memo_frame frames[capacity];
+  memo_frame frames[capacity]{};
 
  private:
-  static constexpr std::uint32_t longest_rest = 1024;  // deep stacks
+  static constexpr std::uint32_t most_doublings = 10;
 
-  std::atomic<bool> busy_;
-  std::atomic<bool> active_;
-  std::uint32_t rest_ = 0;
-  std::uint32_t next_rest_ = 1;
+  std::atomic<bool> busy_{false};
+  std::atomic<bool> active_{false};
+  std::uint32_t rest_ = 0;       // deep stacks
+  std::uint32_t doublings_ = 0;  // of the next rest, which is 1 without
 };
 
 class previous_stacks {
  public:
   static constexpr std::size_t count = 4;
 
-  constexpr explicit previous_stacks(sys::arena& arena) noexcept : arena_(arena) {}
-
-  // False if the kernel gives no memory. Thread-safe; opening twice does nothing.
-  bool open() noexcept { return sys::publish_once(arena_, all_) != nullptr; }
-
-  // Requires: open.
-  previous_stack& of_this_thread() const noexcept {
-    return all_.load(std::memory_order_relaxed)->of[thread_control_block() >> 12 & (count - 1)];
-  }
-
- private:
-  struct all {
+  // All zeros, so that it lies in .bss.
+  struct storage {
     previous_stack of[count]{};
   };
 
-  sys::arena& arena_;
-  std::atomic<all*> all_{nullptr};
+  constexpr explicit previous_stacks(storage& own) noexcept : storage_(own) {}
+
+  previous_stack& of_this_thread() const noexcept {
+    return storage_.of[thread_control_block() >> 12 & (count - 1)];
+  }
+
+ private:
+  storage& storage_;
 };
 
 }  // namespace whence::inline v1::unwind

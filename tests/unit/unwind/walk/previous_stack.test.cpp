@@ -109,7 +109,6 @@ TEST_CASE("a stack deeper than a record, and one that is cut, are the same") {
 }
 
 TEST_CASE("four records take 16 KiB") {
-  constexpr std::size_t bytes = unwind::previous_stacks::count * sizeof(unwind::previous_stack);
-  static_assert(bytes <= 17 * 1024);
-  static_assert(unwind::rule_cache::bytes + bytes + sizeof(unwind::unwinder) < 300 * 1024);
+  static_assert(sizeof(unwind::previous_stacks::storage) <= 17 * 1024);
+  static_assert(sizeof(unwind::unwinder::storage) + sizeof(unwind::unwinder) < 300 * 1024);
 }
