@@ -93,7 +93,8 @@ bool read_file(std::span<const std::byte> content, std::uint64_t marker) {
   const symbols::elf header(file);
   symbols::loaded_module m;
   m.build_id = header.build_id();
-  (void)symbols::is_module(file, header, m);
+  int error = 0;
+  (void)symbols::is_module(file, header, m, error);
   symbols::symbol_table table;
   table.add(file, header);
   table.sort();

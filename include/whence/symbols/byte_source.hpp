@@ -17,6 +17,7 @@
 #include <type_traits>
 
 #include <whence/symbols/descriptor.hpp>
+#include <whence/sys/errno_guard.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/vector.hpp>
 
@@ -34,6 +35,9 @@ class basic_byte_source {
   virtual ~basic_byte_source() = default;
 
   virtual std::uint64_t size() const noexcept = 0;
+
+  // errno of the first failure of the system, or 0: what was read until then need not be all.
+  virtual int error() const noexcept { return 0; }
 
   bool read(std::uint64_t offset, std::span<std::byte> to) const {
     return offset <= size() && to.size() <= size() - offset && read_within(offset, to);
@@ -98,14 +102,18 @@ template <class = void>
 class basic_file_source final : public byte_source {
  public:
   explicit basic_file_source(const char* path) : file_(path), error_(file_.error()) {
-    if (file_.get() < 0 || ::fstat(file_.get(), &status_) != 0) return;
+    if (file_.get() < 0) return;
+    const sys::errno_guard keep;
+    if (::fstat(file_.get(), &status_) != 0) {
+      error_ = errno;
+      return;
+    }
     if (S_ISREG(status_.st_mode)) size_ = static_cast<std::uint64_t>(status_.st_size);
   }
   std::uint64_t size() const noexcept override { return size_; }
 
   int descriptor() const noexcept { return file_.get(); }
-  // errno of the first failure, or 0.
-  int error() const noexcept { return error_; }
+  int error() const noexcept override { return error_; }
   const struct ::stat& status() const noexcept { return status_; }
 
  private:

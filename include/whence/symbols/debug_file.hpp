@@ -82,9 +82,10 @@ struct found_debug_file {
   int error = 0;                 // errno, if a file could not be read for a temporary reason
 };
 
-// True if a later attempt may succeed.
+// True if a later attempt may succeed. (EIO: a server of files that does not answer.)
 constexpr bool may_pass(int error) noexcept {
-  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR || error == EAGAIN;
+  return error == EMFILE || error == ENFILE || error == ENOMEM || error == EINTR ||
+         error == EAGAIN || error == EIO;
 }
 
 // The file with what was stripped from the module at `path`, or with a copy of it.

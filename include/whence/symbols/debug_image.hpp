@@ -34,6 +34,7 @@
 #include <whence/symbols/elf.hpp>
 #include <whence/sys/algorithms.hpp>
 #include <whence/sys/available_memory.hpp>
+#include <whence/sys/errno_guard.hpp>
 #include <whence/sys/mapped_array.hpp>
 #include <whence/sys/throw_or_abort.hpp>
 
@@ -45,17 +46,23 @@ class basic_borrowed_file final : public byte_source {
  public:
   explicit basic_borrowed_file(int descriptor) : descriptor_(descriptor) {
     struct ::stat status {};
-    if (descriptor >= 0 && ::fstat(descriptor, &status) == 0 && S_ISREG(status.st_mode)) {
+    if (descriptor < 0) return;
+    const sys::errno_guard keep;
+    if (::fstat(descriptor, &status) != 0) {
+      error_ = errno;
+    } else if (S_ISREG(status.st_mode)) {
       size_ = static_cast<std::uint64_t>(status.st_size);
     }
   }
   std::uint64_t size() const noexcept override { return size_; }
+  int error() const noexcept override { return error_; }
 
  private:
   bool read_within(std::uint64_t offset, std::span<std::byte> to) const override {
     while (!to.empty()) {
       const ssize_t n = ::pread(descriptor_, to.data(), to.size(), static_cast<off_t>(offset));
       if (n < 0 && errno == EINTR) continue;
+      if (n < 0 && error_ == 0) error_ = errno;
       if (n <= 0) return false;
       to = to.subspan(static_cast<std::size_t>(n));
       offset += static_cast<std::uint64_t>(n);
@@ -64,6 +71,7 @@ class basic_borrowed_file final : public byte_source {
   }
 
   int descriptor_;
+  mutable int error_ = 0;
   std::uint64_t size_ = 0;
 };
 using borrowed_file = basic_borrowed_file<>;
@@ -181,8 +189,8 @@ class basic_debug_image {
            size <= static_cast<std::size_t>(bytes_.end() - at);
   }
 
-  // A view of some parts. libdw notes where the sections are when it opens a view, so the headers
-  // may be rewritten for the next one.
+  // A view of some parts; an empty one if libdw refuses it. Throws: std::bad_alloc. libdw notes
+  // where the sections are when it opens a view, so the headers may be rewritten for the next one.
   dwarf_handle open(const section_slices& slices) {
     for (std::size_t i = 0; i < debug_sections; ++i) {
       const std::span<const std::byte> part = section(static_cast<debug_section>(i), slices);
@@ -191,11 +199,15 @@ class basic_debug_image {
       if (part.empty()) header(i).sh_offset = 0;
     }
     ::elf_version(EV_CURRENT);
+    const sys::errno_guard keep;
+    errno = 0;
     ::Elf* const elf = ::elf_memory(reinterpret_cast<char*>(bytes_.data()), bytes_.size());
-    if (elf == nullptr) return {};
-    ::Dwarf* const dwarf = ::dwarf_begin_elf(elf, DWARF_C_READ, nullptr);
+    ::Dwarf* const dwarf = elf == nullptr ? nullptr : ::dwarf_begin_elf(elf, DWARF_C_READ, nullptr);
     if (dwarf == nullptr) {
-      ::elf_end(elf);
+      const int error = errno;
+      if (elf != nullptr) ::elf_end(elf);
+      // Otherwise lack of memory would be taken for damage, which does not pass.
+      if (error == ENOMEM) no_memory();
       return {};
     }
     // libdw's own handler ends the process.

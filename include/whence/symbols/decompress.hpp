@@ -14,12 +14,16 @@
 #include <libelf.h>
 
 #include <array>
+#include <cerrno>
 #include <cstddef>
 #include <cstring>
+#include <new>
 #include <span>
 #include <type_traits>
 
+#include <whence/sys/errno_guard.hpp>
 #include <whence/sys/mapped_array.hpp>
+#include <whence/sys/throw_or_abort.hpp>
 
 namespace whence::inline v1::symbols {
 
@@ -64,16 +68,19 @@ class basic_libelf_decompress {
     std::memcpy(whole.data() + headers[2].sh_offset + longest_name, name, std::strlen(name));
 
     ::elf_version(EV_CURRENT);
+    const sys::errno_guard keep;
+    errno = 0;
     ::Elf* const elf = ::elf_memory(reinterpret_cast<char*>(whole.data()), whole.size());
-    if (elf == nullptr) return false;
-    ::Elf_Scn* const scn = ::elf_getscn(elf, 1);
+    ::Elf_Scn* const scn = elf == nullptr ? nullptr : ::elf_getscn(elf, 1);
     const int done = scn == nullptr ? -1
                      : gnu          ? ::elf_compress_gnu(scn, 0, 0)
                                     : ::elf_compress(scn, 0, 0);
     const ::Elf_Data* const data = done == 1 ? ::elf_getdata(scn, nullptr) : nullptr;
     const bool right = data != nullptr && data->d_buf != nullptr && data->d_size == to.size();
     if (right) std::memcpy(to.data(), data->d_buf, to.size());
-    ::elf_end(elf);
+    const bool lacks_memory = !right && errno == ENOMEM;
+    if (elf != nullptr) ::elf_end(elf);
+    if (lacks_memory) sys::throw_or_abort<std::bad_alloc>();
     return right;
   }
 };
@@ -99,12 +106,15 @@ namespace whence::inline v1::symbols {
 template <class = void>
 class basic_zlib_decompress {
  public:
+  // The same as libelf_decompress does.
   static bool section(std::span<const std::byte> stored, bool gnu, std::span<std::byte> to) {
     const std::size_t header = gnu ? 12 : sizeof(Elf64_Chdr);
     if (stored.size() < header) return false;
     stored = stored.subspan(header);
     ::z_stream stream{};
-    if (::inflateInit(&stream) != Z_OK) return false;
+    const int begun = ::inflateInit(&stream);
+    if (begun == Z_MEM_ERROR) sys::throw_or_abort<std::bad_alloc>();
+    if (begun != Z_OK) return false;
     // zlib only reads the bytes; whether the pointer is to const depends on the program's
     // ZLIB_CONST.
     stream.next_in = reinterpret_cast<Bytef*>(const_cast<std::byte*>(stored.data()));
@@ -121,6 +131,7 @@ class basic_zlib_decompress {
     }
     const bool whole = stream.next_out == out_end;
     ::inflateEnd(&stream);
+    if (status == Z_MEM_ERROR) sys::throw_or_abort<std::bad_alloc>();
     return whole;
   }
 

@@ -17,6 +17,7 @@
 #include <optional>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 
 #include <whence/symbols/code_segments.hpp>
@@ -112,9 +113,17 @@ class basic_libdw_lines {
 
   // ---- opening
 
+  // What the system refuses to read is missing only now.
+  void note_reads(const byte_source& source) {
+    if (source.error() == 0) return;
+    may_pass_ = true;
+    note("debug information could not be read: " + std::generic_category().message(source.error()));
+  }
+
   void begin(int descriptor, int debug) {
     const borrowed_file own(descriptor);
     read_code(own);
+    note_reads(own);
     std::string why;
     bool found = false;
     if (debug >= 0) found = open(debug, why);
@@ -133,11 +142,13 @@ class basic_libdw_lines {
     const elf file(source);
     const bool read = main_.image.read(source, file, false, why);
     may_pass_ = may_pass_ || main_.image.lacks_memory();
-    if (!read) return false;
-    std::string where = path_of_descriptor(descriptor);
-    if (!where.starts_with('/')) where = path_;
-    supplement_ = find_supplement(source, file, where, why, may_pass_);
-    return true;
+    if (read) {
+      std::string where = path_of_descriptor(descriptor);
+      if (!where.starts_with('/')) where = path_;
+      supplement_ = find_supplement(source, file, where, why, may_pass_);
+    }
+    note_reads(source);
+    return read;
   }
 
   // Functions that a linker left out have addresses outside of the code.

@@ -9,6 +9,7 @@
 #include <libelf.h>
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <cstring>
@@ -46,7 +47,14 @@ class basic_libdw_minidebuginfo {
       return {};
     }
     sys::vector<std::byte> plain;
-    if (write_whole(file_of_it.get(), packed)) plain = unpacked(file_of_it.get(), *size);
+    errno = 0;
+    if (!write_whole(file_of_it.get(), packed)) {
+      error = errno != 0 ? errno : ENOSPC;
+    } else {
+      plain = unpacked(file_of_it.get(), *size);
+      // The decompressor gives no reason, but allocators leave theirs.
+      if (plain.empty() && errno == ENOMEM) error = ENOMEM;
+    }
     if (plain.empty()) why = "the section .gnu_debugdata cannot be unpacked";
     return plain;
   }

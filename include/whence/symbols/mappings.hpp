@@ -83,11 +83,12 @@ inline sys::vector<mapping> parse_maps(std::string_view text) {
   return result;
 }
 
-// The code that is mapped now, in the order of addresses; empty without /proc or a descriptor.
-// `data`: as in parse_code.
+// The code that is mapped now, in the order of addresses; incomplete without /proc or a descriptor:
+// then `error` is the system's reason, otherwise 0. `data`: as in parse_code.
 template <class = void>
-inline sys::vector<mapping> mapped_code(bool data = false) {
+inline sys::vector<mapping> mapped_code(bool data, int& error) {
   const descriptor maps("/proc/thread-self/maps");
+  error = maps.error();
   sys::mapped_array<char> text;
   constexpr std::size_t piece = std::size_t{1} << 16;
   while (maps.get() >= 0) {
@@ -95,9 +96,16 @@ inline sys::vector<mapping> mapped_code(bool data = false) {
     text.resize(had + piece);
     const ssize_t n = ::read(maps.get(), text.data() + had, piece);
     text.resize(had + static_cast<std::size_t>(n > 0 ? n : 0));
-    if (n == 0 || (n < 0 && errno != EINTR)) break;
+    if (n < 0 && errno == EINTR) continue;
+    if (n < 0) error = errno;
+    if (n <= 0) break;
   }
   return parse_code({text.data(), text.size()}, data);
+}
+template <class = void>
+inline sys::vector<mapping> mapped_code() {
+  int error = 0;
+  return mapped_code(false, error);
 }
 
 // nullptr if no mapping holds the address. `code` as from mapped_code().

@@ -28,6 +28,7 @@
 #include <whence/symbols/mappings.hpp>
 #include <whence/symbols/modules.hpp>
 #include <whence/sys/digits.hpp>
+#include <whence/sys/out_of_memory.hpp>
 #include <whence/sys/owner.hpp>
 #include <whence/sys/vector.hpp>
 
@@ -41,25 +42,38 @@ struct module_file {
 };
 
 // The numbers in /proc/self/maps: a page of the file is mapped for a moment, and never touched.
+// `error` is set if the system refuses.
 template <class = void>
-inline file_identity mapped_identity(const file_source& file) {
+inline file_identity mapped_identity(const file_source& file, int& error) {
   constexpr std::size_t bytes = sys::page_bytes;
   void* const page = ::mmap(nullptr, bytes, PROT_READ, MAP_PRIVATE, file.descriptor(), 0);
-  if (page == MAP_FAILED) return {};
-  const sys::vector<mapping> all = mapped_code(true);
-  const mapping* const here = find_mapping(all, reinterpret_cast<std::uintptr_t>(page));
-  const file_identity identity = here != nullptr ? here->file : file_identity{};
+  if (page == MAP_FAILED) {
+    error = errno;
+    return {};
+  }
+  const file_identity identity = sys::or_if_out_of_memory(
+      [&] {
+        const sys::vector<mapping> all = mapped_code(true, error);
+        const mapping* const here = find_mapping(all, reinterpret_cast<std::uintptr_t>(page));
+        return here != nullptr ? here->file : file_identity{};
+      },
+      [&error] {
+        error = ENOMEM;
+        return file_identity{};
+      });
   ::munmap(page, bytes);
   return identity;
 }
 
+// `error` is set if the system does not tell.
 template <class = void>
-inline bool is_module(const file_source& file, const elf& header, const loaded_module& m) {
+inline bool is_module(const file_source& file, const elf& header, const loaded_module& m,
+                      int& error) {
   if (!header.is_elf() || header.build_id() != m.build_id) return false;
   if (!m.build_id.empty()) return true;
   if (!m.file.known()) return false;
   return m.file == file_identity{file.status().st_dev, file.status().st_ino} ||
-         m.file == mapped_identity(file);
+         m.file == mapped_identity(file, error);
 }
 
 // The possible paths of the module's file. `mapped`: its code, if it is loaded and that is known.
@@ -92,7 +106,8 @@ inline module_file open_module(const loaded_module& m, const mapping* mapped) {
   for (const std::string& path : module_paths(m, mapped)) {
     auto file = sys::make_owned<file_source>(path.c_str());
     const elf header(*file);
-    if (is_module(*file, header, m)) {
+    int untold = 0;
+    if (is_module(*file, header, m, untold)) {
       result.file = std::move(file);
       result.path = path.starts_with("/proc/") ? m.path : path;
       result.error = 0;
@@ -103,6 +118,7 @@ inline module_file open_module(const loaded_module& m, const mapping* mapped) {
     const int error = file->error();
     const bool is_gone = error == ENOENT || error == ENOTDIR || error == EPERM;
     if (error != 0 && !is_gone) result.error = error;
+    if (untold != 0) result.error = untold;
   }
   return result;
 }

@@ -15,6 +15,7 @@
 #include <cstddef>
 #include <cstdint>
 #include <memory>
+#include <new>
 #include <string>
 #include <utility>
 
@@ -24,6 +25,8 @@
 #include <whence/sys/algorithms.hpp>
 #include <whence/sys/flat_index.hpp>
 #include <whence/sys/mix64.hpp>
+#include <whence/sys/out_of_memory.hpp>
+#include <whence/sys/throw_or_abort.hpp>
 #include <whence/sys/vector.hpp>
 
 namespace whence::inline v1::symbols {
@@ -32,9 +35,10 @@ struct known_module {
   explicit known_module(loaded_module m) : it(std::move(m)) {}
   loaded_module it;
   module_facts facts;
-  std::uint64_t asked_in = 0;   // the last reading in which it was read
-  std::uint64_t used_in = 0;    // the last reading that has a name in it
-  std::int64_t read_at_ns = 0;  // time of its last read
+  std::uint64_t asked_in = 0;        // the last reading in which it was read
+  std::uint64_t used_in = 0;         // the last reading that lacks something of it
+  sys::vector<std::string> reasons;  // why, of that reading
+  std::int64_t read_at_ns = 0;       // time of its last read
 };
 
 template <class = void>
@@ -46,6 +50,9 @@ class basic_module_list {
 
   // Requires: `now` is loaded_modules(), complete.
   void refresh(sys::vector<loaded_module> now) {
+    // The ranges point into the lists, which change even if memory ends meanwhile.
+    ordered_ = false;
+    ranges_.clear();
     sys::vector<pointer> before = std::move(loaded_);
     // The module that went last is searched first.
     for (pointer& g : gone_) before.push_back(std::move(g));
@@ -80,9 +87,16 @@ class basic_module_list {
     if (by_keys_.find(hash, same) != sys::flat_index::none) return;
     auto m = std::make_shared<known_module>(module_of(record));
     if (const known_module* const now = loaded_as(m->it)) m->it.path = now->it.path;
-    by_keys_.insert(hash, static_cast<std::uint32_t>(recorded_.size()));
-    recorded_.push_back(std::move(m));
     ordered_ = false;
+    ranges_.clear();
+    recorded_.push_back(std::move(m));
+    // Without its index it is registered again.
+    sys::or_if_out_of_memory(
+        [&] { by_keys_.insert(hash, static_cast<std::uint32_t>(recorded_.size() - 1)); },
+        [this] {
+          recorded_.pop_back();
+          sys::throw_or_abort<std::bad_alloc>();
+        });
   }
 
   // nullptr if no module holds the address.

@@ -55,8 +55,9 @@ class basic_module_reader {
   }
 
   // `pc` is an address from a stack; the name is empty if no function is known there.
-  symbol_table::symbol find(std::uintptr_t pc) const {
+  symbol_table::symbol find(std::uintptr_t pc) {
     symbol_table::symbol s = table_.find(pc - bias_);
+    if (s.name.empty()) note_reads();  // a name is read only now
     s.start += bias_;
     s.end += bias_;
     return s;
@@ -117,12 +118,26 @@ class basic_module_reader {
       read_packed(header);
       facts_.exported_only = unpacked_.empty();
     }
-    if (const int error = file_.file->error(); error != 0) fail(error);
+    if (read_error() != 0) table_.clear();
+    note_reads();
     lines_ = sys::make_owned<debug_lines>(file_.file->descriptor(),
                                           debug_.file != nullptr ? debug_.file->descriptor() : -1,
                                           file_.path);
     has_reason_ = !facts_.reason.empty();
     note_lines();
+  }
+
+  // errno if the system failed at a read.
+  int read_error() const noexcept {
+    const int error = file_.file != nullptr ? file_.file->error() : 0;
+    return error != 0 || debug_.file == nullptr ? error : debug_.file->error();
+  }
+  void note_reads() {
+    if (has_reason_ && facts_.may_change) return;
+    if (const int error = read_error(); error != 0) {
+      fail(error);
+      has_reason_ = true;
+    }
   }
 
   void note_lines() {

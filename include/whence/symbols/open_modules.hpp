@@ -51,10 +51,16 @@ class basic_open_modules {
 
   // The kernel's list, read once.
   const sys::vector<mapping>& code() {
-    if (!std::exchange(has_code_, true)) code_ = mapped_code();
+    if (has_code_) return code_;
+    code_ = mapped_code(false, code_error_);
+    has_code_ = true;
     return code_;
   }
   void modules_changed() noexcept { has_code_ = false; }
+
+  // errno if the list, or the names of generated code, could not be read since the last close().
+  int code_error() const noexcept { return code_error_; }
+  int generated_error() const noexcept { return generated_ == nullptr ? 0 : generated_->error(); }
 
   const perf_map& generated_code() {
     if (generated_ == nullptr) generated_ = sys::make_owned<perf_map>();
@@ -66,6 +72,7 @@ class basic_open_modules {
     readers_.shrink_to_fit();
     sys::vector<mapping>().swap(code_);
     has_code_ = false;
+    code_error_ = 0;
     generated_.reset();
     sys::spare.refill();
   }
@@ -81,6 +88,7 @@ class basic_open_modules {
   sys::vector<open_reader> readers_;
   sys::vector<mapping> code_;
   bool has_code_ = false;
+  int code_error_ = 0;
   sys::owner<perf_map> generated_;
 };
 using open_modules = basic_open_modules<>;

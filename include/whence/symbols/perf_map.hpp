@@ -13,6 +13,7 @@
 
 #include <unistd.h>
 
+#include <cerrno>
 #include <cstddef>
 #include <cstdint>
 #include <span>
@@ -54,6 +55,12 @@ class basic_perf_map {
       return same ? std::string(now.name.substr(0, now.name.find('\n'))) : std::string{};
     }
     return {};
+  }
+
+  // errno if a map exists and could not be read, or 0.
+  int error() const noexcept {
+    const int error = file_.error();
+    return error == ENOENT || error == EACCES ? 0 : error;
   }
 
  private:

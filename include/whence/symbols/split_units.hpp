@@ -52,6 +52,13 @@ struct split_unit {
   std::size_t unit = 0;
 };
 
+// Notes at its end whether a later attempt at the file may find more.
+struct noted_error {
+  const byte_source& source;
+  bool& may_pass;
+  ~noted_error() { may_pass = may_pass || symbols::may_pass(source.error()); }
+};
+
 template <class = void>
 class basic_split_units {
  public:
@@ -72,7 +79,7 @@ class basic_split_units {
     candidates.push_back(folder_of(module_) + base);
     for (const std::string& candidate : candidates) {
       const file_source source(candidate.c_str());
-      may_pass_ = may_pass_ || symbols::may_pass(source.error());
+      const noted_error at_end{source, may_pass_};
       if (source.size() == 0) continue;
       alone_ = sys::make_owned<dwarf_file>();
       alone_->is_split = true;
@@ -84,7 +91,9 @@ class basic_split_units {
         if (alone_->units()[i].split_id == id) return split_unit{alone_.get(), i};
       }
     }
-    why = "split debug information is not found: " + name;
+    why = (may_pass_ ? "split debug information could not be read: "
+                     : "split debug information is not found: ") +
+          name;
     return std::nullopt;
   }
 
@@ -97,7 +106,7 @@ class basic_split_units {
     if (!looked_) {
       looked_ = true;
       const file_source source((module_ + ".dwp").c_str());
-      may_pass_ = symbols::may_pass(source.error());
+      const noted_error at_end{source, may_pass_};
       if (source.size() == 0) return std::nullopt;
       const elf file(source);
       const elf::section* const index = file.find(".debug_cu_index");
@@ -227,7 +236,7 @@ inline sys::owner<dwarf_file> find_supplement(const byte_source& source, const e
   for (const std::string& candidate :
        {by_id, name.starts_with('/') ? name : folder_of(path) + name}) {
     const file_source other(candidate.c_str());
-    passing = passing || may_pass(other.error());
+    const noted_error at_end{other, passing};
     if (other.size() == 0) continue;
     const elf other_file(other);
     const std::string its_id =

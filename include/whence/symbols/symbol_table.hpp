@@ -138,8 +138,7 @@ class basic_symbol_table {
             static_cast<std::size_t>(sys::least<std::uint64_t>(step, name_bytes - offset));
         result.resize(had + bytes);
         if (!source->read(names + offset, std::as_writable_bytes(std::span(result).subspan(had)))) {
-          result.resize(had);
-          break;
+          return {};  // a part would be taken for another function
         }
         if (const std::size_t zero = result.find('\0', had); zero != std::string::npos) {
           result.resize(zero);

@@ -6,7 +6,9 @@
 // forgotten. The files and tables behind them are released when the last `reading` ends.
 //
 // A temporary failure (no descriptor, no memory) is not an answer: the address is looked up again
-// in a later reading, at least a second later. So is generated code, which changes.
+// in a later reading, at least a second later, and one that was not asked for before at once. So is
+// generated code, which changes. Each answer keeps the reason for what it lacks, so that notes()
+// says it in each reading that has the answer, and in no other.
 //
 // An unloaded module's names stay known as long. Stacks have keys instead of addresses for plugins
 // (unwind/modules/unloadable_modules.hpp), and a key never belongs to another plugin. Every frame
@@ -28,6 +30,7 @@
 #include <span>
 #include <string>
 #include <string_view>
+#include <system_error>
 #include <utility>
 #include <vector>
 
@@ -167,19 +170,21 @@ class basic_symbolizer {
     const in_reading open(*this);
     refresh();
     known& k = known_of(pc);
-    if (k.module != nullptr) k.module->used_in = reading_number_;
-    if (k.where != nullptr && k.generation == generation_ && !k.may_change) return *k.where;
+    if (k.where != nullptr && k.generation == generation_ && !k.may_change) {
+      say_why(k);
+      return *k.where;
+    }
     const module_list::pointer* const at = modules_.find(pc);
     module_list::pointer module = at != nullptr ? *at : nullptr;
-    if (module != nullptr) module->used_in = reading_number_;
     // A module that is gone keeps its known names until another one takes its place.
     const bool moved = k.where == nullptr || (module != nullptr && module != k.module);
-    if (moved || (k.may_change && k.asked_in != reading_number_ && may_ask(module.get()))) {
-      k.may_change = look_up(pc, module.get(), k.where);
-      k.asked_in = reading_number_;
+    if (moved || (k.may_change && k.answered_in != reading_number_ && may_ask(module.get()))) {
+      look_up(pc, module.get(), k);
       k.module = std::move(module);
     }
+    k.answered_in = reading_number_;
     k.generation = generation_;  // set last: a look-up that throws does not count
+    say_why(k);
     return *k.where;
   }
 
@@ -195,14 +200,13 @@ class basic_symbolizer {
       return is_placeholder(name) ? std::string{} : name;
     }
     known_module& module = **at;
-    if (!may_ask(&module)) return {};
     module_reader& reader = open_.reader(module, loaded_now(module));
     std::string name = reader.find(pc).name;
     if (name.empty()) {
       sys::vector<source_line> lines = reader.lines(pc);
       if (!lines.empty()) name = std::move(lines.back().function);
     }
-    module.asked_in = module.used_in = reading_number_;
+    module.asked_in = reading_number_;
     module.facts = reader.facts();
     return name.starts_with("_Z") ? name : name_of(system_name_of(name), name_style::brief);
   }
@@ -226,7 +230,7 @@ class basic_symbolizer {
     return listed_mappings(open_.code(), modules);
   }
 
-  // What is missing in the modules used in this reading: a line for each reason.
+  // What the answers of this reading lack: a line for each reason.
   std::vector<std::string> notes() {
     const std::lock_guard hold(mutex_);
     struct note {
@@ -235,14 +239,22 @@ class basic_symbolizer {
     };
     sys::vector<note> notes;
     modules_.for_each([&](const known_module& m) {
-      if (m.used_in != reading_number_ || m.facts.reason.empty()) return;
-      std::size_t i = 0;
-      while (i < notes.size() && notes[i].reason != m.facts.reason) ++i;
-      if (i == notes.size()) notes.push_back({m.facts.reason, {}, 0});
-      if (++notes[i].modules > most_named) return;
-      notes[i].paths += (notes[i].paths.empty() ? "" : ", ") + m.it.path;
+      if (m.used_in != reading_number_) return;
+      for (const std::string& reason : m.reasons) {
+        std::size_t i = 0;
+        while (i < notes.size() && notes[i].reason != reason) ++i;
+        if (i == notes.size()) notes.push_back({reason, {}, 0});
+        if (++notes[i].modules > most_named) continue;
+        notes[i].paths += (notes[i].paths.empty() ? "" : ", ") + m.it.path;
+      }
     });
     std::vector<std::string> lines;
+    const auto system_failed = [&lines](const char* at, int error) {
+      if (error == 0) return;
+      lines.push_back(at + (" could not be read: " + std::generic_category().message(error)));
+    };
+    system_failed("the list of mapped code (/proc/thread-self/maps)", open_.code_error());
+    system_failed("names of generated code", open_.generated_error());
     for (const note& n : notes) {
       const std::size_t more = n.modules > most_named ? n.modules - most_named : 0;
       const std::string rest = more == 0 ? "" : " and " + std::to_string(more) + " more";
@@ -253,14 +265,16 @@ class basic_symbolizer {
 
  private:
   static constexpr std::size_t most_named = 4;
+  static constexpr std::size_t most_reasons = 8;  // of a module
   static constexpr std::int64_t retry_ns = 1'000'000'000;
 
   struct known {
     const location* where = nullptr;
     std::shared_ptr<known_module> module;
     module_generation generation;
-    std::uint64_t asked_in = 0;  // the reading
-    bool may_change = false;     // a later reading may find more
+    std::uint64_t answered_in = 0;  // the last reading
+    std::string_view reason;        // for people: what it lacks; empty if it is whole
+    bool may_change = false;        // a later reading may find more
   };
 
   // A reading for one call, if none is open. Requires: mutex_ is held as long as it lives.
@@ -297,27 +311,48 @@ class basic_symbolizer {
   // Registers modules that were loaded or unloaded.
   void refresh() {
     const module_generation now = current_generation();
-    if (now == generation_ && !modules_.loaded().empty()) return;
-    generation_ = now;
+    const bool again = !files_known_ && refreshed_in_ != reading_number_;
+    if (now == generation_ && !modules_.loaded().empty() && !again) return;
     open_.modules_changed();
     sys::vector<loaded_module> found = loaded_modules();
     identify_files(found, open_.code());
     modules_.refresh(std::move(found));
+    // Set last: what throws does not count.
+    files_known_ = open_.code_error() == 0;
+    refreshed_in_ = reading_number_;
+    generation_ = now;
   }
 
-  // False if a read failed a moment ago.
+  // Keeps the reason for what an answer lacks for the notes of this reading.
+  void say_why(const known& k) {
+    if (k.reason.empty() || k.module == nullptr) return;
+    known_module& m = *k.module;
+    if (m.used_in != reading_number_) m.reasons.clear();
+    m.used_in = reading_number_;
+    for (std::string& said : m.reasons) {
+      if (said.find(k.reason) != std::string::npos) return;
+      // A reader adds to its reason while it reads.
+      if (k.reason.find(said) != std::string_view::npos) {
+        said = k.reason;
+        return;
+      }
+    }
+    if (m.reasons.size() < most_reasons) m.reasons.emplace_back(k.reason);
+  }
+
+  // False if a read failed a moment ago, which would fail again.
   bool may_ask(const known_module* m) const {
     return m == nullptr || !m->facts.may_change || m->asked_in == reading_number_ ||
            sys::monotonic_ns() - m->read_at_ns >= retry_ns;
   }
 
-  // Puts the answer for `pc` into `where`, in a new place only if it differs. True if a later
-  // reading may find more.
-  bool look_up(std::uintptr_t pc, known_module* module, const location*& where) {
+  // Puts the answer for `pc` into `to`, in a new place only if it differs.
+  void look_up(std::uintptr_t pc, known_module* module, known& to) {
     sys::vector<frame> frames;
     symbol_table::symbol symbol;
-    bool may_change = module == nullptr;
-    if (module != nullptr && may_ask(module)) {
+    bool may_change = true;
+    std::string_view reason;
+    if (module != nullptr) {
       module_reader& reader = open_.reader(*module, loaded_now(*module));
       symbol = reader.find(pc);
       for (const source_line& l : reader.lines(pc)) {
@@ -326,8 +361,10 @@ class basic_symbolizer {
       }
       module->asked_in = reading_number_;
       module->facts = reader.facts();
+      // Without the kernel's list a file may be taken for another build's.
+      may_change = module->facts.may_change || !files_known_;
+      reason = intern(module->facts.reason);
     }
-    may_change = may_change || module->facts.may_change;
     if (frames.empty()) frames.push_back(make_frame("", "", 0));
     // The outermost frame is the function itself, and its linker's name is more reliable.
     frame& function = frames.back();
@@ -346,6 +383,7 @@ class basic_symbolizer {
     }
     const std::uintptr_t start = symbol.name.empty() ? 0 : symbol.start;
     const bool stripped = module != nullptr && module->facts.exported_only;
+    const location* const where = to.where;
     const bool same = where != nullptr && where->function_start == start &&
                       where->is_stripped == stripped && where->frames.size() == frames.size() &&
                       sys::all_of(frames, [&, i = std::size_t{0}](const frame& f) mutable {
@@ -353,9 +391,10 @@ class basic_symbolizer {
                       });
     if (!same) {
       answer_bytes_ += sizeof(location) + frames.size() * sizeof(frame) + 2 * node_bytes;
-      where = &locations_.add({frames_.add(std::move(frames)), start, stripped});
+      to.where = &locations_.add({frames_.add(std::move(frames)), start, stripped});
     }
-    return may_change;
+    to.may_change = may_change;
+    to.reason = reason;
   }
 
   // nullptr if it is not loaded now.
@@ -433,6 +472,8 @@ class basic_symbolizer {
   int uses_ = 0;
   std::size_t answer_bytes_ = 0;
   module_generation generation_;
+  bool files_known_ = true;         // the kernel's list could be read at the last refresh,
+  std::uint64_t refreshed_in_ = 0;  // in that reading
   module_list modules_;
   open_modules open_;
   int readings_ = 0;
