@@ -27,6 +27,7 @@
 #include <string_view>
 #include <system_error>
 #include <utility>
+#include <vector>
 
 #include <whence/core/kinds.hpp>
 #include <whence/format/by_address.hpp>
@@ -80,6 +81,7 @@ class basic_json_writer {
     const core::kind_info& kind = core::info(rows.header().kind);
     by_address<std::string> addresses(
         rows, [this](std::uintptr_t a) { return make(a); }, check_of(out));
+    const std::vector<std::string> notes = code_.notes();
     code_.close();
     std::string text;
     const auto spill = [&]() -> std::error_code {
@@ -87,7 +89,7 @@ class basic_json_writer {
       text.clear();
       return error;
     };
-    append_header(text, rows.header(), kind);
+    append_header(text, rows.header(), kind, notes);
     text += ",\"samples\":[";
     for (std::size_t i = 0; i < rows.size(); ++i) {
       text += i == 0 ? "\n{\"stack\":[" : ",\n{\"stack\":[";
@@ -129,7 +131,7 @@ class basic_json_writer {
   }
 
   static void append_header(std::string& text, const profile_header& header,
-                            const core::kind_info& kind) {
+                            const core::kind_info& kind, const std::vector<std::string>& notes) {
     append(text, "{\"profile\":", json_string(header.name), ",\"sample_types\":[");
     for (int i = 0; i < kind.value_count; ++i) {
       text += i == 0 ? "" : ",";
@@ -140,7 +142,7 @@ class basic_json_writer {
     append(text, ",\"period\":", header.period, ",\"time\":", seconds(header.time_ns),
            ",\"duration\":", seconds(header.duration_ns), ",\"comments\":[");
     std::string_view comma;
-    for (const auto* const lines : {&header.comments, &header.warnings}) {
+    for (const auto* const lines : {&header.comments, &header.warnings, &notes}) {
       for (const std::string& line : *lines) {
         append(text, std::exchange(comma, ","), json_string(line));
       }

@@ -125,6 +125,7 @@ class text_writer {
       put_stack(rows, row);
       if (!spill(spill_size)) return;
     }
+    put_notes();
   }
 
   void write_counts(const snapshots::row_source& rows) {

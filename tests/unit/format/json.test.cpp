@@ -2,11 +2,13 @@
 #include <doctest/doctest.h>
 #include <locale.h>
 #include <stdlib.h>
+#include <sys/resource.h>
 
 #include <cstdint>
 #include <cstdlib>
 #include <string>
 
+#include "support/sanitizers.hpp"
 #include "support/temp_dir.hpp"
 #include <whence/format/json.hpp>
 #include <whence/format/sink.hpp>
@@ -66,4 +68,22 @@ TEST_CASE("times in JSON are numbers in every locale") {
   }
   REQUIRE(std::string(::localeconv()->decimal_point) == ",");
   check();
+}
+
+TEST_CASE("JSON says what its names lack") {
+  if (sanitized) return;  // UBSan needs a descriptor to look whether memory may be read
+  static const std::uintptr_t stack[] = {reinterpret_cast<std::uintptr_t>(&json_at) + 1};
+  profile_snapshot snapshot;
+  snapshot.header.name = "json.names";
+  snapshot.rows.emplace_back().stack = stack;
+  snapshot.rows.back().values[0] = 1;
+  ::rlimit before{};
+  ::getrlimit(RLIMIT_NOFILE, &before);
+  const ::rlimit none{0, before.rlim_max};
+  REQUIRE(::setrlimit(RLIMIT_NOFILE, &none) == 0);
+  std::string text;
+  sink out(text);
+  CHECK_FALSE(format::json_writer().write(out, snapshot));
+  ::setrlimit(RLIMIT_NOFILE, &before);
+  CHECK(text.find("could not be read: Too many open files") != std::string::npos);
 }

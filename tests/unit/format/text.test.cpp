@@ -119,6 +119,25 @@ TEST_CASE("block and mutex: delay in nanoseconds, then contentions, the longest 
   }
 }
 
+TEST_CASE("each layout says what its names lack") {
+  struct code_that_lacks : tools::code {
+    std::vector<std::string> notes() const { return {"/bin/app: could not be read"}; }
+  };
+  using instruments::kind;
+  for (const kind k : {kind::heap, kind::block, kind::mutex, kind::threadcreate}) {
+    profile_snapshot s;
+    s.header.kind = k;
+    s.header.name = "some";
+    s.header.period = 1;
+    s.rows = {row_of(only_main, {1, 1, 1, 1})};
+    std::string text;
+    sink out(text);
+    CHECK_FALSE(format::text_writer<code_that_lacks>(out, {app()}).write(s));
+    CHECK(tools::contains(text, "\n# /bin/app: could not be read\n"));
+    CHECK(tools::contains(raw(text), "Samples:"));
+  }
+}
+
 TEST_CASE("labels stand under their stack, as comments, and tell stacks apart") {
   const instruments::label orders[] = {{"lock", "orders"}, {"tenant", "a\"b\\c\n\t\x01"}};
   profile_row row = row_of(only_main, {2, 100, 0, 0});
