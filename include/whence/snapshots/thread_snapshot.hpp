@@ -102,7 +102,7 @@ inline profile_snapshot grouped(thread_dump dump) {
   for (const thread_state& t : dump.threads) partial += t.note.empty() ? 0 : 1;
   result.header = std::move(dump.header);
   if (partial > 0) {
-    result.header.comments.push_back(std::to_string(partial) +
+    result.header.warnings.push_back(std::to_string(partial) +
                                      " threads have no stack, or not all of it");
   }
   result.memory = std::move(dump.frames);
