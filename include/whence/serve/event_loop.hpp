@@ -61,7 +61,10 @@ class event_loop {
         look();
         return std::error_code{};
       });
-      if (error) close_all();  // memory is exhausted
+      if (error) {  // memory is exhausted
+        close_all();
+        rest();  // a client that waits would be tried again at once, and again
+      }
     }
     if (events_.is_lost()) listening_.close();  // clients are refused, not kept waiting for ever
     for (worker_pool& pool : pools_) pool.shut_down();
