@@ -4,14 +4,15 @@
 # What needs longer than tests/run.sh takes: `tests/long.sh [SECONDS [FOLDER]]`. Every program of
 # tests/stress runs for SECONDS (default: 600) in each build that has it:
 #
-#   gcc     all: torture, locks, samplers, dumps, month, births, completeness, and the fuzzers
-#   clang   the same, with libFuzzer's choice of inputs
+#   gcc     all: torture, locks, samplers, dumps, month, births, completeness, faults, and the fuzzers
+#   clang   the same but for faults, with libFuzzer's choice of inputs
 #   asan    the fuzzers, for twice as long; torture, locks, samplers, dumps
 #   tsan    what has threads: torture, locks, samplers, dumps, the server's fuzzer
 #
-# month runs four times as long. births has no duration, and is repeated. As many run at a time as there
-# are processors. FOLDER (default: build/long in the repository) takes what is built. The packages that
-# tests/run.sh installs are needed. Ends in `N passed, M failed`, counting builds.
+# month runs four times as long. births has no duration, and is repeated. faults, in gcc's build alone,
+# takes as long as it takes, some hours: the system fails at each call, one after the other. As many run
+# at a time as there are processors. FOLDER (default: build/long in the repository) takes what is built.
+# The packages that tests/run.sh installs are needed. Ends in `N passed, M failed`, counting builds.
 set -euo pipefail
 root="$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)"
 seconds="${1:-600}"
@@ -39,6 +40,10 @@ run_build() {  # preset
       runs=$((runs + 1))
     done
     echo "births: $runs runs"
+  fi
+  if [ "$1" = gcc ] && [ -f "$build/$1/tests/stress/faults.so" ]; then
+    python3 "$root/tests/stress/faults.py" "$build/$1/tests/stress/faults_subject" \
+      "$build/$1/tests/stress/faults.so" --jobs "$jobs"
   fi
 }
 

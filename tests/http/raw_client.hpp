@@ -7,6 +7,7 @@
 #include <netinet/in.h>
 #include <sys/ioctl.h>
 #include <sys/socket.h>
+#include <sys/time.h>
 #include <unistd.h>
 
 #include <cerrno>
@@ -54,6 +55,12 @@ class raw_client {
   ~raw_client() { close(); }
 
   bool is_connected() const { return is_connected_; }
+
+  // Longer waits for the server end as if it had hung up.
+  void wait_at_most(int seconds) const {
+    const ::timeval limit{seconds, 0};
+    ::setsockopt(socket_, SOL_SOCKET, SO_RCVTIMEO, &limit, sizeof limit);
+  }
 
   void close() {
     if (socket_ >= 0) ::close(socket_);

@@ -7,10 +7,9 @@
 //                      exception, a status of HTTP or a comment that it has not else
 //   the second time    it is whole, if only one call failed: a passing failure is not remembered
 //
-// faults_subject PAGE   prints a line for each use, and `calls N failed N descriptors N kib N`;
+// faults_subject PAGE   prints a line for each use, and `failed N descriptors N kib N`;
 //                       its status is 1 if something is missing without a word.
 #include <dirent.h>
-#include <sys/resource.h>
 #include <sys/wait.h>
 #include <unistd.h>
 #include <zlib.h>
@@ -18,6 +17,7 @@
 #include <algorithm>
 #include <atomic>
 #include <chrono>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <functional>
@@ -28,6 +28,7 @@
 #include <string_view>
 #include <system_error>
 #include <thread>
+#include <vector>
 
 #include "../http/raw_client.hpp"
 #include <whence/server.hpp>
@@ -35,8 +36,9 @@
 
 extern "C" {
 [[gnu::weak]] void faults_begin();
-[[gnu::weak]] long faults_end();
+[[gnu::weak]] void faults_end();
 [[gnu::weak]] long faults_failed();
+[[gnu::weak]] const char* faults_calls(int i, long* calls);
 [[gnu::weak]] void faults_pause_by(int n);
 }
 
@@ -53,9 +55,12 @@ struct faults_pause {
   }
 };
 
+const bool has_lines = whence::config::with_libdw;
+std::string program;  // its path, as the kernel lists it
 bool is_second = false;
 bool is_right = true;
-bool has_passed = false;      // a call failed in the first round, and no further one will
+bool is_lacking = false;  // a use of the first round was not whole, or said that it lacks something
+bool has_passed = false;  // a call failed in the first round, and no further one will
 std::set<std::string> usual;  // comments that a profile has without a failure, digits left out
 
 struct result {
@@ -69,10 +74,21 @@ std::string without_digits(std::string text) {
   return text;
 }
 
+// True of what symbols lack, which is asked for again. (What was lost of a profile's counts remains
+// lost, and is said as long as the process lives.)
+bool is_of_names(std::string_view said) {
+  return said.find("could not be read") != said.npos || said.find("no memory to read") != said.npos;
+}
+
 void note(const char* page, const char* what, bool is_whole, const std::string& said) {
   const faults_pause ours;
-  const char* const how = is_whole ? "whole" : !said.empty() ? "said" : "SILENT";
+  const bool is_stale = has_passed && is_of_names(said);
+  const char* const how = !is_whole && said.empty() ? "SILENT"
+                          : is_whole && !is_stale   ? "whole"
+                                                    : "said";
   if (!is_whole && (said.empty() || has_passed)) is_right = false;
+  if (is_stale) is_right = false;
+  is_lacking = is_lacking || !said.empty();
   std::printf("%s %s %d %s %s\n", page, what, is_second ? 2 : 1, how, said.c_str());
 }
 
@@ -170,6 +186,15 @@ template <int Round>
   m.unlock();
   asm volatile("");
 }
+bool sleeps(::pid_t thread) {
+  const std::string path = "/proc/self/task/" + std::to_string(thread) + "/stat";
+  char text[256]{};
+  if (std::FILE* const f = std::fopen(path.c_str(), "r")) {
+    (void)!std::fgets(text, sizeof text, f);
+    std::fclose(f);
+  }
+  return std::string_view(text).find(") S") != std::string_view::npos;
+}
 template <int Round>
 void locks() {
   (void)whence::set_block_profile_rate(1);
@@ -180,8 +205,19 @@ void locks() {
   std::thread waiter;
   {
     const faults_pause ours;
-    waiter = std::thread([&m] { contend<Round>(m); });
-    std::this_thread::sleep_for(20ms);
+    std::atomic<::pid_t> number{0};
+    waiter = std::thread([&] {
+      {
+        const faults_pause its_own;
+        number = ::gettid();
+      }
+      contend<Round>(m);
+    });
+    // It waits for a lock if it sleeps there twice.
+    for (int slept = 0, looked = 0; slept < 2 && looked < 1000; ++looked) {
+      std::this_thread::sleep_for(10ms);
+      slept = number != 0 && sleeps(number) ? slept + 1 : 0;
+    }
   }
   m.unlock();
   waiter.join();
@@ -257,9 +293,33 @@ template <int Round>
   asm volatile("");
 }
 
-// The texts in a compressed file, a line each.
-std::string strings_of(std::string& file) {
-  const faults_pause ours;
+// What is in a message of protobuf: calls f(field, number, bytes) for each of its fields.
+template <class F>
+void each_field(std::string_view message, F f) {
+  const auto number = [&message] {
+    std::uint64_t value = 0;
+    for (unsigned shift = 0; !message.empty() && shift < 64; shift += 7) {
+      const auto byte = static_cast<unsigned char>(message.front());
+      message.remove_prefix(1);
+      value |= std::uint64_t{byte & 0x7fU} << shift;
+      if ((byte & 0x80U) == 0) break;
+    }
+    return value;
+  };
+  while (!message.empty()) {
+    const std::uint64_t tag = number();
+    const std::uint64_t value = number();
+    if ((tag & 7) != 2) {
+      f(tag >> 3, value, std::string_view());
+      continue;
+    }
+    const std::string_view bytes = message.substr(0, value);
+    message.remove_prefix(bytes.size());
+    f(tag >> 3, std::uint64_t{0}, bytes);
+  }
+}
+
+std::string unpacked(std::string& file) {
   std::string all(std::size_t{16} << 20, '\0');
   ::z_stream stream{};
   if (::inflateInit2(&stream, 16 + MAX_WBITS) != Z_OK) return {};
@@ -270,26 +330,71 @@ std::string strings_of(std::string& file) {
   (void)::inflate(&stream, Z_FINISH);
   all.resize(stream.total_out);
   ::inflateEnd(&stream);
-  for (char& c : all) c = c >= ' ' && c <= '~' ? c : '\n';
   return all;
 }
 
+// A file of profile.proto in lines: "function NAME in FILE", "mapping FILE", "# COMMENT".
+std::string lines_of(std::string& file) {
+  const faults_pause ours;
+  const std::string all = unpacked(file);
+  std::vector<std::string_view> texts;
+  each_field(all, [&texts](std::uint64_t field, std::uint64_t, std::string_view bytes) {
+    if (field == 6) texts.push_back(bytes);
+  });
+  const auto text = [&texts](std::uint64_t i) {
+    return std::string(i < texts.size() ? texts[i] : std::string_view());
+  };
+  std::string lines;
+  each_field(all, [&](std::uint64_t field, std::uint64_t, std::string_view bytes) {
+    std::uint64_t of[16]{};
+    if (field == 3 || field == 5) {
+      each_field(bytes, [&of](std::uint64_t part, std::uint64_t value, std::string_view) {
+        if (part < 16) of[part] = value;
+      });
+    }
+    if (field == 3) lines += "mapping " + text(of[5]) + "\n";
+    if (field == 5) lines += "function " + text(of[2]) + " in " + text(of[4]) + "\n";
+    if (field == 13) {  // packed
+      std::uint64_t i = 0;
+      unsigned shift = 0;
+      for (const char c : bytes) {
+        i |= std::uint64_t{static_cast<unsigned char>(c) & 0x7fU} << shift;
+        shift += 7;
+        if ((static_cast<unsigned char>(c) & 0x80U) != 0) continue;
+        lines += "# " + text(i) + "\n";
+        i = shift = 0;
+      }
+    }
+  });
+  return lines;
+}
+
+// What a whole file has: our function with its place, and the program's mapping.
+bool is_whole_file(const std::string& lines, const std::string& function) {
+  const std::size_t at = lines.find(function + " in ");
+  if (at == lines.npos || lines.find("mapping " + program) == lines.npos) return false;
+  return !has_lines || lines.substr(at, lines.find('\n', at) - at).ends_with("faults_subject.cpp");
+}
+
 template <class Session>
-std::error_code text_of(Session& session, std::string& text, whence::profile_snapshot& s) {
+std::error_code text_of(Session& session, const char* function, std::string& text,
+                        whence::profile_snapshot& s) {
   if (session.error()) return session.error();
   session.stop();
   s = session.snapshot();
   std::string file;
   if (const std::error_code error = session.write_to(file)) return error;
-  text = strings_of(file);  // names, and comments
+  text = lines_of(file);
+  const faults_pause ours;
+  text += is_whole_file(text, function) ? "whole file\n" : "";
   return {};
 }
 template <int Round>
 void cpu() {
-  use("cpu", "file", {"cpu_work"}, [](std::string& text, whence::profile_snapshot& s) {
+  use("cpu", "file", {"whole file"}, [](std::string& text, whence::profile_snapshot& s) {
     whence::cpu_session session({.hz = 1000});
     cpu_work<Round>();
-    return text_of(session, text, s);
+    return text_of(session, "cpu_work", text, s);
   });
 }
 
@@ -300,10 +405,10 @@ template <int Round>
 }
 template <int Round>
 void wall() {
-  use("wall", "file", {"wall_work"}, [](std::string& text, whence::profile_snapshot& s) {
+  use("wall", "file", {"whole file"}, [](std::string& text, whence::profile_snapshot& s) {
     whence::wall_session session({.hz = 200});
     wall_work<Round>();
-    return text_of(session, text, s);
+    return text_of(session, "wall_work", text, s);
   });
 }
 
@@ -340,10 +445,13 @@ void goroutine() {
 }
 
 template <int Round>
-void serve() {
+void serve_pages() {
   void* const p = heap_work<Round>();
   whence::server server("127.0.0.1", 0);
-  if (server.error()) return note("serve", "start", false, "error: " + server.error().message());
+  if (server.error()) {
+    const faults_pause ours;
+    return note("serve", "start", false, "error: " + server.error().message());
+  }
   const struct {
     const char *name, *method, *target, *body, *part;
   } asked[] = {
@@ -361,6 +469,8 @@ void serve() {
       continue;
     }
     raw_client client(server.port());
+    // A server that never again gets a descriptor or memory for a client can tell it nothing.
+    if (std::getenv("FAULTS_ALL") != nullptr) client.wait_at_most(3);
     const raw_answer a = client.ask(one.method, one.target, "", one.body);
     const bool is_whole = a.status == 200 && a.body.find(one.part) != a.body.npos;
     if (!is_whole && std::getenv("FAULTS_DUMP") != nullptr) std::puts(a.body.c_str());
@@ -376,11 +486,22 @@ void serve() {
 }
 
 template <int Round>
+void serve() {
+  try {
+    serve_pages<Round>();
+  } catch (const std::bad_alloc&) {
+    const faults_pause ours;
+    note("serve", "start", false, "exception: std::bad_alloc");
+  }
+}
+
+template <int Round>
 void fork_child() {
   std::unique_ptr<whence::cpu_session> parents;
   try {
     parents = std::make_unique<whence::cpu_session>(whence::cpu_options{.hz = 1000});
   } catch (const std::bad_alloc&) {
+    const faults_pause ours;
     note("fork", "parent", false, "exception: std::bad_alloc");
   }
   std::fflush(nullptr);
@@ -406,10 +527,26 @@ long open_descriptors() {
   return count;
 }
 
+// The most memory that the process has had. (getrusage's goes on from the process that started it.)
+long most_kib() {
+  const faults_pause ours;
+  long kib = 0;
+  if (std::FILE* const f = std::fopen("/proc/self/status", "r")) {
+    char line[256];
+    while (std::fgets(line, sizeof line, f) != nullptr) {
+      if (std::string_view(line).starts_with("VmHWM:")) kib = std::atol(line + 6);
+    }
+    std::fclose(f);
+  }
+  return kib;
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   ::alarm(60);
+  char own[4096]{};
+  if (::readlink("/proc/self/exe", own, sizeof own - 1) > 0) program = own;
   const std::string_view page = argc > 1 ? argv[1] : "";
   if (const char* const path = std::getenv("FAULTS_USUAL")) {
     std::FILE* const f = std::fopen(path, "r");
@@ -431,6 +568,11 @@ int main(int argc, char** argv) {
   if (faults_begin != nullptr) faults_begin();
   for (int round = 0; round < 2; ++round) {
     is_second = round == 1;
+    // What could not be read a moment ago is read again only after a second.
+    if (is_second && is_lacking && std::getenv("FAULTS_ALL") == nullptr) {
+      const faults_pause ours;
+      std::this_thread::sleep_for(1100ms);
+    }
     has_passed = is_second && std::getenv("FAULTS_ALL") == nullptr && faults_failed != nullptr &&
                  faults_failed() > 0;
     for (const auto& one : pages) {
@@ -438,10 +580,13 @@ int main(int argc, char** argv) {
     }
   }
   const long failed = faults_failed == nullptr ? 0 : faults_failed();
-  const long calls = faults_end == nullptr ? 0 : faults_end();
-  ::rusage usage{};
-  ::getrusage(RUSAGE_SELF, &usage);
-  std::printf("calls %ld failed %ld descriptors %ld kib %ld\n", calls, failed, open_descriptors(),
-              usage.ru_maxrss);
+  if (faults_end != nullptr) faults_end();
+  long calls = 0;
+  for (int i = 0; faults_calls != nullptr; ++i) {
+    const char* const name = faults_calls(i, &calls);
+    if (name == nullptr) break;
+    std::printf("calls %s %ld\n", name, calls);
+  }
+  std::printf("failed %ld descriptors %ld kib %ld\n", failed, open_descriptors(), most_kib());
   return is_right ? 0 : 1;
 }
