@@ -43,7 +43,7 @@ run_build() {  # preset
   fi
   if [ "$1" = gcc ] && [ -f "$build/$1/tests/stress/faults.so" ]; then
     python3 "$root/tests/stress/faults.py" "$build/$1/tests/stress/faults_subject" \
-      "$build/$1/tests/stress/faults.so" --jobs "$jobs"
+      "$build/$1/tests/stress/faults.so"
   fi
 }
 

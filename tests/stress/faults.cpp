@@ -22,6 +22,7 @@
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/syscall.h>
+#include <sys/uio.h>
 #include <unistd.h>
 
 #include <atomic>
@@ -160,6 +161,11 @@ ssize_t write(int file, const void* from, size_t size) {
   REAL(write);
   return FAILS("write") ? -1 : it(file, from, size);
 }
+ssize_t process_vm_readv(pid_t of, const iovec* to, unsigned long parts, const iovec* from,
+                         unsigned long pieces, unsigned long flags) noexcept {
+  REAL(process_vm_readv);
+  return FAILS("process_vm_readv") ? -1 : it(of, to, parts, from, pieces, flags);
+}
 int fstat(int file, struct stat* to) noexcept {
   REAL(fstat);
   return FAILS("fstat") ? -1 : it(file, to);
@@ -229,13 +235,12 @@ long syscall(long number, ...) noexcept {
   va_start(more, number);
   for (long& one : a) one = va_arg(more, long);
   va_end(more);
-  const int call = number == SYS_perf_event_open    ? number_of("perf_event_open")
-                   : number == SYS_timer_create     ? number_of("timer_create")
-                   : number == SYS_getdents64       ? number_of("getdents64")
-                   : number == SYS_openat           ? number_of("open")
-                   : number == SYS_pread64          ? number_of("read")
-                   : number == SYS_process_vm_readv ? number_of("process_vm_readv")
-                                                    : -1;
+  const int call = number == SYS_perf_event_open ? number_of("perf_event_open")
+                   : number == SYS_timer_create  ? number_of("timer_create")
+                   : number == SYS_getdents64    ? number_of("getdents64")
+                   : number == SYS_openat        ? number_of("open")
+                   : number == SYS_pread64       ? number_of("read")
+                                                 : -1;
   if (call >= 0 && fails(call)) return -1;
   errno = before;
   return it(number, a[0], a[1], a[2], a[3], a[4], a[5]);

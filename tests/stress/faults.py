@@ -106,7 +106,7 @@ def main():
     parser.add_argument("--most", type=int, default=0)
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--seconds", type=int, default=0)
-    parser.add_argument("--jobs", type=int, default=os.cpu_count())
+    parser.add_argument("--jobs", type=int, default=2 * os.cpu_count())  # half the time is sleep
     settings = parser.parse_intermixed_args()
     pages = [p for p in PAGES if p in settings.only] or PAGES
     functions = [f for f in ERRORS if f in settings.only] or [

@@ -470,7 +470,7 @@ void serve_pages() {
     }
     raw_client client(server.port());
     // A server that never again gets a descriptor or memory for a client can tell it nothing.
-    if (std::getenv("FAULTS_ALL") != nullptr) client.wait_at_most(3);
+    if (std::getenv("FAULTS_ALL") != nullptr) client.wait_at_most(1);
     const raw_answer a = client.ask(one.method, one.target, "", one.body);
     const bool is_whole = a.status == 200 && a.body.find(one.part) != a.body.npos;
     if (!is_whole && std::getenv("FAULTS_DUMP") != nullptr) std::puts(a.body.c_str());
