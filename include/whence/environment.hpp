@@ -32,7 +32,9 @@
 //
 // and those of <whence/knobs.hpp>. They are read once, before main; never by a program that runs
 // with others' rights (secure_getenv). A value that cannot be meant is refused in one line on
-// stderr. Files are readable by their user alone, and replace only files of the same process.
+// stderr. Files are readable by their user alone. With %s in their names they replace no file;
+// without it one of the same name, which with %p is the same process's, or an earlier one's that
+// had its number.
 //
 //   return, exit, pthread_exit of main, _exit, _Exit, quick_exit   files, after the destructors of
 //                        the program and before those of its libraries
