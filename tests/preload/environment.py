@@ -145,6 +145,15 @@ def ends():
 
 
 @test
+def small_stack():
+    with Folder() as folder:
+        folder.run(PROGRAM, 'exit_on_small_stack', AT_EXIT='heap,cpu,thread', expect=3)
+        found = folder.files('*.heap.*')
+        check(len(found) == 1 and 'own_function' in folder.names(found[0]), folder.files())
+        check(len(folder.files('*.thread.*')) == 1, folder.files())
+
+
+@test
 def exec_keeps_the_process():
     with Folder() as folder:
         folder.run(PROGRAM, 'exec_itself', expect=3, AT_EXIT='heap')

@@ -82,6 +82,15 @@ int main(int argc, char** argv) {
   if (way == "exit_in_thread") {
     std::thread([] { exit(3); }).join();
   }
+  if (way == "exit_on_small_stack") {
+    pthread_attr_t smallest;
+    pthread_attr_init(&smallest);
+    pthread_attr_setstacksize(&smallest, PTHREAD_STACK_MIN);
+    pthread_t thread{};
+    pthread_create(
+        &thread, &smallest, [](void*) -> void* { exit(3); }, nullptr);
+    pthread_join(thread, nullptr);
+  }
   if (way == "pthread_exit") pthread_exit(nullptr);
   if (way == "_exit") _exit(3);
   if (way == "_Exit") _Exit(3);

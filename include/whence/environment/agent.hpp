@@ -32,6 +32,7 @@
 #include <whence/environment/files.hpp>
 #include <whence/environment/in_handler.hpp>
 #include <whence/environment/listener.hpp>
+#include <whence/environment/roomy_stack.hpp>
 #include <whence/environment/variables.hpp>
 #include <whence/samplers/cpu_sampler.hpp>
 #include <whence/samplers/library_threads.hpp>
@@ -251,6 +252,13 @@ class agent {
   // ---- files
 
   std::vector<std::string> write(const char* when, bool is_last) noexcept {
+    std::vector<std::string> written;
+    const bool has_stack = call_on_roomy_stack([&] { written = write_here(when, is_last); });
+    if (!has_stack) say("whence: no files: the stack is small, and no thread can be started\n");
+    return written;
+  }
+
+  std::vector<std::string> write_here(const char* when, bool is_last) noexcept {
     std::vector<std::string> written, problems;
     (void)sys::catch_error([&] {
       written = files_.write(problems, is_last);
