@@ -293,6 +293,23 @@ TEST_CASE("more clients than places are answered in turn") {
   CHECK(client.get("/debug/pprof/cmdline").status == 200);
 }
 
+TEST_CASE("clients that come and go take no place of one that waits") {
+  const whence::server profiles("127.0.0.1", 0);
+  raw_client waiting(profiles.port());
+  int lost = 0;
+  for (int round = 0; round < 50; ++round) {
+    std::vector<std::thread> others;
+    for (int t = 0; t < 2; ++t) {
+      others.emplace_back([&profiles] {
+        for (int i = 0; i < 100; ++i) raw_client(profiles.port()).close();
+      });
+    }
+    for (std::thread& t : others) t.join();
+    if (waiting.get("/debug/pprof/cmdline").status != 200) ++lost;
+  }
+  CHECK(lost == 0);
+}
+
 TEST_CASE("HTTP/1.0 gets no chunks, and the end of its connection") {
   const whence::server profiles("127.0.0.1", 0);
   for (const char* target : {"/debug/pprof/cmdline", "/debug/pprof/wall?seconds=1"}) {

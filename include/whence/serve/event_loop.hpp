@@ -20,6 +20,7 @@
 #include <algorithm>
 #include <array>
 #include <atomic>
+#include <cerrno>
 #include <chrono>
 #include <cstddef>
 #include <cstdint>
@@ -139,7 +140,8 @@ class event_loop {
       auto c = std::make_unique<connection>();  // owns the socket from the start
       sockaddr_storage from{};
       c->socket = listening_.accept(from);
-      if (c->socket < 0 && !listening_.has_client()) return;
+      // A client that comes now, after the queue was empty, is let in by the next look.
+      if (c->socket < 0 && (errno == EAGAIN || !listening_.has_client())) return;
       if (c->socket < 0) {
         c->socket = make_room() ? listening_.accept(from) : listening_.accept_with_spare(from);
       }

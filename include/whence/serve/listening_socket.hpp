@@ -79,8 +79,8 @@ class listening_socket {
                                            : reinterpret_cast<const sockaddr_in&>(own).sin_port);
   }
 
-  // The socket of the next client, which does not block; -1 if no client waits, or there is no
-  // descriptor.
+  // The socket of the next client, which does not block. -1 if no client waits (EAGAIN), or if the
+  // process may open no more files.
   int accept(sockaddr_storage& from) const noexcept {
     for (;;) {
       ::socklen_t size = sizeof from;
