@@ -30,6 +30,7 @@
 #include <whence/samplers/fork_rules.hpp>
 #include <whence/samplers/library_threads.hpp>
 #include <whence/samplers/profiling_signal.hpp>
+#include <whence/samplers/sleeping_stack.hpp>
 #include <whence/samplers/stack_request.hpp>
 #include <whence/samplers/thread_table.hpp>
 #include <whence/snapshots/profile_header.hpp>
@@ -189,47 +190,51 @@ class basic_thread_dumper {
     return f != found::running;
   }
 
-  // Reads its stack if it sleeps. If it wakes up meanwhile, reads once more.
+  // Reads its stack if it sleeps.
   found read(dumped_thread& p) {
-    for (int attempt = 0; attempt < 3; ++attempt) {
-      const std::int64_t cpu = sys::thread_cpu_ns(p.it.tid);
-      if (cpu < 0) return found::nothing;
-      const sys::sleeping_task task = sys::read_syscall(p.it.tid);
-      if (task.state == sys::task_state::gone) {
-        if (sys::read_stat(p.it.tid).letter != '\0') return found::nothing;
-        // It has ended, or its files cannot be read, for want of descriptors or of /proc.
-        const std::int64_t now = sys::thread_cpu_ns(p.it.tid);
-        if (now != cpu) return now < 0 ? found::nothing : found::running;
-        return hide(p, "its state cannot be read (/proc/self/task)");
-      }
-      if (task.state == sys::task_state::running || room_ == nullptr) return found::running;
-      if (task.state == sys::task_state::hidden) {
+    if (room_ == nullptr) return sys::thread_cpu_ns(p.it.tid) < 0 ? found::nothing : found::running;
+    samplers::sleeping_stack stack;
+    switch (stack.read(state_.unwinder, p.it.tid, *room_, depth(), [&] {
+      // The thread may soon get the lock, and later wait for it again.
+      p.wait = find_wait(stack.task.sp, room_->frames[stack.trace.depth - 1]);
+    })) {
+      case samplers::sleeping_stack::result::read:
+        keep_sleeping(p, stack);
+        return found::stack;
+      case samplers::sleeping_stack::result::running:
+        return found::running;
+      case samplers::sleeping_stack::result::hidden:
         return hide(p, "it sleeps, and its stack may not be read (/proc/self/task/*/syscall)");
-      }
-      unwind::trace trace{room_->pcs, depth()};
-      const bool whole =
-          unwind::sleeping_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
-      unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
-      // It is read in the same sleep as the stack, because the thread may soon get the lock, and
-      // later wait for it again.
-      p.wait = find_wait(task.sp, room_->frames[trace.depth - 1]);
-      if (sys::thread_cpu_ns(p.it.tid) != cpu) continue;
-      if (!whole) {
-        trace.truncated = true;
-        p.it.note = "the rest of its stack cannot be read reliably while it sleeps";
-      }
-      const char* const name = sys::syscall_name(task.number);
-      p.it.state = name != nullptr   ? name
-                   : task.number < 0 ? "stopped"
-                                     : "system call " + std::to_string(task.number);
-      p.it.label_set = instruments::label_number_in(state_.threads.labels_of(p.it.tid));
-      p.sp = task.sp;
-      p.cpu_ns = cpu;
-      p.frame_sps.assign(room_->frames, room_->frames + trace.depth);
-      keep(p, trace);
-      return found::stack;
+      case samplers::sleeping_stack::result::no_state:
+        return hide_if_alive(p, stack.cpu_ns);
+      case samplers::sleeping_stack::result::ended:
+        break;
     }
-    return found::running;
+    return found::nothing;
+  }
+
+  void keep_sleeping(dumped_thread& p, samplers::sleeping_stack& s) {
+    if (!s.is_whole) {
+      s.trace.truncated = true;
+      p.it.note = "the rest of its stack cannot be read reliably while it sleeps";
+    }
+    const char* const name = sys::syscall_name(s.task.number);
+    p.it.state = name != nullptr     ? name
+                 : s.task.number < 0 ? "stopped"
+                                     : "system call " + std::to_string(s.task.number);
+    p.it.label_set = instruments::label_number_in(state_.threads.labels_of(p.it.tid));
+    p.sp = s.task.sp;
+    p.cpu_ns = s.cpu_ns;
+    p.frame_sps.assign(room_->frames, room_->frames + s.trace.depth);
+    keep(p, s.trace);
+  }
+
+  // Its state cannot be read: `cpu_ns` was its CPU clock before.
+  found hide_if_alive(dumped_thread& p, std::int64_t cpu_ns) {
+    if (sys::read_stat(p.it.tid).letter != '\0') return found::nothing;
+    const std::int64_t now = sys::thread_cpu_ns(p.it.tid);
+    if (now != cpu_ns) return now < 0 ? found::nothing : found::running;
+    return hide(p, "its state cannot be read (/proc/self/task)");
   }
 
   // The wait for a lock that lies between these addresses of a stack.

@@ -33,6 +33,7 @@
 #include <whence/samplers/requested_rates.hpp>
 #include <whence/samplers/sample_labels.hpp>
 #include <whence/samplers/session.hpp>
+#include <whence/samplers/sleeping_stack.hpp>
 #include <whence/samplers/thread_table.hpp>
 #include <whence/samplers/wall_thread.hpp>
 #include <whence/samplers/window.hpp>
@@ -54,7 +55,6 @@
 #include <whence/tables/pseudo_frame.hpp>
 #include <whence/tables/sample_epochs.hpp>
 #include <whence/unwind/modules/unloadable_keys.hpp>
-#include <whence/unwind/walk/sleeping_walk.hpp>
 
 namespace whence::inline v1::samplers {
 
@@ -285,43 +285,45 @@ class wall_sampler {
 
   void look_at(wall_thread& t, std::int64_t ns) noexcept {
     const ::pid_t tid = t.tid.load(std::memory_order_relaxed);
-    // A thread may wake up while it is read: then it is read again.
-    for (int attempt = 0; attempt < 3; ++attempt) {
-      const std::int64_t cpu = sys::thread_cpu_ns(tid);
-      if (cpu < 0) return;  // ended
-      if (cpu == t.cpu_ns && count_asleep(t, ns)) return;
-      t.asleep = {};
-      const sys::sleeping_task task = sys::read_syscall(tid);
-      if (task.state == sys::task_state::gone) {
-        // The thread lives, so /proc is missing: a thread that has not run since the last look
-        // sleeps.
+    const std::int64_t cpu = sys::thread_cpu_ns(tid);
+    if (cpu < 0) return;  // ended
+    if (cpu == t.cpu_ns && count_asleep(t, ns)) return;
+    t.asleep = {};
+    sleeping_stack stack;
+    std::uint64_t labels = 0;
+    switch (stack.read(state_.unwinder, tid, *room_, depth(), [&] {
+      labels = with_state(state_.threads.labels_of(tid),
+                          sys::read_stat(tid).letter == 'D' ? disk : waiting);
+    })) {
+      case sleeping_stack::result::read:
+        return count_read(t, stack, labels, ns);
+      case sleeping_stack::result::ended:
+        return;
+      case sleeping_stack::result::hidden:
+        return count_hidden(t, tid, ns);
+      case sleeping_stack::result::no_state:
+        // If the thread lives, /proc is missing: one that has not run since the last look sleeps.
         if (sys::thread_cpu_ns(tid) < 0) return;
-        if (cpu == t.cpu_ns) return count_hidden(t, tid, ns);
-        t.cpu_ns = cpu;
+        if (stack.cpu_ns == t.cpu_ns) return count_hidden(t, tid, ns);
+        t.cpu_ns = stack.cpu_ns;
         break;
-      }
-      if (task.state == sys::task_state::running) break;
-      if (task.state == sys::task_state::hidden) return count_hidden(t, tid, ns);
-      unwind::trace trace{room_->pcs, depth()};
-      const bool whole =
-          unwind::sleeping_walk(state_.unwinder, task.pc, task.sp, *room_).fill(trace);
-      unwind::use_keys<unwind::copied_memory>(state_.unwinder, trace);
-      const std::uint64_t labels = with_state(state_.threads.labels_of(tid),
-                                              sys::read_stat(tid).letter == 'D' ? disk : waiting);
-      // The stack counts only if all of it was read during one sleep.
-      if (sys::thread_cpu_ns(tid) != cpu) continue;
-      if (!whole) {
-        incomplete_.fetch_add(1, std::memory_order_relaxed);
-        trace.pcs[trace.depth++] = tables::pseudo::truncated;
-      }
-      if (t.pending_ns > most_pending_ns) count_unseen(t, 0);
-      const tables::sample_epochs::entry epoch(state_.samplers.wall);
-      t.asleep = {record(epoch, trace, labels), epoch.number()};
-      t.cpu_ns = cpu;
-      if (t.asleep.it != nullptr) count(*t.asleep.it, 1, ns);
-      return;
+      case sleeping_stack::result::running:
+        break;
     }
     look_at_running(t, tid, ns);
+  }
+
+  void count_read(wall_thread& t, sleeping_stack& s, std::uint64_t labels,
+                  std::int64_t ns) noexcept {
+    if (!s.is_whole) {
+      incomplete_.fetch_add(1, std::memory_order_relaxed);
+      s.trace.pcs[s.trace.depth++] = tables::pseudo::truncated;
+    }
+    if (t.pending_ns > most_pending_ns) count_unseen(t, 0);
+    const tables::sample_epochs::entry epoch(state_.samplers.wall);
+    t.asleep = {record(epoch, s.trace, labels), epoch.number()};
+    t.cpu_ns = s.cpu_ns;
+    if (t.asleep.it != nullptr) count(*t.asleep.it, 1, ns);
   }
 
   // It runs, or is ready to.
