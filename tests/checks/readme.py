@@ -20,12 +20,12 @@ ROOT = documentation.ROOT
 PORT = "6060"
 # A part of a command, and what its output must have.
 SHOWN = {
-    "/profile?seconds": [r"flat +flat%", r"shop::price", r"shop::tax", r"shop::sell"],
+    "/profile?seconds": [r"flat +flat%", r"shop::price", r"shop::sell", r"std::__unguarded_partition"],
     "pprof -top http://127.0.0.1:@PORT@/debug/pprof/heap": [r"inuse_space", r"shop::sell"],
     "-tagroot type": [r"\bdouble$"],
     "/block": [r"whence::tracked_mutex::lock", r"shop::sell"],
     "/mutex": [r"shop::sell"],
-    "goroutine?debug=2": [r"^goroutine \d+ \[", r"shop::open", r"^created by main"],
+    "goroutine?debug=2": [r"^goroutine \d+ \[", r"shop::sell", r"^created by main"],
     "pkg-config": [r"-I\S*prefix", r"-pthread"],
 }
 WAIT = ("python3 -c 'import socket, sys, time\n"
