@@ -67,8 +67,10 @@ TEST_CASE("a thread that sleeps four fifths of the time is shown so, with both s
     const scoped_labels scope{{"wall.handler", "/w"}};
     const std::int64_t begin = clock_now(CLOCK_MONOTONIC);
     while (clock_now(CLOCK_MONOTONIC) - begin < 3'000'000'000) {
-      // Its length is random, so that it keeps step with no loop.
-      const auto ns = static_cast<std::int64_t>(10e6 * sys::uniform());
+      // Its length is random, so that it keeps step with no loop; and several ticks as a rule:
+      // beside busy processes a thread that computes for less may meet none, and is then asleep
+      // when it is looked at again.
+      const auto ns = static_cast<std::int64_t>(40e6 * sys::uniform());
       const std::int64_t before = clock_now(CLOCK_MONOTONIC);
       wall_sleeps(4 * ns);
       slept += clock_now(CLOCK_MONOTONIC) - before;
