@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: Apache-2.0
 #include <doctest/doctest.h>
+#include <sys/mman.h>
 #include <sys/resource.h>
 
 #include <array>
@@ -40,6 +41,13 @@ void caller(captured& c) {
 }
 void (*volatile call_caller)(captured&) = &caller;
 
+bool can_map() {
+  void* const page =
+      ::mmap(nullptr, sys::page_bytes, PROT_READ, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (page != MAP_FAILED) ::munmap(page, sys::page_bytes);
+  return page != MAP_FAILED;
+}
+
 }  // namespace
 
 TEST_CASE("without memory for the list of modules walks end early, and later ones are whole") {
@@ -49,8 +57,12 @@ TEST_CASE("without memory for the list of modules walks end early, and later one
   none.rlim_cur = 1;
   captured without, with;
   REQUIRE(::setrlimit(RLIMIT_AS, &none) == 0);
-  for (int i = 0; i < 3; ++i) call_caller(without);
+  const bool is_limited = !can_map();
+  if (is_limited) {
+    for (int i = 0; i < 3; ++i) call_caller(without);
+  }
   ::setrlimit(RLIMIT_AS, &usual);
+  if (!is_limited) return;  // qemu does not keep the limit
   CHECK_FALSE(without.knows_modules);
   REQUIRE(without.depth > 0);
   call_caller(with);
