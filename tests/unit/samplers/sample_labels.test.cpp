@@ -10,11 +10,13 @@
 #include <optional>
 #include <set>
 #include <string>
+#include <string_view>
 #include <thread>
 #include <vector>
 
 #include "support/cpu_probe.hpp"
 #include "support/heap_probe.hpp"
+#include "support/sanitizers.hpp"
 #include "support/ticks.hpp"
 #include "support/wait_probe.hpp"
 #include <whence/allocator.hpp>
@@ -43,6 +45,20 @@ std::string full_key(const char* name) {
 // Computes for the number of milliseconds.
 void compute_ms(std::int64_t ms) {
   whence_tests::compute_until(whence_tests::this_thread_ns() + ms * 1'000'000);
+}
+
+// Enough for three samples. ThreadSanitizer handles signals late, and several of them as one.
+void some_ticks() {
+  compute_ticks(thread_sanitized ? 40 : 5);
+}
+
+bool has_value(const profile_snapshot& s, std::string_view value) {
+  for (const profile_row& row : s.rows) {
+    for (const label& l : row.labels) {
+      if (l.value == value) return true;
+    }
+  }
+  return false;
 }
 
 std::int64_t samples_memory() {
@@ -102,12 +118,12 @@ TEST_CASE("a value that was there before the window began, or is below another s
   cpu_session session({.hz = 200});
   {
     const scoped_labels inner{"phase", "parse"};
-    compute_ticks(5);
+    some_ticks();
     const scoped_labels span{full_key("span"), "s1"};
-    compute_ticks(5);
+    some_ticks();
   }
   const scoped_labels over{key, "bounded 7"};
-  compute_ticks(5);
+  some_ticks();
   session.stop();
   std::map<std::string, std::int64_t> seen;
   for (const profile_row& row : session.snapshot().rows) {
@@ -126,15 +142,15 @@ TEST_CASE("a value that is lost is [other], not the one below it") {
   cpu_session session({.hz = 200});
   {
     const scoped_labels outer{key, "outer"};
-    compute_ticks(5);
+    some_ticks();
     {
       const scoped_labels inner{too_old};
       const scoped_labels phase{"phase", "too old"};
-      compute_ticks(5);
+      some_ticks();
     }
     const scoped_labels inner{labels(std::uint64_t{too_old.id()})};  // there was no room
     const scoped_labels phase{"phase", "no room"};
-    compute_ticks(5);
+    some_ticks();
   }
   session.stop();
   std::map<std::string, std::int64_t> seen;
@@ -155,13 +171,13 @@ TEST_CASE("another thread, and a thread that is made, carry it on") {
   std::thread other([mine, &session] {
     const scoped_labels_only scope(mine);
     // The session finds the thread when it next looks for threads.
-    for (int i = 0; i < 100 && session.snapshot().rows.empty(); ++i) compute_ticks(5);
-    compute_ticks(5);
+    for (int i = 0; i < 100 && !has_value(session.snapshot(), "taken along"); ++i) some_ticks();
+    some_ticks();
   });
   other.join();
   {
     const scoped_labels scope{key, "inherited"};
-    tracked_thread made(thread_name{"worker"}, [] { compute_ticks(5); });
+    tracked_thread made(thread_name{"worker"}, [] { some_ticks(); });
     made.join();
   }
   session.stop();
