@@ -64,6 +64,7 @@ class copied_memory {
 class trusted_memory {
  public:
   void distrust() noexcept { trusted_ = false; }
+  void trust(bool trusted) noexcept { trusted_ = trusted; }
   bool is_trusted() const noexcept { return trusted_; }
 
   const std::byte* view(std::uintptr_t address, std::size_t size, view_slot slot) noexcept {
@@ -86,6 +87,24 @@ inline bool is_trusted(const trusted_memory& memory) noexcept {
 inline bool is_trusted(const copied_memory&) noexcept {
   return false;
 }
+
+// While it lives, memory is read through the kernel.
+template <class Memory>
+class distrust_scope {
+ public:
+  explicit distrust_scope(Memory& memory) noexcept : memory_(memory), was_(is_trusted(memory)) {
+    distrust(memory);
+  }
+  ~distrust_scope() {
+    if constexpr (requires { memory_.trust(was_); }) memory_.trust(was_);
+  }
+  distrust_scope(const distrust_scope&) = delete;
+  distrust_scope& operator=(const distrust_scope&) = delete;
+
+ private:
+  Memory& memory_;
+  const bool was_;
+};
 
 }  // namespace whence::inline v1::unwind
 

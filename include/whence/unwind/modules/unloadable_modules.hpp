@@ -31,6 +31,7 @@
 #include <whence/sys/safe_read.hpp>
 #include <whence/unwind/cfi/eh_frame.hpp>
 #include <whence/unwind/modules/module.hpp>
+#include <whence/unwind/modules/module_memory.hpp>
 
 namespace whence::inline v1::unwind {
 
@@ -84,6 +85,9 @@ class unloadable_modules {
     const auto start = reinterpret_cast<std::uintptr_t>(object.dlfo_map_start);
     const auto end = reinterpret_cast<std::uintptr_t>(object.dlfo_map_end);
     const auto header = reinterpret_cast<std::uintptr_t>(object.dlfo_eh_frame);
+    // While dlclose unloads a library, the loader may still name it for an address at which other
+    // code lies by now. If its file's header is there, the library is.
+    const distrust_scope<Memory> checks(memory);
     const auto is_it = [&](const unloadable_record* known) noexcept {
       const module& was = known->it.where;
       return was.start == start && was.end == end && was.frames.header == header &&
@@ -106,7 +110,7 @@ class unloadable_modules {
     found.where.start = start;
     found.where.end = end;
     found.where.frames = {header, start, end};
-    read_file_header(found, memory);
+    if (!read_file_header(found, memory)) return false;
     if (found.id_bytes != 0) keep(found, object.dlfo_link_map, memory);
     return true;
   }
@@ -139,19 +143,22 @@ class unloadable_modules {
     return bytes != nullptr && std::memcmp(bytes, p.id, p.id_bytes) == 0;
   }
 
-  // Only the first page is read: it is always mapped, and linkers put the notes there.
+  // Only the first page is read: it is always mapped, and linkers put the notes there. False if no
+  // file's header is there.
   template <class Memory>
-  static void read_file_header(plugin& p, Memory& memory) noexcept {
+  static bool read_file_header(plugin& p, Memory& memory) noexcept {
     ElfW(Ehdr) file;
-    if (!read(p.where.start, file, memory) || std::memcmp(file.e_ident, ELFMAG, SELFMAG) != 0 ||
-        file.e_phentsize != sizeof(ElfW(Phdr)) ||
+    if (!read(p.where.start, file, memory) || std::memcmp(file.e_ident, ELFMAG, SELFMAG) != 0) {
+      return false;
+    }
+    if (file.e_phentsize != sizeof(ElfW(Phdr)) ||
         file.e_phoff + file.e_phnum * sizeof(ElfW(Phdr)) > first_page) {
-      return;
+      return true;
     }
     std::uintptr_t first = ~std::uintptr_t{0};
     for (std::size_t i = 0; i < file.e_phnum; ++i) {
       ElfW(Phdr) segment;
-      if (!read(p.where.start + file.e_phoff + i * sizeof segment, segment, memory)) return;
+      if (!read(p.where.start + file.e_phoff + i * sizeof segment, segment, memory)) return true;
       // The offsets are from the start: the first segment is loaded there, with its page.
       if (segment.p_type == PT_LOAD && first == ~std::uintptr_t{0}) {
         first = segment.p_vaddr & ~(sys::page_bytes - 1);
@@ -169,6 +176,7 @@ class unloadable_modules {
         read_build_id(p, start, segment.p_memsz, segment.p_align == 8 ? 8 : 4, memory);
       }
     }
+    return true;
   }
 
   template <class Memory>
