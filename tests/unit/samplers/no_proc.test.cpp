@@ -11,6 +11,7 @@
 
 #include "support/cpu_probe.hpp"
 #include "support/sanitizers.hpp"
+#include "support/ticks.hpp"
 #include <whence/cpu.hpp>
 #include <whence/wall.hpp>
 
@@ -48,7 +49,7 @@ TEST_CASE("without /proc the thread that begins a session is sampled, and the pr
     }
     const cpu_session cpu({.hz = 100});
     const wall_session wall({.hz = 100});
-    compute_until(this_thread_ns() + 500'000'000);
+    compute_ticks(50, 10'000'000);
     const profile_snapshot c = cpu.snapshot();
     const profile_snapshot w = wall.snapshot();
     const bool all_said = says_not_listed(c) && says_not_listed(w);
