@@ -14,6 +14,7 @@
 #include <cstdint>
 
 #include <whence/sys/arena.hpp>
+#include <whence/sys/loader.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/sys/syscall_filter.hpp>
 #include <whence/unwind/arch.hpp>
@@ -112,6 +113,10 @@ class unwinder {
   [[gnu::noinline, gnu::cold]] bool find_modules_now() noexcept {
     sys::look_for_valgrind();
     sys::look_for_filter();
+    sys::for_each_module([this](const dl_phdr_info& executable) {  // it comes first
+      plugins_.find_loader(executable);
+      return true;
+    });
     return permanent_.open();
   }
 

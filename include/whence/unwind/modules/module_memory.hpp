@@ -88,12 +88,13 @@ inline bool is_trusted(const copied_memory&) noexcept {
   return false;
 }
 
-// While it lives, memory is read through the kernel.
+// While it lives, memory is read through the kernel, if `distrusts`.
 template <class Memory>
 class distrust_scope {
  public:
-  explicit distrust_scope(Memory& memory) noexcept : memory_(memory), was_(is_trusted(memory)) {
-    distrust(memory);
+  distrust_scope(Memory& memory, bool distrusts) noexcept
+      : memory_(memory), was_(is_trusted(memory)) {
+    if (distrusts) distrust(memory);
   }
   ~distrust_scope() {
     if constexpr (requires { memory_.trust(was_); }) memory_.trust(was_);

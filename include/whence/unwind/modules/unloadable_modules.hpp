@@ -30,6 +30,7 @@
 #include <whence/sys/arena.hpp>
 #include <whence/sys/safe_read.hpp>
 #include <whence/unwind/cfi/eh_frame.hpp>
+#include <whence/unwind/modules/loader_state.hpp>
 #include <whence/unwind/modules/module.hpp>
 #include <whence/unwind/modules/module_memory.hpp>
 
@@ -76,18 +77,22 @@ class unloadable_modules {
 
   constexpr explicit unloadable_modules(sys::arena& arena) noexcept : arena_(arena) {}
 
+  // Called before find(), which is slower without it.
+  void find_loader(const dl_phdr_info& executable) noexcept { loader_.find(executable); }
+
   // Fills `found` with the module that holds `address` now; false if no module does. Its memory is
   // read through `memory`. The record is kept if there is room.
   template <class Memory>
   bool find(std::uintptr_t address, Memory& memory, plugin& found) noexcept {
+    // The loader unmaps a module before it stops to name it, so other code may lie at an address
+    // for which it is still named. If its file's header is there, the module is. The state is read
+    // first: such an address came to the caller after the module was unmapped.
+    const distrust_scope<Memory> checks(memory, loader_.may_unload());
     dl_find_object object;
     if (::_dl_find_object(reinterpret_cast<void*>(address), &object) != 0) return false;
     const auto start = reinterpret_cast<std::uintptr_t>(object.dlfo_map_start);
     const auto end = reinterpret_cast<std::uintptr_t>(object.dlfo_map_end);
     const auto header = reinterpret_cast<std::uintptr_t>(object.dlfo_eh_frame);
-    // While dlclose unloads a library, the loader may still name it for an address at which other
-    // code lies by now. If its file's header is there, the library is.
-    const distrust_scope<Memory> checks(memory);
     const auto is_it = [&](const unloadable_record* known) noexcept {
       const module& was = known->it.where;
       return was.start == start && was.end == end && was.frames.header == header &&
@@ -243,6 +248,7 @@ class unloadable_modules {
     record.path[0] = '\0';
   }
 
+  loader_state loader_;
   sys::arena& arena_;
   static constexpr std::size_t recent_places = 64;
 
