@@ -280,9 +280,12 @@ TEST_CASE("samples carry the labels of the thread they interrupted") {
   CAPTURE(a);
   CAPTURE(b);
   CAPTURE(none);
-  // Beside busy processes ticks are missed: 0.057 s of 0.3 were. No part gets time of another.
+  // Beside busy processes ticks are missed, and that time is in the total as [unsampled]: 0.057 s
+  // of 0.3 were. No part gets time of another.
+  const double unsampled = static_cast<double>(time_of_frame(s, tables::pseudo::unsampled)) / 1e9;
+  CAPTURE(unsampled);
   for (const double late : {a - true_a, b - true_b, none - true_none}) {
-    CHECK(late > -0.15);
+    CHECK(late > -0.05 - unsampled);
     CHECK(late < 0.05);
   }
 }
