@@ -16,7 +16,6 @@
 namespace {
 
 using namespace whence;
-using map = tables::live_map<std::uint64_t>;
 
 // It is static, because entries outlive every test, as buckets do in use.
 tables::bucket* bucket_of_list(std::uint16_t list) {
@@ -25,10 +24,12 @@ tables::bucket* bucket_of_list(std::uint16_t list) {
   return &buckets[list];
 }
 
+template <class Steps = tables::unseen_steps>
 struct own_map {
+  using map = tables::live_map<std::uint64_t, tables::packed_entry, Steps>;
   explicit own_map(std::size_t limit = std::size_t{1} << 30) : budget(limit) {}
   sys::memory_budget budget;
-  map::storage shards{};
+  typename map::storage shards{};
   map it{shards, budget};
   tables::bucket* bucket = bucket_of_list(1);
 };
@@ -38,7 +39,7 @@ struct own_map {
 // The oracle is std::unordered_map: after any sequence of insertions and erasures both hold the
 // same entries, with keys chosen from few so that runs, gaps and wrap-around occur.
 TEST_CASE("a million random operations agree with std::unordered_map") {
-  own_map m;
+  own_map<> m;
   std::unordered_map<std::uint64_t, std::uint16_t> oracle;
   std::mt19937_64 random(3);
   for (int i = 0; i < 1'000'000; ++i) {
@@ -49,7 +50,7 @@ TEST_CASE("a million random operations agree with std::unordered_map") {
       REQUIRE((m.it.insert(key, {m.bucket, extra}) == tables::insertion::done) == fresh);
     } else {
       const auto known = oracle.find(key);
-      const map::entry found = m.it.erase(key, 1);
+      const own_map<>::map::entry found = m.it.erase(key, 1);
       REQUIRE((found.bucket != nullptr) == (known != oracle.end()));
       if (known == oracle.end()) continue;
       REQUIRE(found.bucket == m.bucket);
@@ -62,7 +63,7 @@ TEST_CASE("a million random operations agree with std::unordered_map") {
 }
 
 TEST_CASE("a key may exist once for each profile") {
-  own_map m;
+  own_map<> m;
   tables::bucket* const other = bucket_of_list(2);
   CHECK(m.it.insert(5, {m.bucket, 0}) == tables::insertion::done);
   CHECK(m.it.insert(5, {other, 0}) == tables::insertion::done);
@@ -73,13 +74,13 @@ TEST_CASE("a key may exist once for each profile") {
 }
 
 TEST_CASE("a live entry costs at most 48 bytes, and a full map refuses without losing any") {
-  own_map m;
+  own_map<> m;
   for (std::uint64_t i = 1; i <= 1'000'000; ++i) {
     REQUIRE(m.it.insert(i * 16, {m.bucket, 0}) == tables::insertion::done);
   }
   CHECK(m.budget.used() <= 48 * 1'000'000);
 
-  own_map small(64 * 4096);
+  own_map<> small(64 * 4096);
   std::vector<std::uint64_t> held;
   for (std::uint64_t i = 1; i < 100'000; ++i) {
     if (small.it.insert(i, {small.bucket, 0}) == tables::insertion::done) held.push_back(i);
@@ -92,7 +93,7 @@ TEST_CASE("a live entry costs at most 48 bytes, and a full map refuses without l
 }
 
 TEST_CASE("threads insert and erase each other's entries") {
-  own_map m;
+  own_map<> m;
   constexpr std::uint64_t each = 50'000;
   std::vector<std::thread> pool;
   for (std::uint64_t t = 0; t < 4; ++t) {
@@ -144,20 +145,16 @@ struct while_it_waits {
 }  // namespace
 
 TEST_CASE("while a lock is held, the entries of sixteen slots are moved at most, growth included") {
-  sys::memory_budget budget(std::size_t{1} << 30);
-  using seen_map = tables::live_map<std::uint64_t, tables::packed_entry, seen_steps>;
-  seen_map::storage shards{};
-  seen_map it(shards, budget);
-  tables::bucket* const bucket = bucket_of_list(1);
+  own_map<seen_steps> m;
   constexpr std::uint64_t entries = 500'000;
   std::vector<std::thread> threads;
   for (std::uint64_t t = 0; t < 4; ++t) {
-    threads.emplace_back([&it, bucket, t] {
+    threads.emplace_back([&m, t] {
       for (std::uint64_t i = t; i < entries; i += 4) {
-        if (it.insert(i, {bucket, static_cast<std::uint16_t>(i)}) != tables::insertion::done) {
+        if (m.it.insert(i, {m.bucket, static_cast<std::uint16_t>(i)}) != tables::insertion::done) {
           std::abort();
         }
-        if (i % 3 == 0 && it.erase(i, 1).extra != static_cast<std::uint16_t>(i)) std::abort();
+        if (i % 3 == 0 && m.it.erase(i, 1).extra != static_cast<std::uint16_t>(i)) std::abort();
       }
     });
   }
@@ -165,25 +162,21 @@ TEST_CASE("while a lock is held, the entries of sixteen slots are moved at most,
   CHECK(seen_steps::most == 16);
   CHECK(seen_steps::all > entries / 2);
   for (std::uint64_t i = 0; i < entries; ++i) {
-    const auto found = it.erase(i, 1);
+    const auto found = m.it.erase(i, 1);
     REQUIRE((found.bucket == nullptr) == (i % 3 == 0));
     if (i % 3 != 0) REQUIRE(found.extra == static_cast<std::uint16_t>(i));
   }
   // 2/3 of the entries in arrays that are at least 3/8 full, which are moved or are to be.
-  CHECK(budget.used() < entries * 2 / 3 * 16 * 8 / 3 * 3 / 2);
+  CHECK(m.budget.used() < entries * 2 / 3 * 16 * 8 / 3 * 3 / 2);
 }
 
 TEST_CASE("a thread whose larger array is late makes one that is large enough") {
-  sys::memory_budget budget(std::size_t{1} << 30);
-  using waiting_map = tables::live_map<std::uint64_t, tables::packed_entry, while_it_waits>;
-  waiting_map::storage shards{};
-  waiting_map it(shards, budget);
-  tables::bucket* const bucket = bucket_of_list(1);
+  own_map<while_it_waits> m;
   std::uint64_t next = 0;
   const auto insert_into_first_shard = [&] {
     while (tables::spread(++next) >> 58 != 0) {
     }
-    return it.insert(next, {bucket, 0});
+    return m.it.insert(next, {m.bucket, 0});
   };
   // The others put in such an array themselves, and fill it to three quarters.
   while_it_waits::size = 512;
@@ -193,11 +186,11 @@ TEST_CASE("a thread whose larger array is late makes one that is large enough") 
     }
   };
   for (int i = 0; i < 193; ++i) REQUIRE(insert_into_first_shard() == tables::insertion::done);
-  CHECK(budget.used() <= (512 + 1024) * 16);
+  CHECK(m.budget.used() <= (512 + 1024) * 16);
 }
 
 TEST_CASE("entries are found in both arrays, in each state of a move") {
-  own_map m;
+  own_map<> m;
   std::uint64_t n = 0;
   for (; n < 20'000; ++n) {
     REQUIRE(m.it.insert(n * 64, {m.bucket, static_cast<std::uint16_t>(n)}) ==
